@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+# Compiler options, precompiled header, and how a room becomes a library.
+
+find_program(FRF_CCACHE ccache)
+if(FRF_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  # time_macros and pch_defines: without them ccache refuses translation units that use a precompiled header.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${FRF_CCACHE})
+endif()
+
+add_library(frf_options INTERFACE)
+target_compile_options(frf_options INTERFACE -Wall -Wextra -Wno-missing-field-initializers)
+target_include_directories(frf_options INTERFACE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+# Header-only fmt and spdlog: frf-train must link against a libtorch of either C++ ABI.
+target_compile_definitions(frf_options INTERFACE FMT_HEADER_ONLY=1 SPDLOG_FMT_EXTERNAL=1)
+if(FRF_SANITIZE)
+  target_compile_options(frf_options INTERFACE -fsanitize=${FRF_SANITIZE} -fno-omit-frame-pointer -g)
+  target_link_options(frf_options INTERFACE -fsanitize=${FRF_SANITIZE})
+endif()
+set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG")
+
+# Version and commit: asked at every build, written only when changed, so nothing is rebuilt without need.
+add_custom_target(frf_version_header
+  COMMAND ${CMAKE_COMMAND} -DSOURCE=${PROJECT_SOURCE_DIR} -DOUT=${CMAKE_BINARY_DIR}/generated/frf_version.inc
+          -DVERSION=${PROJECT_VERSION} -P ${PROJECT_SOURCE_DIR}/cmake/Version.cmake
+  BYPRODUCTS ${CMAKE_BINARY_DIR}/generated/frf_version.inc)
+
+# One static library from src/<room>/**.cpp.
+function(frf_room room)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${room}/*.cpp)
+  list(FILTER sources EXCLUDE REGEX "/main_[a-z_]+\\.cpp$")
+  if(sources)
+    add_library(frf_${room} STATIC ${sources})
+    target_link_libraries(frf_${room} PUBLIC frf_options)
+  else()
+    add_library(frf_${room} INTERFACE)
+    target_link_libraries(frf_${room} INTERFACE frf_options)
+  endif()
+  if(room STREQUAL "base")
+    add_dependencies(frf_base frf_version_header)
+    target_include_directories(frf_base PRIVATE ${CMAKE_BINARY_DIR}/generated)
+    target_precompile_headers(frf_base PRIVATE ${PROJECT_SOURCE_DIR}/cmake/pch.h)
+  elseif(sources)
+    target_precompile_headers(frf_${room} REUSE_FROM frf_base)
+  endif()
+endfunction()
+
+# A program: its main file and the libraries given.
+function(frf_program name main)
+  add_executable(${name} ${PROJECT_SOURCE_DIR}/src/${main})
+  target_link_libraries(${name} PRIVATE ${ARGN})
+endfunction()

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/files.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+#include "frf/error.h"
+
+namespace frf {
+namespace {
+
+[[noreturn]] void ThrowErrno(const std::filesystem::path& path, const char* action, int code) {
+  const ErrorCode kind = code == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo;
+  throw Error(kind, fmt::format("{}: cannot {}: {}", path.string(), action, std::strerror(code)));
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+  int Close() {
+    const int result = ::close(fd_);
+    fd_ = -1;
+    return result;
+  }
+
+ private:
+  int fd_;
+};
+
+void WriteAll(int fd, const char* data, std::size_t size, const std::filesystem::path& path) {
+  while (size > 0) {
+    const ssize_t written = ::write(fd, data, size);
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      ThrowErrno(path, "write", errno);
+    }
+    data += written;
+    size -= static_cast<std::size_t>(written);
+  }
+}
+
+}  // namespace
+
+std::string ReadFile(const std::filesystem::path& path, std::uint64_t max_bytes) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) ThrowErrno(path, "open", errno);
+  struct stat status {};
+  if (::fstat(file.get(), &status) != 0) ThrowErrno(path, "stat", errno);
+  if (S_ISDIR(status.st_mode)) {
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("{}: is a folder, a file is wanted", path.string()));
+  }
+  if (S_ISREG(status.st_mode) && static_cast<std::uint64_t>(status.st_size) > max_bytes) {
+    throw Error(ErrorCode::kOutOfMemory, fmt::format("{}: {} bytes, at most {} are read", path.string(),
+                                                     status.st_size, max_bytes));
+  }
+  std::string bytes;
+  // Pipes and devices have no size: read to the end, never beyond the limit.
+  std::size_t used = 0;
+  bytes.resize(S_ISREG(status.st_mode) ? static_cast<std::size_t>(status.st_size) + 1 : std::size_t{1} << 16);
+  for (;;) {
+    const ssize_t got = ::read(file.get(), bytes.data() + used, bytes.size() - used);
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      ThrowErrno(path, "read", errno);
+    }
+    if (got == 0) break;
+    used += static_cast<std::size_t>(got);
+    if (used > max_bytes) {
+      throw Error(ErrorCode::kOutOfMemory, fmt::format("{}: more than {} bytes", path.string(), max_bytes));
+    }
+    if (used == bytes.size()) bytes.resize(bytes.size() * 2);
+  }
+  bytes.resize(used);
+  return bytes;
+}
+
+void WriteFileAtomically(const std::filesystem::path& path, const std::function<void(const AppendBytes&)>& write) {
+  const std::filesystem::path temporary = path.string() + fmt::format(".tmp{}", ::getpid());
+  try {
+    Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    if (file.get() < 0) ThrowErrno(path, "create", errno);
+    write([&](const void* data, std::size_t size) {
+      WriteAll(file.get(), static_cast<const char*>(data), size, path);
+    });
+    if (::fsync(file.get()) != 0 && errno != EINVAL) ThrowErrno(path, "sync", errno);
+    if (file.Close() != 0) ThrowErrno(path, "close", errno);
+    if (::rename(temporary.c_str(), path.c_str()) != 0) ThrowErrno(path, "replace", errno);
+  } catch (...) {
+    ::unlink(temporary.c_str());
+    throw;
+  }
+  // The rename itself is durable once the folder is synced; a file system that cannot is not an error.
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  const Descriptor handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (handle.get() >= 0) (void)::fsync(handle.get());
+}
+
+void WriteFileAtomically(const std::filesystem::path& path, std::string_view bytes) {
+  WriteFileAtomically(path, [&](const AppendBytes& append) { append(bytes.data(), bytes.size()); });
+}
+
+void MakeFolder(const std::filesystem::path& path) {
+  std::error_code code;
+  std::filesystem::create_directories(path, code);
+  if (!std::filesystem::is_directory(path)) {
+    throw Error(ErrorCode::kIo, fmt::format("{}: cannot create the folder: {}", path.string(),
+                                            code ? code.message() : "a file of that name is in the way"));
+  }
+}
+
+std::filesystem::path ProgramFolder() {
+  std::error_code code;
+  const auto program = std::filesystem::read_symlink("/proc/self/exe", code);
+  return code ? std::filesystem::path(".") : program.parent_path();
+}
+
+}  // namespace frf

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whole-file reading and writing. A file that was there stays intact until its successor is complete: written to a
+// temporary name in the same folder, synced, renamed.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace frf {
+
+// Reads a regular file. Folders, missing files and files above `max_bytes` are errors that name the path.
+std::string ReadFile(const std::filesystem::path& path, std::uint64_t max_bytes = std::uint64_t{4} << 30);
+
+// Replaces `path` with `bytes`, atomically; on any failure (disk full, no permission) the old file is left and the
+// temporary one removed.
+void WriteFileAtomically(const std::filesystem::path& path, std::string_view bytes);
+
+// As above for content produced in pieces: `write` calls `append` as often as it likes; if it throws, nothing changes.
+using AppendBytes = std::function<void(const void* data, std::size_t size)>;
+void WriteFileAtomically(const std::filesystem::path& path, const std::function<void(const AppendBytes& append)>& write);
+
+// Creates the folder and its parents; an error names the path.
+void MakeFolder(const std::filesystem::path& path);
+
+// Folder of the running program (for weights, frf-train and shared data), from /proc/self/exe.
+std::filesystem::path ProgramFolder();
+
+}  // namespace frf

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/json.h"
+
+#include "frf/error.h"
+
+namespace frf {
+
+Json ParseJson(const std::string& text, const std::string& what) {
+  try {
+    return Json::parse(text);
+  } catch (const Json::exception& error) {
+    throw Error(ErrorCode::kCorruptFile, what + ": not JSON: " + error.what());
+  }
+}
+
+}  // namespace frf

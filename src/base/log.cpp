@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// Log lines on standard error through spdlog. Subtle: a progress bar may be on the terminal's last line, so every
+// line first clears it (see progress.h).
+#include "base/log.h"
+
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <cstdlib>
+#include <string_view>
+
+#include "base/progress.h"
+
+namespace frf {
+namespace {
+
+LogLevel LevelFromEnvironment() {
+  const char* text = std::getenv("FRF_LOG");
+  const std::string_view name = text != nullptr ? text : "info";
+  if (name == "debug") return LogLevel::kDebug;
+  if (name == "warning") return LogLevel::kWarning;
+  if (name == "error") return LogLevel::kError;
+  if (name == "silent") return LogLevel::kSilent;
+  return LogLevel::kInfo;
+}
+
+spdlog::level::level_enum ToSpdlog(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug: return spdlog::level::debug;
+    case LogLevel::kInfo: return spdlog::level::info;
+    case LogLevel::kWarning: return spdlog::level::warn;
+    case LogLevel::kError: return spdlog::level::err;
+    case LogLevel::kSilent: return spdlog::level::off;
+  }
+  return spdlog::level::info;
+}
+
+spdlog::logger& Logger() {
+  static const std::shared_ptr<spdlog::logger> logger = [] {
+    auto made = spdlog::stderr_color_mt("frf");
+    made->set_pattern("%^%l%$: %v");
+    made->set_level(ToSpdlog(LevelFromEnvironment()));
+    return made;
+  }();
+  return *logger;
+}
+
+void Write(spdlog::level::level_enum level, const std::string& message) {
+  spdlog::logger& logger = Logger();
+  if (!logger.should_log(level)) return;
+  ClearProgressLine();
+  logger.log(level, "{}", message);
+}
+
+}  // namespace
+
+void SetLogLevel(LogLevel level) { Logger().set_level(ToSpdlog(level)); }
+void LogDebug(const std::string& message) { Write(spdlog::level::debug, message); }
+void LogInfo(const std::string& message) { Write(spdlog::level::info, message); }
+void LogWarning(const std::string& message) { Write(spdlog::level::warn, message); }
+void LogError(const std::string& message) { Write(spdlog::level::err, message); }
+
+}  // namespace frf

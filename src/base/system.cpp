@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// Machine facts. Subtle: inside a container the cgroup's limits, not the hardware's, decide memory and cores.
+#include "base/system.h"
+
+#include <fmt/format.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+
+namespace frf {
+namespace {
+
+std::string CpuName() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    if (line.starts_with("model name")) {
+      const auto colon = line.find(':');
+      if (colon != std::string::npos && colon + 2 <= line.size()) return line.substr(colon + 2);
+    }
+  }
+  return "unknown CPU";
+}
+
+int AvailableCores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  int cores = ::sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set)
+                                                             : static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN));
+  std::ifstream quota_file("/sys/fs/cgroup/cpu.max");
+  std::string quota;
+  double period = 0;
+  if (quota_file >> quota >> period && quota != "max" && period > 0) {
+    cores = std::min(cores, std::max(1, static_cast<int>(std::ceil(std::stod(quota) / period))));
+  }
+  return std::max(1, cores);
+}
+
+std::string BestIsa() {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512vnni")) return "avx512-vnni";
+  if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) return "avx512";
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return "avx2";
+#endif
+  return "baseline";
+}
+
+std::uint64_t MemoryBytes() {
+  auto bytes = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  std::ifstream limit_file("/sys/fs/cgroup/memory.max");
+  std::uint64_t limit = 0;
+  if (limit_file >> limit && limit > 0) bytes = std::min(bytes, limit);
+  return bytes;
+}
+
+}  // namespace
+
+const Machine& ThisMachine() {
+  static const Machine machine{CpuName(), AvailableCores(), BestIsa(), MemoryBytes()};
+  return machine;
+}
+
+Json ToJson(const Machine& machine) {
+  return {{"cpu", machine.cpu}, {"cores", machine.cores}, {"isa", machine.isa}, {"memory_bytes", machine.memory_bytes}};
+}
+
+int DefaultThreads() { return ThisMachine().cores; }
+std::uint64_t DefaultMaxMemory() { return ThisMachine().memory_bytes / 2; }
+
+std::string FormatBytes(std::uint64_t bytes) {
+  const char* const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  double value = static_cast<double>(bytes);
+  int unit = 0;
+  while (value >= 1024 && unit < 4) value /= 1024, ++unit;
+  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, units[unit]);
+}
+
+}  // namespace frf

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// Augmentation and the batch loader. Every random choice of a sample comes from (seed, epoch, position of the sample in
+// the epoch's order), so batches do not depend on the number of workers.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "data/dataset.h"
+
+namespace frf {
+
+struct AugmentSpec {
+  int crop_height = 360, crop_width = 480;
+  double base_scale = 1.0;                 // images are first scaled by this (0.5: half resolution)
+  double scale_min = 1.0, scale_max = 1.0; // uniform factor on top; bilinear image, nearest labels
+  double flip = 0.5;                       // probability of a horizontal mirror
+  double color = 0.0;                      // probability of the colour change below
+  double gain_min = 0.6, gain_max = 1.4;   // multiplies all channels
+  double shift = 25;                       // adds uniform +- grey levels
+  double saturation_min = 0.6, saturation_max = 1.4;
+  double gamma_min = 1, gamma_max = 1;     // of the 0..1 value
+  double temperature = 0;                  // red * (1+t), blue * (1-t), t uniform in +-temperature
+  double class_crop = 0;                   // probability that the crop is centred near a pixel of a rare class
+  double copy_paste = 0;                   // probability of pasting rare-class regions from another image
+};
+Json ToJson(const AugmentSpec& spec);
+
+struct Batch {
+  std::int64_t step = 0;             // position within the epoch
+  int count = 0, height = 0, width = 0;
+  std::vector<float> images;         // count x 3 x height x width, normalised
+  std::vector<std::uint8_t> labels;  // count x height x width; 255 void (and padding)
+  std::vector<std::string> names;    // of the samples, for error messages
+};
+
+struct LoaderOptions {
+  int batch = 8;
+  std::uint64_t seed = 0;
+  int workers = 1;                // decoding and augmenting threads; 0: in the caller's thread
+  int prefetch = 4;               // batches held ready at most: bounds memory
+  bool shuffle = true;
+  bool drop_last = true;          // the last, partial batch
+  bool cache = true;              // keep decoded images in memory (up to cache_bytes)
+  std::uint64_t cache_bytes = std::uint64_t{2} << 30;
+  int shard = 0, shards = 1;      // this process's part of every batch order (distributed)
+  InputSpec input;                // mean and std
+};
+
+// One sample, augmented: what the loader's workers call and what the tests and the report show.
+Sample Augment(const Sample& sample, const AugmentSpec& spec, const InputSpec& input, std::uint64_t seed,
+               std::uint64_t epoch, std::uint64_t position);
+
+class Loader {
+ public:
+  Loader(std::shared_ptr<const Dataset> data, const AugmentSpec& augment, const LoaderOptions& options);
+  ~Loader();
+
+  std::int64_t steps_per_epoch() const;
+  // Starts `epoch` at batch `first_step`; batches in flight from before are dropped. The spec may change by phase.
+  void StartEpoch(std::int64_t epoch, std::int64_t first_step = 0);
+  void SetAugment(const AugmentSpec& augment);
+  // The next batch in order, or nullptr at the epoch's end. Rethrows a worker's error (naming the file).
+  std::unique_ptr<Batch> Next();
+  // Seconds that Next() waited since the loader was made: the trainer reports its share of the time.
+  double waited_seconds() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// Pixel shares of every class over the data set, without void (sums to 1), for class weights.
+std::vector<double> ClassShares(const Dataset& data);
+// Mean and standard deviation of the pixels per channel, 0..255 units.
+InputSpec MeasureMeanStd(const Dataset& data);
+
+}  // namespace frf

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Confusion matrix and the scores from it. Void truth is excluded; a class that stands in neither truth nor prediction has
+// no score and is left out of the mean (so 2 of 3 classes at 1/2 give a mean of 0.5, not 0.333).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "base/json.h"
+#include "base/model_info.h"
+#include "frf/image.h"
+
+namespace frf {
+
+class ConfusionMatrix {
+ public:
+  explicit ConfusionMatrix(int classes);
+
+  // Same sizes, else kInvalidArgument. A predicted id >= classes on a labelled pixel throws kInvalidArgument; predicted void
+  // (255) on a labelled pixel counts against the true class.
+  void Add(const LabelImage& truth, const LabelImage& prediction);
+  void Merge(const ConfusionMatrix& other);
+
+  int classes() const { return classes_; }
+  std::int64_t count(int truth, int prediction) const;
+  std::vector<std::optional<double>> Iou() const;  // fraction; nullopt: class in neither
+  std::optional<double> MeanIou() const;
+  std::optional<double> PixelAccuracy() const;
+  std::int64_t images() const { return images_; }
+
+  // Raw counts, truth-major, classes x (classes + 1); the last column is predicted void. For reductions over processes.
+  std::vector<std::int64_t>& counts() { return counts_; }
+  const std::vector<std::int64_t>& counts() const { return counts_; }
+
+ private:
+  int classes_;
+  std::int64_t images_ = 0;
+  std::vector<std::int64_t> counts_;
+};
+
+// {miou, pixel_accuracy, iou{class: value|null}, images, confusion}: fractions.
+Json ToJson(const ConfusionMatrix& matrix, const Classes& classes);
+
+// The per-class table for people.
+std::string FormatTable(const ConfusionMatrix& matrix, const Classes& classes);
+
+}  // namespace frf
