@@ -8,6 +8,10 @@
 //   writer.Save("last.ckpt");
 //   Checkpoint checkpoint = Checkpoint::Load("last.ckpt");
 //
+// Names by convention: "model/KEY" are parameters and states as trained, "ema/KEY" their averages, "optimizer/..." the
+// optimiser's. meta["model"] is the ModelInfo as JSON. A file with these two alone is a "weights checkpoint": what
+// `frf` writes from an ONNX file so that `frf-train --init` (which may not read ONNX) can start from it.
+//
 // Subtle: offsets and sizes are checked against the bytes that are there before anything is allocated, and every tensor's
 // checksum (XXH64) is verified on load; a torn or edited file is kCorruptFile naming the tensor.
 #pragma once
@@ -28,6 +32,9 @@ struct CheckpointTensor {
   std::size_t bytes = 0;
 };
 
+inline constexpr char kModelPrefix[] = "model/";
+inline constexpr char kAveragePrefix[] = "ema/";
+
 class CheckpointWriter {
  public:
   Json meta = Json::object();
@@ -42,6 +49,10 @@ class CheckpointWriter {
 class Checkpoint {
  public:
   static Checkpoint Load(const std::string& path);
+  Checkpoint(Checkpoint&&) = default;
+  Checkpoint& operator=(Checkpoint&&) = default;
+  Checkpoint(const Checkpoint&) = delete;  // tensors point into this object's bytes
+  Checkpoint& operator=(const Checkpoint&) = delete;
 
   const Json& meta() const { return meta_; }
   const std::vector<CheckpointTensor>& tensors() const { return tensors_; }  // in file order
@@ -50,6 +61,7 @@ class Checkpoint {
   const std::string& path() const { return path_; }
 
  private:
+  Checkpoint() = default;
   std::string path_;
   std::string bytes_;  // the whole file; tensors point into it
   Json meta_;
