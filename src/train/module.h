@@ -4,6 +4,9 @@
 //
 //   GraphModule module(graph);              // weights from the graph's initialisers
 //   auto scores = module.Forward(images).at("scores");
+//
+// Subtle: on the CPU in float32, training runs fused forms of our own (fused.h); everywhere else, and with FRF_FUSED=0,
+// plain libtorch operators. Both are held to the same golden file.
 #pragma once
 
 #include <torch/torch.h>
@@ -42,6 +45,13 @@ class GraphModule : public torch::nn::Module {
   const std::vector<Named>& tensors() const { return tensors_; }  // parameters and states in the graph's order
   std::vector<torch::Tensor> Parameters() const;                  // role kParameter, in order
 
+  // Chance of dropout: masks derive from (seed, step, node), so a resumed run drops what the first would have. Call before
+  // every training step; without it the step stays 0.
+  void SetChance(std::uint64_t seed, std::uint64_t step);
+
+  // Overwrites the values of parameters and states with the graph's initialisers of the same name (same shapes).
+  void Load(const Graph& weights);
+
   const Graph& graph() const { return graph_; }
   // The graph with the module's present values in its initialisers.
   Graph Export() const;
@@ -50,6 +60,7 @@ class GraphModule : public torch::nn::Module {
  private:
   Graph graph_;
   std::vector<Named> tensors_;
+  std::uint64_t seed_ = 0, step_ = 0;
   struct Program;
   std::shared_ptr<Program> program_;
 };
