@@ -101,6 +101,7 @@ class Graph {
   std::vector<Node> nodes;  // topologically sorted
   std::vector<Initializer> initializers;
   std::vector<std::pair<std::string, std::string>> metadata;  // metadata_props, in file order
+  int opset = 17;  // of domain "": decides what a few operators mean (Softmax before 13 flattens); the reader sets it
 
   const Initializer* FindInitializer(std::string_view key) const;
   Initializer* FindInitializer(std::string_view key);
