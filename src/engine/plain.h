@@ -50,7 +50,7 @@ std::vector<Tensor> RunNode(const Node& node, const std::vector<Tensor>& inputs,
 // Replaces every node whose inputs are all constants by an initialiser (role kConstant); at most max_bytes an output.
 Graph FoldConstants(const Graph& graph, std::uint64_t max_bytes = std::uint64_t{64} << 20);
 
-// Folds BatchNormalization into the Conv (or ConvTranspose, or Gemm) before it where that is its only consumer.
+// FoldBatchNorm is defined in graph/passes.cpp, where the ONNX writer can reach it too; it is only named here.
 Graph FoldBatchNorm(const Graph& graph);
 
 // Sets batch-norm means and variances so that every normalised channel has mean 0 and variance 1 on `image`: random
