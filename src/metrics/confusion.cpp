@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// Confusion matrix, IoU and the table for people. Subtle: predicted void has a column of its own, so a network that
+// refuses to answer loses true positives but invents no false ones.
+#include "metrics/confusion.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "frf/error.h"
+
+namespace frf {
+
+ConfusionMatrix::ConfusionMatrix(int classes) : classes_(classes) {
+  if (classes < 1 || classes > kMaxClasses) {
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("confusion matrix of {} classes; 1..{} are wanted", classes, kMaxClasses));
+  }
+  counts_.assign(static_cast<std::size_t>(classes) * (classes + 1), 0);
+}
+
+void ConfusionMatrix::Add(const LabelImage& truth, const LabelImage& prediction) {
+  if (truth.height != prediction.height || truth.width != prediction.width ||
+      truth.ids.size() != prediction.ids.size()) {
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("prediction is {}x{}, truth {}x{}", prediction.height,
+                                                         prediction.width, truth.height, truth.width));
+  }
+  // 256 x 256 counts first: no branches in the loop, and bad ids are found afterwards, before anything is added.
+  std::vector<std::int64_t> pairs(std::size_t{256} * 256, 0);
+  for (std::size_t i = 0; i < truth.ids.size(); ++i) ++pairs[truth.ids[i] * std::size_t{256} + prediction.ids[i]];
+  for (int t = 0; t < 256; ++t) {
+    for (int p = 0; p < 256; ++p) {
+      if (pairs[t * std::size_t{256} + p] == 0 || t == kVoidLabel) continue;
+      if (t >= classes_) {
+        throw Error(ErrorCode::kInvalidArgument, fmt::format("truth holds class id {}; 0..{} or 255 are wanted", t, classes_ - 1));
+      }
+      if (p >= classes_ && p != kVoidLabel) {
+        throw Error(ErrorCode::kInvalidArgument, fmt::format("prediction holds class id {}; 0..{} are wanted", p, classes_ - 1));
+      }
+    }
+  }
+  for (int t = 0; t < classes_; ++t) {
+    std::int64_t* row = &counts_[static_cast<std::size_t>(t) * (classes_ + 1)];
+    for (int p = 0; p < classes_; ++p) row[p] += pairs[t * std::size_t{256} + p];
+    row[classes_] += pairs[t * std::size_t{256} + kVoidLabel];
+  }
+  ++images_;
+}
+
+void ConfusionMatrix::Merge(const ConfusionMatrix& other) {
+  if (other.classes_ != classes_) {
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("cannot merge matrices of {} and {} classes", classes_, other.classes_));
+  }
+  for (std::size_t i = 0; i < counts_.size(); ++i) counts_[i] += other.counts_[i];
+  images_ += other.images_;
+}
+
+std::int64_t ConfusionMatrix::count(int truth, int prediction) const {
+  return counts_.at(static_cast<std::size_t>(truth) * (classes_ + 1) + prediction);
+}
+
+std::vector<std::optional<double>> ConfusionMatrix::Iou() const {
+  std::vector<std::optional<double>> iou(classes_);
+  for (int c = 0; c < classes_; ++c) {
+    std::int64_t truth = 0, predicted = 0;
+    for (int other = 0; other <= classes_; ++other) truth += count(c, other);
+    for (int other = 0; other < classes_; ++other) predicted += count(other, c);
+    if (truth + predicted == 0) continue;  // class in neither: no score to average
+    const std::int64_t both = count(c, c);
+    iou[c] = static_cast<double>(both) / static_cast<double>(truth + predicted - both);
+  }
+  return iou;
+}
+
+std::optional<double> ConfusionMatrix::MeanIou() const {
+  double sum = 0;
+  int scored = 0;
+  for (const auto& value : Iou()) {
+    if (value) sum += *value, ++scored;
+  }
+  if (scored == 0) return std::nullopt;
+  return sum / scored;
+}
+
+std::optional<double> ConfusionMatrix::PixelAccuracy() const {
+  std::int64_t right = 0, all = 0;
+  for (int t = 0; t < classes_; ++t) {
+    right += count(t, t);
+    for (int p = 0; p <= classes_; ++p) all += count(t, p);
+  }
+  if (all == 0) return std::nullopt;
+  return static_cast<double>(right) / static_cast<double>(all);
+}
+
+namespace {
+
+Json OrNull(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
+
+std::string Percent(const std::optional<double>& value) {
+  return value ? fmt::format("{:.1f} %", *value * 100) : std::string("-");
+}
+
+}  // namespace
+
+Json ToJson(const ConfusionMatrix& matrix, const Classes& classes) {
+  Json json;
+  json["miou"] = OrNull(matrix.MeanIou());
+  json["pixel_accuracy"] = OrNull(matrix.PixelAccuracy());
+  const auto iou = matrix.Iou();
+  Json by_class = Json::object();
+  for (int c = 0; c < matrix.classes(); ++c) by_class[classes.names.at(c)] = OrNull(iou[c]);
+  json["iou"] = by_class;
+  json["images"] = matrix.images();
+  Json rows = Json::array();
+  for (int t = 0; t < matrix.classes(); ++t) {
+    Json row = Json::array();
+    for (int p = 0; p <= matrix.classes(); ++p) row.push_back(matrix.count(t, p));
+    rows.push_back(row);
+  }
+  json["confusion"] = rows;
+  return json;
+}
+
+std::string FormatTable(const ConfusionMatrix& matrix, const Classes& classes) {
+  std::size_t width = 14;
+  for (const auto& name : classes.names) width = std::max(width, name.size());
+  const auto iou = matrix.Iou();
+  double total = 0;
+  std::vector<double> share(matrix.classes());
+  for (int t = 0; t < matrix.classes(); ++t) {
+    for (int p = 0; p <= matrix.classes(); ++p) share[t] += static_cast<double>(matrix.count(t, p));
+    total += share[t];
+  }
+  std::string text = fmt::format("{:<{}}  {:>8}  {:>8}\n", "class", width, "IoU", "share");
+  for (int c = 0; c < matrix.classes(); ++c) {
+    text += fmt::format("{:<{}}  {:>8}  {:>8}\n", classes.names.at(c), width, Percent(iou[c]),
+                        total > 0 ? Percent(share[c] / total) : "-");
+  }
+  text += fmt::format("{:<{}}  {:>8}\n", "mean IoU", width, Percent(matrix.MeanIou()));
+  text += fmt::format("{:<{}}  {:>8}   ({} images)\n", "pixel accuracy", width, Percent(matrix.PixelAccuracy()), matrix.images());
+  return text;
+}
+
+}  // namespace frf

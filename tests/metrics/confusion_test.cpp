@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// Scores worked out by hand.
+#include "metrics/confusion.h"
+
+#include <gtest/gtest.h>
+
+#include "support/support.h"
+
+namespace frf {
+namespace {
+
+LabelImage Row(std::vector<std::uint8_t> ids) {
+  const int width = static_cast<int>(ids.size());
+  return {1, width, std::move(ids)};
+}
+
+TEST(Confusion, AbsentClassHasNoScoreAndIsLeftOutOfTheMean) {
+  ConfusionMatrix matrix(3);
+  matrix.Add(Row({0, 0, 1}), Row({0, 1, 1}));
+  const auto iou = matrix.Iou();
+  EXPECT_DOUBLE_EQ(iou[0].value(), 0.5);
+  EXPECT_DOUBLE_EQ(iou[1].value(), 0.5);
+  EXPECT_FALSE(iou[2].has_value());
+  EXPECT_DOUBLE_EQ(matrix.MeanIou().value(), 0.5);
+  EXPECT_DOUBLE_EQ(matrix.PixelAccuracy().value(), 2.0 / 3);
+}
+
+TEST(Confusion, PredictedButAbsentClassScoresZero) {
+  ConfusionMatrix matrix(3);
+  matrix.Add(Row({0, 0, 0, 0}), Row({0, 0, 0, 2}));
+  EXPECT_DOUBLE_EQ(matrix.Iou()[2].value(), 0.0);
+  EXPECT_DOUBLE_EQ(matrix.MeanIou().value(), 0.375);  // (3/4 + 0) / 2
+}
+
+TEST(Confusion, VoidTruthIsExcludedVoidPredictionIsAMiss) {
+  ConfusionMatrix matrix(2);
+  matrix.Add(Row({0, 255, 1, 1}), Row({0, 1, 255, 1}));
+  EXPECT_DOUBLE_EQ(matrix.Iou()[0].value(), 1.0);
+  EXPECT_DOUBLE_EQ(matrix.Iou()[1].value(), 0.5);
+  EXPECT_DOUBLE_EQ(matrix.PixelAccuracy().value(), 2.0 / 3);
+}
+
+TEST(Confusion, OneMatrixOverTheSplitNotAMeanOfImages) {
+  ConfusionMatrix whole(2), part(2);
+  whole.Add(Row({0, 0, 0}), Row({0, 0, 0}));
+  part.Add(Row({0, 1}), Row({1, 1}));
+  whole.Merge(part);
+  EXPECT_EQ(whole.images(), 2);
+  EXPECT_DOUBLE_EQ(whole.Iou()[0].value(), 0.75);
+  EXPECT_DOUBLE_EQ(whole.Iou()[1].value(), 0.5);
+}
+
+TEST(Confusion, NothingScoredGivesNull) {
+  ConfusionMatrix matrix(2);
+  matrix.Add(Row({255, 255}), Row({0, 1}));
+  EXPECT_FALSE(matrix.MeanIou().has_value());
+  const Json json = ToJson(matrix, {{"a", "b"}, {}, {}});
+  EXPECT_TRUE(json["miou"].is_null());
+  EXPECT_TRUE(json["iou"]["a"].is_null());
+}
+
+TEST(Confusion, BadIdsAndSizesAreErrorsAndAddNothing) {
+  ConfusionMatrix matrix(2);
+  EXPECT_FRF_ERROR(matrix.Add(Row({0, 7}), Row({0, 0})), ErrorCode::kInvalidArgument, "class id 7");
+  EXPECT_FRF_ERROR(matrix.Add(Row({0, 1}), Row({0, 9})), ErrorCode::kInvalidArgument, "class id 9");
+  EXPECT_FRF_ERROR(matrix.Add(Row({0, 1}), Row({0})), ErrorCode::kInvalidArgument, "1x1");
+  EXPECT_EQ(matrix.images(), 0);
+  EXPECT_EQ(matrix.count(0, 0), 0);
+  EXPECT_FRF_ERROR(ConfusionMatrix(256), ErrorCode::kInvalidArgument, "256");
+}
+
+}  // namespace
+}  // namespace frf
