@@ -11,7 +11,8 @@
 //   g.Output(scores, "scores", OutputRole::kScores);
 //   Graph graph = std::move(g).Build();   // validated
 //
-// Subtle: a Value knows its channel count (dimension 1), never its size; errors name the scope and layer at once.
+// Subtle: a Value knows its channel count (dimension 1), never its size; errors name the scope and layer at
+// once.
 #pragma once
 
 #include <cstdint>
@@ -32,13 +33,13 @@ struct Value {
 struct ConvSpec {
   std::string name = "conv";
   int out = 0;
-  int kernel = 1;        // square, unless kernel_w is set
-  int kernel_w = 0;      // 0: as kernel
+  int kernel = 1;    // square, unless kernel_w is set
+  int kernel_w = 0;  // 0: as kernel
   int stride = 1;
   int dilation = 1;
-  int dilation_w = 0;    // 0: as dilation
+  int dilation_w = 0;  // 0: as dilation
   int groups = 1;
-  int pad = -1;          // -1: "same" for odd kernels, dilation * (kernel - 1) / 2 on every side (pads = [p,p,p,p])
+  int pad = -1;  // -1: "same" for odd kernels, dilation * (kernel - 1) / 2 on every side (pads = [p,p,p,p])
   bool bias = false;
   bool classifier = false;  // redrawn by --init when the number of classes differs
 };
@@ -69,13 +70,15 @@ class Builder {
   };
   [[nodiscard]] ScopeGuard Scope(const std::string& name) { return ScopeGuard(*this, name); }
 
-  Value Input(const std::string& name, int channels);  // float32 1 x channels x height x width, sizes and batch free
+  Value Input(const std::string& name,
+              int channels);  // float32 1 x channels x height x width, sizes and batch free
   void Output(const Value& value, const std::string& name, OutputRole role);
 
   Value Conv(const Value& x, const ConvSpec& spec);
   // Transposed; pad as given (default 0 when -1), output_padding on both axes.
   Value ConvTranspose(const Value& x, const ConvSpec& spec, int output_padding);
-  Value BatchNorm(const Value& x, const std::string& name, float epsilon = 1e-5f);  // momentum 0.9 (torch's 0.1)
+  Value BatchNorm(const Value& x, const std::string& name,
+                  float epsilon = 1e-5f);  // momentum 0.9 (torch's 0.1)
   Value Relu(const Value& x);
   Value PRelu(const Value& x, const std::string& name);  // slope [C,1,1]
   Value Sigmoid(const Value& x);
@@ -84,12 +87,13 @@ class Builder {
   Value Sub(const Value& a, const Value& b);
   Value Mul(const Value& a, const Value& b);
   Value MatMul(const Value& a, const Value& b, int channels);
-  Value Scalar(float value);                   // constant initialiser
+  Value Scalar(float value);                              // constant initialiser
+  Value Constant(const std::string& name, Tensor value);  // constant initialiser of that name
   Value Parameter(const std::string& name, Shape shape, Init init, int channels);
   Value Ceil(const Value& x);
   Value Clip(const Value& x, float low, float high);
   Value Neg(const Value& x);
-  Value Concat(const std::vector<Value>& parts);  // along channels
+  Value Concat(const std::vector<Value>& parts);                               // along channels
   std::vector<Value> Split(const Value& x, const std::vector<int>& channels);  // along channels
   Value MaxPool(const Value& x, const PoolSpec& spec);
   std::pair<Value, Value> MaxPoolWithIndices(const Value& x, const PoolSpec& spec);
@@ -111,14 +115,20 @@ class Builder {
   Value Op(const std::string& op, const std::vector<Value>& inputs, int channels,
            std::map<std::string, Attribute> attributes = {}, const std::string& domain = "");
 
+  // Gives the value that was made last (and its node) a name of its own, so that it can be found:
+  // "decoder.ffm.t1".
+  Value Named(const Value& value, const std::string& name);
+
   Graph Build() &&;
 
  private:
   std::string Qualified(const std::string& name) const { return prefix_ + name; }
   std::string FreshName(const std::string& stem);  // "stage1.relu", "stage1.relu_2", ...
-  Value Emit(const std::string& node_name, const std::string& op, const std::vector<Value>& inputs, int channels,
-             std::map<std::string, Attribute> attributes, const std::string& domain);
-  Value AddInitializer(const std::string& name, Role role, Init init, Tensor value, int channels, bool classifier);
+  Value Emit(const std::string& node_name, const std::string& op, const std::vector<Value>& inputs,
+             int channels, std::map<std::string, Attribute> attributes, const std::string& domain);
+  Value Binary(const std::string& op, const Value& a, const Value& b);
+  Value AddInitializer(const std::string& name, Role role, Init init, Tensor value, int channels,
+                       bool classifier);
   [[noreturn]] void Fail(const std::string& message) const;
 
   Graph graph_;

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// The operators that a graph may hold: ONNX's that the readers know, and those of domain "frf", each with how
+// many inputs and outputs it takes. One table, read by Validate(), the ONNX reader and docs/graph.md's test.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+namespace frf {
+
+struct OperatorInfo {
+  std::string_view name;
+  std::string_view domain;     // "" = ONNX
+  int min_inputs, max_inputs;  // max_inputs -1: any number
+  int min_outputs, max_outputs;
+};
+
+const std::vector<OperatorInfo>& Operators();
+const OperatorInfo* FindOperator(std::string_view name, std::string_view domain);  // nullptr when unknown
+
+}  // namespace frf
