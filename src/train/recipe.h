@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// A recipe: everything that decides what is learned besides data, network and seed. Three are named (`paper`,
+// `best`, `reference`); every field can be set from a JSON file and from the command line.
+//
+//   Recipe recipe = LoadRecipe("best");                        // or "mine.json" with {"base": "best",
+//   "batch": 16} recipe = Override(recipe, "optimizer.weight_decay=0.05");  // --set SetEpochs(recipe, 100);
+//   // phases shrink in proportion
+//
+// Subtle: ToJson is the list of fields. Overrides are merged into that JSON and parsed again, so a key that
+// is not in it is an error that names it, and config.json of a run is itself a recipe file.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "data/loader.h"
+#include "train/losses.h"
+#include "train/optimizer.h"
+#include "train/schedule.h"
+
+namespace frf {
+
+// A stretch of epochs with its own image size. Sizes and rates are relative, so one recipe serves every data
+// set.
+struct Phase {
+  std::string name = "main";
+  int epochs = 1;
+  int crop_height = 0, crop_width = 0;  // 0: crop_share of the recipe's crop
+  double crop_share = 1;                // of both sides
+  double base_scale = 1;  // images are first scaled by this (times the recipe's augment.base_scale)
+  double scale_min = 0, scale_max = 0;  // 0: the recipe's
+  double rate_share = 1;                // of the schedule's rate
+  std::string loss;                     // ce, ohem, lovasz, ce+lovasz; empty: the recipe's
+};
+
+// Where mean and deviation of the input come from.
+enum class InputStatistics {
+  kImageNet,  // the usual constants
+  kMean,      // the training set's mean, no division
+  kMeanStd,   // the training set's mean and deviation
+};
+
+struct Recipe {
+  std::string name = "best", summary;
+  int batch = 8;
+  int crop_height = 0, crop_width = 0;  // 0: the images' size, at most 512x1024
+  AugmentSpec augment;                  // its crop fields are set by the phase
+  OptimizerSpec optimizer;
+  ScheduleSpec schedule;     // steps, warmup_steps and decay_steps are set from the three lines below
+  double warmup_epochs = 0;  // at least warmup_steps of the schedule
+  double decay_share = 0.2;  // warm-up/stable/decay: share of all steps that decay
+  LossSpec loss;
+  double class_weights = 0;    // c of 1 / ln(c + share); 0: none
+  bool auxiliary = false;      // auxiliary heads, where the network has them
+  double dropout = 0;          // before the classifier, where the network has it
+  double average = 0;          // decay of averaged weights; 0: none
+  int batch_norm_batches = 0;  // statistics re-estimated at the end over so many batches; 0: not
+  InputStatistics input = InputStatistics::kImageNet;
+  int validate_every = 1;  // epochs
+  bool validate_area =
+      false;  // images are area-averaged to the network's size (the reference curve), else as `segment`
+  std::vector<Phase> phases{Phase{}};
+};
+
+const std::vector<std::string>& RecipeNames();
+// By name, or a JSON file (any name that ends in .json): {"base": NAME, fields ...}.
+Recipe LoadRecipe(const std::string& name_or_file);
+Json ToJson(const Recipe& recipe);
+Recipe RecipeFromJson(const Json& json, const std::string& what);
+// "optimizer.weight_decay=0.05", "phases.0.epochs=3"; the value is JSON, or a plain word.
+Recipe Override(const Recipe& recipe, const std::string& assignment);
+// Throws kUsage naming the field.
+void Check(const Recipe& recipe);
+
+int Epochs(const Recipe& recipe);
+// Scales the phases to a sum of `epochs`, each by its share (largest remainder); phases that come to 0 go.
+void SetEpochs(Recipe& recipe, int epochs);
+// The phase of an epoch (0-based); beyond the end the last one.
+const Phase& PhaseAt(const Recipe& recipe, std::int64_t epoch);
+// The augmentation of a phase with its crop resolved against the recipe's crop, which must be set.
+AugmentSpec AugmentOf(const Recipe& recipe, const Phase& phase);
+// The schedule with its lengths, for `steps_per_epoch`.
+ScheduleSpec ScheduleOf(const Recipe& recipe, std::int64_t steps_per_epoch);
+
+}  // namespace frf

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+// Recipes as JSON. One table of fields per struct serves reading, writing and the check for unknown keys.
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "base/files.h"
+#include "base/model_info.h"
+#include "frf/error.h"
+#include "train/recipe.h"
+
+namespace frf {
+
+Recipe NamedRecipe(const std::string& name);  // recipe.cpp
+
+namespace {
+
+template <typename Visit>
+void VisitAugment(AugmentSpec& a, Visit&& visit) {
+  visit("base_scale", a.base_scale);
+  visit("scale_min", a.scale_min);
+  visit("scale_max", a.scale_max);
+  visit("flip", a.flip);
+  visit("color", a.color);
+  visit("gain_min", a.gain_min);
+  visit("gain_max", a.gain_max);
+  visit("shift", a.shift);
+  visit("saturation_min", a.saturation_min);
+  visit("saturation_max", a.saturation_max);
+  visit("gamma_min", a.gamma_min);
+  visit("gamma_max", a.gamma_max);
+  visit("temperature", a.temperature);
+  visit("class_crop", a.class_crop);
+  visit("copy_paste", a.copy_paste);
+}
+
+template <typename Visit>
+void VisitPhase(Phase& p, Visit&& visit) {
+  visit("name", p.name);
+  visit("epochs", p.epochs);
+  visit("crop_share", p.crop_share);
+  visit("base_scale", p.base_scale);
+  visit("scale_min", p.scale_min);
+  visit("scale_max", p.scale_max);
+  visit("rate_share", p.rate_share);
+  visit("loss", p.loss);
+}
+
+template <typename Visit>
+void VisitRecipe(Recipe& r, Visit&& visit) {
+  visit("name", r.name);
+  visit("summary", r.summary);
+  visit("batch", r.batch);
+  visit("warmup_epochs", r.warmup_epochs);
+  visit("decay_share", r.decay_share);
+  visit("class_weights", r.class_weights);
+  visit("auxiliary", r.auxiliary);
+  visit("dropout", r.dropout);
+  visit("average", r.average);
+  visit("batch_norm_batches", r.batch_norm_batches);
+  visit("validate_every", r.validate_every);
+  visit("validate_area", r.validate_area);
+}
+
+struct Writer {
+  Json& json;
+  template <typename T>
+  void operator()(const char* key, const T& value) const {
+    json[key] = value;
+  }
+};
+
+struct Reader {
+  const Json& json;
+  const std::string& what;
+  template <typename T>
+  void operator()(const char* key, T& value) const {
+    const auto found = json.find(key);
+    if (found == json.end()) return;
+    // nlohmann converts 2.7 to 2 and true to 1 without a word; a recipe should not.
+    const bool fits = std::is_same_v<T, bool>          ? found->is_boolean()
+                      : std::is_same_v<T, std::string> ? found->is_string()
+                      : std::is_integral_v<T>          ? found->is_number_integer()
+                                                       : found->is_number();
+    if (!fits)
+      throw Error(ErrorCode::kUsage,
+                  fmt::format("{}: '{}' is {}, not of the right type", what, key, found->dump()));
+    value = found->get<T>();
+  }
+};
+
+std::string SizeText(int height, int width) {
+  return height == 0 ? "auto" : fmt::format("{}x{}", height, width);
+}
+
+void ReadSize(const Json& json, const std::string& what, int& height, int& width) {
+  const auto found = json.find("crop");
+  if (found == json.end()) return;
+  if (!found->is_string())
+    throw Error(ErrorCode::kUsage,
+                fmt::format("{}: 'crop' is {}, a text like \"360x480\" is wanted", what, found->dump()));
+  const auto text = found->get<std::string>();
+  std::tie(height, width) = text == "auto" ? std::pair{0, 0} : ParseSize(text, what + ": crop");
+}
+
+const char* InputName(InputStatistics input) {
+  switch (input) {
+    case InputStatistics::kImageNet:
+      return "imagenet";
+    case InputStatistics::kMean:
+      return "mean";
+    case InputStatistics::kMeanStd:
+      return "mean-std";
+  }
+  return "imagenet";
+}
+
+InputStatistics InputFromName(const std::string& name, const std::string& what) {
+  for (const auto input : {InputStatistics::kImageNet, InputStatistics::kMean, InputStatistics::kMeanStd}) {
+    if (name == InputName(input)) return input;
+  }
+  throw Error(ErrorCode::kUsage,
+              fmt::format("{}: input '{}' is none of imagenet, mean, mean-std", what, name));
+}
+
+Json PhaseJson(const Phase& phase) {
+  Json json;
+  VisitPhase(const_cast<Phase&>(phase), Writer{json});
+  json["crop"] = SizeText(phase.crop_height, phase.crop_width);
+  return json;
+}
+
+// Every key of `patch` must stand in `base`; objects recursively, everything else is replaced.
+void Merge(Json& base, const Json& patch, const std::string& what) {
+  if (!patch.is_object())
+    throw Error(ErrorCode::kUsage, what + ": an object with the recipe's fields is wanted");
+  for (const auto& [key, value] : patch.items()) {
+    if (!base.contains(key)) {
+      std::vector<std::string> known;
+      for (const auto& [name, ignored] : base.items()) known.push_back(name);
+      throw Error(ErrorCode::kUsage,
+                  fmt::format("{}: no field '{}'; there are {}", what, key, fmt::join(known, ", ")));
+    }
+    if (base[key].is_object()) {
+      Merge(base[key], value, what + "." + key);
+    } else {
+      base[key] = value;
+    }
+  }
+}
+
+Phase PhaseFromJson(const Json& json, const std::string& what) {
+  Json complete = PhaseJson(Phase{});
+  Merge(complete, json, what);
+  Phase phase;
+  VisitPhase(phase, Reader{complete, what});
+  ReadSize(complete, what, phase.crop_height, phase.crop_width);
+  return phase;
+}
+
+}  // namespace
+
+Json ToJson(const Recipe& recipe) {
+  Recipe& r = const_cast<Recipe&>(recipe);
+  Json json;
+  VisitRecipe(r, Writer{json});
+  json["crop"] = SizeText(r.crop_height, r.crop_width);
+  json["input"] = InputName(r.input);
+  VisitAugment(r.augment, Writer{json["augment"]});
+  json["optimizer"] = ToJson(r.optimizer);
+  json["schedule"] = ToJson(r.schedule);
+  json["loss"] = ToJson(r.loss);
+  json["phases"] = Json::array();
+  for (const Phase& phase : r.phases) json["phases"].push_back(PhaseJson(phase));
+  return json;
+}
+
+Recipe RecipeFromJson(const Json& given, const std::string& what) {
+  Json json = ToJson(Recipe{});
+  Merge(json, given, what);
+  Recipe recipe;
+  VisitRecipe(recipe, Reader{json, what});
+  ReadSize(json, what, recipe.crop_height, recipe.crop_width);
+  std::string input;
+  Reader{json, what}("input", input);
+  recipe.input = InputFromName(input, what);
+  VisitAugment(recipe.augment, Reader{json.at("augment"), what});
+  try {
+    recipe.optimizer = OptimizerSpecFromJson(json.at("optimizer"), what);
+    recipe.schedule = ScheduleSpecFromJson(json.at("schedule"), what);
+    recipe.loss = LossSpecFromJson(json.at("loss"), what);
+  } catch (const Json::exception& error) {
+    throw Error(ErrorCode::kUsage, fmt::format("{}: {}", what, error.what()));
+  }
+  if (!json.at("phases").is_array()) throw Error(ErrorCode::kUsage, what + ": 'phases' is not a list");
+  recipe.phases.clear();
+  for (std::size_t i = 0; i < json["phases"].size(); ++i) {
+    recipe.phases.push_back(PhaseFromJson(json["phases"][i], fmt::format("{}: phases.{}", what, i)));
+  }
+  Check(recipe);
+  return recipe;
+}
+
+Recipe LoadRecipe(const std::string& name) {
+  if (!name.ends_with(".json")) return NamedRecipe(name);
+  Json json = ParseJson(ReadFile(name, 1 << 20), name);
+  if (!json.is_object())
+    throw Error(ErrorCode::kUsage, name + ": an object with the recipe's fields is wanted");
+  if (json.contains("recipe") && json["recipe"].is_object())
+    json = Json(json["recipe"]);  // config.json of a run
+  Recipe base;
+  if (const auto found = json.find("base"); found != json.end()) {
+    if (!found->is_string()) throw Error(ErrorCode::kUsage, name + ": 'base' is not a recipe's name");
+    base = NamedRecipe(found->get<std::string>());
+    base.name = std::filesystem::path(name).stem().string();
+    json.erase("base");
+  }
+  Json complete = ToJson(base);
+  Merge(complete, json, name);
+  return RecipeFromJson(complete, name);
+}
+
+Recipe Override(const Recipe& recipe, const std::string& assignment) {
+  const auto equals = assignment.find('=');
+  const std::string what = "--set " + assignment;
+  if (equals == std::string::npos || equals == 0)
+    throw Error(ErrorCode::kUsage, what + ": KEY=VALUE is wanted");
+  Json json = ToJson(recipe);
+  Json* at = &json;
+  std::string rest = assignment.substr(0, equals);
+  while (true) {
+    const auto dot = rest.find('.');
+    const std::string key = rest.substr(0, dot);
+    if (at->is_array()) {
+      std::size_t index = 0;
+      const auto [end, code] = std::from_chars(key.data(), key.data() + key.size(), index);
+      if (code != std::errc() || end != key.data() + key.size() || index >= at->size()) {
+        throw Error(ErrorCode::kUsage,
+                    fmt::format("{}: '{}' is no position of 0 to {}", what, key, at->size() - 1));
+      }
+      at = &(*at)[index];
+    } else if (at->is_object() && at->contains(key)) {
+      at = &(*at)[key];
+    } else {
+      std::vector<std::string> known;
+      if (at->is_object()) {
+        for (const auto& [name, ignored] : at->items()) known.push_back(name);
+      }
+      throw Error(ErrorCode::kUsage,
+                  fmt::format("{}: no field '{}'; there are {}", what, key, fmt::join(known, ", ")));
+    }
+    if (dot == std::string::npos) break;
+    rest = rest.substr(dot + 1);
+  }
+  const std::string text = assignment.substr(equals + 1);
+  const Json value = Json::parse(text, nullptr, false);
+  *at = value.is_discarded() || at->is_string() ? Json(text) : value;
+  return RecipeFromJson(json, what);
+}
+
+}  // namespace frf
