@@ -3,7 +3,7 @@
 BUILD ?= build
 JOBS ?= $(shell nproc)
 
-.PHONY: demo test setup-demo setup-test format lint clean
+.PHONY: demo test peers setup-demo setup-test format clean
 
 # Installs what frf alone needs, builds it (without libtorch), labels a street.
 demo: setup-demo
@@ -14,6 +14,10 @@ demo: setup-demo
 test: setup-test
 	@scripts/build.sh --build $(BUILD) --jobs $(JOBS) --all
 	@scripts/test.sh $(BUILD)
+
+# Programs to compare with, in a virtual environment (see scripts/peers.sh); tests use it where it is.
+peers:
+	@scripts/peers.sh
 
 setup-demo:
 	@scripts/setup.sh demo

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+# The verbs as a library (tests link it too) and the program on top.
+find_package(CLI11 REQUIRED)
+file(GLOB cli_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cli/*.cpp)
+list(FILTER cli_sources EXCLUDE REGEX "/main_[a-z_]+\\.cpp$")
+add_library(frf_cli STATIC ${cli_sources})
+target_link_libraries(frf_cli PUBLIC frf_engine frf_nets frf_data frf_metrics frf_onnx CLI11::CLI11)
+target_precompile_headers(frf_cli REUSE_FROM frf_base)
+frf_program(frf cli/main_frf.cpp frf_cli)
