@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where shipped weights are looked for. Subtle: a path that exists always wins, so a file named like shipped
+// weights can be given as ./frfnet-camvid.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+
+#include "base/files.h"
+#include "base/text.h"
+#include "onnx/onnx_file.h"
+
+namespace frf {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<fs::path> WeightFolders() {
+  std::vector<fs::path> folders;
+  if (const char* given = std::getenv("FRF_WEIGHTS"); given != nullptr && *given != '\0')
+    folders.emplace_back(given);
+  const fs::path program = ProgramFolder();
+  folders.push_back(program / "weights");
+  folders.push_back(program / ".." / "share" / "frf" / "weights");
+  folders.push_back(program / ".." / "share" / "frf");
+  // A build folder inside the source tree: build/bin/frf, weights/ beside build/.
+  folders.push_back(program / ".." / "weights");
+  folders.push_back(program / ".." / ".." / "weights");
+#ifdef FRF_SOURCE_WEIGHTS
+  folders.emplace_back(FRF_SOURCE_WEIGHTS);
+#endif
+  return folders;
+}
+
+std::vector<std::string> NamesIn(const std::vector<fs::path>& folders) {
+  std::vector<std::string> names;
+  for (const fs::path& folder : folders) {
+    std::error_code code;
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder, code)) {
+      if (entry.path().extension() == ".onnx") names.push_back(entry.path().stem().string());
+    }
+  }
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  return names;
+}
+
+}  // namespace
+
+std::string FindModel(const std::string& name_or_path) {
+  std::error_code code;
+  if (fs::is_regular_file(name_or_path, code)) return name_or_path;
+  const std::vector<fs::path> folders = WeightFolders();
+  if (!name_or_path.empty() && name_or_path.find('/') == std::string::npos) {
+    for (const fs::path& folder : folders) {
+      for (const std::string& name : {name_or_path + ".onnx", name_or_path}) {
+        if (fs::is_regular_file(folder / name, code)) return (folder / name).lexically_normal().string();
+      }
+    }
+  }
+  if (fs::is_directory(name_or_path, code)) {
+    throw Error(ErrorCode::kNotFound,
+                name_or_path + ": is a folder, an ONNX file was wanted; `frf export` makes one of a run");
+  }
+  const std::vector<std::string> names = NamesIn(folders);
+  throw Error(ErrorCode::kNotFound,
+              fmt::format("{}: no such file, nor weights of that name; {}", Printable(name_or_path, 400),
+                          names.empty() ? "no weights are installed (set FRF_WEIGHTS to their folder)"
+                                        : fmt::format("there are {}", fmt::join(names, ", "))));
+}
+
+}  // namespace frf
