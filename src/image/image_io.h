@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// PNG and JPEG files in and out, hardened: every size is checked against limits and against the bytes left before
-// anything is allocated. 16-bit, grey, palette, alpha, CMYK and YCCK come out as 8-bit RGB; EXIF rotation is applied.
+// PNG and JPEG files in and out, hardened: every size is checked against limits and against the bytes left
+// before anything is allocated. 16-bit, grey, palette, alpha, CMYK and YCCK come out as 8-bit RGB; EXIF
+// rotation is applied.
 #pragma once
 
 #include <cstdint>
@@ -16,19 +17,25 @@ namespace frf {
 struct ImageLimits {
   std::int64_t max_pixels = std::int64_t{1} << 28;  // 268 million: 16384 x 16384
   int max_side = 65500;
+  std::uint64_t max_decode_bytes = std::uint64_t{1}
+                                   << 30;  // held at once while decoding, the file's bytes included
 };
 
-// By content, not by name. Always three channels, RGB. Alpha is composed over black? No: dropped, as every dataset
-// reader does. Throws kNotFound, kCorruptFile, kUnsupported (a format by its name: GIF, WebP, BMP, TIFF ...), kOutOfMemory.
+// By content, not by name. Always three channels, RGB; 16 bits are scaled to 8, alpha is dropped and gamma
+// and colour profiles are ignored, as dataset readers do. A picture that is cut short or damaged is an error,
+// never half a picture. Throws kNotFound, kCorruptFile, kUnsupported (a format by its name: GIF, WebP, BMP,
+// TIFF ...), kOutOfMemory.
 Image ReadImage(const std::string& path, const ImageLimits& limits = {});
 Image DecodeImage(const std::string& bytes, const std::string& name, const ImageLimits& limits = {});
 
-// A label image: the stored values of an 8-bit grey or palette PNG (palette indices, not colours), as they are.
-// 16-bit grey is taken when every value fits 8 bits; RGB is refused with the hint to map colours (`frf data convert`).
+// A label image: the stored values of an 8-bit grey or palette PNG (palette indices, not colours), as they
+// are. 16-bit grey is taken when every value fits 8 bits; RGB is refused with the hint to map colours (`frf
+// data convert`).
 LabelImage ReadLabels(const std::string& path, const ImageLimits& limits = {});
+LabelImage DecodeLabels(const std::string& bytes, const std::string& name, const ImageLimits& limits = {});
 // The same file as RGB colours, for datasets that store classes as colours, is ReadImage.
 
-// Height and width from the header alone.
+// Height and width as ReadImage would return them (EXIF rotation counted in), from the header alone.
 std::pair<int, int> ReadImageSize(const std::string& path);
 
 // Written atomically. 1, 3 or 4 channels for PNG; 1 or 3 for JPEG.
@@ -36,8 +43,10 @@ void WritePng(const std::string& path, const Image& image);
 void WriteJpeg(const std::string& path, const Image& image, int quality = 92);
 std::string EncodePng(const Image& image);
 std::string EncodeJpeg(const Image& image, int quality = 92);
-// Ids as an 8-bit grey PNG, or as a palette PNG where a palette is given (the stored bytes are the ids in both).
-void WriteLabels(const std::string& path, const LabelImage& labels, const std::vector<Color>* palette = nullptr);
+// Ids as an 8-bit grey PNG, or as a palette PNG where a palette is given (the stored bytes are the ids in
+// both).
+void WriteLabels(const std::string& path, const LabelImage& labels,
+                 const std::vector<Color>* palette = nullptr);
 std::string EncodeLabels(const LabelImage& labels, const std::vector<Color>* palette = nullptr);
 
 // Writes PNG or JPEG by the file name's ending.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Resizing, pre-processing and drawing. This is the only copy of pre-processing in frf: train, eval, segment and serve all
-// call Preprocess. Labels are only ever resized by nearest.
+// Resizing, pre-processing and drawing. This is the only copy of pre-processing in frf: train, eval, segment
+// and serve all call Preprocess. Labels are only ever resized by nearest.
 #pragma once
 
 #include <cstdint>
@@ -12,16 +12,17 @@
 
 namespace frf {
 
-// Bilinear, half-pixel centres, edges clamped; with `antialias` a shrinking axis uses the triangle filter widened by the
-// ratio (as PIL and torch's antialias=True). Rounds to nearest.
+// Bilinear, half-pixel centres, edges clamped; with `antialias` a shrinking axis uses the triangle filter
+// widened by the ratio (as PIL and torch's antialias=True). Rounds to nearest.
 Image ResizeBilinear(const ImageView& src, int height, int width, bool antialias = true);
 // Box average for integer and fractional ratios (OpenCV's INTER_AREA when shrinking).
 Image ResizeArea(const ImageView& src, int height, int width);
 // Nearest at half-pixel centres: src = floor((dst + 0.5) * ratio).
 LabelImage ResizeNearest(const LabelImage& src, int height, int width);
 
-// The size at which the network sees an image: input.height x input.width for Fit::kResize (when recorded), else the
-// image's own; rounded up to input.multiple by padding. `fixed` (height, width; 0 = none) always resizes.
+// The size at which the network sees an image: input.height x input.width for Fit::kResize (when recorded),
+// else the image's own; rounded up to input.multiple by padding. `fixed` (height, width; 0 = none) always
+// resizes.
 struct NetworkSize {
   int height, width;                  // of the network's input, padding included
   int content_height, content_width;  // of the resized image inside it (top left)
@@ -29,14 +30,14 @@ struct NetworkSize {
 NetworkSize ChooseNetworkSize(const InputSpec& input, int image_height, int image_width, int fixed_height = 0,
                               int fixed_width = 0);
 
-// 8-bit RGB or BGR -> float32 planes 3 x height x width (RGB), value = (pixel - mean) / std; padding is the mean (0).
-// `dst` holds 3 * size.height * size.width floats.
+// 8-bit RGB or BGR -> float32 planes 3 x height x width (RGB), value = (pixel - mean) / std; padding is the
+// mean (0). `dst` holds 3 * size.height * size.width floats.
 void Preprocess(const ImageView& src, const InputSpec& input, const NetworkSize& size, float* dst);
 
-// Full-size labels from scores (classes x h x w planes, float32) at height x width: bilinear half-pixel resize, argmax, lowest
-// id wins ties. `content` crops right and bottom padding first (0 = none).
-LabelImage LabelsFromScores(const float* scores, int classes, int h, int w, int content_h, int content_w, int height,
-                            int width);
+// Full-size labels from scores (classes x h x w planes, float32) at height x width: bilinear half-pixel
+// resize, argmax, lowest id wins ties. `content` crops right and bottom padding first (0 = none).
+LabelImage LabelsFromScores(const float* scores, int classes, int h, int w, int content_h, int content_w,
+                            int height, int width);
 
 // Palettes and overlays.
 std::vector<Color> DefaultPalette(int classes);  // distinct colours for data without a palette
@@ -46,9 +47,11 @@ struct OverlayOptions {
   bool legend = true;     // a strip below or beside with names of the classes present and their shares
   bool outlines = true;   // class borders drawn darker
 };
-Image Overlay(const Image& image, const LabelImage& labels, const Classes& classes, const OverlayOptions& options = {});
+Image Overlay(const Image& image, const LabelImage& labels, const Classes& classes,
+              const OverlayOptions& options = {});
 
-// A small built-in bitmap font (ASCII 32..126), for legends, grids and captions; (x, y) is the top left corner.
+// A small built-in bitmap font (ASCII 32..126), for legends, grids and captions; (x, y) is the top left
+// corner.
 void DrawText(Image& image, int x, int y, const std::string& text, const Color& color, int scale = 1);
 int TextWidth(const std::string& text, int scale = 1);
 inline constexpr int kTextHeight = 8;  // pixels at scale 1
