@@ -4,7 +4,7 @@
 //   auto data = OpenDataset({.spec = "camvid:shared/camvid", .split = "train"});
 //   Sample sample = data->Get(0);
 //
-// Named as camvid:DIR, cityscapes:DIR, folder:DIR, synth:COUNT. `list` narrows any of them to the image names in a file
+// Named as camvid:DIR, cityscapes:DIR, folder:DIR, synth:COUNT, pack:FILE. `list` narrows any of them to the image names in a file
 // (first word of each line, relative to DIR; a second word, where given, names the label file).
 #pragma once
 
@@ -45,6 +45,8 @@ class Dataset {
   virtual std::string label_path(int index) const = 0;
   // Reads and checks one pair; errors name the file and the value. Thread-safe.
   virtual Sample Get(int index) const = 0;
+  // The labels alone, where the image need not be decoded.
+  virtual LabelImage GetLabels(int index) const { return Get(index).labels; }
 };
 
 // Throws kUsage for a malformed spec, kNotFound for a missing folder, split or listed file.

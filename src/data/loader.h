@@ -26,6 +26,7 @@ struct AugmentSpec {
   double temperature = 0;                  // red * (1+t), blue * (1-t), t uniform in +-temperature
   double class_crop = 0;                   // probability that the crop is centred near a pixel of a rare class
   double copy_paste = 0;                   // probability of pasting rare-class regions from another image
+  std::vector<int> rare_classes;           // of the two above; empty: those under 2 % of the sample's labelled pixels
 };
 Json ToJson(const AugmentSpec& spec);
 
@@ -50,9 +51,19 @@ struct LoaderOptions {
   InputSpec input;                // mean and std
 };
 
-// One sample, augmented: what the loader's workers call and what the tests and the report show.
+// Throws kInvalidArgument naming the field that is out of range.
+void CheckAugment(const AugmentSpec& spec);
+
+// The size change of `base_scale`: area (bilinear when enlarging) for the image, nearest for the labels.
+Sample ScaleBase(const Sample& sample, double base_scale);
+
+// One sample, augmented: what the loader's workers call and what the tests and the report show. `donor` is where
+// copy-paste takes its regions from (nullptr: nothing is pasted).
 Sample Augment(const Sample& sample, const AugmentSpec& spec, const InputSpec& input, std::uint64_t seed,
-               std::uint64_t epoch, std::uint64_t position);
+               std::uint64_t epoch, std::uint64_t position, const Sample* donor = nullptr);
+// The same for samples that went through ScaleBase already, as the loader keeps them.
+Sample AugmentScaled(const Sample& sample, const AugmentSpec& spec, const InputSpec& input, std::uint64_t seed,
+                     std::uint64_t epoch, std::uint64_t position, const Sample* donor = nullptr);
 
 class Loader {
  public:
@@ -60,11 +71,15 @@ class Loader {
   ~Loader();
 
   std::int64_t steps_per_epoch() const;
-  // Starts `epoch` at batch `first_step`; batches in flight from before are dropped. The spec may change by phase.
+  // Starts `epoch` at batch `first_step`; batches in flight from before are dropped. Must be called before Next.
   void StartEpoch(std::int64_t epoch, std::int64_t first_step = 0);
+  // The spec may change by phase; it holds from the next StartEpoch on.
   void SetAugment(const AugmentSpec& augment);
   // The next batch in order, or nullptr at the epoch's end. Rethrows a worker's error (naming the file).
+  // The last batch of an epoch is shared out evenly over shards when drop_last is off, so `count` may differ there, 0 included.
   std::unique_ptr<Batch> Next();
+  // Optional: gives a batch's memory back for a later one.
+  void Recycle(std::unique_ptr<Batch> batch);
   // Seconds that Next() waited since the loader was made: the trainer reports its share of the time.
   double waited_seconds() const;
 
@@ -75,6 +90,8 @@ class Loader {
 
 // Pixel shares of every class over the data set, without void (sums to 1), for class weights.
 std::vector<double> ClassShares(const Dataset& data);
+// Ids of the classes that are present with a share below `below`: for AugmentSpec::rare_classes.
+std::vector<int> RareClasses(const std::vector<double>& shares, double below = 0.02);
 // Mean and standard deviation of the pixels per channel, 0..255 units.
 InputSpec MeasureMeanStd(const Dataset& data);
 

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the data room's files share: a listing (which image goes with which label file), and what the values
+// of a label file mean. A layout's function only lists; reading, checking and packing are written once, over
+// listings.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "data/dataset.h"
+#include "frf/error.h"
+
+namespace frf {
+
+// Drawn street scenes; implemented in synth_dataset.cpp. `spec.list` is handled by the caller.
+std::unique_ptr<Dataset> OpenSynth(const DatasetSpec& spec, int count);
+
+// A packed file (pack.cpp); heeds split and list.
+std::unique_ptr<Dataset> OpenPack(const DatasetSpec& spec, const std::string& file);
+
+std::vector<std::string> PackSplits(const std::string& file);
+
+// What the stored values of a label file mean.
+struct LabelCoding {
+  enum class Kind {
+    kIds,     // grey or palette PNG: the stored values
+    kColors,  // RGB: colours
+    kEither,  // by the file: colours where it is RGB
+  };
+  static constexpr std::int16_t kBad = -1;
+
+  LabelCoding() { table.fill(kBad); }
+
+  Kind kind = Kind::kIds;
+  std::array<std::int16_t, 256> table;                     // stored value -> class id, kVoidLabel or kBad
+  std::unordered_map<std::uint32_t, std::uint8_t> colors;  // Key(colour) -> class id or kVoidLabel
+  std::string wanted;                                      // for errors: "0..10, or 11 for void"
+
+  static std::uint32_t Key(const Color& c) {
+    return static_cast<std::uint32_t>(c[0]) << 16 | static_cast<std::uint32_t>(c[1]) << 8 | c[2];
+  }
+};
+
+LabelCoding IdentityCoding(int classes);  // 0..classes-1, 255 void
+LabelCoding CamVidIdCoding();             // 0..10, 11 void
+LabelCoding CamVidColorCoding();          // the 32 colours
+LabelCoding CityscapesCoding(const std::string& variant);
+
+// Maps stored values or colours to class ids. The first bad value is an error that names `path`, value and
+// position.
+LabelImage MapIds(LabelImage stored, const LabelCoding& coding, const std::string& path);
+LabelImage MapColors(const Image& stored, const LabelCoding& coding, const std::string& path);
+// Reads a label file by its coding.
+LabelImage ReadCodedLabels(const std::string& path, const LabelCoding& coding);
+// True for a PNG that stores colours (RGB or RGBA) and for every JPEG.
+bool StoresColors(const std::string& path);
+
+struct Pair {
+  std::string name;          // image path relative to the root
+  std::string image, label;  // full paths
+};
+
+// Something wrong with the listing itself. OpenDataset throws the first fatal one; the check reports them
+// all.
+struct ListingProblem {
+  std::string kind;  // "missing image", "missing label", "label without image", "ambiguous"
+  std::string file, message;
+  bool fatal = true;
+};
+
+struct Listing {
+  std::string root, title;  // title: "camvid train"
+  Classes classes;
+  LabelCoding coding;
+  std::vector<Pair> pairs;
+  std::vector<ListingProblem> problems;
+  bool undivided = false;  // the folder has no splits: every split is all of it
+};
+
+// Lists a split, or the names in spec.list. They throw for a missing folder, split or malformed list; missing
+// files of a pair go to `problems`.
+Listing ListCamVid(const DatasetSpec& spec, const std::string& root);
+Listing ListCityscapes(const DatasetSpec& spec, const std::string& root);
+Listing ListFolder(const DatasetSpec& spec, const std::string& root);
+// The splits that are there, of train, val and test; {"all"} where the data is not divided. Throws as
+// OpenDataset when there is none.
+std::vector<std::string> FindSplits(const DatasetSpec& spec);
+// "kind:rest" taken apart; kUsage for anything else.
+std::pair<std::string, std::string> ParseDataSpec(const std::string& spec);
+// The listing of a file-based spec (camvid, cityscapes, folder).
+Listing ListFiles(const DatasetSpec& spec);
+std::unique_ptr<Dataset> OpenListing(Listing listing);
+
+// Of classes.json in `root`.
+struct FolderClasses {
+  Classes classes;
+  LabelCoding coding;
+};
+FolderClasses ReadFolderClasses(const std::string& path);
+
+// One line of a list file.
+struct ListLine {
+  std::string image, label;  // as written; label may be empty
+};
+std::vector<ListLine> ReadListFile(const std::string& path);
+// `list` as given, else inside `root`.
+std::string FindListFile(const std::string& list, const std::string& root);
+
+// Sorted relative paths of the image files below `folder` (which must be there).
+std::vector<std::string> ImageFilesBelow(const std::filesystem::path& folder);
+// Appends the pair; files that are not there become problems and the pair is left out.
+void AddPair(Listing& listing, const std::string& name, const std::string& image, const std::string& label);
+// The splits that `split` stands for: trainval is train and val. kUsage for a name that is none of the four.
+std::vector<std::string> SplitParts(const std::string& split);
+
+// Only the samples whose names are given, in that order; a name that is not there is kNotFound.
+std::unique_ptr<Dataset> NarrowByNames(std::shared_ptr<const Dataset> data,
+                                       const std::vector<std::string>& names, const std::string& title);
+
+// Calls work(0) ... work(count - 1) on up to `threads` threads; rethrows the error of the lowest index.
+void ParallelFor(int count, int threads, const std::function<void(int)>& work);
+
+}  // namespace frf

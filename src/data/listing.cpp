@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every layout's listing needs: specs, list files, folders in a fixed order, pairs that exist.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <sstream>
+
+#include "base/files.h"
+#include "data/internal.h"
+#include "image/image_io.h"
+
+namespace frf {
+
+namespace fs = std::filesystem;
+
+std::pair<std::string, std::string> ParseDataSpec(const std::string& spec) {
+  const std::size_t colon = spec.find(':');
+  const std::string kind = spec.substr(0, colon);
+  const bool known =
+      kind == "camvid" || kind == "cityscapes" || kind == "folder" || kind == "synth" || kind == "pack";
+  if (colon == std::string::npos || colon + 1 == spec.size() || !known) {
+    throw Error(
+        ErrorCode::kUsage,
+        fmt::format("data '{}': wanted camvid:DIR, cityscapes:DIR, folder:DIR, synth:COUNT or pack:FILE",
+                    spec));
+  }
+  return {kind, spec.substr(colon + 1)};
+}
+
+std::vector<std::string> SplitParts(const std::string& split) {
+  if (split == "trainval") return {"train", "val"};
+  if (split == "train" || split == "val" || split == "test") return {split};
+  throw Error(ErrorCode::kUsage, fmt::format("split '{}': wanted train, val, test or trainval", split));
+}
+
+std::string FindListFile(const std::string& list, const std::string& root) {
+  if (fs::is_regular_file(list)) return list;
+  const fs::path inside = fs::path(root) / list;
+  if (fs::is_regular_file(inside)) return inside.string();
+  throw Error(ErrorCode::kNotFound,
+              fmt::format("{}: no such list file, neither as given nor in {}", list, root));
+}
+
+std::vector<ListLine> ReadListFile(const std::string& path) {
+  std::istringstream text(ReadFile(path, std::uint64_t{64} << 20));
+  std::vector<ListLine> lines;
+  std::string line;
+  for (int number = 1; std::getline(text, line); ++number) {
+    std::istringstream words(line);
+    ListLine entry;
+    std::string more;
+    if (!(words >> entry.image) || entry.image[0] == '#') continue;
+    words >> entry.label;
+    if (words >> more) {
+      throw Error(
+          ErrorCode::kCorruptFile,
+          fmt::format("{}: line {} has a third word '{}'; wanted an image path and, where it cannot be "
+                      "derived, a label path (names with spaces cannot be listed)",
+                      path, number, more));
+    }
+    lines.push_back(entry);
+  }
+  if (lines.empty()) throw Error(ErrorCode::kCorruptFile, path + ": names no image");
+  return lines;
+}
+
+std::vector<std::string> ImageFilesBelow(const fs::path& folder) {
+  std::vector<std::string> names;
+  std::error_code code;
+  fs::recursive_directory_iterator walk(folder, fs::directory_options::follow_directory_symlink, code), end;
+  for (; !code && walk != end; walk.increment(code)) {
+    if (walk.depth() > 16)
+      throw Error(ErrorCode::kIo, walk->path().string() + ": folders nest too deep; a link to a parent?");
+    if (walk->path().filename().string().starts_with(".")) continue;
+    if (LooksLikeImageFile(walk->path().string()) && !walk->is_directory()) {
+      names.push_back(walk->path().lexically_relative(folder).generic_string());
+    }
+  }
+  if (code)
+    throw Error(ErrorCode::kIo,
+                fmt::format("{}: cannot list the folder: {}", folder.string(), code.message()));
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+void AddPair(Listing& listing, const std::string& name, const std::string& image, const std::string& label) {
+  const bool has_image = fs::is_regular_file(image), has_label = fs::is_regular_file(label);
+  if (has_image && has_label) {
+    listing.pairs.push_back({name, image, label});
+    return;
+  }
+  if (!has_image) {
+    listing.problems.push_back(
+        {"missing image", image,
+         fmt::format("{}: no such image{}", image, has_label ? ", its labels are there" : "")});
+  }
+  if (!has_label) {
+    listing.problems.push_back(
+        {"missing label", label, fmt::format("{}: no such label file, wanted for {}", label, image)});
+  }
+}
+
+std::vector<std::string> FindSplits(const DatasetSpec& spec) {
+  const std::string kind = ParseDataSpec(spec.spec).first;
+  if (kind == "synth") return {"all"};
+  if (kind == "pack") return PackSplits(ParseDataSpec(spec.spec).second);
+  std::vector<std::string> found;
+  std::string first_error;
+  for (const char* split : {"train", "val", "test"}) {
+    DatasetSpec part = spec;
+    part.split = split;
+    part.list.clear();
+    try {
+      if (ListFiles(part).undivided) return {"all"};
+      found.push_back(split);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kNotFound) throw;
+      if (first_error.empty()) first_error = error.what();
+    }
+  }
+  if (found.empty()) throw Error(ErrorCode::kNotFound, first_error);
+  return found;
+}
+
+Listing ListFiles(const DatasetSpec& spec) {
+  const auto [kind, root] = ParseDataSpec(spec.spec);
+  if (!fs::is_directory(root))
+    throw Error(ErrorCode::kNotFound, fmt::format("{}: no such folder (for {})", root, spec.spec));
+  Listing listing = kind == "camvid"       ? ListCamVid(spec, root)
+                    : kind == "cityscapes" ? ListCityscapes(spec, root)
+                                           : ListFolder(spec, root);
+  if (listing.pairs.empty() && listing.problems.empty()) {
+    throw Error(ErrorCode::kNotFound, fmt::format("{}: no images for split '{}'", root, spec.split));
+  }
+  return listing;
+}
+
+}  // namespace frf
