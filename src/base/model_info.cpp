@@ -209,7 +209,12 @@ std::vector<Key> MakeInputKeys() {
          return m.input.height == 0 ? Json() : Json(fmt::format("{}x{}", m.input.height, m.input.width));
        },
        [](M& m, const Json& v, const Source& at) {
-         std::tie(m.input.height, m.input.width) = ParseSize(Text(v, at), at.file + ": '" + at.key + "'");
+         const std::string text = Text(v, at);
+         try {
+           std::tie(m.input.height, m.input.width) = ParseSize(text, "");
+         } catch (const Error&) {
+           at.Fail("wants HEIGHTxWIDTH, it is '" + Printable(text) + "'");
+         }
        }},
       {"input.fit", Form::kText,
        [](const M& m) { return Json(m.input.fit == Fit::kResize ? "resize" : "native"); },

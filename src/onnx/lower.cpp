@@ -194,12 +194,14 @@ class Lowering {
     return Emit(node.name + ".sizes", "Concat", {front, SpatialSize(ref)}, {{"axis", std::int64_t{0}}});
   }
 
+  // nearest_mode as the plain executor has it: asymmetric floors as torch's "nearest", the others are
+  // "nearest-exact".
   void LowerResize(const Node& node) {
     const std::string mode = node.String("mode", "linear"),
                       coordinates = node.String("coordinates", "half_pixel");
     Attributes attributes{{"mode", mode}, {"coordinate_transformation_mode", coordinates}};
     if (mode == "nearest")
-      attributes["nearest_mode"] = std::string(coordinates == "asymmetric" ? "floor" : "round_prefer_floor");
+      attributes["nearest_mode"] = std::string(coordinates == "asymmetric" ? "floor" : "round_prefer_ceil");
     const std::string sizes = SizesLike(node, node.inputs[0], node.inputs[1]);
     Push(node.name, "Resize", {node.inputs[0], "", "", sizes}, node.outputs, std::move(attributes));
   }
