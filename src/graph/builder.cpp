@@ -11,13 +11,6 @@ namespace {
 
 using Ints = std::vector<std::int64_t>;
 
-std::map<std::string, Attribute> PoolAttributes(const PoolSpec& spec) {
-  return {{"kernel_shape", Ints{spec.kernel, spec.kernel}},
-          {"strides", Ints{spec.stride, spec.stride}},
-          {"pads", Ints{spec.pad, spec.pad, spec.pad, spec.pad}},
-          {"ceil_mode", std::int64_t{spec.ceil_mode ? 1 : 0}}};
-}
-
 std::string Lower(std::string text) {
   for (char& c : text) {
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
@@ -105,8 +98,22 @@ void Builder::Output(const Value& value, const std::string& name, OutputRole rol
 
 Value Builder::Conv(const Value& x, const ConvSpec& spec) {
   const int kh = spec.kernel, kw = spec.kernel_w > 0 ? spec.kernel_w : kh;
-  const int dh = spec.dilation, dw = spec.dilation_w > 0 ? spec.dilation_w : dh;
-  if (spec.out < 1 || kh < 1 || spec.stride < 1 || dh < 1 || spec.groups < 1) {
+  CheckConv(x, spec);
+  const Value weight =
+      AddInitializer(spec.name + ".weight", Role::kParameter, Init::kKaimingFanOut,
+                     Tensor::Described(DType::kFloat32, {spec.out, x.channels / spec.groups, kh, kw}),
+                     spec.out, spec.classifier);
+  Value bias;
+  if (spec.bias) {
+    bias = AddInitializer(spec.name + ".bias", Role::kParameter, Init::kZeros,
+                          Tensor::Described(DType::kFloat32, {spec.out}), spec.out, spec.classifier);
+  }
+  return ConvShared(x, weight, bias, spec);
+}
+
+void Builder::CheckConv(const Value& x, const ConvSpec& spec) const {
+  const int kh = spec.kernel, kw = spec.kernel_w > 0 ? spec.kernel_w : kh;
+  if (spec.out < 1 || kh < 1 || spec.stride < 1 || spec.dilation < 1 || spec.groups < 1) {
     Fail(fmt::format("convolution '{}' wants positive out, kernel, stride, dilation and groups", spec.name));
   }
   if (x.channels % spec.groups != 0 || spec.out % spec.groups != 0) {
@@ -117,17 +124,22 @@ Value Builder::Conv(const Value& x, const ConvSpec& spec) {
     Fail(fmt::format("convolution '{}': a kernel of {}x{} has no symmetric padding; give pad", spec.name, kh,
                      kw));
   }
+}
+
+Value Builder::ConvShared(const Value& x, const Value& weight, const Value& bias, const ConvSpec& spec) {
+  CheckConv(x, spec);
+  const int kh = spec.kernel, kw = spec.kernel_w > 0 ? spec.kernel_w : kh;
+  const int dh = spec.dilation, dw = spec.dilation_w > 0 ? spec.dilation_w : dh;
   const int ph = spec.pad >= 0 ? spec.pad : dh * (kh - 1) / 2,
             pw = spec.pad >= 0 ? spec.pad : dw * (kw - 1) / 2;
-  std::vector<Value> inputs{
-      x, AddInitializer(spec.name + ".weight", Role::kParameter, Init::kKaimingFanOut,
-                        Tensor::Described(DType::kFloat32, {spec.out, x.channels / spec.groups, kh, kw}),
-                        spec.out, spec.classifier)};
-  if (spec.bias) {
-    inputs.push_back(AddInitializer(spec.name + ".bias", Role::kParameter, Init::kZeros,
-                                    Tensor::Described(DType::kFloat32, {spec.out}), spec.out,
-                                    spec.classifier));
+  const Initializer* shared = graph_.FindInitializer(weight.name);
+  const Shape wanted{spec.out, x.channels / spec.groups, kh, kw};
+  if (shared == nullptr || shared->value.shape() != wanted) {
+    Fail(fmt::format("convolution '{}' wants a weight of {}; '{}' is {}", spec.name, ToString(wanted),
+                     weight.name, shared == nullptr ? "no initialiser" : ToString(shared->value.shape())));
   }
+  std::vector<Value> inputs{x, weight};
+  if (!bias.name.empty()) inputs.push_back(bias);
   return Emit(FreshName(spec.name), "Conv", inputs, spec.out,
               {{"kernel_shape", Ints{kh, kw}},
                {"strides", Ints{spec.stride, spec.stride}},
@@ -234,116 +246,6 @@ Value Builder::Clip(const Value& x, float low, float high) {
 }
 
 Value Builder::Neg(const Value& x) { return Op("Neg", {x}, x.channels); }
-
-Value Builder::Concat(const std::vector<Value>& parts) {
-  if (parts.empty()) Fail("a concatenation needs parts");
-  int channels = 0;
-  for (const Value& part : parts) channels += part.channels;
-  return Op("Concat", parts, channels, {{"axis", std::int64_t{1}}});
-}
-
-std::vector<Value> Builder::Split(const Value& x, const std::vector<int>& channels) {
-  int sum = 0;
-  for (const int part : channels) {
-    if (part < 1) Fail(fmt::format("a split of '{}' into a part of {} channels", x.name, part));
-    sum += part;
-  }
-  if (channels.empty() || sum != x.channels) {
-    Fail(fmt::format("a split of '{}' wants parts that sum to {} channels, got {}", x.name, x.channels, sum));
-  }
-  const std::string name = FreshName("split");
-  const std::string sizes = FreshName("split.sizes");
-  graph_.initializers.push_back({sizes, Role::kConstant, Init::kGiven,
-                                 Tensor::Of<std::int64_t>({static_cast<std::int64_t>(channels.size())},
-                                                          Ints(channels.begin(), channels.end())),
-                                 false});
-  Emit(name, "Split", {x, {sizes, 0}}, 0, {{"axis", std::int64_t{1}}}, "");
-  std::vector<Value> parts;
-  std::vector<std::string>& outputs = graph_.nodes.back().outputs;
-  outputs.clear();
-  for (std::size_t i = 0; i < channels.size(); ++i) {
-    parts.push_back({fmt::format("{}.{}", name, i), channels[i]});
-    if (!used_.emplace(parts.back().name, 1).second)
-      Fail(fmt::format("'{}' is named twice", parts.back().name));
-    outputs.push_back(parts.back().name);
-  }
-  return parts;
-}
-
-Value Builder::MaxPool(const Value& x, const PoolSpec& spec) {
-  return Op("MaxPool", {x}, x.channels, PoolAttributes(spec));
-}
-
-std::pair<Value, Value> Builder::MaxPoolWithIndices(const Value& x, const PoolSpec& spec) {
-  const Value y = MaxPool(x, spec);
-  const Value indices{y.name + ".indices", x.channels};
-  if (!used_.emplace(indices.name, 1).second) Fail(fmt::format("'{}' is named twice", indices.name));
-  graph_.nodes.back().outputs.push_back(indices.name);
-  return {y, indices};
-}
-
-Value Builder::AveragePool(const Value& x, const PoolSpec& spec) {
-  auto attributes = PoolAttributes(spec);
-  attributes["count_include_pad"] = std::int64_t{spec.count_include_pad ? 1 : 0};
-  return Op("AveragePool", {x}, x.channels, std::move(attributes));
-}
-
-Value Builder::GlobalAveragePool(const Value& x) { return Op("GlobalAveragePool", {x}, x.channels); }
-
-Value Builder::Reshape(const Value& x, const std::vector<std::int64_t>& shape, int channels) {
-  const std::string sizes = FreshName("reshape.shape");
-  graph_.initializers.push_back({sizes, Role::kConstant, Init::kGiven,
-                                 Tensor::Of<std::int64_t>({static_cast<std::int64_t>(shape.size())}, shape),
-                                 false});
-  return Op("Reshape", {x, {sizes, 0}}, channels);
-}
-
-Value Builder::ReshapeLike(const Value& x, const Value& ref) {
-  const Value shape = Op("Shape", {ref}, 0);
-  return Op("Reshape", {x, shape}, ref.channels);
-}
-
-Value Builder::Transpose(const Value& x, const std::vector<std::int64_t>& permutation, int channels) {
-  return Op("Transpose", {x}, channels, {{"perm", permutation}});
-}
-
-Value Builder::ReduceMax(const Value& x, int axis) {
-  return Op("ReduceMax", {x}, axis == 1 ? 1 : x.channels,
-            {{"axes", Ints{axis}}, {"keepdims", std::int64_t{1}}});
-}
-
-Value Builder::AdaptiveAveragePool(const Value& x, int height, int width) {
-  if (height < 1 || width < 1) Fail(fmt::format("an adaptive pool to {}x{}", height, width));
-  return Op("AdaptiveAveragePool", {x}, x.channels, {{"out", Ints{height, width}}}, std::string(kFrfDomain));
-}
-
-Value Builder::ResizeLike(const Value& x, const Value& ref, const std::string& mode,
-                          const std::string& coordinates) {
-  return Op("ResizeLike", {x, ref}, x.channels, {{"mode", mode}, {"coordinates", coordinates}},
-            std::string(kFrfDomain));
-}
-
-Value Builder::Unpool(const Value& x, const Value& indices, const Value& ref) {
-  return Op("Unpool", {x, indices, ref}, x.channels, {}, std::string(kFrfDomain));
-}
-
-Value Builder::SpectralPool(const Value& x, const std::vector<std::int64_t>& frequencies,
-                            const std::vector<std::int64_t>& channels, float scale) {
-  std::int64_t sum = 0;
-  for (const std::int64_t count : channels) sum += count;
-  if (frequencies.size() != 2 * channels.size() || sum != x.channels) {
-    Fail(fmt::format("spectral pool of '{}': {} frequencies for {} groups of {} channels in sum, of {}",
-                     x.name, frequencies.size() / 2, channels.size(), sum, x.channels));
-  }
-  return Op("SpectralPool", {x}, x.channels,
-            {{"frequencies", frequencies}, {"channels", channels}, {"scale", scale}},
-            std::string(kFrfDomain));
-}
-
-Value Builder::DropChannels(const Value& x, float p) {
-  if (!(p >= 0.0f && p < 1.0f)) Fail(fmt::format("dropout of {} is outside [0, 1)", p));
-  return Op("DropChannels", {x}, x.channels, {{"p", p}}, std::string(kFrfDomain));
-}
 
 Value Builder::Op(const std::string& op, const std::vector<Value>& inputs, int channels,
                   std::map<std::string, Attribute> attributes, const std::string& domain) {

@@ -111,6 +111,20 @@ class Builder {
                      const std::vector<std::int64_t>& channels, float scale);
   Value DropChannels(const Value& x, float p);
 
+  // Convolution with a weight (and bias, unless its name is empty) that exists already: layers that share
+  // weights.
+  Value ConvShared(const Value& x, const Value& weight, const Value& bias, const ConvSpec& spec);
+  Value Elu(const Value& x, float alpha = 1.0f);
+  Value LeakyRelu(const Value& x, float slope);
+  Value HardSigmoid(const Value& x);                  // clip(x / 6 + 1 / 2, 0, 1), as torch
+  Value HardSwish(const Value& x);                    // x * HardSigmoid(x)
+  Value PadChannels(const Value& x, int extra);       // zeros behind the last channel
+  Value ShuffleChannels(const Value& x, int groups);  // ShuffleNet's: group-major becomes channel-major
+  Value CropLike(const Value& x, const Value& ref, int top, int left);  // the size of `ref`, from (top, left)
+  // The size times `factor`, for pyramids that no value has the size of. Everything else uses ResizeLike.
+  Value ResizeBy(const Value& x, float factor, const std::string& mode = "linear",
+                 const std::string& coordinates = "half_pixel");
+
   // Anything else, with its attributes; one output of `channels`.
   Value Op(const std::string& op, const std::vector<Value>& inputs, int channels,
            std::map<std::string, Attribute> attributes = {}, const std::string& domain = "");
@@ -126,7 +140,9 @@ class Builder {
   std::string FreshName(const std::string& stem);  // "stage1.relu", "stage1.relu_2", ...
   Value Emit(const std::string& node_name, const std::string& op, const std::vector<Value>& inputs,
              int channels, std::map<std::string, Attribute> attributes, const std::string& domain);
+  void CheckConv(const Value& x, const ConvSpec& spec) const;
   Value Binary(const std::string& op, const Value& a, const Value& b);
+  Value AddInts(const std::string& name, const std::vector<std::int64_t>& values);  // constant int64 list
   Value AddInitializer(const std::string& name, Role role, Init init, Tensor value, int channels,
                        bool classifier);
   [[noreturn]] void Fail(const std::string& message) const;

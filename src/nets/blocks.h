@@ -15,7 +15,7 @@ inline Value ConvBn(Builder& g, const Value& x, const ConvSpec& spec) {
 }
 
 inline Value ConvBnRelu(Builder& g, const Value& x, const ConvSpec& spec) {
-  return g.Relu(ConvBn(g, x, spec));
+  return g.Named(g.Relu(ConvBn(g, x, spec)), spec.name + ".relu");
 }
 
 }  // namespace frf

@@ -38,6 +38,11 @@ struct Spec {
   }
 };
 
+// A layer whose map enters a sigmoid.
+Value ConvGate(Builder& g, const Value& x, const ConvSpec& conv, const Spec& spec) {
+  return spec.gates == "relu" ? ConvBnRelu(g, x, conv) : ConvBn(g, x, conv);
+}
+
 constexpr int kDecoderWidth = 128;
 constexpr PoolSpec kHalving{.kernel = 3, .stride = 2, .pad = 1};
 
@@ -204,7 +209,7 @@ Value Ffm(Builder& g, Value y, Value o, const Spec& spec) {
     y = g.Mul(y, g.Add(t2, one));
   }
   const Value fused = ConvBnRelu(g, g.Add(o, y), {.name = "conv1", .out = kDecoderWidth, .kernel = 3});
-  return ConvBn(g, fused, {.name = "conv2", .out = kDecoderWidth});
+  return ConvGate(g, fused, {.name = "conv2", .out = kDecoderWidth}, spec);
 }
 
 Value Sfm(Builder& g, const Value& detail, const Value& o, const Spec& spec) {
@@ -216,27 +221,27 @@ Value Sfm(Builder& g, const Value& detail, const Value& o, const Spec& spec) {
 
 Value Decoder(Builder& g, const std::vector<Value>& maps, const Spec& spec) {
   const auto scope = g.Scope("decoder");
-  const bool relu = spec.gates == "relu";
-  const auto gate = [&](const Value& v) { return relu ? g.Relu(v) : v; };
   const auto lateral = [&](int stage) {
-    return ConvBn(g, maps[stage - 1], {.name = fmt::format("lateral{}", stage), .out = kDecoderWidth});
+    return ConvSpec{.name = fmt::format("lateral{}", stage), .out = kDecoderWidth};
   };
-  const Value l4 = Attention(g, g.Relu(lateral(4)), 4, spec);
+  const auto up = [&](const Value& x, const Value& ref, const std::string& name) {
+    return g.Named(g.ResizeLike(x, ref), name);
+  };
+  const Value l4 = Attention(g, ConvBnRelu(g, maps[3], lateral(4)), 4, spec);
   const Value y4 = ConvBnRelu(g, l4, {.name = "conv4", .out = kDecoderWidth, .kernel = 3});
-  const Value l3 = Attention(g, g.Relu(lateral(3)), 3, spec);
-  const Value sum3 = g.Add(l3, g.ResizeLike(y4, l3));
-  const Value y3 = gate(ConvBn(g, sum3, {.name = "conv3", .out = kDecoderWidth, .kernel = 3}));
-  const Value l2 = gate(lateral(2));
-  const Value fused = Ffm(g, l2, g.ResizeLike(y3, l2), spec);
-  const Value y2 = spec.ffm == "sum" ? fused : gate(fused);
-  const Value l1 = gate(lateral(1));
-  return Sfm(g, l1, g.ResizeLike(y2, l1), spec);
+  const Value l3 = Attention(g, ConvBnRelu(g, maps[2], lateral(3)), 3, spec);
+  const Value sum = g.Add(l3, up(y4, l3, "up4"));
+  const Value y3 = ConvGate(g, sum, {.name = "conv3", .out = kDecoderWidth, .kernel = 3}, spec);
+  const Value l2 = ConvGate(g, maps[1], lateral(2), spec);
+  const Value y2 = Ffm(g, l2, up(y3, l2, "up3"), spec);
+  const Value l1 = ConvGate(g, maps[0], lateral(1), spec);
+  return Sfm(g, l1, up(y2, l1, "up2"), spec);
 }
 
 Value Classifier(Builder& g, Value x, const Value& image, const Spec& spec) {
   if (spec.dropout > 0.0f) x = g.DropChannels(x, spec.dropout);
   x = g.Conv(x, {.name = "classifier", .out = spec.classes, .bias = true, .classifier = true});
-  return g.ResizeLike(x, image);
+  return g.Named(g.ResizeLike(x, image), "upsample");
 }
 
 Graph Build(const Spec& spec) {
