@@ -177,7 +177,7 @@ std::string Ending(const std::string& path) {
 void CheckDecodeCost(const DecodeCost& cost, const char* format, const std::string& name,
                      const ImageLimits& limits) {
   const std::int64_t pixels = cost.height * cost.width;
-  const std::string size = fmt::format("{} of {} x {} pixels", format, cost.width, cost.height);
+  const std::string size = fmt::format("{} of {}x{} pixels", format, cost.height, cost.width);
   if (cost.width > limits.max_side || cost.height > limits.max_side) {
     throw Error(ErrorCode::kOutOfMemory,
                 fmt::format("{}: {}, at most {} a side are read", name, size, limits.max_side));

@@ -15,7 +15,7 @@
 namespace frf {
 
 struct ImageLimits {
-  std::int64_t max_pixels = std::int64_t{1} << 28;  // 268 million: 16384 x 16384
+  std::int64_t max_pixels = 100'000'000;  // 300 MB as RGB; labels and overlays come on top
   int max_side = 65500;
   std::uint64_t max_decode_bytes = std::uint64_t{1}
                                    << 30;  // held at once while decoding, the file's bytes included

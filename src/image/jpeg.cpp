@@ -154,7 +154,7 @@ bool NotSupported(int code) {
 [[noreturn]] void ThrowReadError(const JpegReader& reader, const std::string& name) {
   const jpeg_decompress_struct& info = reader.info;
   const std::string size = reader.created && info.image_width > 0
-                               ? fmt::format("JPEG of {} x {}", info.image_width, info.image_height)
+                               ? fmt::format("JPEG of {}x{}", info.image_height, info.image_width)
                                : "JPEG";
   if (reader.truncated) {
     const bool decoding = reader.created && info.output_height > 0;
@@ -324,7 +324,7 @@ std::string EncodeJpeg(const Image& image, int quality) {
     throw Error(
         ErrorCode::kInvalidArgument,
         fmt::format(
-            "JPEG wants 1 or 3 channels and {} x {} x channels bytes; there are {} channels and {} bytes",
+            "JPEG wants 1 or 3 channels and {}x{} x channels bytes; there are {} channels and {} bytes",
             image.height, image.width, image.channels, image.pixels.size()));
   }
   if (quality < 1 || quality > 100) {
@@ -332,8 +332,8 @@ std::string EncodeJpeg(const Image& image, int quality) {
   }
   JpegWriter writer;
   if (!Write(writer, image, quality)) {
-    throw Error(ErrorCode::kInvalidArgument, fmt::format("cannot encode a JPEG of {} x {}: {}", image.width,
-                                                         image.height, writer.message));
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("cannot encode a JPEG of {}x{}: {}", image.height, image.width, writer.message));
   }
   return std::string(reinterpret_cast<const char*>(writer.out), writer.size);
 }

@@ -27,7 +27,7 @@ void Check(const Image& image, const LabelImage& labels, const Classes& classes,
   if (image.height != labels.height || image.width != labels.width || image.channels != 3 ||
       image.pixels.size() != image.bytes() || labels.ids.size() * 3 != image.pixels.size()) {
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("Overlay: image of {} x {} with {} channels, labels of {} x {}; wanted RGB and "
+                fmt::format("Overlay: image of {}x{} with {} channels, labels of {}x{}; wanted RGB and "
                             "labels of one size",
                             image.height, image.width, image.channels, labels.height, labels.width));
   }

@@ -77,7 +77,7 @@ PngHeader ParseHeader(std::string_view bytes, const std::string& name) {
     Corrupt(name, "PNG header names an unknown compression, filter or interlace method");
   }
   if (header.width == 0 || header.height == 0) {
-    Corrupt(name, fmt::format("PNG header says {} x {} pixels", header.width, header.height));
+    Corrupt(name, fmt::format("PNG header says {}x{} pixels", header.height, header.width));
   }
   return header;
 }
@@ -124,6 +124,8 @@ bool Open(PngReader& reader, std::string_view bytes) {
   if (reader.info == nullptr) return false;
   png_set_read_fn(reader.png, &reader, OnRead);
   png_set_user_limits(reader.png, 0x7fffffff, 0x7fffffff);  // CheckDecodeCost has judged the size
+  // In a small file smaller pieces are read, so that a cut one tells how many rows came before the cut.
+  png_set_compression_buffer_size(reader.png, std::clamp<std::size_t>(bytes.size() / 32, 64, 8192));
   png_set_keep_unknown_chunks(reader.png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
   return true;
 }
@@ -167,10 +169,10 @@ bool ReadRows(PngReader& reader, png_bytep pixels, std::size_t row_bytes, png_ui
                               : reader.passes > 1
                                   ? fmt::format("in pass {} of {}", reader.pass + 1, reader.passes)
                                   : fmt::format("{} of its {} rows are there", reader.row, header.height);
-    Corrupt(name, fmt::format("PNG of {} x {} ends after {} bytes, {}; was the copy cut short?", header.width,
-                              header.height, reader.size, there));
+    Corrupt(name, fmt::format("PNG of {}x{} ends after {} bytes, {}; was the copy cut short?", header.height,
+                              header.width, reader.size, there));
   }
-  Corrupt(name, fmt::format("PNG of {} x {} is damaged: {}", header.width, header.height, reader.message));
+  Corrupt(name, fmt::format("PNG of {}x{} is damaged: {}", header.height, header.width, reader.message));
 }
 
 std::uint64_t MaxPixelsPerByte(const PngHeader& header) {
@@ -329,7 +331,7 @@ std::string Encode(const std::uint8_t* pixels, int height, int width, int color_
                            static_cast<png_uint_32>(height));
   if (!done)
     throw Error(ErrorCode::kInternal,
-                fmt::format("cannot encode a PNG of {} x {}: {}", width, height, writer.message));
+                fmt::format("cannot encode a PNG of {}x{}: {}", height, width, writer.message));
   return std::move(writer.out);
 }
 
@@ -341,7 +343,7 @@ std::string EncodePng(const Image& image) {
     throw Error(
         ErrorCode::kInvalidArgument,
         fmt::format(
-            "PNG wants 1, 3 or 4 channels and {} x {} x channels bytes; there are {} channels and {} bytes",
+            "PNG wants 1, 3 or 4 channels and {}x{} x channels bytes; there are {} channels and {} bytes",
             image.height, image.width, image.channels, image.pixels.size()));
   }
   const int color_type = image.channels == 1   ? PNG_COLOR_TYPE_GRAY
@@ -354,7 +356,7 @@ std::string EncodeLabels(const LabelImage& labels, const std::vector<Color>* pal
   if (labels.height < 1 || labels.width < 1 ||
       labels.ids.size() != static_cast<std::size_t>(labels.height) * labels.width) {
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("labels of {} x {} hold {} ids", labels.height, labels.width, labels.ids.size()));
+                fmt::format("labels of {}x{} hold {} ids", labels.height, labels.width, labels.ids.size()));
   }
   return Encode(labels.ids.data(), labels.height, labels.width,
                 palette != nullptr ? PNG_COLOR_TYPE_PALETTE : PNG_COLOR_TYPE_GRAY, palette);

@@ -79,13 +79,13 @@ void CheckView(const ImageView& src, int height, int width, const char* function
   if (src.data == nullptr || src.height < 1 || src.width < 1 ||
       src.row_stride < std::ptrdiff_t{3} * src.width) {
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{}: the source is {} x {} with rows of {} bytes, wanted at least one "
+                fmt::format("{}: the source is {}x{} with rows of {} bytes, wanted at least one "
                             "pixel and 3 * width bytes a row",
                             function, src.height, src.width, src.row_stride));
   }
   if (height < 1 || width < 1) {
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{}: cannot resize to {} x {}", function, height, width));
+                fmt::format("{}: cannot resize to {}x{}", function, height, width));
   }
 }
 

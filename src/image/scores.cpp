@@ -42,14 +42,39 @@ struct Best {  // of one piece
   std::array<std::int32_t, kPiece> id;
 };
 
-void TakeBlended(const float* top, const float* bottom, float weight, int id, int count, Best& best) {
+// Forced inline into one function a CPU level. AVX2 alone brings no fused multiply-add, so both give the same
+// bits.
+[[gnu::always_inline]] inline void TakeBody(const float* top, const float* bottom, float weight, int id,
+                                            int count, Best& best) {
   const float rest = 1.0f - weight;
+  float* const score = best.score.data();
+  std::int32_t* const ids = best.id.data();
   for (int x = 0; x < count; ++x) {
     const float value = rest * top[x] + weight * bottom[x];
-    const bool better = value > best.score[static_cast<std::size_t>(x)];
-    best.score[static_cast<std::size_t>(x)] = better ? value : best.score[static_cast<std::size_t>(x)];
-    best.id[static_cast<std::size_t>(x)] = better ? id : best.id[static_cast<std::size_t>(x)];
+    const bool better = value > score[x];
+    score[x] = better ? value : score[x];
+    ids[x] = better ? id : ids[x];
   }
+}
+
+using TakeFunction = void (*)(const float*, const float*, float, int, int, Best&);
+
+void TakeBaseline(const float* top, const float* bottom, float weight, int id, int count, Best& best) {
+  TakeBody(top, bottom, weight, id, count, best);
+}
+
+#if defined(__x86_64__)
+[[gnu::target("avx2")]] void TakeAvx2(const float* top, const float* bottom, float weight, int id, int count,
+                                      Best& best) {
+  TakeBody(top, bottom, weight, id, count, best);
+}
+#endif
+
+TakeFunction ChooseTake() {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2")) return TakeAvx2;
+#endif
+  return TakeBaseline;
 }
 
 void SetBlended(const float* top, const float* bottom, float weight, int count, Best& best) {
@@ -87,13 +112,14 @@ class Band {
     const float* bottom = Source(tap.high);
     const std::size_t stride =
         scores_.same_width() ? static_cast<std::size_t>(scores_.h) * scores_.w : scores_.columns.size();
+    static const TakeFunction take = ChooseTake();
     Best best;
     for (int x = 0; x < scores_.width(); x += kPiece) {
       const int count = std::min(kPiece, scores_.width() - x);
       SetBlended(top + x, bottom + x, tap.weight, count, best);
       for (int c = 1; c < scores_.classes; ++c) {
         const std::size_t at = static_cast<std::size_t>(c) * stride + static_cast<std::size_t>(x);
-        TakeBlended(top + at, bottom + at, tap.weight, c, count, best);
+        take(top + at, bottom + at, tap.weight, c, count, best);
       }
       for (int i = 0; i < count; ++i)
         dst[x + i] = static_cast<std::uint8_t>(best.id[static_cast<std::size_t>(i)]);
@@ -133,10 +159,9 @@ LabelImage LabelsFromScores(const float* scores, int classes, int h, int w, int 
   const int rows = content_h > 0 ? content_h : h, columns = content_w > 0 ? content_w : w;
   if (scores == nullptr || classes < 1 || classes > kMaxClasses || h < 1 || w < 1 || rows > h ||
       columns > w || height < 1 || width < 1) {
-    throw Error(
-        ErrorCode::kInvalidArgument,
-        fmt::format("LabelsFromScores: cannot make {} x {} labels from {} x {} of {} classes at {} x {}",
-                    height, width, rows, columns, classes, h, w));
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("LabelsFromScores: cannot make {}x{} labels from {}x{} of {} classes at {}x{}",
+                            height, width, rows, columns, classes, h, w));
   }
   const Scores source{
       scores, classes, h, w, columns, HalfPixelTaps(rows, height), HalfPixelTaps(columns, width)};

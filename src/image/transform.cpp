@@ -17,8 +17,8 @@
 namespace frf {
 namespace {
 
-// Below this many source pixels a team of threads costs more than it saves.
-constexpr std::int64_t kParallelPixels = 1 << 15;
+// Below this many pixels waking a team of threads costs more than it saves.
+constexpr std::int64_t kParallelPixels = 1 << 18;
 
 // Runs body(y, floats, bytes) for every row, each thread with scratch of its own.
 template <typename Body>
@@ -90,7 +90,7 @@ Image ResizeArea(const ImageView& src, int height, int width) {
 
 LabelImage ResizeNearest(const LabelImage& src, int height, int width) {
   if (src.height < 1 || src.width < 1 || height < 1 || width < 1) {
-    throw Error(ErrorCode::kInvalidArgument, fmt::format("ResizeNearest: cannot resize {} x {} to {} x {}",
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("ResizeNearest: cannot resize {}x{} to {}x{}",
                                                          src.height, src.width, height, width));
   }
   LabelImage out{.height = height, .width = width};
@@ -113,7 +113,7 @@ NetworkSize ChooseNetworkSize(const InputSpec& input, int image_height, int imag
                               int fixed_width) {
   if (image_height < 1 || image_width < 1) {
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("ChooseNetworkSize: an image of {} x {}", image_height, image_width));
+                fmt::format("ChooseNetworkSize: an image of {}x{}", image_height, image_width));
   }
   const auto choose = [&](int image, int trained, int fixed) {
     if (fixed > 0) return fixed;
@@ -132,7 +132,7 @@ void Preprocess(const ImageView& src, const InputSpec& input, const NetworkSize&
   CheckView(src, size.content_height, size.content_width, "Preprocess");
   if (size.height < size.content_height || size.width < size.content_width) {
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("Preprocess: content of {} x {} does not fit into {} x {}", size.content_height,
+                fmt::format("Preprocess: content of {}x{} does not fit into {}x{}", size.content_height,
                             size.content_width, size.height, size.width));
   }
   const Table table = NormaliseTable(input);
