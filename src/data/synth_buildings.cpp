@@ -105,7 +105,7 @@ void DrawDoor(Painter& painter, const Look& look, const Quad& hole, Vec3 normal)
 }
 
 // Ground floor of a shop: glass, stall riser, sign band and an awning that may stick out.
-void DrawShop(Painter& painter, Random& random, const Look& look, const Quad& band, Vec3 normal,
+void DrawShop(Painter& painter, Random& random, const Quad& band, Vec3 normal,
               float width) {
   static constexpr Rgb kSign[] = {{0.62f, 0.12f, 0.14f}, {0.10f, 0.30f, 0.24f}, {0.14f, 0.20f, 0.42f},
                                   {0.90f, 0.74f, 0.26f}, {0.20f, 0.20f, 0.22f}, {0.85f, 0.84f, 0.80f},
@@ -157,7 +157,6 @@ void DrawShop(Painter& painter, Random& random, const Look& look, const Quad& ba
       painter.Fill(Quad{{low0 + drop, low1 + drop, low1, low0}}, color * 0.85f, kBuilding);
     }
   }
-  (void)look;
 }
 
 struct Face {
@@ -181,7 +180,7 @@ void DrawFace(Painter& painter, Random& random, const BuildingPlan& plan, const 
                kBuilding);  // plinth
   const bool shop = plan.shop && face.front;
   if (shop)
-    DrawShop(painter, random, look, wall.Part(0.01f, 0, 0.99f, std::min(look.floor + 0.4f, height) / height),
+    DrawShop(painter, random, wall.Part(0.01f, 0, 0.99f, std::min(look.floor + 0.4f, height) / height),
              face.normal, face.width);
   if (!plan.house) {  // a cornice below the roof, and one above the ground floor
     painter.Fill(wall.Part(0, 1 - 0.45f / height, 1, 1), painter.Lit(look.trim * 0.92f, face.normal),
@@ -268,8 +267,19 @@ void DrawBuilding(Painter& painter, Random random, const BuildingPlan& plan) {
                          {plan.corner + back, plan.inward * -1, plan.along * -1, plan.depth, false},
                          {right, plan.inward, plan.along, plan.depth, false},
                          {plan.corner, plan.along, plan.inward * -1, plan.width, true}};
-  for (const Face& face : faces) {
-    if (painter.Faces(face.origin, face.normal)) DrawFace(painter, random, plan, look, face);
+  for (int i = 0; i < 4; ++i) {
+    const Face& face = faces[i];
+    if (!painter.Faces(face.origin, face.normal)) continue;
+    if (i == 1 && plan.party > 0) {  // a bare wall above the neighbour's roof
+      if (plan.party >= plan.height) continue;
+      const Vec3 low = face.origin + Vec3{0, plan.party - 0.5f, 0}, up{0, plan.height - plan.party + 0.5f, 0};
+      const Vec3 end = low + face.along * face.width;
+      const Vec3 wall[4] = {low, end, end + up, low + up};
+      painter.FillTexture(wall, face.origin, face.along, {0, 1, 0}, painter.Lit(look.wall * 0.94f, face.normal), kBuilding,
+                          look.texture, look.strength);
+      continue;
+    }
+    DrawFace(painter, random, plan, look, face);
   }
   if (plan.house) DrawPitchedRoof(painter, random, plan, look);
 }

@@ -161,7 +161,7 @@ void Canvas::Shade(const Point* points, int count, Rgb keep) {
 }
 
 void Canvas::FillLeaves(const Leaves& leaves) {
-  const float reach = 1 + leaves.fray;
+  const float reach = std::sqrt(1 + 2 * leaves.fray);
   const auto clip = [](float v, int limit) {
     return static_cast<int>(std::clamp(v, 0.0f, static_cast<float>(limit)));
   };
@@ -175,21 +175,37 @@ void Canvas::FillLeaves(const Leaves& leaves) {
   const auto& cloud = Noise().cloud;
   const auto& grain = Noise().grain;
   const std::uint32_t bits = static_cast<std::uint32_t>(leaves.thing) << 24;
+  const auto fixed = [](float v) { return static_cast<unsigned>(static_cast<int>(v * 65536)); };
+  const unsigned rough_step = fixed(leaves.scale * 3), fine_step = fixed(leaves.scale * 2.3f);
+  const int bend = static_cast<int>(leaves.fray * 64), sun_x = static_cast<int>(leaves.contrast * leaves.sun.x * 141),
+            sun_y = static_cast<int>(leaves.contrast * leaves.sun.y * 141);
+  const int mottle = static_cast<int>(leaves.contrast * 437), speck = static_cast<int>(leaves.contrast * 193);
   for (int y = y0; y < y1; ++y) {
-    std::uint32_t* p = row(y);
+    // Everything in units of 1/256 or 1/4096: this is the loop that takes the most time in a green scene.
     const float dy = (static_cast<float>(y) + 0.5f - leaves.centre.y) / leaves.radius.y;
+    const float rest = reach * reach - dy * dy;
+    if (rest <= 0) continue;
+    const float half = leaves.radius.x * std::sqrt(rest);
+    const int from = std::max(x0, static_cast<int>(leaves.centre.x - half));
+    const int to = std::min(x1, static_cast<int>(leaves.centre.x + half) + 1);
     const float v = static_cast<float>(y) * leaves.scale + leaves.offset;
-    for (int x = x0; x < x1; ++x) {
-      const float dx = (static_cast<float>(x) + 0.5f - leaves.centre.x) / leaves.radius.x;
-      const float square = dx * dx + dy * dy;
-      const float u = static_cast<float>(x) * leaves.scale + leaves.offset;
-      const int rough = NoiseAt(cloud, u * 3, v * 3);
-      if (square > 1 + leaves.fray * static_cast<float>(rough - 128) * (1.0f / 64)) continue;
-      const int fine = NoiseAt(grain, u * 2.3f, v * 2.3f);
-      const float light = 1 + leaves.contrast * (0.55f * (dx * leaves.sun.x + dy * leaves.sun.y) +
-                                                 static_cast<float>(rough - 128) * (1.0f / 150) +
-                                                 static_cast<float>(fine - 128) * (1.0f / 340));
-      const int m = static_cast<int>(std::max(light, 0.15f) * 256);
+    const std::uint8_t* rough_row = &cloud[(static_cast<unsigned>(v * 3) & 255u) * 256u];
+    const std::uint8_t* fine_row = &grain[(static_cast<unsigned>(v * 2.3f) & 255u) * 256u];
+    unsigned rough_at = fixed(static_cast<float>(from) * leaves.scale * 3) + fixed(leaves.offset * 3);
+    unsigned fine_at = rough_at / 3 * 2;
+    const int square_y = static_cast<int>(dy * dy * 4096), light_y = static_cast<int>(dy * static_cast<float>(sun_y));
+    const float per_x = 4096 / leaves.radius.x;
+    int dx = static_cast<int>((static_cast<float>(from) + 0.5f - leaves.centre.x) * per_x);
+    const int dx_step = static_cast<int>(per_x);
+    const float exact = per_x - static_cast<float>(dx_step);
+    float carry = 0;
+    std::uint32_t* p = row(y);
+    for (int x = from; x < to; ++x, rough_at += rough_step, fine_at += fine_step, dx += dx_step, carry += exact) {
+      const int d = dx + static_cast<int>(carry);
+      const int rough = rough_row[rough_at >> 16 & 255u] - 128;
+      if ((d * d >> 12) + square_y > 4096 + bend * rough) continue;
+      const int fine = fine_row[fine_at >> 16 & 255u] - 128;
+      const int m = std::max(256 + (d * sun_x >> 12) + light_y + ((rough * mottle + fine * speck) >> 8), 38);
       const std::uint32_t lit = static_cast<std::uint32_t>(std::min(red * m >> 8, 255)) |
                                 static_cast<std::uint32_t>(std::min(green * m >> 8, 255)) << 8 |
                                 static_cast<std::uint32_t>(std::min(blue * m >> 8, 255)) << 16 | bits;

@@ -79,8 +79,8 @@ struct NoiseTiles {
 };
 const NoiseTiles& Noise();
 inline int NoiseAt(const std::vector<std::uint8_t>& tile, float u, float v) {
-  const auto wrap = [](float t) { return static_cast<unsigned>(static_cast<int>(t + 65536.0f)) & 255u; };
-  return tile[wrap(v) * 256u + wrap(u)];
+  return tile[(static_cast<unsigned>(static_cast<int>(v)) & 255u) * 256u +
+              (static_cast<unsigned>(static_cast<int>(u)) & 255u)];
 }
 
 // Calls span(y, x0, x1) for every row's runs of samples inside (even-odd rule).

@@ -9,7 +9,12 @@ namespace {
 
 constexpr float kNear = 0.25f;
 
-float Frac(float v) { return v - std::floor(v); }
+// Without SSE4.1 std::floor is a call, and these run for every sample.
+float Floor(float v) {
+  const float whole = static_cast<float>(static_cast<int>(v));
+  return whole > v ? whole - 1 : whole;
+}
+float Frac(float v) { return v - Floor(v); }
 
 }  // namespace
 
@@ -148,7 +153,8 @@ void Painter::FillTexture(std::span<const Vec3> corners, Vec3 origin, Vec3 u_axi
   const auto& cloud = Noise().cloud;
   const int k = static_cast<int>(strength * 256);
   const float reach = camera.focal / 800;  // sharper pictures show detail farther away
-  const auto near = [reach](float z, float limit) { return std::max(0.0f, 1 - z / (limit * reach)); };
+  const float fade = 1 / reach;
+  const auto near = [fade](float z, float limit) { return std::max(0.0f, 1 - z * (fade / limit)); };
   const auto fill = [&](auto pattern) { FillPattern(points, n, map, lit, thing, pattern); };
   switch (texture) {
     case Texture::kPlain:
@@ -163,35 +169,35 @@ void Painter::FillTexture(std::span<const Vec3> corners, Vec3 origin, Vec3 u_axi
       break;
     case Texture::kSlabs:
       fill([&](float s, float t, float z) {
-        const float row = std::floor(t / 0.6f);
+        const float row = Floor(t / 0.6f);
         const float su = Frac(s / 0.9f + row * 0.5f), tv = Frac(t / 0.6f);
         const float sharp = near(z, 24);
         const int joint = su < 0.05f || tv < 0.07f ? static_cast<int>(-70 * sharp) : 0;
         const int slab = static_cast<int>(
-            static_cast<float>(NoiseAt(grain, std::floor(s / 0.9f + row * 0.5f) * 7, row * 13) - 128) *
+            static_cast<float>(NoiseAt(grain, Floor(s / 0.9f + row * 0.5f) * 7, row * 13) - 128) *
             0.22f * sharp);
         return 256 + ((joint + slab + ((NoiseAt(cloud, s * 14, t * 14) - 128) >> 3)) * k >> 8);
       });
       break;
     case Texture::kBrick:
       fill([&](float s, float t, float z) {
-        const float course = std::floor(t * 5.5f);
+        const float course = Floor(t * 5.5f);
         const float su = Frac(s * 2.2f + course * 0.5f), tv = t * 5.5f - course;
         const float sharp = near(z, 34);
         const int joint = su < 0.08f || tv < 0.16f ? static_cast<int>(46 * sharp) : 0;
         const int brick = static_cast<int>(
-            static_cast<float>(NoiseAt(grain, std::floor(s * 2.2f + course * 0.5f) * 5, course * 11) - 128) *
+            static_cast<float>(NoiseAt(grain, Floor(s * 2.2f + course * 0.5f) * 5, course * 11) - 128) *
             0.5f * sharp);
         return 256 + ((joint + brick + ((NoiseAt(cloud, s * 6, t * 6) - 128) >> 2)) * k >> 8);
       });
       break;
     case Texture::kCobble:
       fill([&](float s, float t, float z) {
-        const float row = std::floor(t * 6);
+        const float row = Floor(t * 6);
         const float su = Frac(s * 6 + row * 0.37f) - 0.5f, tv = t * 6 - row - 0.5f;
         const float sharp = near(z, 18);
         const int stone = static_cast<int>(
-            static_cast<float>(NoiseAt(grain, std::floor(s * 6 + row * 0.37f) * 3, row * 5) - 128) * 0.35f *
+            static_cast<float>(NoiseAt(grain, Floor(s * 6 + row * 0.37f) * 3, row * 5) - 128) * 0.35f *
             sharp);
         const int gap = static_cast<int>((su * su + tv * tv) * -170 * sharp);
         return 256 + ((stone + gap + ((NoiseAt(cloud, s * 5, t * 5) - 128) >> 2)) * k >> 8);
@@ -206,7 +212,7 @@ void Painter::FillTexture(std::span<const Vec3> corners, Vec3 origin, Vec3 u_axi
       break;
     case Texture::kTiles:
       fill([&](float s, float t, float z) {
-        const float row = std::floor(t * 3.2f);
+        const float row = Floor(t * 3.2f);
         const float tv = t * 3.2f - row, su = Frac(s * 3.2f + row * 0.5f);
         const float sharp = near(z, 42);
         const int edge = tv < 0.18f  ? static_cast<int>(-60 * sharp)
@@ -217,7 +223,7 @@ void Painter::FillTexture(std::span<const Vec3> corners, Vec3 origin, Vec3 u_axi
       break;
     case Texture::kPlanks:
       fill([&](float s, float t, float z) {
-        const float board = std::floor(s * 6), su = s * 6 - board;
+        const float board = Floor(s * 6), su = s * 6 - board;
         const float sharp = near(z, 30);
         const int gap = su < 0.14f ? static_cast<int>(-110 * sharp) : 0;
         const int tone =

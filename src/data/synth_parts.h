@@ -15,6 +15,7 @@ struct BuildingPlan {
   float width = 10, depth = 10, height = 9;
   bool house = false;  // pitched roof, domestic windows; else a town block
   bool shop = false;   // shop front at street level
+  float party = 0;     // the side wall at `corner` is hidden by a neighbour up to this height
 };
 void DrawBuilding(Painter& painter, Random random, const BuildingPlan& plan);
 void CastBuildingShadow(Painter& painter, const BuildingPlan& plan);

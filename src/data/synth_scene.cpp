@@ -107,8 +107,10 @@ void Scene::PlanTown(int sign, float from, float to) {
   const float t = street_.PavementEnd(sign) * static_cast<float>(sign);
   float height = R(8, 17);
   const float shops = R(0.1, 0.9);
+  float party = 0;
   for (float s = from; s < to;) {
     BuildingPlan plan;
+    plan.party = party;
     plan.width = std::min(R(7, 17), std::max(to - s, 5.0f));
     plan.depth = R(9, 14);
     if (random_.Chance(0.7)) height = R(6.5, 19);
@@ -121,7 +123,11 @@ void Scene::PlanTown(int sign, float from, float to) {
     plan.width = Length(street_.At(s + plan.width, t) - plan.corner);
     PlanBuilding(plan);
     s += std::max(plan.width, 4.0f) * (street_.curvature * static_cast<float>(sign) > 0 ? 1.0f : 0.98f);
-    if (random_.Chance(0.1)) s += R(2, 5);
+    party = street_.curvature == 0 ? plan.height : 0.0f;
+    if (random_.Chance(0.1)) {
+      s += R(2, 5);
+      party = 0;
+    }
   }
 }
 

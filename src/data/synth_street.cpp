@@ -221,18 +221,26 @@ void Ground::Plots() {
     Texture texture;
     const Rgb albedo = Plot(sign, &thing, &texture);
     const float far = 700 * static_cast<float>(sign);
-    const Vec3 whole[4] = {{0, 0, -1.5f}, {far, 0, -1.5f}, {far, 0, 900}, {0, 0, 900}};
-    painter_.FillTexture(whole, {0, 0, 0}, {1, 0, 0}, {0, 0, 1}, painter_.Lit(albedo, {0, 1, 0}), thing,
-                         texture);
+    // Under the street itself nothing is drawn twice, except in bends, whose course leaves the plot's straight edge.
+    const bool straight = street_.curvature == 0;
+    const float edge = straight ? street_.Kerb(sign) * static_cast<float>(sign) : 0;
+    const Rgb lit = painter_.Lit(albedo, {0, 1, 0});
+    const Vec3 whole[4] = {{edge, 0, -1.5f}, {far, 0, -1.5f}, {far, 0, 900}, {edge, 0, 900}};
+    painter_.FillTexture(whole, {0, 0, 0}, {1, 0, 0}, {0, 0, 1}, lit, thing, texture);
+    if (!straight) continue;
+    const float end = starts_.back();
+    const Vec3 beyond[4] = {{0, 0, end}, {edge, 0, end}, {edge, 0, 900}, {0, 0, 900}};
+    painter_.FillTexture(beyond, {0, 0, 0}, {1, 0, 0}, {0, 0, 1}, lit, thing, texture);
   }
   for (int sign : {-1, 1}) {
     const float g = static_cast<float>(sign);
     const Side& side = street_.side(sign);
-    Thing thing;
-    Texture texture;
-    const Rgb albedo = Plot(sign, &thing, &texture);
-    const float fold = street_.curvature == 0 ? 60 : std::min(40.0f, 0.7f / std::abs(street_.curvature));
-    Band(street_.Kerb(sign) * g, fold * g, albedo, thing, texture);
+    if (street_.curvature != 0) {
+      Thing thing;
+      Texture texture;
+      const Rgb albedo = Plot(sign, &thing, &texture);
+      Band(street_.Kerb(sign) * g, std::min(40.0f, 0.7f / std::abs(street_.curvature)) * g, albedo, thing, texture);
+    }
     if (side.verge > 0)
       Band(street_.Kerb(sign) * g, street_.PavementStart(sign) * g, street_.grass, kTerrain, Texture::kGrass);
     Band(street_.PavementStart(sign) * g, street_.PavementEnd(sign) * g, street_.slabs, kPavement,

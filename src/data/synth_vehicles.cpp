@@ -341,7 +341,7 @@ void CastVehicleShadow(Painter& painter, const VehiclePlan& plan) {
   }
   const Vec3 wide[4] = {Lerp(plan.centre, base[0], 1.08f), Lerp(plan.centre, base[1], 1.08f),
                         Lerp(plan.centre, base[2], 1.08f), Lerp(plan.centre, base[3], 1.08f)};
-  painter.Shade(wide, {0.34f, 0.34f, 0.36f});  // the dark under the car, in any weather
+  painter.Shade(wide, {0.42f, 0.42f, 0.45f});  // the dark under the car, in any weather
   painter.CastShadow(points);
 }
 
