@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whole-file reading and atomic writing: what was there stays until its successor is complete, also on a full
+// disk.
+#include "base/files.h"
+
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <csignal>
+#include <fstream>
+#include <stdexcept>
+#include <thread>
+
+#include "support/support.h"
+
+namespace frf {
+namespace {
+
+std::ptrdiff_t FilesIn(const std::filesystem::path& folder) {
+  return std::distance(std::filesystem::directory_iterator(folder), {});
+}
+
+TEST(ReadFile, GivesEveryByteOfAnySize) {
+  const test::TempFolder folder;
+  for (const std::size_t size :
+       {std::size_t{0}, std::size_t{1}, std::size_t{13}, std::size_t{65536}, std::size_t{300001}}) {
+    std::string bytes;
+    for (std::size_t i = 0; i < size; ++i) bytes += static_cast<char>(i * 31);
+    WriteFileAtomically(folder / "x", bytes);
+    EXPECT_EQ(ReadFile(folder / "x"), bytes);
+    EXPECT_EQ(ReadFile(folder / "x", size), bytes);
+  }
+}
+
+TEST(ReadFile, NamesTheFileInEveryRefusal) {
+  const test::TempFolder folder;
+  WriteFileAtomically(folder / "ten", "0123456789");
+  EXPECT_FRF_ERROR(ReadFile(folder / "none"), ErrorCode::kNotFound, "none: cannot open");
+  EXPECT_FRF_ERROR(ReadFile(folder.path()), ErrorCode::kInvalidArgument, "is a folder");
+  EXPECT_FRF_ERROR(ReadFile(folder / "ten", 9), ErrorCode::kOutOfMemory, "ten: 10 bytes, at most 9");
+  EXPECT_FRF_ERROR(ReadFile("/dev/zero", 100000), ErrorCode::kOutOfMemory,
+                   "/dev/zero: more than 100000 bytes");
+}
+
+TEST(ReadFile, ReadsAPipeToItsEnd) {
+  const test::TempFolder folder;
+  const std::string pipe = folder / "pipe", bytes(200000, 'p');
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  std::thread writer([&] { std::ofstream(pipe, std::ios::binary) << bytes; });
+  EXPECT_EQ(ReadFile(pipe), bytes);
+  writer.join();
+}
+
+TEST(WriteFileAtomically, ReplacesAndLeavesNothingElse) {
+  const test::TempFolder folder;
+  WriteFileAtomically(folder / "a", "old, and longer");
+  WriteFileAtomically(folder / "a", "new");
+  EXPECT_EQ(ReadFile(folder / "a"), "new");
+  WriteFileAtomically(folder / "a", [](const AppendBytes& append) {
+    append("one ", 4);
+    append("", 0);
+    append("two", 3);
+  });
+  EXPECT_EQ(ReadFile(folder / "a"), "one two");
+  EXPECT_EQ(FilesIn(folder.path()), 1);
+}
+
+TEST(WriteFileAtomically, KeepsTheOldFileWhenTheWriterThrows) {
+  const test::TempFolder folder;
+  WriteFileAtomically(folder / "a", "old");
+  EXPECT_THROW(WriteFileAtomically(folder / "a",
+                                   [](const AppendBytes& append) {
+                                     append("half", 4);
+                                     throw std::runtime_error("no more");
+                                   }),
+               std::runtime_error);
+  EXPECT_EQ(ReadFile(folder / "a"), "old");
+  EXPECT_EQ(FilesIn(folder.path()), 1);
+}
+
+// A limit on file size stands for a full disk: write fails half way. In a process of its own, as the limit
+// stays.
+TEST(WriteFileAtomically, KeepsTheOldFileWhenTheDiskIsFull) {
+  const test::TempFolder folder;
+  WriteFileAtomically(folder / "a", "old");
+  const pid_t child = ::fork();
+  if (child == 0) {
+    std::signal(SIGXFSZ, SIG_IGN);
+    const struct rlimit limit { 1000, 1000 };
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    try {
+      WriteFileAtomically(folder / "a", std::string(5000, 'x'));
+    } catch (const Error& error) {
+      ::_exit(error.code() == ErrorCode::kIo &&
+                      std::string(error.what()).find("/a: cannot write: ") != std::string::npos
+                  ? 0
+                  : 1);
+    }
+    ::_exit(2);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  EXPECT_EQ(ReadFile(folder / "a"), "old");
+  EXPECT_EQ(FilesIn(folder.path()), 1);
+}
+
+TEST(WriteFileAtomically, NamesThePlaceItCannotWriteTo) {
+  const test::TempFolder folder;
+  EXPECT_FRF_ERROR(WriteFileAtomically(folder / "no/such/a", "x"), ErrorCode::kNotFound,
+                   "no/such/a: cannot create");
+  std::filesystem::create_directory(folder / "taken");
+  EXPECT_FRF_ERROR(WriteFileAtomically(folder / "taken", "x"), ErrorCode::kIo, "taken: cannot replace");
+  EXPECT_EQ(FilesIn(folder.path()), 1);
+}
+
+TEST(MakeFolder, MakesParentsAndMindsFilesInTheWay) {
+  const test::TempFolder folder;
+  MakeFolder(folder / "a/b/c");
+  MakeFolder(folder / "a/b/c");
+  EXPECT_TRUE(std::filesystem::is_directory(folder / "a/b/c"));
+  WriteFileAtomically(folder / "file", "x");
+  EXPECT_FRF_ERROR(MakeFolder(folder / "file"), ErrorCode::kIo, "file: cannot create the folder");
+  EXPECT_FRF_ERROR(MakeFolder(folder / "file/below"), ErrorCode::kIo, "below: cannot create the folder");
+}
+
+TEST(ProgramFolder, HoldsThisTest) {
+  EXPECT_TRUE(std::filesystem::exists(ProgramFolder() / "frf_test_base"));
+}
+
+}  // namespace
+}  // namespace frf
