@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -34,9 +35,12 @@ class PlainExecutor {
 
   // Runs on `feeds`: graph inputs, and any intermediate value that is to be replaced (the FFM masks of a reference, for
   // instance). Returns the graph's outputs, or the values named in `wanted`.
-  TensorMap Run(const TensorMap& feeds, const std::vector<std::string>& wanted = {});
+  // `before` is called before each node that runs, with a way to look at (and replace) the values that are alive.
+  using NodeObserver = std::function<void(const Node&, const std::function<Tensor&(const std::string&)>& value)>;
+  TensorMap Run(const TensorMap& feeds, const std::vector<std::string>& wanted = {}, const NodeObserver& before = {});
 
   const Graph& graph() const;
+  std::uint64_t peak_bytes() const;  // most bytes alive at once so far: values, temporaries, packed weights
 
  private:
   struct Impl;
