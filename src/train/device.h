@@ -36,8 +36,8 @@ void TrimCachingAllocator();
 torch::Device ParseDevice(const std::string& text);
 
 enum class Precision { kFloat32, kBFloat16, kFloat16 };
-// "off", "auto", "bf16", "f16". auto: bf16 on CUDA devices of compute capability 8 and above, f16 on older
-// ones, off on the CPU (measured slower there). Throws kUsage for f16 on a CPU.
+// "off", "auto", "bf16", "f16". auto: bf16 on CUDA (cards before Ampere: name f16), off on the CPU, where it
+// was measured to be slower. Throws kUsage for f16 on a CPU.
 Precision ResolvePrecision(const std::string& text, torch::Device device);
 std::string Name(Precision precision);
 

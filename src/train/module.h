@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// A Graph as a differentiable libtorch module: parameters and states become the module's, nodes run in order, values are
-// freed after their last use. The graph is the same object that every other reader uses.
+// A Graph as a differentiable libtorch module: parameters and states become the module's, nodes run in order,
+// values are freed after their last use. The graph is the same object that every other reader uses.
 //
 //   GraphModule module(graph);              // weights from the graph's initialisers
 //   auto scores = module.Forward(images).at("scores");
 //
-// Subtle: on the CPU in float32, training runs fused forms of our own (fused.h); everywhere else, and with FRF_FUSED=0,
-// plain libtorch operators. Both are held to the same golden file.
+// Subtle: on the CPU in float32, training runs fused forms of our own (fused.h); everywhere else, and with
+// FRF_FUSED=0, plain libtorch operators. Both are held to the same golden file.
 #pragma once
 
 #include <torch/torch.h>
@@ -25,15 +25,23 @@ Tensor FromTorch(const torch::Tensor& tensor);  // copies to the CPU, contiguous
 
 class GraphModule : public torch::nn::Module {
  public:
-  // Every initialiser must have data (InitializeWeights). Names become "stem.conv1.weight" entries of NamedTensors().
+  // Every initialiser must have data (InitializeWeights). Names become "stem.conv1.weight" entries of
+  // NamedTensors().
   explicit GraphModule(Graph graph);
 
-  // `images`: float32 N x 3 x H x W. Returns every graph output by name. In training mode batch norm uses the batch's
-  // statistics and updates the running ones (unbiased variance, momentum 0.1), dropout drops.
+  // `images`: float32 N x 3 x H x W. Returns every graph output by name. In training mode batch norm uses the
+  // batch's statistics and updates the running ones (unbiased variance, momentum 0.1), dropout drops.
   std::map<std::string, torch::Tensor> Forward(const torch::Tensor& images);
 
-  // Any intermediate value besides the outputs (for tests and module statistics), and replacements for values.
-  std::map<std::string, torch::Tensor> Forward(const torch::Tensor& images, const std::vector<std::string>& wanted,
+  // What a loss wants: as Forward, but an output that ends in a bilinear upsampling to the image comes
+  // without it, under the same name. Losses upsample to the labels' size themselves (labels have the image's
+  // size in training).
+  std::map<std::string, torch::Tensor> ForwardForLoss(const torch::Tensor& images);
+
+  // Any intermediate value besides the outputs (for tests and module statistics), and replacements for
+  // values.
+  std::map<std::string, torch::Tensor> Forward(const torch::Tensor& images,
+                                               const std::vector<std::string>& wanted,
                                                const std::map<std::string, torch::Tensor>& replaced);
 
   struct Named {
@@ -42,14 +50,17 @@ class GraphModule : public torch::nn::Module {
     Role role;
     bool classifier;
   };
-  const std::vector<Named>& tensors() const { return tensors_; }  // parameters and states in the graph's order
-  std::vector<torch::Tensor> Parameters() const;                  // role kParameter, in order
+  const std::vector<Named>& tensors() const {
+    return tensors_;
+  }                                               // parameters and states in the graph's order
+  std::vector<torch::Tensor> Parameters() const;  // role kParameter, in order
 
-  // Chance of dropout: masks derive from (seed, step, node), so a resumed run drops what the first would have. Call before
-  // every training step; without it the step stays 0.
+  // Chance of dropout: masks derive from (seed, step, node), so a resumed run drops what the first would
+  // have. Call before every training step; without it the step stays 0.
   void SetChance(std::uint64_t seed, std::uint64_t step);
 
-  // Overwrites the values of parameters and states with the graph's initialisers of the same name (same shapes).
+  // Overwrites the values of parameters and states with the graph's initialisers of the same name (same
+  // shapes).
   void Load(const Graph& weights);
 
   const Graph& graph() const { return graph_; }

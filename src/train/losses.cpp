@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+// Losses by torch's operators, and the choice between them. Cross-entropy on the CPU is in losses_fused.cpp.
+// Subtle: OHEM ranks pixels by the unweighted loss, so that class weights do not decide what is hard; Lovasz
+// sorts errors over the whole batch and treats the sorted Jaccard gradient as a constant, as its authors do.
+#include "train/losses.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "frf/image.h"
+#include "train/losses_fused.h"
+
+namespace frf {
+namespace {
+
+constexpr std::pair<LossKind, const char*> kNames[] = {{LossKind::kCrossEntropy, "ce"},
+                                                       {LossKind::kOhem, "ohem"},
+                                                       {LossKind::kLovasz, "lovasz"},
+                                                       {LossKind::kCrossEntropyLovasz, "ce+lovasz"}};
+
+// Pixels' -log p(true class), float N x H x W; 0 at void.
+torch::Tensor PixelLosses(const torch::Tensor& scores, const torch::Tensor& labels) {
+  const torch::Tensor full = UpsampleTo(scores, labels.size(1), labels.size(2)).to(torch::kFloat32);
+  return at::nll_loss2d(at::log_softmax(full, 1), labels.to(torch::kInt64), {}, at::Reduction::None,
+                        kVoidLabel);
+}
+
+// Weight of every pixel: its class's, 0 at void.
+torch::Tensor PixelWeights(const torch::Tensor& labels, const torch::Tensor& weights) {
+  torch::Tensor table = torch::zeros({256}, weights.options());
+  table.narrow(0, 0, weights.size(0)).copy_(weights);
+  table[kVoidLabel] = 0;
+  return table.index_select(0, labels.reshape({-1}).to(torch::kInt64)).reshape(labels.sizes());
+}
+
+torch::Tensor WeightedMean(const torch::Tensor& losses, const torch::Tensor& pixel_weights) {
+  // Without a single weighted pixel the sum is 0 and so is the mean.
+  return (losses * pixel_weights).sum() / pixel_weights.sum().clamp_min(1e-12);
+}
+
+// Gradient of the Jaccard loss with respect to errors sorted from the largest: Berman et al., algorithm 1.
+torch::Tensor LovaszGradient(const torch::Tensor& sorted_truth) {
+  const torch::Tensor total = sorted_truth.sum();
+  const torch::Tensor intersection = total - sorted_truth.cumsum(0);
+  const torch::Tensor together = total + (1 - sorted_truth).cumsum(0);
+  torch::Tensor jaccard = 1 - intersection / together;
+  if (jaccard.numel() > 1) {
+    jaccard = at::cat({jaccard.narrow(0, 0, 1), jaccard.narrow(0, 1, jaccard.numel() - 1) -
+                                                    jaccard.narrow(0, 0, jaccard.numel() - 1)});
+  }
+  return jaccard;
+}
+
+}  // namespace
+
+LossKind LossKindFromName(const std::string& name) {
+  for (const auto& [kind, text] : kNames) {
+    if (name == text) return kind;
+  }
+  throw Error(ErrorCode::kUsage,
+              fmt::format("no loss is called '{}'; there are ce, ohem, lovasz, ce+lovasz", name));
+}
+
+std::string Name(LossKind kind) {
+  for (const auto& [known, text] : kNames) {
+    if (kind == known) return text;
+  }
+  return "?";
+}
+
+Json ToJson(const LossSpec& spec) {
+  return {{"kind", Name(spec.kind)},
+          {"class_weights", spec.class_weights},
+          {"auxiliary_weight", spec.auxiliary_weight},
+          {"ohem_threshold", spec.ohem_threshold},
+          {"ohem_share", spec.ohem_share},
+          {"lovasz_weight", spec.lovasz_weight}};
+}
+
+LossSpec LossSpecFromJson(const Json& json, const std::string& what) {
+  LossSpec spec;
+  try {
+    if (json.contains("kind")) spec.kind = LossKindFromName(json.at("kind").get<std::string>());
+    spec.class_weights = json.value("class_weights", spec.class_weights);
+    spec.auxiliary_weight = json.value("auxiliary_weight", spec.auxiliary_weight);
+    spec.ohem_threshold = json.value("ohem_threshold", spec.ohem_threshold);
+    spec.ohem_share = json.value("ohem_share", spec.ohem_share);
+    spec.lovasz_weight = json.value("lovasz_weight", spec.lovasz_weight);
+  } catch (const Json::exception& error) {
+    throw Error(ErrorCode::kCorruptFile, fmt::format("{}: loss: {}", what, error.what()));
+  }
+  return spec;
+}
+
+std::vector<float> ClassWeights(const std::vector<double>& shares, double c) {
+  if (shares.empty() || !(c > 1)) {
+    throw Error(
+        ErrorCode::kUsage,
+        fmt::format("class weights 1/ln(c + share) want c above 1 and at least one share, got c = {} and {}",
+                    c, shares.size()));
+  }
+  std::vector<double> raw;
+  double sum = 0;
+  for (const double share : shares) {
+    raw.push_back(1.0 / std::log(c + share));
+    sum += raw.back();
+  }
+  std::vector<float> weights;
+  for (const double weight : raw)
+    weights.push_back(static_cast<float>(weight * static_cast<double>(raw.size()) / sum));
+  return weights;
+}
+
+torch::Tensor UpsampleTo(const torch::Tensor& scores, std::int64_t height, std::int64_t width) {
+  if (scores.size(2) == height && scores.size(3) == width) return scores;
+  return at::upsample_bilinear2d(scores, {height, width}, /*align_corners=*/false);
+}
+
+torch::Tensor CrossEntropyPlain(const torch::Tensor& scores, const torch::Tensor& labels,
+                                const torch::Tensor& weights) {
+  return WeightedMean(PixelLosses(scores, labels), PixelWeights(labels, weights));
+}
+
+torch::Tensor CrossEntropy(const torch::Tensor& scores, const torch::Tensor& labels,
+                           const torch::Tensor& weights) {
+  const bool fused = scores.device().is_cpu() && scores.scalar_type() == torch::kFloat32;
+  return fused ? CrossEntropyFused(scores, labels, weights) : CrossEntropyPlain(scores, labels, weights);
+}
+
+torch::Tensor Ohem(const torch::Tensor& scores, const torch::Tensor& labels, const LossSpec& spec,
+                   const torch::Tensor& weights) {
+  const torch::Tensor losses = PixelLosses(scores, labels);
+  const torch::Tensor valid = labels != kVoidLabel;
+  torch::Tensor keep;
+  {
+    const torch::NoGradGuard guard;
+    const torch::Tensor ranked = at::masked_select(losses.detach(), valid);
+    const std::int64_t count = ranked.numel();
+    double limit = -std::log(spec.ohem_threshold);
+    if (count > 0) {
+      const auto least = std::clamp<std::int64_t>(
+          static_cast<std::int64_t>(std::ceil(spec.ohem_share * static_cast<double>(count))), 1, count);
+      const double last = std::get<0>(at::topk(ranked, least)).index({least - 1}).item<double>();
+      limit = std::min(limit, last);
+    }
+    keep = valid.logical_and(losses.detach() >= limit).to(torch::kFloat32);
+  }
+  return WeightedMean(losses, PixelWeights(labels, weights) * keep);
+}
+
+torch::Tensor LovaszSoftmax(const torch::Tensor& scores, const torch::Tensor& labels) {
+  const torch::Tensor full = UpsampleTo(scores, labels.size(1), labels.size(2)).to(torch::kFloat32);
+  const std::int64_t classes = full.size(1);
+  const torch::Tensor valid = (labels != kVoidLabel).reshape({-1}).nonzero().squeeze(1);
+  const torch::Tensor truth = labels.reshape({-1}).index_select(0, valid);
+  const torch::Tensor shares = at::softmax(full, 1).permute({1, 0, 2, 3}).reshape({classes, -1});
+  torch::Tensor sum = full.sum() * 0;  // keeps the graph connected when no class is present
+  int present = 0;
+  for (std::int64_t c = 0; c < classes; ++c) {
+    const torch::Tensor is_class = (truth == c).to(torch::kFloat32);
+    if (is_class.sum().item<float>() == 0) continue;
+    ++present;
+    const torch::Tensor errors = (is_class - shares[c].index_select(0, valid)).abs();
+    const auto [sorted, order] = at::sort(errors, 0, /*descending=*/true);
+    sum = sum + at::dot(sorted, LovaszGradient(is_class.index_select(0, order)));
+  }
+  return present > 0 ? sum / present : sum;
+}
+
+Loss::Loss(LossSpec spec, const Graph& graph) : spec_(std::move(spec)) {
+  for (const GraphOutput& output : graph.outputs) {
+    if (output.role == OutputRole::kAuxiliary) {
+      auxiliary_.push_back(output.name);
+    } else {
+      scores_ = output.name;
+    }
+  }
+  if (scores_.empty())
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("graph '{}' has no scores to train", graph.name));
+}
+
+torch::Tensor Loss::One(const torch::Tensor& scores, const torch::Tensor& labels, bool auxiliary) const {
+  const std::int64_t classes = scores.size(1);
+  if (!spec_.class_weights.empty() && static_cast<std::int64_t>(spec_.class_weights.size()) != classes) {
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("{} class weights were given for {} classes",
+                                                         spec_.class_weights.size(), classes));
+  }
+  const torch::Tensor weights =
+      (spec_.class_weights.empty() ? torch::ones({classes}) : torch::tensor(spec_.class_weights))
+          .to(scores.device());
+  if (spec_.kind == LossKind::kOhem) return Ohem(scores, labels, spec_, weights);
+  if (auxiliary || spec_.kind == LossKind::kCrossEntropy) return CrossEntropy(scores, labels, weights);
+  const torch::Tensor lovasz = LovaszSoftmax(scores, labels);
+  if (spec_.kind == LossKind::kLovasz) return lovasz;
+  return CrossEntropy(scores, labels, weights) + spec_.lovasz_weight * lovasz;
+}
+
+torch::Tensor Loss::operator()(const std::map<std::string, torch::Tensor>& outputs,
+                               const torch::Tensor& labels) const {
+  torch::Tensor total = One(outputs.at(scores_), labels, false);
+  for (const std::string& name : auxiliary_) {
+    const auto found = outputs.find(name);
+    if (found != outputs.end()) total = total + spec_.auxiliary_weight * One(found->second, labels, true);
+  }
+  return total;
+}
+
+}  // namespace frf

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+// Torch forms of layers with weights, arithmetic, pooling and resizing; those of shapes and reductions are in
+// ops_shape.cpp. Subtle: Ceil stands for a comparison (thresholded masks), so its gradient is none at all
+// rather than a tensor of zeros.
+#include "train/ops.h"
+
+#include <cmath>
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "base/random.h"
+#include "graph/spectral.h"
+#include "train/module.h"
+#include "train/ops_internal.h"
+
+namespace frf {
+namespace {
+
+using Ints = std::vector<std::int64_t>;
+
+// Begin pads equal end pads, or an explicit padding goes first.
+struct Pads {
+  Ints symmetric{0, 0};
+  Ints explicit_pads;  // torch order: left, right, top, bottom; empty when symmetric
+};
+
+Pads ReadPads(const Node& node) {
+  const std::string automatic = node.String("auto_pad", "NOTSET");
+  const Ints pads = node.Ints("pads", {0, 0, 0, 0});
+  if ((automatic != "NOTSET" && automatic != "VALID") || pads.size() != 4) {
+    FailNode(node, ErrorCode::kUnsupported, "wants two spatial axes and pads given as numbers, not auto_pad");
+  }
+  if (pads[0] == pads[2] && pads[1] == pads[3]) return {{pads[0], pads[1]}, {}};
+  return {{0, 0}, {pads[1], pads[3], pads[0], pads[2]}};
+}
+
+TorchOp CompileConv(const Node& node, bool transposed) {
+  const Pads pads = ReadPads(node);
+  const Ints strides = node.Ints("strides", {1, 1}), dilations = node.Ints("dilations", {1, 1});
+  const Ints extra = node.Ints("output_padding", {0, 0});
+  const std::int64_t groups = node.Int("group", 1);
+  if (transposed && !pads.explicit_pads.empty()) {
+    FailNode(node, ErrorCode::kUnsupported, "a transposed convolution wants equal pads on both sides");
+  }
+  return [=](OpCall& call) {
+    torch::Tensor x = call.in[0];
+    if (!pads.explicit_pads.empty()) x = at::constant_pad_nd(x, pads.explicit_pads, 0);
+    const c10::optional<torch::Tensor> bias =
+        call.in.size() > 2 && call.in[2].defined() ? c10::optional<torch::Tensor>(call.in[2]) : c10::nullopt;
+    call.out = {
+        at::convolution(x, call.in[1], bias, strides, pads.symmetric, dilations, transposed, extra, groups)};
+  };
+}
+
+TorchOp CompileBatchNorm(const Node& node) {
+  const double momentum = TorchMomentum(node), epsilon = node.Float("epsilon", 1e-5f);
+  // The decimal that was meant: torch holds epsilon in double.
+  const double eps = std::stod(fmt::format("{:.6g}", epsilon));
+  return [=](OpCall& call) {
+    call.out = {at::batch_norm(call.in[0], call.in[1], call.in[2], call.in[3], call.in[4], call.training,
+                               momentum, eps, /*cudnn_enabled=*/true)};
+  };
+}
+
+TorchOp CompileMaxPool(const Node& node) {
+  const Pads pads = ReadPads(node);
+  if (!pads.explicit_pads.empty()) FailNode(node, ErrorCode::kUnsupported, "wants equal pads on both sides");
+  const Ints kernel = node.Ints("kernel_shape", {}), strides = node.Ints("strides", {1, 1});
+  const Ints dilations = node.Ints("dilations", {1, 1});
+  const bool ceil_mode = node.Int("ceil_mode", 0) != 0;
+  const bool with_indices = node.outputs.size() > 1 && !node.outputs[1].empty();
+  return [=](OpCall& call) {
+    if (!with_indices) {
+      call.out = {at::max_pool2d(call.in[0], kernel, strides, pads.symmetric, dilations, ceil_mode)};
+      return;
+    }
+    auto [values, indices] =
+        at::max_pool2d_with_indices(call.in[0], kernel, strides, pads.symmetric, dilations, ceil_mode);
+    call.out = {values, indices};
+  };
+}
+
+TorchOp CompileAveragePool(const Node& node) {
+  const Pads pads = ReadPads(node);
+  if (!pads.explicit_pads.empty()) FailNode(node, ErrorCode::kUnsupported, "wants equal pads on both sides");
+  const Ints kernel = node.Ints("kernel_shape", {}), strides = node.Ints("strides", {1, 1});
+  const bool ceil_mode = node.Int("ceil_mode", 0) != 0, count_pad = node.Int("count_include_pad", 0) != 0;
+  return [=](OpCall& call) {
+    call.out = {at::avg_pool2d(call.in[0], kernel, strides, pads.symmetric, ceil_mode, count_pad)};
+  };
+}
+
+// [out, in] weights of asymmetric linear interpolation along one axis: source = i * in / out, edge clamped.
+torch::Tensor AsymmetricMatrix(std::int64_t in, std::int64_t out) {
+  torch::Tensor matrix = torch::zeros({out, in});
+  auto entries = matrix.accessor<float, 2>();
+  for (std::int64_t i = 0; i < out; ++i) {
+    const double source = static_cast<double>(i) * in / out;
+    const std::int64_t low = std::min<std::int64_t>(static_cast<std::int64_t>(source), in - 1);
+    const std::int64_t high = std::min(low + 1, in - 1);
+    const float part = static_cast<float>(source - low);
+    entries[i][low] += 1.0f - part;
+    entries[i][high] += part;
+  }
+  return matrix;
+}
+
+TorchOp CompileResizeLike(const Node& node) {
+  const std::string mode = node.String("mode", "linear"),
+                    coordinates = node.String("coordinates", "half_pixel");
+  if ((mode != "linear" && mode != "nearest") ||
+      (coordinates != "half_pixel" && coordinates != "align_corners" && coordinates != "asymmetric") ||
+      (mode == "nearest" && coordinates == "align_corners")) {
+    FailNode(node, ErrorCode::kUnsupported,
+             fmt::format("has no form for mode {} with {}", mode, coordinates));
+  }
+  return [=](OpCall& call) {
+    const torch::Tensor& x = call.in[0];
+    const std::int64_t height = call.in[1].size(2), width = call.in[1].size(3);
+    if (x.size(2) == height && x.size(3) == width) {
+      call.out = {x};
+    } else if (mode == "nearest") {
+      call.out = {coordinates == "asymmetric" ? at::upsample_nearest2d(x, {height, width})
+                                              : at::_upsample_nearest_exact2d(x, {height, width})};
+    } else if (coordinates == "asymmetric") {
+      const auto rows = AsymmetricMatrix(x.size(2), height).to(x.options());
+      const auto columns = AsymmetricMatrix(x.size(3), width).to(x.options());
+      call.out = {at::matmul(rows, at::matmul(x, columns.t()))};
+    } else {
+      call.out = {at::upsample_bilinear2d(x, {height, width}, coordinates == "align_corners")};
+    }
+  };
+}
+
+TorchOp CompileSpectralPool(const Node& node) {
+  struct Tables {
+    std::mutex mutex;
+    std::map<std::pair<std::int64_t, std::int64_t>, torch::Tensor>
+        by_size;  // [C, H, W]: a_u(i) b_v(j) / (H W)
+  };
+  auto tables = std::make_shared<Tables>();
+  return [tables, node](OpCall& call) {
+    const torch::Tensor& x = call.in[0];
+    torch::Tensor basis;
+    {
+      const std::lock_guard lock(tables->mutex);
+      torch::Tensor& kept = tables->by_size[{x.size(2), x.size(3)}];
+      if (!kept.defined() || kept.device() != x.device()) {
+        const PoolMatrices matrices = SpectralPoolMatrices(node, x.size(2), x.size(3));
+        const auto product = at::matmul(ToTorch(matrices.rows).transpose(1, 2).to(torch::kFloat64),
+                                        ToTorch(matrices.columns).transpose(1, 2).to(torch::kFloat64));
+        kept = product.to(torch::kFloat32).permute({1, 2, 0}).contiguous().permute({2, 0, 1}).to(x.device());
+      }
+      basis = kept;
+    }
+    call.out = {at::sum(x * basis, {2, 3}, /*keepdim=*/true)};
+  };
+}
+
+TorchOp CompileDropChannels(const Node& node) {
+  const double p = node.Float("p", 0.5f);
+  if (!(p >= 0 && p < 1)) FailNode(node, ErrorCode::kCorruptFile, fmt::format("p = {} is outside [0, 1)", p));
+  return [=](OpCall& call) {
+    const torch::Tensor& x = call.in[0];
+    if (!call.training || p == 0) {
+      call.out = {x};
+      return;
+    }
+    torch::Tensor mask = torch::empty({x.size(0), x.size(1), 1, 1});
+    Random random(call.seed, call.step, call.node);
+    float* values = mask.data_ptr<float>();
+    for (std::int64_t i = 0; i < mask.numel(); ++i) {
+      values[i] = random.Chance(p) ? 0.0f : static_cast<float>(1.0 / (1.0 - p));
+    }
+    call.out = {x * mask.to(x.options())};
+  };
+}
+
+TorchOp CompilePRelu() {
+  return [](OpCall& call) { call.out = {at::prelu(call.in[0], call.in[1].reshape({-1}))}; };
+}
+
+TorchOp CompileUnpool() {
+  return [](OpCall& call) {
+    const torch::Tensor& ref = call.in[2];
+    call.out = {at::max_unpool2d(call.in[0], call.in[1].to(torch::kInt64), {ref.size(2), ref.size(3)})};
+  };
+}
+
+TorchOp CompileClip(const Node& node, const Graph& graph) {
+  const auto bound = [&](std::size_t i, const char* attribute) -> c10::optional<at::Scalar> {
+    if (node.Has(attribute)) return at::Scalar(node.Float(attribute, 0));
+    if (node.inputs.size() <= i || node.inputs[i].empty()) return c10::nullopt;
+    return at::Scalar(ConstantOf(node, graph, i).ToVector<double>().at(0));
+  };
+  const auto low = bound(1, "min"), high = bound(2, "max");
+  return [=](OpCall& call) { call.out = {low || high ? at::clamp(call.in[0], low, high) : call.in[0]}; };
+}
+
+using Unary = torch::Tensor (*)(const torch::Tensor&);
+TorchOp Pointwise(Unary function) {
+  return [=](OpCall& call) { call.out = {function(call.in[0])}; };
+}
+using Binary = torch::Tensor (*)(const torch::Tensor&, const torch::Tensor&);
+TorchOp Pairwise(Binary function) {
+  return [=](OpCall& call) { call.out = {function(call.in[0], call.in[1])}; };
+}
+
+TorchOp CompileActivation(const Node& node) {
+  const std::string& op = node.op;
+  if (op == "Relu") return Pointwise([](const torch::Tensor& x) { return at::relu(x); });
+  if (op == "Sigmoid") return Pointwise([](const torch::Tensor& x) { return at::sigmoid(x); });
+  if (op == "Tanh") return Pointwise([](const torch::Tensor& x) { return at::tanh(x); });
+  if (op == "Neg") return Pointwise([](const torch::Tensor& x) { return at::neg(x); });
+  if (op == "Exp") return Pointwise([](const torch::Tensor& x) { return at::exp(x); });
+  if (op == "Log") return Pointwise([](const torch::Tensor& x) { return at::log(x); });
+  if (op == "Sqrt") return Pointwise([](const torch::Tensor& x) { return at::sqrt(x); });
+  if (op == "Abs") return Pointwise([](const torch::Tensor& x) { return at::abs(x); });
+  if (op == "Ceil") return Pointwise([](const torch::Tensor& x) { return at::ceil(x.detach()); });
+  if (op == "Floor") return Pointwise([](const torch::Tensor& x) { return at::floor(x.detach()); });
+  if (op == "Identity" || op == "Dropout") return [](OpCall& call) { call.out = {call.in[0]}; };
+  if (op == "HardSwish") return Pointwise([](const torch::Tensor& x) { return at::hardswish(x); });
+  if (op == "HardSigmoid") {
+    const double slope = node.Float("alpha", 0.2f), offset = node.Float("beta", 0.5f);
+    return [=](OpCall& call) { call.out = {at::clamp(call.in[0] * slope + offset, 0, 1)}; };
+  }
+  if (op == "LeakyRelu") {
+    const double slope = node.Float("alpha", 0.01f);
+    return [=](OpCall& call) { call.out = {at::leaky_relu(call.in[0], slope)}; };
+  }
+  if (op == "Elu") {
+    const double alpha = node.Float("alpha", 1.0f);
+    return [=](OpCall& call) { call.out = {at::elu(call.in[0], alpha)}; };
+  }
+  return {};
+}
+
+TorchOp CompileArithmetic(const Node& node) {
+  const std::string& op = node.op;
+  using T = torch::Tensor;
+  if (op == "Add") return Pairwise([](const T& a, const T& b) { return at::add(a, b); });
+  if (op == "Sub") return Pairwise([](const T& a, const T& b) { return at::sub(a, b); });
+  if (op == "Mul") return Pairwise([](const T& a, const T& b) { return at::mul(a, b); });
+  if (op == "Div") return Pairwise([](const T& a, const T& b) { return at::div(a, b); });
+  if (op == "Pow") return Pairwise([](const T& a, const T& b) { return at::pow(a, b); });
+  if (op == "Max") return Pairwise([](const T& a, const T& b) { return at::maximum(a, b); });
+  if (op == "Min") return Pairwise([](const T& a, const T& b) { return at::minimum(a, b); });
+  if (op == "MatMul") return Pairwise([](const T& a, const T& b) { return at::matmul(a, b); });
+  return {};
+}
+
+}  // namespace
+
+double TorchMomentum(const Node& batch_norm) {
+  return std::round((1.0 - batch_norm.Float("momentum", 0.9f)) * 1e6) / 1e6;
+}
+
+TorchOp CompileOp(const Node& node, const Graph& graph) {
+  const std::string& op = node.op;
+  if (op == "Conv") return CompileConv(node, false);
+  if (op == "ConvTranspose") return CompileConv(node, true);
+  if (op == "BatchNormalization") return CompileBatchNorm(node);
+  if (op == "MaxPool") return CompileMaxPool(node);
+  if (op == "AveragePool") return CompileAveragePool(node);
+  if (op == "ResizeLike") return CompileResizeLike(node);
+  if (op == "SpectralPool") return CompileSpectralPool(node);
+  if (op == "DropChannels") return CompileDropChannels(node);
+  if (op == "PRelu") return CompilePRelu();
+  if (op == "Unpool") return CompileUnpool();
+  if (op == "Clip") return CompileClip(node, graph);
+  if (op == "AdaptiveAveragePool") {
+    const Ints out = node.Ints("out", {1, 1});
+    return [=](OpCall& call) { call.out = {at::adaptive_avg_pool2d(call.in[0], out)}; };
+  }
+  if (op == "GlobalAveragePool") {
+    return [](OpCall& call) { call.out = {at::mean(call.in[0], {2, 3}, /*keepdim=*/true)}; };
+  }
+  if (TorchOp run = CompileActivation(node)) return run;
+  if (TorchOp run = CompileArithmetic(node)) return run;
+  if (TorchOp run = CompileShapeOp(node, graph)) return run;
+  FailNode(node, ErrorCode::kUnsupported, "has no libtorch form, so networks with it cannot be trained");
+}
+
+}  // namespace frf
