@@ -105,8 +105,7 @@ void DrawDoor(Painter& painter, const Look& look, const Quad& hole, Vec3 normal)
 }
 
 // Ground floor of a shop: glass, stall riser, sign band and an awning that may stick out.
-void DrawShop(Painter& painter, Random& random, const Quad& band, Vec3 normal,
-              float width) {
+void DrawShop(Painter& painter, Random& random, const Quad& band, Vec3 normal, float width) {
   static constexpr Rgb kSign[] = {{0.62f, 0.12f, 0.14f}, {0.10f, 0.30f, 0.24f}, {0.14f, 0.20f, 0.42f},
                                   {0.90f, 0.74f, 0.26f}, {0.20f, 0.20f, 0.22f}, {0.85f, 0.84f, 0.80f},
                                   {0.80f, 0.42f, 0.16f}, {0.36f, 0.20f, 0.38f}};
@@ -275,8 +274,9 @@ void DrawBuilding(Painter& painter, Random random, const BuildingPlan& plan) {
       const Vec3 low = face.origin + Vec3{0, plan.party - 0.5f, 0}, up{0, plan.height - plan.party + 0.5f, 0};
       const Vec3 end = low + face.along * face.width;
       const Vec3 wall[4] = {low, end, end + up, low + up};
-      painter.FillTexture(wall, face.origin, face.along, {0, 1, 0}, painter.Lit(look.wall * 0.94f, face.normal), kBuilding,
-                          look.texture, look.strength);
+      painter.FillTexture(wall, face.origin, face.along, {0, 1, 0},
+                          painter.Lit(look.wall * 0.94f, face.normal), kBuilding, look.texture,
+                          look.strength);
       continue;
     }
     DrawFace(painter, random, plan, look, face);

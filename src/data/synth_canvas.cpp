@@ -177,7 +177,8 @@ void Canvas::FillLeaves(const Leaves& leaves) {
   const std::uint32_t bits = static_cast<std::uint32_t>(leaves.thing) << 24;
   const auto fixed = [](float v) { return static_cast<unsigned>(static_cast<int>(v * 65536)); };
   const unsigned rough_step = fixed(leaves.scale * 3), fine_step = fixed(leaves.scale * 2.3f);
-  const int bend = static_cast<int>(leaves.fray * 64), sun_x = static_cast<int>(leaves.contrast * leaves.sun.x * 141),
+  const int bend = static_cast<int>(leaves.fray * 64),
+            sun_x = static_cast<int>(leaves.contrast * leaves.sun.x * 141),
             sun_y = static_cast<int>(leaves.contrast * leaves.sun.y * 141);
   const int mottle = static_cast<int>(leaves.contrast * 437), speck = static_cast<int>(leaves.contrast * 193);
   for (int y = y0; y < y1; ++y) {
@@ -193,14 +194,16 @@ void Canvas::FillLeaves(const Leaves& leaves) {
     const std::uint8_t* fine_row = &grain[(static_cast<unsigned>(v * 2.3f) & 255u) * 256u];
     unsigned rough_at = fixed(static_cast<float>(from) * leaves.scale * 3) + fixed(leaves.offset * 3);
     unsigned fine_at = rough_at / 3 * 2;
-    const int square_y = static_cast<int>(dy * dy * 4096), light_y = static_cast<int>(dy * static_cast<float>(sun_y));
+    const int square_y = static_cast<int>(dy * dy * 4096),
+              light_y = static_cast<int>(dy * static_cast<float>(sun_y));
     const float per_x = 4096 / leaves.radius.x;
     int dx = static_cast<int>((static_cast<float>(from) + 0.5f - leaves.centre.x) * per_x);
     const int dx_step = static_cast<int>(per_x);
     const float exact = per_x - static_cast<float>(dx_step);
     float carry = 0;
     std::uint32_t* p = row(y);
-    for (int x = from; x < to; ++x, rough_at += rough_step, fine_at += fine_step, dx += dx_step, carry += exact) {
+    for (int x = from; x < to;
+         ++x, rough_at += rough_step, fine_at += fine_step, dx += dx_step, carry += exact) {
       const int d = dx + static_cast<int>(carry);
       const int rough = rough_row[rough_at >> 16 & 255u] - 128;
       if ((d * d >> 12) + square_y > 4096 + bend * rough) continue;

@@ -100,7 +100,7 @@ void DrawWall(Painter& painter, Random random, Vec3 from, Vec3 to, float height,
 void DrawLampPost(Painter& painter, Random random, Vec3 foot, Vec3 toward, float height) {
   const Rgb metal = Metal(random);
   const bool lantern = random.Chance(0.35);
-  const float thick = Between(random, 0.17, 0.24);
+  const float thick = Between(random, 0.19, 0.27);
   if (lantern) height *= 0.62f;
   DrawColumn(painter, foot, height, thick, thick * 0.72f, metal, kPole);
   DrawColumn(painter, foot, 1.0f, thick * 1.45f, thick * 1.35f, metal * 0.9f, kPole);
@@ -117,7 +117,7 @@ void DrawLampPost(Painter& painter, Random random, Vec3 foot, Vec3 toward, float
     figure.Polygon(cap, painter.LitSoft(metal), kPole);
     return;
   }
-  const float reach = Between(random, 1.0, 2.0), half = thick * 0.36f;
+  const float reach = Between(random, 1.0, 2.0), half = thick * 0.42f;
   const Vec3 tip = top + toward * reach + Vec3{0, 0.45f, 0};
   const Vec3 rise{0, half, 0};
   const Vec3 arm[4] = {top - rise, top + rise, tip + rise, tip - rise};  // seen from along the street
@@ -150,7 +150,7 @@ void DrawSign(Painter& painter, Random random, Vec3 foot, Vec3 toward) {
   const int kind = static_cast<int>(random.Below(8));
   const float size = Between(random, 0.36, 0.48), post = Between(random, 2.0, 2.5);
   const float middle = post + size;
-  DrawColumn(painter, foot, middle + size * 0.6f, 0.1f, 0.1f, {0.55f, 0.56f, 0.57f}, kPole);
+  DrawColumn(painter, foot, middle + size * 0.6f, 0.12f, 0.12f, {0.55f, 0.56f, 0.57f}, kPole);
   Figure f(painter, foot);
   if (!f.visible()) return;
   const auto paint = [&](Rgb c) { return painter.LitSoft(c) * (1 + 0.25f * painter.light.night); };

@@ -174,8 +174,8 @@ void Painter::FillTexture(std::span<const Vec3> corners, Vec3 origin, Vec3 u_axi
         const float sharp = near(z, 24);
         const int joint = su < 0.05f || tv < 0.07f ? static_cast<int>(-70 * sharp) : 0;
         const int slab = static_cast<int>(
-            static_cast<float>(NoiseAt(grain, Floor(s / 0.9f + row * 0.5f) * 7, row * 13) - 128) *
-            0.22f * sharp);
+            static_cast<float>(NoiseAt(grain, Floor(s / 0.9f + row * 0.5f) * 7, row * 13) - 128) * 0.22f *
+            sharp);
         return 256 + ((joint + slab + ((NoiseAt(cloud, s * 14, t * 14) - 128) >> 3)) * k >> 8);
       });
       break;

@@ -66,7 +66,7 @@ void CastVehicleShadow(Painter& painter, const VehiclePlan& plan);
 // right.
 void DrawPedestrian(Painter& painter, Random random, Vec3 foot, float turn, float height);
 void DrawCyclist(Painter& painter, Random random, Vec3 foot, float turn, bool motor);
-void DrawParkedBicycle(Painter& painter, Random random, Vec3 foot, float turn);
+void DrawParkedBicycle(Painter& painter, Random random, Vec3 foot, float turn, bool motor);
 void CastFigureShadow(Painter& painter, Vec3 foot, float height, float half_width);
 
 }  // namespace frf::synth

@@ -204,14 +204,14 @@ void DrawCyclist(Painter& painter, Random random, Vec3 foot, float turn, bool mo
   DrawRiderSide(f, squeeze, look, c, motor, helmet, shell, pedal);
 }
 
-void DrawParkedBicycle(Painter& painter, Random random, Vec3 foot, float turn) {
+void DrawParkedBicycle(Painter& painter, Random random, Vec3 foot, float turn, bool motor) {
   Figure f(painter, foot);
   if (!f.visible()) return;
   const Rgb frame = painter.LitSoft(
       Vary(random, {Between(random, 0.1, 0.8), Between(random, 0.1, 0.5), Between(random, 0.1, 0.6)}, 0.1f));
   const float sideways = std::sin(turn);
-  DrawBicycleSide(painter, f, std::max(std::abs(sideways), 0.45f), sideways > 0 ? 1.0f : -1.0f, frame, false,
-                  kBicycle);
+  DrawBicycleSide(painter, f, std::max(std::abs(sideways), 0.45f), sideways > 0 ? 1.0f : -1.0f, frame, motor,
+                  motor ? kMotorcycle : kBicycle);
 }
 
 void CastFigureShadow(Painter& painter, Vec3 foot, float height, float half_width) {

@@ -24,8 +24,7 @@ constexpr std::uint8_t kCityscapesIds[kThings] = {0,  1,  2,  3,  4,  5,  6,  7,
                                                   10, 11, 12, 13, 14, 15, 16, 17, 18};
 
 // The least pixels a metre at which a kind of thing is drawn.
-constexpr float kPersonScale = 11.5f, kPoleScale = 10.5f, kSignScale = 16, kVehicleScale = 6.5f,
-                kFenceScale = 7;
+constexpr float kPersonScale = 11.5f, kPoleScale = 11, kSignScale = 16, kVehicleScale = 6.5f, kFenceScale = 7;
 
 class Scene {
  public:
@@ -275,7 +274,7 @@ void Scene::PlanFurniture(int sign) {
   // Signs, boards, telegraph poles.
   const int signs = static_cast<int>(random_.Between(1, 3));
   for (int i = 0; i < signs; ++i) {
-    const float s = R(6, 28);
+    const float s = R(6, 12) + 8 * static_cast<float>(i);
     const Vec3 foot = street_.At(s, t + R(-0.1, 0.4) * g);
     if (Blocked(s, 0.5f) || !Near(foot, kSignScale)) continue;
     const Random own = Own();
@@ -294,8 +293,10 @@ void Scene::PlanFurniture(int sign) {
       Add(foot, [=, this] { DrawPost(painter_, own, foot, tall, 0.26f); });
     }
   }
-  if (street_.has_junction() && street_.signals) {
-    for (float s : {street_.junction_start - 2.5f, street_.junction_end + 2.8f}) {
+  if (street_.signals && (street_.has_junction() || street_.zebra > 0)) {
+    const float first = street_.has_junction() ? street_.junction_start - 2.5f : street_.zebra + 2.2f;
+    const float second = street_.has_junction() ? street_.junction_end + 2.8f : street_.zebra - 2.2f;
+    for (float s : {first, second}) {
       const Vec3 foot = street_.At(s, t), way = toward(s);
       const Random own = Own();
       if (Near(foot, 12)) Add(foot, [=, this] { DrawTrafficLight(painter_, own, foot, way); });
@@ -430,22 +431,25 @@ void Scene::PlanPeople() {
       if (random_.Chance(0.25))
         PlanPerson(street_.At(s + R(-0.3, 0.3), t + (random_.Chance(0.5) ? 0.55f : -0.55f)), heading);
     }
-    if (random_.Chance(rare_ ? 0.4 : 0.22)) {  // bicycles that lean on something
-      const float s = R(6, 20);
-      const int many = static_cast<int>(random_.Between(1, 3));
+    if (random_.Chance(rare_ ? 0.65 : 0.22)) {  // bicycles that lean on something
+      const float s = R(6, 18);
+      const int many = static_cast<int>(random_.Between(1, rare_ ? 4 : 3));
+      const bool motor = random_.Chance(rare_ ? 0.45 : 0.1);
       for (int i = 0; i < many; ++i) {
-        const Vec3 at = street_.At(s + 0.5f * static_cast<float>(i), (street_.PavementEnd(sign) - 0.5f) * g);
+        const Vec3 at = street_.At(s + (motor ? 1.0f : 0.6f) * static_cast<float>(i),
+                                   (street_.PavementEnd(sign) - 0.5f) * g);
         if (Blocked(s, 2) || !Near(at, kPersonScale)) continue;
         const Random own = Own();
         const float turn = R(0.8, 2.3) * (random_.Chance(0.5) ? 1.0f : -1.0f);
-        Add(at, [=, this] { DrawParkedBicycle(painter_, own, at, turn); });
+        Add(at, [=, this] { DrawParkedBicycle(painter_, own, at, turn, motor); });
+        shadows_.push_back([=, this] { CastFigureShadow(painter_, at, 0.9f, 0.4f); });
       }
     }
-    const int riders = random_.Chance(0.6) ? (random_.Chance(0.25) ? 2 : 1) : 0;
+    const int riders = random_.Chance(rare_ ? 0.7 : 0.6) ? (random_.Chance(0.25) ? 2 : 1) : 0;
     for (int i = 0; i < riders; ++i) {
       const float s = R(6, 26), t = (street_.lane * static_cast<float>(street_.lanes) - R(0.5, 1.1)) * g;
       const float heading = street_.Heading(s) + (sign == street_.hand ? 0.0f : kPi) + R(-0.15, 0.15);
-      PlanCyclist(street_.At(s, t), heading, random_.Chance(rare_ ? 0.35 : 0.06));
+      PlanCyclist(street_.At(s, t), heading, random_.Chance(rare_ ? 0.45 : 0.06));
     }
   }
   const float crossing = street_.zebra > 0        ? street_.zebra
@@ -496,8 +500,13 @@ void Scene::Draw() {
   const float back = std::max(street_.At(street_.end, 0).z, 60.0f) + 20;
   const Vec3 left{-back * 1.3f, 0, back}, right{back * 1.3f, 0, back};
   const bool town = street_.sides[0].style == SideStyle::kTown || street_.sides[1].style == SideStyle::kTown;
-  if (random_.Chance(town ? 0.65 : 0.25)) DrawSkyline(painter_, Random(seed_, 7), left, right, R(7, 15));
-  if (!town || random_.Chance(0.6)) DrawTreeLine(painter_, Random(seed_, 8), left, right, R(5, 11));
+  const bool skyline = random_.Chance(town ? 0.65 : 0.25);
+  const float tall = R(7, 15);
+  if (skyline) DrawSkyline(painter_, Random(seed_, 7), left, right, tall);
+  // Trees stay well below the roofs behind them, or roofs would show as specks between the crowns.
+  if (!skyline || random_.Chance(0.4)) {
+    DrawTreeLine(painter_, Random(seed_, 8), left, right, skyline ? tall * 0.35f : R(5, 11));
+  }
   std::stable_sort(items_.begin(), items_.end(),
                    [](const Item& a, const Item& b) { return a.distance > b.distance; });
   for (const Item& item : items_) item.draw();

@@ -101,7 +101,6 @@ Street ChooseStreet(Random& random, bool rare) {
   if (random.Chance(0.5)) {
     street.junction_start = Between(random, 13, 32);
     street.junction_end = street.junction_start + Between(random, 6, 8.5);
-    street.signals = random.Chance(0.55);
     if (street.curvature != 0) {
       street.bend_start = street.junction_end + 4;
       street.end = std::min(140.0f, street.bend_start + 1.25f / std::abs(street.curvature));
@@ -109,6 +108,7 @@ Street ChooseStreet(Random& random, bool rare) {
   }
   if (random.Chance(0.45))
     street.zebra = street.has_junction() ? street.junction_start - 4.2f : Between(random, 8, 20);
+  street.signals = random.Chance(rare ? 0.75 : 0.55);
   street.cobbled = random.Chance(0.08);
   street.yellow = random.Chance(0.12);
   street.tram = rare && random.Chance(0.16);
@@ -221,7 +221,8 @@ void Ground::Plots() {
     Texture texture;
     const Rgb albedo = Plot(sign, &thing, &texture);
     const float far = 700 * static_cast<float>(sign);
-    // Under the street itself nothing is drawn twice, except in bends, whose course leaves the plot's straight edge.
+    // Under the street itself nothing is drawn twice, except in bends, whose course leaves the plot's
+    // straight edge.
     const bool straight = street_.curvature == 0;
     const float edge = straight ? street_.Kerb(sign) * static_cast<float>(sign) : 0;
     const Rgb lit = painter_.Lit(albedo, {0, 1, 0});
@@ -239,7 +240,8 @@ void Ground::Plots() {
       Thing thing;
       Texture texture;
       const Rgb albedo = Plot(sign, &thing, &texture);
-      Band(street_.Kerb(sign) * g, std::min(40.0f, 0.7f / std::abs(street_.curvature)) * g, albedo, thing, texture);
+      Band(street_.Kerb(sign) * g, std::min(40.0f, 0.7f / std::abs(street_.curvature)) * g, albedo, thing,
+           texture);
     }
     if (side.verge > 0)
       Band(street_.Kerb(sign) * g, street_.PavementStart(sign) * g, street_.grass, kTerrain, Texture::kGrass);
