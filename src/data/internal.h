@@ -73,6 +73,7 @@ struct ListingProblem {
   std::string kind;  // "missing image", "missing label", "label without image", "ambiguous"
   std::string file, message;
   bool fatal = true;
+  std::string other;  // the pair's other file
 };
 
 struct Listing {

@@ -90,13 +90,14 @@ void AddPair(Listing& listing, const std::string& name, const std::string& image
     return;
   }
   if (!has_image) {
+    const char* hint = has_label ? ", its labels are there" : "";
     listing.problems.push_back(
-        {"missing image", image,
-         fmt::format("{}: no such image{}", image, has_label ? ", its labels are there" : "")});
+        {"missing image", image, fmt::format("{}: no such image{}", image, hint), true, label});
   }
   if (!has_label) {
-    listing.problems.push_back(
-        {"missing label", label, fmt::format("{}: no such label file, wanted for {}", label, image)});
+    listing.problems.push_back({"missing label", label,
+                                fmt::format("{}: no such label file, wanted for {}", label, image), true,
+                                image});
   }
 }
 

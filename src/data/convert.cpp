@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+// Label formats into one another, always by way of class ids. A file that does not convert is reported and
+// the others go on; nothing is written for it. Subtle: 32 CamVid colours come in as 11 classes, so going out
+// one colour stands for a group.
+#include "data/convert.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <mutex>
+
+#include "base/files.h"
+#include "base/progress.h"
+#include "base/system.h"
+#include "data/internal.h"
+#include "image/image_io.h"
+#include "image/transform.h"
+
+namespace frf {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Format {
+  LabelCoding in;
+  bool colors = false;                // written as RGB
+  std::array<std::uint8_t, 256> ids;  // class id -> stored value
+  std::vector<Color> palette;         // for colours
+  Color void_color{0, 0, 0};
+  int classes = 0;
+};
+
+FolderClasses ClassesByName(const std::string& name, const std::string& format) {
+  if (name == "camvid" || name == "cityscapes") {
+    FolderClasses facts;
+    facts.classes = name == "camvid" ? CamVidClasses() : CityscapesClasses();
+    facts.classes.label_ids.clear();
+    facts.coding = IdentityCoding(facts.classes.count());
+    for (int id = 0; id < facts.classes.count(); ++id) {
+      facts.coding.colors[LabelCoding::Key(facts.classes.palette[id])] = static_cast<std::uint8_t>(id);
+    }
+    facts.coding.colors.emplace(0u, kVoidLabel);
+    return facts;
+  }
+  if (name.empty()) {
+    throw Error(
+        ErrorCode::kUsage,
+        fmt::format("label format '{}' needs its classes: a classes.json, 'camvid' or 'cityscapes'", format));
+  }
+  return ReadFolderClasses(name);
+}
+
+std::array<std::uint8_t, 256> StoredIds(const std::vector<int>& label_ids, int void_id) {
+  std::array<std::uint8_t, 256> ids;
+  for (int id = 0; id < 256; ++id) ids[id] = static_cast<std::uint8_t>(id);
+  for (std::size_t id = 0; id < label_ids.size(); ++id) ids[id] = static_cast<std::uint8_t>(label_ids[id]);
+  ids[kVoidLabel] = static_cast<std::uint8_t>(void_id);
+  return ids;
+}
+
+// The id that stands for void in files of these classes: 255 where that is void, else the first that is.
+int VoidId(const LabelCoding& coding, const std::string& name) {
+  if (coding.table[kVoidLabel] == kVoidLabel) return kVoidLabel;
+  for (int id = 0; id < 256; ++id) {
+    if (coding.table[id] == kVoidLabel) return id;
+  }
+  throw Error(ErrorCode::kUsage, name + ": declares no void id, so void pixels cannot be written");
+}
+
+Format MakeFormat(const std::string& name, const std::string& classes) {
+  Format format;
+  if (name == "ids" || name == "colors") {
+    const FolderClasses facts = ClassesByName(classes, name);
+    format.in = facts.coding;
+    format.in.kind = name == "ids" ? LabelCoding::Kind::kIds : LabelCoding::Kind::kColors;
+    format.colors = name == "colors";
+    format.palette = facts.classes.palette;
+    format.classes = facts.classes.count();
+    // A palette left out of classes.json was made up for display; no mask can hold it.
+    if (format.colors && format.in.colors.empty()) {
+      throw Error(ErrorCode::kUsage, classes + ": has no palette, so colour masks cannot be read or written");
+    }
+    if (!format.colors) format.ids = StoredIds(facts.classes.label_ids, VoidId(facts.coding, classes));
+    for (const auto& [key, id] : format.in.colors) {
+      if (id == kVoidLabel) {
+        format.void_color = {static_cast<std::uint8_t>(key >> 16), static_cast<std::uint8_t>(key >> 8),
+                             static_cast<std::uint8_t>(key)};
+      }
+    }
+  } else if (name == "camvid-ids") {
+    format = {.in = CamVidIdCoding(), .ids = StoredIds({}, 11), .classes = 11};
+  } else if (name == "camvid-colors") {
+    format = {.in = CamVidColorCoding(), .colors = true, .palette = CamVidClasses().palette, .classes = 11};
+    format.palette[4] = {0, 0,
+                         192};  // pavement as the original's Sidewalk: SegNet's own colour is none of the 32
+  } else if (name == "labelIds") {
+    format = {.in = CityscapesCoding("labelIds"),
+              .ids = StoredIds(CityscapesClasses().label_ids, 0),
+              .classes = 19};
+  } else if (name == "trainIds") {
+    format = {.in = CityscapesCoding("trainIds"), .ids = StoredIds({}, kVoidLabel), .classes = 19};
+  } else {
+    std::string known;
+    for (const std::string& each : LabelFormats()) known += (known.empty() ? "" : ", ") + each;
+    throw Error(ErrorCode::kUsage, fmt::format("label format '{}': wanted one of {}", name, known));
+  }
+  return format;
+}
+
+std::pair<Format, Format> MakeFormats(const ConvertOptions& options) {
+  std::pair<Format, Format> formats{MakeFormat(options.from, options.classes),
+                                    MakeFormat(options.to, options.classes)};
+  if (formats.first.classes != formats.second.classes) {
+    throw Error(ErrorCode::kUsage,
+                fmt::format("{} has {} classes, {} has {}: these do not convert into one another",
+                            options.from, formats.first.classes, options.to, formats.second.classes));
+  }
+  return formats;
+}
+
+Image Colored(const LabelImage& labels, const Format& format) {
+  std::array<Color, 256> table;
+  table.fill(format.void_color);
+  std::copy(format.palette.begin(), format.palette.end(), table.begin());
+  Image image{.height = labels.height, .width = labels.width, .channels = 3};
+  image.pixels.resize(image.bytes());
+  for (std::size_t i = 0; i < labels.ids.size(); ++i) {
+    std::copy_n(table[labels.ids[i]].begin(), 3, image.pixels.begin() + static_cast<std::ptrdiff_t>(3 * i));
+  }
+  return image;
+}
+
+void ConvertFile(const std::string& in, const std::string& out, const Format& from, const Format& to) {
+  LabelImage labels = ReadCodedLabels(in, from.in);
+  if (to.colors) return WritePng(out, Colored(labels, to));
+  for (std::uint8_t& id : labels.ids) id = to.ids[id];
+  WriteLabels(out, labels);
+}
+
+// Runs `work` for every index, collecting the failures in order.
+ConvertResult Collect(int count, const char* title, const std::function<void(int)>& work) {
+  std::vector<std::string> failures(count);
+  std::mutex mutex;
+  Progress progress(title, count);
+  ParallelFor(count, DefaultThreads(), [&](int i) {
+    try {
+      work(i);
+    } catch (const Error& error) {
+      if (error.code() == ErrorCode::kIo) throw;  // a full disk fails for every file
+      failures[i] = error.what();
+    }
+    const std::lock_guard lock(mutex);
+    progress.Advance();
+  });
+  ConvertResult result;
+  for (std::string& failure : failures) {
+    if (failure.empty()) {
+      ++result.files;
+    } else {
+      result.failures.push_back(std::move(failure));
+    }
+  }
+  return result;
+}
+
+std::string AsPng(const std::string& name) {
+  return fs::path(name).replace_extension(".png").generic_string();
+}
+
+void RefuseSame(const std::string& in, const std::string& out) {
+  std::error_code code;
+  if (!fs::equivalent(in, out, code)) return;
+  throw Error(ErrorCode::kUsage,
+              fmt::format("{}: input and output are the same; the originals would be lost", out));
+}
+
+void WriteClasses(const std::string& out, const Classes& classes) {
+  const std::string path = (fs::path(out) / "classes.json").string();
+  const Json json{{"names", classes.names}, {"palette", classes.palette}, {"void", kVoidLabel}};
+  if (fs::is_regular_file(path)) {
+    const FolderClasses there = ReadFolderClasses(path);
+    if (there.classes.names != classes.names || !there.classes.label_ids.empty()) {
+      throw Error(ErrorCode::kUsage, path + ": is there already, for other classes; choose another folder");
+    }
+    return;
+  }
+  WriteFileAtomically(path, json.dump(2) + "\n");
+}
+
+// "leftImg8bit/val/ulm/x.png" -> "leftImg8bit_val_ulm_x": one flat name that cannot collide.
+std::string FlatStem(const std::string& name) {
+  std::string stem = fs::path(name).replace_extension().generic_string();
+  std::replace(stem.begin(), stem.end(), '/', '_');
+  return stem;
+}
+
+}  // namespace
+
+const std::vector<std::string>& LabelFormats() {
+  static const std::vector<std::string> names{"ids",           "colors",   "camvid-ids",
+                                              "camvid-colors", "labelIds", "trainIds"};
+  return names;
+}
+
+Json ToJson(const ConvertResult& result) { return {{"files", result.files}, {"failures", result.failures}}; }
+
+ConvertResult ConvertLabelFiles(const std::string& in, const std::string& out,
+                                const ConvertOptions& options) {
+  const auto formats = MakeFormats(options);
+  RefuseSame(in, out);
+  if (!fs::is_directory(in)) {
+    if (fs::path(out).has_parent_path()) MakeFolder(fs::path(out).parent_path());
+    return Collect(1, "convert", [&](int) { ConvertFile(in, out, formats.first, formats.second); });
+  }
+  const std::vector<std::string> files = ImageFilesBelow(in);
+  if (files.empty()) throw Error(ErrorCode::kNotFound, in + ": holds no PNG file");
+  for (const std::string& file : files) MakeFolder((fs::path(out) / file).parent_path());
+  return Collect(static_cast<int>(files.size()), "convert", [&](int i) {
+    ConvertFile((fs::path(in) / files[i]).string(), (fs::path(out) / AsPng(files[i])).string(), formats.first,
+                formats.second);
+  });
+}
+
+ConvertResult ConvertToFolder(const DatasetSpec& spec, const std::string& out) {
+  ConvertResult result;
+  for (const std::string& found : spec.list.empty() ? FindSplits(spec) : std::vector<std::string>{"all"}) {
+    const std::string split = found == "all" ? "train" : found;
+    DatasetSpec part = spec;
+    part.split = split;
+    const auto data = OpenDataset(part);
+    const fs::path images = fs::path(out) / "images" / split, masks = fs::path(out) / "masks" / split;
+    MakeFolder(images);
+    MakeFolder(masks);
+    WriteClasses(out, data->classes());
+    const ConvertResult one = Collect(data->size(), "convert", [&](int i) {
+      const std::string stem = FlatStem(data->name(i)), source = data->image_path(i);
+      const Sample sample = data->Get(i);  // checks the pair
+      if (fs::is_regular_file(source)) {
+        WriteFileAtomically(images / (stem + fs::path(source).extension().string()), ReadFile(source));
+      } else {
+        WritePng((images / (stem + ".png")).string(), sample.image);
+      }
+      WriteLabels((masks / (stem + ".png")).string(), sample.labels, &data->classes().palette);
+    });
+    result.files += one.files;
+    result.failures.insert(result.failures.end(), one.failures.begin(), one.failures.end());
+  }
+  return result;
+}
+
+ConvertResult AddToFolder(const std::string& images, const std::string& masks, const std::string& out,
+                          const std::string& split, const ConvertOptions& options) {
+  const Format from = MakeFormat(options.from, options.classes);
+  SplitParts(split);
+  for (const std::string& folder : {images, masks}) {
+    if (!fs::is_directory(folder)) throw Error(ErrorCode::kNotFound, folder + ": no such folder");
+  }
+  Classes classes = from.classes == 19 && options.from.ends_with("Ids") ? CityscapesClasses()
+                    : options.from.starts_with("camvid")
+                        ? CamVidClasses()
+                        : ClassesByName(options.classes, options.from).classes;
+  classes.label_ids.clear();
+  const std::vector<std::string> files = ImageFilesBelow(masks), pictures = ImageFilesBelow(images);
+  if (files.empty()) throw Error(ErrorCode::kNotFound, masks + ": holds no PNG file");
+  std::map<std::string, std::string> by_stem;
+  for (const std::string& picture : pictures)
+    by_stem.emplace(fs::path(picture).replace_extension().generic_string(), picture);
+  const fs::path image_out = fs::path(out) / "images" / split, mask_out = fs::path(out) / "masks" / split;
+  MakeFolder(image_out);
+  MakeFolder(mask_out);
+  WriteClasses(out, classes);
+  return Collect(static_cast<int>(files.size()), "convert", [&](int i) {
+    const std::string path = (fs::path(masks) / files[i]).string();
+    const auto picture = by_stem.find(fs::path(files[i]).replace_extension().generic_string());
+    if (picture == by_stem.end())
+      throw Error(ErrorCode::kNotFound, fmt::format("{}: no image of this stem in {}", path, images));
+    const LabelImage labels = ReadCodedLabels(path, from.in);
+    const std::string stem = FlatStem(files[i]);
+    const fs::path source = fs::path(images) / picture->second;
+    WriteFileAtomically(image_out / (stem + source.extension().string()), ReadFile(source));
+    WriteLabels((mask_out / (stem + ".png")).string(), labels, &classes.palette);
+  });
+}
+
+}  // namespace frf

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// Label formats convert there and back, and data sets into folder layout open with the same labels.
+#include "data/convert.h"
+
+#include <algorithm>
+
+#include "base/files.h"
+#include "data/internal.h"
+#include "data/trees.h"
+#include "support/support.h"
+
+namespace frf::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+// All ids of `classes` and void.
+LabelImage AllIds(int classes) { return Stripes(3, classes + 1, classes); }
+
+TEST(Convert, ThereAndBack) {
+  const TempFolder folder;
+  PutText(
+      folder / "classes.json",
+      R"({"names": ["a", "b", "c"], "palette": [[1, 2, 3], [0, 0, 9], [9, 9, 9]], "label_ids": [4, 0, 200],
+                                      "void": 17, "void_color": [255, 0, 255]})");
+  const auto round = [&](const std::string& a, const std::string& b, const std::string& classes,
+                         const LabelImage& first) {
+    PutLabels(folder / "first.png", first);
+    EXPECT_EQ(ConvertLabelFiles(folder / "first.png", folder / "second.png", {a, b, classes}).files, 1);
+    const ConvertResult back =
+        ConvertLabelFiles(folder / "second.png", folder / "third.png", {b, a, classes});
+    EXPECT_TRUE(back.failures.empty()) << back.failures.front();
+    EXPECT_EQ(ReadLabels(folder / "third.png").ids, first.ids) << a << " " << b;
+  };
+  round("ids", "colors", "camvid", AllIds(11));
+  round("ids", "camvid-ids", "camvid", AllIds(11));
+  round("ids", "camvid-colors", "camvid", AllIds(11));
+  round("camvid-ids", "camvid-colors", "", Stripes(3, 12, 11, 11));
+  round("ids", "colors", "cityscapes", AllIds(19));
+  round("trainIds", "labelIds", "", AllIds(19));
+  LabelImage own = AllIds(3);
+  for (auto& id : own.ids) id = id == 0 ? 4 : id == 1 ? 0 : id == 2 ? 200 : 17;
+  round("ids", "colors", folder / "classes.json", own);
+}
+
+TEST(Convert, ByHand) {
+  const TempFolder folder;
+  PutLabels(folder / "a.png", {.height = 1, .width = 4, .ids = {0, 13, 18, 255}});
+  ConvertLabelFiles(folder / "a.png", folder / "b.png", {.from = "trainIds", .to = "labelIds"});
+  EXPECT_EQ(ReadLabels(folder / "b.png").ids, (std::vector<std::uint8_t>{7, 26, 33, 0}));
+  ConvertLabelFiles(folder / "a.png", folder / "c.png",
+                    {.from = "trainIds", .to = "colors", .classes = "cityscapes"});
+  EXPECT_EQ(ReadImage(folder / "c.png").pixels,
+            (std::vector<std::uint8_t>{128, 64, 128, 0, 0, 142, 119, 11, 32, 0, 0, 0}));
+}
+
+TEST(Convert, AFolderGoesOnAfterABadFile) {
+  const TempFolder folder;
+  PutLabels(folder / "in/x/a.png", AllIds(11));
+  PutLabels(folder / "in/b.png", AllIds(12));
+  PutText(folder / "in/c.png", "junk");
+  const ConvertResult result =
+      ConvertLabelFiles(folder / "in", folder / "out", {"ids", "camvid-ids", "camvid"});
+  EXPECT_EQ(result.files, 1);
+  ASSERT_EQ(result.failures.size(), 2u);
+  EXPECT_NE(result.failures[0].find("in/b.png: label value 11"), std::string::npos);
+  EXPECT_NE(result.failures[1].find("in/c.png"), std::string::npos);
+  EXPECT_EQ(ReadLabels(folder / "out/x/a.png").at(0, 11), 11);
+  EXPECT_FALSE(fs::exists(folder / "out/b.png"));
+  EXPECT_EQ(ToJson(result)["failures"].size(), 2u);
+}
+
+TEST(Convert, Refusals) {
+  const TempFolder folder;
+  PutLabels(folder / "a.png", AllIds(3));
+  const auto convert = [&](const ConvertOptions& options) {
+    ConvertLabelFiles(folder / "a.png", folder / "b.png", options);
+  };
+  EXPECT_FRF_ERROR(convert({"ids", "colours", "camvid"}), ErrorCode::kUsage,
+                   "label format 'colours': wanted one of ids, colors");
+  EXPECT_FRF_ERROR(convert({"ids", "colors"}), ErrorCode::kUsage, "needs its classes");
+  EXPECT_FRF_ERROR(convert({"camvid-ids", "trainIds"}), ErrorCode::kUsage,
+                   "camvid-ids has 11 classes, trainIds has 19");
+  PutText(folder / "classes.json", R"({"names": ["a"]})");
+  EXPECT_FRF_ERROR(convert({"ids", "colors", folder / "classes.json"}), ErrorCode::kUsage, "has no palette");
+  PutText(folder / "classes.json", R"({"names": ["a"], "void": []})");
+  EXPECT_FRF_ERROR(convert({"ids", "ids", folder / "classes.json"}), ErrorCode::kUsage,
+                   "declares no void id");
+  EXPECT_FRF_ERROR(ConvertLabelFiles(folder / "a.png", folder / "a.png", {"trainIds", "labelIds"}),
+                   ErrorCode::kUsage, "are the same");
+  fs::create_directories(folder / "empty");
+  EXPECT_FRF_ERROR(ConvertLabelFiles(folder / "empty", folder / "o", {"trainIds", "labelIds"}),
+                   ErrorCode::kNotFound, "holds no PNG");
+}
+
+TEST(Convert, DataSetToFolder) {
+  const TempFolder folder;
+  MakeCamVid(folder / "c");
+  const ConvertResult result = ConvertToFolder({.spec = "camvid:" + folder / "c"}, folder / "f");
+  EXPECT_EQ(result.files, 5);
+  EXPECT_TRUE(result.failures.empty());
+  for (const char* split : {"train", "val"}) {
+    const auto before = OpenDataset({.spec = "camvid:" + folder / "c", .split = split});
+    const auto after = OpenDataset({.spec = "folder:" + folder / "f", .split = split});
+    ASSERT_EQ(before->size(), after->size());
+    EXPECT_EQ(before->classes(), after->classes());
+    for (int i = 0; i < before->size(); ++i) {
+      const Sample a = before->Get(i);
+      int j = 0;  // the folder is sorted by name, the list was not
+      while (!after->name(j).ends_with(fs::path(a.name).filename().string())) ASSERT_LT(++j, after->size());
+      EXPECT_EQ(after->Get(j).labels.ids, a.labels.ids);
+      EXPECT_EQ(after->Get(j).image.pixels, a.image.pixels);
+    }
+  }
+}
+
+TEST(Convert, MasksAndImagesToFolder) {
+  const TempFolder folder;
+  PutImage(folder / "pictures/a.jpg", Picture(3, 20));
+  PutLabels(folder / "labels/a.png", AllIds(19));
+  PutLabels(folder / "labels/lost.png", AllIds(19));
+  const ConvertResult result =
+      AddToFolder(folder / "pictures", folder / "labels", folder / "f", "train", {.from = "trainIds"});
+  EXPECT_EQ(result.files, 1);
+  ASSERT_EQ(result.failures.size(), 1u);
+  EXPECT_NE(result.failures[0].find("lost.png: no image of this stem"), std::string::npos);
+  const auto data = OpenDataset({.spec = "folder:" + folder / "f", .split = "train"});
+  EXPECT_EQ(data->Get(0).labels.ids, AllIds(19).ids);
+  EXPECT_EQ(ReadFile(data->image_path(0)), ReadFile(folder / "pictures/a.jpg"));  // copied, not encoded again
+  // Other classes do not mix into one folder.
+  EXPECT_FRF_ERROR(
+      AddToFolder(folder / "pictures", folder / "labels", folder / "f", "val", {.from = "camvid-ids"}),
+      ErrorCode::kUsage, "is there already, for other classes");
+}
+
+}  // namespace
+}  // namespace frf::test
