@@ -12,6 +12,15 @@ target_compile_options(frf_options INTERFACE -Wall -Wextra -Wno-missing-field-in
 target_include_directories(frf_options INTERFACE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
 # Header-only fmt and spdlog: frf-train must link against a libtorch of either C++ ABI.
 target_compile_definitions(frf_options INTERFACE FMT_HEADER_ONLY=1 SPDLOG_FMT_EXTERNAL=1)
+# For the fuzz targets in tests/fuzz: clang's coverage and sanitizers in every library.
+option(FRF_FUZZ "Build the fuzz targets (needs clang)" OFF)
+if(FRF_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    message(FATAL_ERROR "FRF_FUZZ needs clang: configure with -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_C_COMPILER=clang")
+  endif()
+  target_compile_options(frf_options INTERFACE -fsanitize=fuzzer-no-link,address,undefined -fno-omit-frame-pointer -g)
+  target_link_options(frf_options INTERFACE -fsanitize=address,undefined)
+endif()
 if(FRF_SANITIZE)
   target_compile_options(frf_options INTERFACE -fsanitize=${FRF_SANITIZE} -fno-omit-frame-pointer -g)
   target_link_options(frf_options INTERFACE -fsanitize=${FRF_SANITIZE})
