@@ -106,7 +106,14 @@ class Reader {
       stamped = stamped || entry.key().starts_with("frf.");
     }
     model.stamped = stamped || options_.require_stamp;
-    if (model.stamped) model.info = ModelInfoFromMetadata(model.graph.metadata, file_);
+    if (!model.stamped) return;
+    // Metadata stand last in a file, and protobuf takes a file that ends between two entries for a whole one.
+    const bool complete = std::any_of(model.graph.metadata.begin(), model.graph.metadata.end(),
+                                      [](const auto& entry) { return entry.first == "frf.weights"; });
+    if (stamped && !complete && proto_.producer_name() == "frf") {
+      Corrupt("ends before 'frf.weights'; was the copy cut short?");
+    }
+    model.info = ModelInfoFromMetadata(model.graph.metadata, file_);
   }
 
   std::string CheckedName(const std::string& name, const std::string& what) const {

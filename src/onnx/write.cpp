@@ -8,6 +8,7 @@
 
 #include <bit>
 #include <climits>
+#include <unordered_set>
 
 #include "base/files.h"
 #include "graph/passes.h"
@@ -142,8 +143,12 @@ bool HasSize(const Graph& graph, std::pair<int, int> size) {
   return shape.size() == 4 && shape[2] == size.first && shape[3] == size.second;
 }
 
+bool GivesLabels(const Graph& graph) {
+  return graph.outputs.size() == 1 && graph.outputs[0].dtype == DType::kUint8;
+}
+
 void CheckClasses(const Graph& graph, const ModelInfo& info) {
-  if (info.output != "scores" || graph.outputs.empty()) return;
+  if (graph.outputs.empty()) return;
   const Shape& shape = graph.outputs[0].shape;
   if (shape.size() == 4 && shape[1] >= 0 && shape[1] != info.classes.count()) {
     throw Error(ErrorCode::kInvalidArgument,
@@ -152,26 +157,39 @@ void CheckClasses(const Graph& graph, const ModelInfo& info) {
   }
 }
 
+// The model's facts, then what others wrote into the file that the graph came from.
+Metadata StampedMetadata(const ModelInfo& info, const Graph& graph) {
+  Metadata metadata = ToMetadata(info);
+  std::unordered_set<std::string> keys;
+  for (const auto& [key, value] : metadata) keys.insert(key);
+  for (const auto& [key, value] : graph.metadata) {
+    if (!key.starts_with("frf.") && keys.insert(key).second) metadata.emplace_back(key, value);
+  }
+  return metadata;
+}
+
 }  // namespace
 
 std::string SerializeOnnx(const Model& model, const WriteOptions& options) {
   Graph graph = model.graph;
   ModelInfo info = model.info;
+  const bool stamp =
+      model.stamped || !info.classes.names.empty();  // classes given to a foreign graph stamp it
   if (options.half) graph = FoldBatchNorm(graph.ForInference());
-  if (!IsLowered(graph) || (options.size && !HasSize(graph, *options.size)))
+  if (!IsLowered(graph) || (options.size && !HasSize(graph, *options.size))) {
     graph = LowerToOnnx(graph, options.size);
-  graph.Validate();
-  if (model.stamped) CheckClasses(graph, info);
-  if (options.uint8_input) AddUint8Input(graph, info.input);
-  if (options.argmax && info.output != "labels") {
-    AddArgMax(graph);
-    info.output = "labels";
   }
+  graph.Validate();
+  if (stamp) CheckClasses(graph, info);
+  if (options.uint8_input) AddUint8Input(graph, info.input);
+  if (options.argmax && !GivesLabels(graph)) AddArgMax(graph);
+  if (options.argmax) info.output = "labels";
   if (options.half) {
     StoreHalf(graph);
     info.weights = "f16";
   }
-  return Serialize(MakeProto(graph, model.stamped ? ToMetadata(info) : graph.metadata));
+  if (model.stamped) return Serialize(MakeProto(graph, ToMetadata(info)));
+  return Serialize(MakeProto(graph, stamp ? StampedMetadata(info, graph) : graph.metadata));
 }
 
 void WriteOnnx(const Model& model, const std::string& path, const WriteOptions& options) {
