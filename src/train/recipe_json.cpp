@@ -167,6 +167,7 @@ Json ToJson(const Recipe& recipe) {
   json["crop"] = SizeText(r.crop_height, r.crop_width);
   json["input"] = InputName(r.input);
   VisitAugment(r.augment, Writer{json["augment"]});
+  json["augment"]["rare_classes"] = r.augment.rare_classes;
   json["optimizer"] = ToJson(r.optimizer);
   json["schedule"] = ToJson(r.schedule);
   json["loss"] = ToJson(r.loss);
@@ -186,6 +187,7 @@ Recipe RecipeFromJson(const Json& given, const std::string& what) {
   recipe.input = InputFromName(input, what);
   VisitAugment(recipe.augment, Reader{json.at("augment"), what});
   try {
+    recipe.augment.rare_classes = json.at("augment").at("rare_classes").get<std::vector<int>>();
     recipe.optimizer = OptimizerSpecFromJson(json.at("optimizer"), what);
     recipe.schedule = ScheduleSpecFromJson(json.at("schedule"), what);
     recipe.loss = LossSpecFromJson(json.at("loss"), what);

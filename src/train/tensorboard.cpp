@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Event files without protobuf: a TFRecord is length, its masked CRC, bytes, their masked CRC; the bytes are an `Event`
-// message whose few fields are encoded here by hand (tensorflow/core/util/event.proto, framework/summary.proto).
+// Event files without protobuf: a TFRecord is length, its masked CRC, bytes, their masked CRC; the bytes are
+// an `Event` message whose few fields are encoded here by hand (tensorflow/core/util/event.proto,
+// framework/summary.proto).
 #include "train/tensorboard.h"
 
 #include <fmt/format.h>
@@ -16,45 +17,45 @@
 namespace frf {
 namespace {
 
-void AppendVarint(std::string& out, std::uint64_t value) {
+void PutVarint(std::string& out, std::uint64_t value) {
   for (; value >= 0x80; value >>= 7) out += static_cast<char>(value | 0x80);
   out += static_cast<char>(value);
 }
 
-void AppendTag(std::string& out, int field, int wire_type) {
-  AppendVarint(out, static_cast<std::uint64_t>(field) << 3 | static_cast<std::uint64_t>(wire_type));
+void PutTag(std::string& out, int field, int wire_type) {
+  PutVarint(out, static_cast<std::uint64_t>(field) << 3 | static_cast<std::uint64_t>(wire_type));
 }
 
-void AppendInt(std::string& out, int field, std::int64_t value) {
-  AppendTag(out, field, 0);
-  AppendVarint(out, static_cast<std::uint64_t>(value));
+void PutInt(std::string& out, int field, std::int64_t value) {
+  PutTag(out, field, 0);
+  PutVarint(out, static_cast<std::uint64_t>(value));
 }
 
-void AppendBytes(std::string& out, int field, const std::string& bytes) {
-  AppendTag(out, field, 2);
-  AppendVarint(out, bytes.size());
+void PutBytes(std::string& out, int field, const std::string& bytes) {
+  PutTag(out, field, 2);
+  PutVarint(out, bytes.size());
   out += bytes;
 }
 
 template <typename T>
-void AppendFixed(std::string& out, int field, T value) {
-  AppendTag(out, field, sizeof(T) == 8 ? 1 : 5);
+void PutFixed(std::string& out, int field, T value) {
+  PutTag(out, field, sizeof(T) == 8 ? 1 : 5);
   out.append(reinterpret_cast<const char*>(&value), sizeof(T));
 }
 
 std::string EventHead(std::int64_t step) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   std::string event;
-  AppendFixed(event, 1, std::chrono::duration<double>(now).count());  // wall_time
-  AppendInt(event, 2, step);
+  PutFixed(event, 1, std::chrono::duration<double>(now).count());  // wall_time
+  PutInt(event, 2, step);
   return event;
 }
 
 // Event.summary (5) holding one Summary.value (1).
 std::string SummaryEvent(std::int64_t step, const std::string& value) {
   std::string summary, event = EventHead(step);
-  AppendBytes(summary, 1, value);
-  AppendBytes(event, 5, summary);
+  PutBytes(summary, 1, value);
+  PutBytes(event, 5, summary);
   return event;
 }
 
@@ -81,18 +82,18 @@ std::uint32_t Crc32c(const void* data, std::size_t size) {
 EventWriter::EventWriter(const std::string& folder, std::int64_t first_step) {
   std::array<char, 256> host{};
   if (::gethostname(host.data(), host.size() - 1) != 0) std::strcpy(host.data(), "host");
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(
-      std::chrono::system_clock::now().time_since_epoch());
+  const auto seconds =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
   path_ = fmt::format("{}/events.out.tfevents.{}.{}.{}", folder, seconds.count(), host.data(), ::getpid());
   file_.open(path_, std::ios::binary | std::ios::app);
   if (!file_) throw Error(ErrorCode::kIo, path_ + ": cannot create: " + std::strerror(errno));
   std::string version = EventHead(0);
-  AppendBytes(version, 3, "brain.Event:2");
+  PutBytes(version, 3, "brain.Event:2");
   Write(version);
   if (first_step > 0) {
     std::string session, event = EventHead(first_step);
-    AppendInt(session, 1, 1);  // SessionLog.status = START: later points of earlier files are dropped
-    AppendBytes(event, 7, session);
+    PutInt(session, 1, 1);  // SessionLog.status = START: later points of earlier files are dropped
+    PutBytes(event, 7, session);
     Write(event);
   }
   Flush();
@@ -100,19 +101,19 @@ EventWriter::EventWriter(const std::string& folder, std::int64_t first_step) {
 
 void EventWriter::Scalar(const std::string& tag, double value, std::int64_t step) {
   std::string entry;
-  AppendBytes(entry, 1, tag);
-  AppendFixed(entry, 2, static_cast<float>(value));
+  PutBytes(entry, 1, tag);
+  PutFixed(entry, 2, static_cast<float>(value));
   Write(SummaryEvent(step, entry));
 }
 
 void EventWriter::Picture(const std::string& tag, const Image& image, std::int64_t step) {
   std::string picture, entry;
-  AppendInt(picture, 1, image.height);
-  AppendInt(picture, 2, image.width);
-  AppendInt(picture, 3, image.channels);
-  AppendBytes(picture, 4, EncodePng(image));
-  AppendBytes(entry, 1, tag);
-  AppendBytes(entry, 4, picture);
+  PutInt(picture, 1, image.height);
+  PutInt(picture, 2, image.width);
+  PutInt(picture, 3, image.channels);
+  PutBytes(picture, 4, EncodePng(image));
+  PutBytes(entry, 1, tag);
+  PutBytes(entry, 4, picture);
   Write(SummaryEvent(step, entry));
 }
 

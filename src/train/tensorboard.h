@@ -5,8 +5,8 @@
 //   events.Scalar("loss", 0.412, step);
 //   events.Picture("val/0016E5_07959.png", image, step);
 //
-// Subtle: a resumed run starts another file whose first event says "restart at this step", upon which TensorBoard drops the
-// later points of the earlier files.
+// Subtle: a resumed run starts another file whose first event says "restart at this step", upon which
+// TensorBoard drops the later points of the earlier files.
 #pragma once
 
 #include <cstdint>

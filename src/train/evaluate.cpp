@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "train/evaluate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <future>
+#include <numeric>
+
+#include "base/progress.h"
+#include "frf/error.h"
+#include "image/transform.h"
+#include "train/run_folder.h"
+
+namespace frf {
+namespace {
+
+// Evaluation mode for a scope.
+class EvalMode {
+ public:
+  explicit EvalMode(GraphModule& module) : module_(module), was_(module.is_training()) { module_.eval(); }
+  ~EvalMode() { module_.train(was_); }
+  EvalMode(const EvalMode&) = delete;
+  EvalMode& operator=(const EvalMode&) = delete;
+
+ private:
+  GraphModule& module_;
+  bool was_;
+};
+
+std::string ScoresName(const Graph& graph) {
+  for (const GraphOutput& output : graph.outputs) {
+    if (output.role == OutputRole::kScores) return output.name;
+  }
+  throw Error(ErrorCode::kInvalidArgument, "graph '" + graph.name + "' has no output of scores");
+}
+
+}  // namespace
+
+LabelImage Predict(GraphModule& module, const Image& image, const EvaluateOptions& options) {
+  const torch::NoGradGuard no_gradients;
+  const EvalMode eval(module);
+  const NetworkSize size =
+      ChooseNetworkSize(options.input, image.height, image.width, options.height, options.width);
+  torch::Tensor input = torch::empty({1, 3, size.height, size.width});
+  if (options.area && (size.content_height < image.height || size.content_width < image.width)) {
+    const Image small = ResizeArea(image.view(), size.content_height, size.content_width);
+    Preprocess(small.view(), options.input, size, input.data_ptr<float>());
+  } else {
+    Preprocess(image.view(), options.input, size, input.data_ptr<float>());
+  }
+  torch::Tensor scores;
+  {
+    const Autocast cast(options.device, options.precision);
+    const std::string name = ScoresName(module.graph());
+    scores = module.Forward(input.to(options.device), {name}, {}).at(name);
+  }
+  scores = scores.to(torch::kCPU, torch::kFloat32).contiguous();
+  const auto height = static_cast<int>(scores.size(2)), width = static_cast<int>(scores.size(3));
+  return LabelsFromScores(scores.data_ptr<float>(), static_cast<int>(scores.size(1)), height, width,
+                          size.content_height, size.content_width, image.height, image.width);
+}
+
+Evaluation Evaluate(GraphModule& module, const Dataset& data, const EvaluateOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  Evaluation result{ConfusionMatrix(data.classes().count()), {}, 0};
+  Progress progress("validate", options.progress ? data.size() : 0);
+  std::future<Sample> next;
+  if (data.size() > 0) next = std::async(std::launch::async, [&data] { return data.Get(0); });
+  for (int i = 0; i < data.size(); ++i) {
+    const Sample sample = next.get();
+    if (i + 1 < data.size()) next = std::async(std::launch::async, [&data, i] { return data.Get(i + 1); });
+    if (StopSignal::Requested()) throw Error(ErrorCode::kInterrupted, "validation was interrupted");
+    ConfusionMatrix one(data.classes().count());
+    one.Add(sample.labels, Predict(module, sample.image, options));
+    result.scores.push_back(one.MeanIou().value_or(-1));
+    result.matrix.Merge(one);
+    if (options.progress)
+      progress.Advance(1, fmt::format("mIoU {:.3f}", result.matrix.MeanIou().value_or(0)));
+  }
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return result;
+}
+
+std::vector<int> WorstAndBest(const std::vector<double>& scores, int count) {
+  std::vector<int> order;
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    if (scores[i] >= 0) order.push_back(static_cast<int>(i));
+  }
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return scores[a] < scores[b]; });
+  if (static_cast<int>(order.size()) <= count) return order;
+  std::vector<int> chosen(order.begin(), order.begin() + (count + 1) / 2);
+  chosen.insert(chosen.end(), order.end() - count / 2, order.end());
+  return chosen;
+}
+
+}  // namespace frf

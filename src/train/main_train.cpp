@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// The program `frf-train`: what of `frf` needs libtorch. `frf` replaces itself with it, after asking for its
+// commit.
+#include <fmt/format.h>
+
+#include <new>
+
+#include "base/log.h"
+#include "base/progress.h"
+#include "base/version.h"
+#include "frf/error.h"
+#include "train/verbs.h"
+
+namespace {
+
+int Fail(const std::string& message, int code) {
+  frf::ClearProgressLine();
+  // libtorch appends its own stack to messages: the first line says what happened.
+  fmt::print(stderr, "frf: {}\n", message.substr(0, message.find('\n')));
+  return code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"frf-train: train, evaluate and time networks with libtorch (called by frf)", "frf"};
+  app.set_version_flag("--version", fmt::format("frf-train {} ({})", frf::Version(), frf::Commit()));
+  bool commit = false;
+  std::string wanted;
+  app.add_flag("--commit", commit, "print the commit that this program was built from, and stop");
+  app.add_option("--commit-check", wanted,
+                 "print that commit, and stop: exit code 0 if it is this one, 1 if not");
+  app.require_subcommand(0, 1);
+  frf::train::Action action;
+  frf::train::AddTrain(app, action);
+  frf::train::AddEval(app, action);
+  frf::train::AddBench(app, action);
+  try {
+    app.parse(argc, argv);
+    if (commit || !wanted.empty()) {
+      fmt::print("{}\n", frf::Commit());
+      return commit || wanted == frf::Commit() ? 0 : 1;
+    }
+    if (!action) {
+      fmt::print("{}", app.help());
+      return 2;
+    }
+    return action();
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    return Fail(std::string(error.what()) + "; see frf train --help", 2);
+  } catch (const frf::Error& error) {
+    return Fail(error.what(), error.code() == frf::ErrorCode::kUsage ? 2 : 1);
+  } catch (const std::bad_alloc&) {
+    return Fail("out of memory; a smaller --batch or --crop needs less", 1);
+  } catch (const std::exception& error) {
+    return Fail(fmt::format("unexpected failure, please report it: {}", error.what()), 1);
+  }
+}

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+// Subtle: network options that a recipe asks for (auxiliary heads, dropout) are set only where the network
+// has them and the person did not say otherwise.
+#include "train/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include "base/checkpoint.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "base/version.h"
+#include "frf/error.h"
+#include "graph/weights.h"
+#include "image/image_io.h"
+#include "nets/nets.h"
+
+namespace frf {
+namespace {
+
+bool HasOption(const std::string& net, const std::string& option) {
+  for (const NetEntry& entry : ListNets()) {
+    if (entry.name != net) continue;
+    return std::any_of(entry.options.begin(), entry.options.end(),
+                       [&](const NetOption& o) { return o.name == option; });
+  }
+  return false;
+}
+
+Json NetOptions(const TrainOptions& options, int classes) {
+  Json wanted = options.net_options;
+  wanted["classes"] = classes;
+  if (options.recipe.auxiliary && HasOption(options.net, "aux") && !wanted.contains("aux"))
+    wanted["aux"] = true;
+  if (options.recipe.dropout > 0 && HasOption(options.net, "dropout") && !wanted.contains("dropout")) {
+    wanted["dropout"] = options.recipe.dropout;
+  }
+  return CompleteOptions(options.net, wanted);
+}
+
+struct Sizes {
+  int height = 0, width = 0;  // of the first image
+  bool equal = true;          // among those looked at
+};
+
+Sizes LookAtSizes(const Dataset& data) {
+  constexpr int kLooked = 64;
+  const auto size_of = [&](int index) {
+    const std::string path = data.image_path(index);
+    if (!path.empty() && std::filesystem::exists(path)) return ReadImageSize(path);
+    const Sample sample = data.Get(index);
+    return std::pair{sample.image.height, sample.image.width};
+  };
+  Sizes sizes;
+  std::tie(sizes.height, sizes.width) = size_of(0);
+  for (int i = 1; i < kLooked && i < data.size(); ++i) {
+    const int index =
+        static_cast<int>(static_cast<std::int64_t>(i) * data.size() / std::min(kLooked, data.size()));
+    if (size_of(index) != std::pair{sizes.height, sizes.width}) sizes.equal = false;
+  }
+  return sizes;
+}
+
+// Crops are the images' size, but no larger than what is usual for street scenes.
+void ResolveCrop(Recipe& recipe, const Sizes& sizes) {
+  if (recipe.crop_height > 0) return;
+  constexpr int kHeight = 512, kWidth = 1024;
+  recipe.crop_height = std::min(kHeight, std::max(32, sizes.height));
+  recipe.crop_width = std::min(kWidth, std::max(32, sizes.width));
+}
+
+void ResolveInput(const TrainOptions& options, const Recipe& recipe, const Dataset& train, const Sizes& sizes,
+                  InputSpec& input) {
+  if (recipe.input != InputStatistics::kImageNet) {
+    const InputSpec measured = MeasureMeanStd(train);
+    input.mean = measured.mean;
+    input.std = recipe.input == InputStatistics::kMeanStd ? measured.std : std::array<float, 3>{1, 1, 1};
+  }
+  input.fit = options.fit.value_or(sizes.equal ? Fit::kResize : Fit::kNative);
+  const double scale = recipe.augment.base_scale * recipe.phases.back().base_scale;
+  input.height =
+      options.height > 0 ? options.height : std::max(1, static_cast<int>(std::lround(sizes.height * scale)));
+  input.width =
+      options.width > 0 ? options.width : std::max(1, static_cast<int>(std::lround(sizes.width * scale)));
+}
+
+void ResolveShares(Recipe& recipe, const Dataset& train) {
+  const bool weights = recipe.class_weights > 0 && recipe.loss.class_weights.empty();
+  const bool rare =
+      (recipe.augment.class_crop > 0 || recipe.augment.copy_paste > 0) && recipe.augment.rare_classes.empty();
+  if (!weights && !rare) return;
+  const std::vector<double> shares = ClassShares(train);
+  if (weights) recipe.loss.class_weights = ClassWeights(shares, recipe.class_weights);
+  if (rare) recipe.augment.rare_classes = RareClasses(shares);
+}
+
+Json ToJson(const DatasetSpec& spec) {
+  return {{"spec", spec.spec},     {"split", spec.split}, {"list", spec.list},      {"seed", spec.seed},
+          {"height", spec.height}, {"width", spec.width}, {"variant", spec.variant}};
+}
+
+DatasetSpec SpecFromJson(const Json& json) {
+  return {.spec = json.at("spec"),
+          .split = json.at("split"),
+          .list = json.at("list"),
+          .seed = json.at("seed"),
+          .height = json.at("height"),
+          .width = json.at("width"),
+          .variant = json.at("variant")};
+}
+
+// A run folder's best checkpoint, else its last; or the file itself.
+std::string InitFile(const std::string& init) {
+  if (std::filesystem::is_directory(init)) {
+    for (const char* name : {"/best.ckpt", "/last.ckpt"}) {
+      if (std::filesystem::exists(init + name)) return init + name;
+    }
+    throw Error(ErrorCode::kNotFound,
+                fmt::format("--init {}: neither best.ckpt nor last.ckpt is there", init));
+  }
+  if (init.ends_with(".onnx")) {
+    throw Error(ErrorCode::kUsage,
+                fmt::format("--init {}: frf-train reads checkpoints and run folders; `frf train --init "
+                            "{}` converts the file first",
+                            init, init));
+  }
+  return init;
+}
+
+std::string Shortened(const std::vector<std::string>& names) {
+  constexpr std::size_t kShown = 12;
+  std::string text =
+      fmt::format("{}", fmt::join(names.begin(), names.begin() + std::min(kShown, names.size()), ", "));
+  if (names.size() > kShown) text += fmt::format(" and {} more", names.size() - kShown);
+  return text;
+}
+
+void InitFrom(Graph& graph, const Plan& plan) {
+  const std::string file = InitFile(plan.init);
+  const Checkpoint checkpoint = Checkpoint::Load(file);
+  bool other_classes = false;
+  if (const auto model = checkpoint.meta().find("model");
+      model != checkpoint.meta().end() && model->contains("classes")) {
+    other_classes = (*model)["classes"] != Json(plan.model.classes.names);
+  }
+  const LoadReport report =
+      LoadWeights(graph, checkpoint, WeightsPrefix(checkpoint), {.redraw_classifier = other_classes});
+  if (report.loaded == 0) {
+    throw Error(ErrorCode::kUsage,
+                fmt::format("--init {}: no layer of {} fits; was it trained with another network or other "
+                            "--net-options?",
+                            plan.init, plan.model.net));
+  }
+  LogInfo(fmt::format("{}: {} tensors loaded", file, report.loaded));
+  if (!report.kept.empty()) LogInfo(fmt::format("newly drawn: {}", Shortened(report.kept)));
+  if (!report.ignored.empty())
+    LogInfo(fmt::format("in the file, not in the network: {}", Shortened(report.ignored)));
+}
+
+}  // namespace
+
+std::string DataName(const DatasetSpec& spec) { return spec.spec.substr(0, spec.spec.find(':')); }
+
+std::string SplitName(const DatasetSpec& spec) {
+  return spec.list.empty() ? spec.split : std::filesystem::path(spec.list).stem().string();
+}
+
+Plan MakePlan(const TrainOptions& options, const Dataset& train) {
+  if (train.size() == 0)
+    throw Error(ErrorCode::kInvalidArgument, train.description() + ": no images to train on");
+  Plan plan;
+  plan.seed = options.seed;
+  plan.train = options.train;
+  plan.validation = options.validation;
+  if (plan.validation.spec.empty()) {
+    plan.validation.spec = options.train.spec;
+    plan.validation.variant = options.train.variant;
+    plan.validation.height = options.train.height;
+    plan.validation.width = options.train.width;
+  }
+  plan.validate = options.validate;
+  plan.init = options.init;
+  plan.recipe = options.recipe;
+  // Published schedules differ by data set.
+  const bool untouched = plan.recipe.phases.size() == 1 && Epochs(plan.recipe) == 800;
+  if (plan.recipe.name == "paper" && DataName(plan.train) == "cityscapes" && untouched)
+    SetEpochs(plan.recipe, 1000);
+  const Sizes sizes = LookAtSizes(train);
+  ResolveCrop(plan.recipe, sizes);
+  ResolveShares(plan.recipe, train);
+  Check(plan.recipe);
+
+  ModelInfo& model = plan.model;
+  model.net = options.net;
+  model.classes = train.classes();
+  model.net_options = NetOptions(options, model.classes.count());
+  model.weights_from = plan.recipe.average > 0 ? "ema" : "raw";
+  for (const NetEntry& entry : ListNets()) {
+    if (entry.name == options.net) model.source = entry.source;
+  }
+  ResolveInput(options, plan.recipe, train, sizes, model.input);
+  model.train = {{"data", DataName(plan.train)},
+                 {"list", SplitName(plan.train)},
+                 {"recipe", plan.recipe.name},
+                 {"epochs", Epochs(plan.recipe)},
+                 {"seed", plan.seed},
+                 {"commit", Commit()}};
+  return plan;
+}
+
+Json ToJson(const Plan& plan) {
+  return {{"model", ToJson(plan.model)},
+          {"recipe", ToJson(plan.recipe)},
+          {"seed", plan.seed},
+          {"commit", Commit()},
+          {"version", Version()},
+          {"train", ToJson(plan.train)},
+          {"validate", plan.validate},
+          {"validation", ToJson(plan.validation)},
+          {"init", plan.init}};
+}
+
+Plan PlanFromJson(const Json& json, const std::string& file) {
+  try {
+    Plan plan;
+    plan.model = ModelInfoFromJson(json.at("model"), file);
+    plan.recipe = RecipeFromJson(json.at("recipe"), file);
+    plan.seed = json.at("seed").get<std::uint64_t>();
+    plan.train = SpecFromJson(json.at("train"));
+    plan.validation = SpecFromJson(json.at("validation"));
+    plan.validate = json.at("validate").get<bool>();
+    plan.init = json.at("init").get<std::string>();
+    return plan;
+  } catch (const Json::exception& error) {
+    throw Error(ErrorCode::kCorruptFile,
+                fmt::format("{}: not a run's configuration: {}", file, error.what()));
+  }
+}
+
+Graph MakeGraph(const Plan& plan) {
+  Graph graph = BuildNet(plan.model.net, plan.model.net_options);
+  InitializeWeights(graph, plan.seed);
+  if (!plan.init.empty()) InitFrom(graph, plan);
+  return graph;
+}
+
+Graph LoadRunGraph(const std::string& run, bool raw, bool last, ModelInfo& info) {
+  const std::string file = run + "/config.json";
+  info = PlanFromJson(ParseJson(ReadFile(file), file), file).model;
+  const std::string best = run + "/best.ckpt";
+  const Checkpoint checkpoint =
+      Checkpoint::Load(!last && std::filesystem::exists(best) ? best : run + "/last.ckpt");
+  Graph graph = BuildNet(info.net, info.net_options).ForInference();
+  const LoadReport report = LoadWeights(graph, checkpoint, raw ? kModelPrefix : kAveragePrefix, {});
+  if (!report.kept.empty()) {
+    throw Error(ErrorCode::kCorruptFile, fmt::format("{}: does not fit {} of config.json: {}",
+                                                     checkpoint.path(), info.net, Shortened(report.kept)));
+  }
+  return graph;
+}
+
+}  // namespace frf

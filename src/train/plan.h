@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a run is, decided once before its first step: network, recipe with everything measured from the data
+// filled in, data and seed. It is what config.json holds, so a resumed run measures and decides nothing anew.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/model_info.h"
+#include "data/dataset.h"
+#include "graph/graph.h"
+#include "train/recipe.h"
+
+namespace frf {
+
+struct TrainOptions {
+  DatasetSpec train{.split = "train"};
+  DatasetSpec validation;  // spec empty: the training data's
+  bool validate = true;
+  std::string net = "frfnet";
+  Json net_options = Json::object();
+  Recipe recipe;
+  std::string run;  // folder
+  std::uint64_t seed = 0;
+  std::string init;           // checkpoint or run folder; empty: weights are drawn
+  bool resume = false;        // all of the above but `run` comes from config.json then
+  int height = 0, width = 0;  // network input of validation and of the exported model; 0: from the data
+  std::optional<Fit> fit;     // not set: resize where all images have one size, else native
+
+  // How, not what: may differ between a run and its continuation (threads and device decide the last bits).
+  std::string device = "auto", amp = "auto";
+  int threads = 0, workers = 1;
+  double checkpoint_seconds = 600;    // within epochs; at every epoch's end anyway
+  std::int64_t stop_after_steps = 0;  // 0: not; else save and stop as if interrupted
+};
+
+struct Plan {
+  ModelInfo model;
+  Recipe recipe;
+  std::uint64_t seed = 0;
+  DatasetSpec train, validation;
+  bool validate = true;
+  std::string init;
+};
+
+// Measures what the recipe wants measured and completes everything. Throws kUsage where options contradict
+// each other.
+Plan MakePlan(const TrainOptions& options, const Dataset& train);
+
+// config.json, and back.
+Json ToJson(const Plan& plan);
+Plan PlanFromJson(const Json& json, const std::string& file);
+
+// The network of a plan with drawn weights, or with those of plan.init (what was not loaded is logged).
+Graph MakeGraph(const Plan& plan);
+
+// A run folder's network with the weights of best.ckpt (or last.ckpt), averaged or raw; auxiliary heads and
+// dropout are gone.
+Graph LoadRunGraph(const std::string& run, bool raw, bool last, ModelInfo& info);
+
+// "camvid" of "camvid:DIR": what model files say about data, without paths.
+std::string DataName(const DatasetSpec& spec);
+std::string SplitName(const DatasetSpec& spec);  // "val", or the list's name
+
+}  // namespace frf

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "train/run_folder.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <sstream>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "frf/error.h"
+
+namespace frf {
+namespace {
+
+std::atomic<bool> stop_requested{false};
+
+extern "C" void OnStopSignal(int signal) {
+  stop_requested = true;
+  std::signal(signal, SIG_DFL);  // the second one ends the process
+}
+
+}  // namespace
+
+RunFolder::RunFolder(const std::string& path) : path_(path) {
+  while (path_.size() > 1 && path_.back() == '/') path_.pop_back();
+}
+
+RunFolder::RunFolder(RunFolder&& other) noexcept
+    : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)), warned_(other.warned_) {}
+
+RunFolder::~RunFolder() {
+  if (lock_ >= 0) ::close(lock_);
+}
+
+bool RunFolder::Has(const std::string& name) const { return std::filesystem::exists(path_ + "/" + name); }
+
+RunFolder RunFolder::Create(const std::string& path) {
+  RunFolder run(path);
+  MakeFolder(run.path_);
+  run.Lock();
+  if (run.Has("config.json") || run.Has("last.ckpt")) {
+    throw Error(ErrorCode::kUsage,
+                fmt::format("{}: holds a run already; add --resume to go on with it, or name another folder",
+                            run.path_));
+  }
+  run.RemoveLeftovers();
+  return run;
+}
+
+RunFolder RunFolder::Open(const std::string& path) {
+  RunFolder run(path);
+  if (!run.Has("config.json")) {
+    throw Error(
+        ErrorCode::kNotFound,
+        fmt::format("{}: no run is here (config.json is missing); start one without --resume", run.path_));
+  }
+  run.Lock();
+  run.RemoveLeftovers();
+  return run;
+}
+
+void RunFolder::Lock() {
+  const std::string name = path_ + "/lock";
+  lock_ = ::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (lock_ < 0)
+    throw Error(ErrorCode::kIo, fmt::format("{}: cannot create: {}", name, std::strerror(errno)));
+  if (::flock(lock_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    throw Error(ErrorCode::kUsage,
+                path_ + ": another frf-train is writing here; wait for it or name another folder");
+  }
+}
+
+// A killed process leaves its half-written temporary file behind.
+void RunFolder::RemoveLeftovers() const {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(path_, ignored)) {
+    const std::string name = entry.path().filename().string();
+    for (const char* owner :
+         {"last.ckpt.tmp", "best.ckpt.tmp", "config.json.tmp", "log.jsonl.tmp", "report.html.tmp"}) {
+      if (name.starts_with(owner)) std::filesystem::remove(entry.path(), ignored);
+    }
+  }
+}
+
+void RunFolder::Log(const Json& line) {
+  const std::string name = path_ + "/log.jsonl", text = line.dump() + "\n";
+  const int file = ::open(name.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  const bool written =
+      file >= 0 && ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  const int code = errno;
+  if (file >= 0) ::close(file);
+  if (written || warned_) return;
+  warned_ = true;
+  LogWarning(
+      fmt::format("{}: cannot write: {}; training goes on, lines are lost", name, std::strerror(code)));
+}
+
+std::vector<Json> RunFolder::ReadLog() const {
+  std::vector<Json> lines;
+  if (!Has("log.jsonl")) return lines;
+  std::istringstream text(ReadFile(path_ + "/log.jsonl"));
+  for (std::string line; std::getline(text, line);) {
+    Json json = Json::parse(line, nullptr, false);
+    if (json.is_object()) lines.push_back(std::move(json));
+  }
+  return lines;
+}
+
+void RunFolder::Rewind(const std::function<bool(const Json&)>& keep) {
+  if (!Has("log.jsonl")) return;
+  std::string kept;
+  for (const Json& line : ReadLog()) {
+    if (keep(line)) kept += line.dump() + "\n";
+  }
+  WriteFileAtomically(path_ + "/log.jsonl", kept);
+}
+
+StopSignal::StopSignal() {
+  stop_requested = false;
+  std::signal(SIGINT, OnStopSignal);
+  std::signal(SIGTERM, OnStopSignal);
+}
+
+StopSignal::~StopSignal() {
+  std::signal(SIGINT, SIG_DFL);
+  std::signal(SIGTERM, SIG_DFL);
+}
+
+bool StopSignal::Requested() { return stop_requested; }
+void StopSignal::Request() { stop_requested = true; }
+
+}  // namespace frf

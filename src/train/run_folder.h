@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// A run folder: config.json, last.ckpt, best.ckpt, log.jsonl, TensorBoard events, report.html.
+//
+//   RunFolder run = RunFolder::Create("runs/a");       // refuses a folder that holds a run already
+//   run.Log({{"type", "epoch"}, {"epoch", 3}, {"step", 135}, {"loss", 0.41}});
+//
+// Subtle: a killed run may have logged more than its last checkpoint knows; Rewind drops those lines, since a
+// resumed run writes them again. One process at a time: the folder is locked while a RunFolder lives.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+
+namespace frf {
+
+class RunFolder {
+ public:
+  static RunFolder Create(const std::string& path);
+  static RunFolder Open(const std::string& path);  // kNotFound where there is no config.json
+  ~RunFolder();
+  RunFolder(RunFolder&& other) noexcept;
+  RunFolder(const RunFolder&) = delete;
+  RunFolder& operator=(const RunFolder&) = delete;
+
+  const std::string& path() const { return path_; }
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+  bool Has(const std::string& name) const;
+
+  // Appends one line to log.jsonl. A full disk costs the line and one warning, not the run.
+  void Log(const Json& line);
+  // All whole lines; a torn last one is left out.
+  std::vector<Json> ReadLog() const;
+  void Rewind(const std::function<bool(const Json& line)>& keep);
+
+ private:
+  explicit RunFolder(const std::string& path);
+  void Lock();
+  void RemoveLeftovers() const;
+  std::string path_;
+  int lock_ = -1;
+  bool warned_ = false;
+};
+
+// Ctrl-C (SIGINT) and SIGTERM ask for a stop while one of these lives; a second one ends the process at once.
+class StopSignal {
+ public:
+  StopSignal();
+  ~StopSignal();
+  StopSignal(const StopSignal&) = delete;
+  StopSignal& operator=(const StopSignal&) = delete;
+  static bool Requested();
+  static void Request();  // as if a signal had come (tests)
+};
+
+}  // namespace frf

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+// `frf train`: options into TrainOptions. Subtle: --epochs, --lr and the like are short names for fields of
+// the recipe, applied after the recipe's file and before --set.
+#include <fmt/format.h>
+
+#include "base/progress.h"
+#include "frf/error.h"
+#include "nets/nets.h"
+#include "train/recipe.h"
+#include "train/trainer.h"
+#include "train/verbs.h"
+
+namespace frf::train {
+namespace {
+
+constexpr const char* kAbout =
+    "train a network from scratch, from another's weights (--init), or go on with a stopped run (--resume)";
+constexpr const char* kExamples = R"(
+Examples:
+  frf train --data camvid:data/camvid -o runs/first
+      FRFNet by the recipe `best`; scores val every few epochs, keeps the best weights
+  frf train --data folder:data/mine --net frfnet-slim --init runs/first --epochs 60 -o runs/mine
+      own images (folder:DIR, see docs/data.md), starting from a trained network: layers that fit are
+      kept, the classifier is drawn anew
+  frf train --data camvid:data/camvid --list dev-train.txt --val-list dev-test.txt --recipe best \
+            --set optimizer.weight_decay=0.05 --seed 1 -o runs/decay
+  frf train -o runs/first --resume
+      go on where a run was stopped or killed; ends in the same weights as if it had not been
+  frf train --recipe best --print-recipe > mine.json     edit, then --recipe mine.json
+
+Run folder: config.json, last.ckpt, best.ckpt, log.jsonl, TensorBoard events, report.html.
+Then: frf export RUN -o model.onnx. Ctrl-C saves and stops (exit code 1); a second Ctrl-C ends at once.
+Exit codes: 0 done, 1 failed or stopped, 2 wrong usage.)";
+
+struct Arguments {
+  TrainOptions options;
+  std::string net_options, recipe = "best", crop, scale, size, fit, scene_size;
+  std::vector<std::string> set;
+  int epochs = 0, batch = 0, validate_every = 0;
+  double rate = 0;
+  bool no_validation = false, json = false, print_recipe = false;
+};
+
+std::pair<double, double> ParseRange(const std::string& text) {
+  double low = 0, high = 0;
+  int used = 0;
+  if (std::sscanf(text.c_str(), "%lf,%lf%n", &low, &high, &used) != 2 ||
+      static_cast<std::size_t>(used) != text.size() || !(low > 0) || high < low) {
+    throw Error(ErrorCode::kUsage,
+                fmt::format("--scale '{}': LOW,HIGH is wanted, for instance 0.75,2", text));
+  }
+  return {low, high};
+}
+
+Recipe ChosenRecipe(const Arguments& a) {
+  Recipe recipe = LoadRecipe(a.recipe);
+  if (a.epochs != 0) SetEpochs(recipe, a.epochs);
+  if (a.batch != 0) recipe.batch = a.batch;
+  if (a.rate != 0) recipe.schedule.rate = a.rate;
+  if (a.validate_every != 0) recipe.validate_every = a.validate_every;
+  if (!a.crop.empty()) std::tie(recipe.crop_height, recipe.crop_width) = ParseSize(a.crop, "--crop");
+  if (!a.scale.empty()) std::tie(recipe.augment.scale_min, recipe.augment.scale_max) = ParseRange(a.scale);
+  for (const std::string& assignment : a.set) recipe = Override(recipe, assignment);
+  Check(recipe);
+  return recipe;
+}
+
+void PrintResult(const TrainResult& result, bool json) {
+  if (json) {
+    fmt::print("{}\n", ToJson(result).dump(2));
+    return;
+  }
+  fmt::print("{}: {} epochs in {}, loss {:.4f}", result.run, result.epochs, FormatDuration(result.seconds),
+             result.loss);
+  if (result.best_miou) fmt::print(", best mIoU {:.4f} (epoch {})", *result.best_miou, result.best_epoch);
+  fmt::print("\nnext: frf export {} -o {}.onnx\n", result.run,
+             std::filesystem::path(result.run).filename().string());
+}
+
+int RunTrain(Arguments a) {
+  TrainOptions& options = a.options;
+  if (a.print_recipe) {
+    fmt::print("{}\n", ToJson(ChosenRecipe(a)).dump(2));
+    return 0;
+  }
+  if (!options.resume) {
+    if (options.train.spec.empty())
+      throw Error(ErrorCode::kUsage,
+                  "--data is wanted (camvid:DIR, cityscapes:DIR, folder:DIR, synth:COUNT), or --resume");
+    options.recipe = ChosenRecipe(a);
+    options.net_options = ParseNetOptions(options.net, a.net_options);
+    if (!a.size.empty()) std::tie(options.height, options.width) = ParseSize(a.size, "--size");
+    if (!a.fit.empty()) options.fit = a.fit == "resize" ? Fit::kResize : Fit::kNative;
+    options.validate = !a.no_validation;
+    if (!a.scene_size.empty()) {
+      std::tie(options.train.height, options.train.width) = ParseSize(a.scene_size, "--scene-size");
+    }
+  }
+  PrintResult(Train(options), a.json);
+  return 0;
+}
+
+void AddData(CLI::App& app, Arguments& a) {
+  TrainOptions& o = a.options;
+  o.validation.split = "val";
+  const std::string data = "Data";
+  app.add_option("--data", o.train.spec, "camvid:DIR, cityscapes:DIR, folder:DIR or synth:COUNT")
+      ->group(data);
+  app.add_option("--split", o.train.split, "train, val, test or trainval")
+      ->group(data)
+      ->capture_default_str();
+  app.add_option("--list", o.train.list, "train on the images that this file names (first word of each line)")
+      ->group(data);
+  app.add_option("--val-data", o.validation.spec, "validation data, where not that of --data")->group(data);
+  app.add_option("--val-split", o.validation.split, "split to validate on")
+      ->group(data)
+      ->capture_default_str();
+  app.add_option("--val-list", o.validation.list, "validate on the images that this file names")->group(data);
+  app.add_flag("--no-val", a.no_validation, "do not validate: last.ckpt is the result")->group(data);
+  app.add_option("--variant", o.train.variant,
+                 "cityscapes: labelIds or trainIds; synth: camvid or cityscapes classes")
+      ->group(data);
+  app.add_option("--scene-size", a.scene_size, "synth: HEIGHTxWIDTH of the drawn scenes; default 360x480")
+      ->group(data);
+  app.add_option("--data-seed", o.train.seed, "synth: the first scene's seed")
+      ->group(data)
+      ->capture_default_str();
+  app.add_option("--val-data-seed", o.validation.seed, "synth: the first validation scene's seed")
+      ->group(data)
+      ->capture_default_str();
+}
+
+void AddRecipe(CLI::App& app, Arguments& a) {
+  const std::string group = "Recipe";
+  app.add_option(
+         "--recipe", a.recipe,
+         fmt::format("{}, or a JSON file; --print-recipe shows every field", fmt::join(RecipeNames(), ", ")))
+      ->group(group)
+      ->capture_default_str();
+  app.add_option("--set", a.set,
+                 "KEY=VALUE: any field of the recipe, for instance loss.kind=ohem, phases.0.epochs=10")
+      ->group(group);
+  app.add_option("--epochs", a.epochs, "all phases together, shortened in proportion; 0: the recipe's")
+      ->group(group)
+      ->capture_default_str();
+  app.add_option("--batch", a.batch, "images a step; 0: the recipe's")->group(group)->capture_default_str();
+  app.add_option("--lr", a.rate, "highest learning rate; 0: the recipe's")
+      ->group(group)
+      ->capture_default_str();
+  app.add_option("--crop", a.crop,
+                 "HEIGHTxWIDTH of the training crops; default: the images' size, at most 512x1024")
+      ->group(group);
+  app.add_option("--scale", a.scale, "LOW,HIGH of the random size change; default: the recipe's")
+      ->group(group);
+  app.add_option("--val-every", a.validate_every, "epochs between validations; 0: the recipe's")
+      ->group(group)
+      ->capture_default_str();
+  app.add_option("--seed", a.options.seed, "every random choice derives from it")
+      ->group(group)
+      ->capture_default_str();
+  app.add_flag("--print-recipe", a.print_recipe, "print the recipe as JSON and stop")->group(group);
+}
+
+void AddNetwork(CLI::App& app, Arguments& a) {
+  std::vector<std::string> names;
+  for (const NetEntry& net : ListNets()) names.push_back(net.name);
+  const std::string group = "Network";
+  app.add_option("--net", a.options.net, fmt::format("{}", fmt::join(names, ", ")))
+      ->group(group)
+      ->capture_default_str();
+  app.add_option("--net-options", a.net_options, "KEY=VALUE,...: options of the network (frf info --list)")
+      ->group(group);
+  app.add_option(
+         "--init", a.options.init,
+         "start from a run folder's or checkpoint's weights: layers that fit are kept, the classifier is "
+         "redrawn where classes differ")
+      ->group(group);
+  app.add_option("--size", a.size,
+                 "HEIGHTxWIDTH at which the network sees images in validation and use; default: the data's")
+      ->group(group);
+  app.add_option("--fit", a.fit,
+                 "what to do with images of another size; default: resize where all have one size")
+      ->group(group)
+      ->check(CLI::IsMember({"resize", "native"}));
+}
+
+// What a run trains comes from its config.json: an option that says otherwise would be ignored, so it is
+// refused.
+void RefuseWithResume(CLI::App& app) {
+  for (const char* name : {"--net", "--net-options", "--init", "--recipe", "--set", "--epochs", "--batch",
+                           "--lr", "--crop", "--scale", "--seed", "--val-every", "--size", "--fit", "--list",
+                           "--split", "--no-val", "--val-list", "--val-split"}) {
+    if (app.count(name) > 0) {
+      throw Error(
+          ErrorCode::kUsage,
+          fmt::format(
+              "{} cannot be given with --resume: the run's config.json decides; start a new run to change it",
+              name));
+    }
+  }
+}
+
+void AddMachine(CLI::App& app, Arguments& a) {
+  TrainOptions& o = a.options;
+  const std::string group = "Machine";
+  app.add_option("--device", o.device, "auto, cpu, cuda, cuda:N")->group(group)->capture_default_str();
+  app.add_option("--amp", o.amp, "number format of the forward pass: auto, off, bf16, f16")
+      ->group(group)
+      ->capture_default_str();
+  app.add_option("--threads", o.threads, "threads of the computation; 0: one a core")
+      ->group(group)
+      ->capture_default_str();
+  app.add_option("--workers", o.workers,
+                 "threads that read and augment images; results do not depend on them")
+      ->group(group)
+      ->capture_default_str();
+  app.add_option("--checkpoint-every", o.checkpoint_seconds,
+                 "seconds between checkpoints within an epoch; each epoch ends with one")
+      ->group(group)
+      ->capture_default_str();
+  app.add_option("--stop-after", o.stop_after_steps,
+                 "save and stop after so many steps of the run; 0: do not")
+      ->group(group)
+      ->capture_default_str();
+}
+
+}  // namespace
+
+void AddTrain(CLI::App& root, Action& action) {
+  auto* app = root.add_subcommand("train", kAbout);
+  auto arguments = std::make_shared<Arguments>();
+  app->footer(kExamples);
+  app->add_option("-o,--output", arguments->options.run, "run folder");
+  app->add_flag("--resume", arguments->options.resume,
+                "go on with the run in -o; what it trains comes from its config.json");
+  app->add_flag("--json", arguments->json, "print the result as JSON on standard output");
+  AddData(*app, *arguments);
+  AddNetwork(*app, *arguments);
+  AddRecipe(*app, *arguments);
+  AddMachine(*app, *arguments);
+  app->callback([app, arguments, &action] {
+    if (arguments->options.resume) RefuseWithResume(*app);
+    action = [arguments] { return RunTrain(*arguments); };
+  });
+}
+
+}  // namespace frf::train
