@@ -24,7 +24,8 @@ constexpr std::uint8_t kCityscapesIds[kThings] = {0,  1,  2,  3,  4,  5,  6,  7,
                                                   10, 11, 12, 13, 14, 15, 16, 17, 18};
 
 // The least pixels a metre at which a kind of thing is drawn.
-constexpr float kPersonScale = 11.5f, kPoleScale = 11, kSignScale = 16, kVehicleScale = 6.5f, kFenceScale = 7;
+constexpr float kPersonScale = 13.5f, kPoleScale = 12.5f, kSignScale = 18, kVehicleScale = 6.5f,
+                kFenceScale = 7;
 
 class Scene {
  public:
@@ -52,6 +53,15 @@ class Scene {
     float distance;
     std::function<void()> draw;
   };
+  // Whether a vehicle already stands within `margin` metres of the point.
+  bool Taken(Vec3 at, float margin) const {
+    return std::any_of(vehicles_.begin(), vehicles_.end(), [&](const VehiclePlan& v) {
+      const Vec3 away = at - v.centre;
+      const Vec3 across{v.heading.z, 0, -v.heading.x};
+      return std::abs(Dot(away, v.heading)) < VehicleLength(v.kind) / 2 + margin &&
+             std::abs(Dot(away, across)) < 1.05f + margin;
+    });
+  }
   Random Own() { return Random(seed_, 100, static_cast<std::uint64_t>(things_++)); }
   float Distance(Vec3 at) const {
     return Length(Vec3{at.x, 0, at.z} - Vec3{painter_.camera.position.x, 0, 0});
@@ -89,6 +99,7 @@ class Scene {
   float unit_ = 1;
   int things_ = 0;
   std::vector<Item> items_;
+  std::vector<VehiclePlan> vehicles_;
   std::vector<std::function<void()>> shadows_;
 };
 
@@ -340,9 +351,14 @@ VehicleKind Scene::ChooseVehicle(bool parked) {
 }
 
 void Scene::PlanVehicle(Vec3 at, Vec3 heading, VehicleKind kind) {
-  if (!Near(at, kVehicleScale) || at.z - VehicleLength(kind) / 2 < 2.2f) return;
+  const float half = VehicleLength(kind) / 2;
+  if (!Near(at, kVehicleScale) || at.z - half < 2.2f) return;
+  for (float along = -half; along <= half; along += 1.2f) {
+    if (Taken(at + heading * along, 0.75f)) return;
+  }
   const Random own = Own();
   const VehiclePlan plan{at, heading, kind};
+  vehicles_.push_back(plan);
   Add(at, [=, this] { DrawVehicle(painter_, own, plan); });
   shadows_.push_back([=, this] { CastVehicleShadow(painter_, plan); });
 }
@@ -400,7 +416,7 @@ void Scene::PlanParked(int sign) {
 }
 
 void Scene::PlanPerson(Vec3 at, float heading) {
-  if (!Near(at, kPersonScale) || at.z < 3) return;
+  if (!Near(at, kPersonScale) || at.z < 3 || Taken(at, 0.3f)) return;
   Random own = Own();
   const float height = own.Chance(0.12) ? Between(own, 1.15, 1.4) : Between(own, 1.58, 1.9),
               turn = TurnOf(at, heading);
@@ -409,7 +425,7 @@ void Scene::PlanPerson(Vec3 at, float heading) {
 }
 
 void Scene::PlanCyclist(Vec3 at, float heading, bool motor) {
-  if (!Near(at, kPersonScale) || at.z < 4) return;
+  if (!Near(at, kPersonScale) || at.z < 4 || Taken(at, 0.6f)) return;
   const Random own = Own();
   const float turn = TurnOf(at, heading);
   Add(at, [=, this] { DrawCyclist(painter_, own, at, turn, motor); });
@@ -431,10 +447,10 @@ void Scene::PlanPeople() {
       if (random_.Chance(0.25))
         PlanPerson(street_.At(s + R(-0.3, 0.3), t + (random_.Chance(0.5) ? 0.55f : -0.55f)), heading);
     }
-    if (random_.Chance(rare_ ? 0.65 : 0.22)) {  // bicycles that lean on something
+    if (random_.Chance(rare_ ? 0.9 : 0.22)) {  // bicycles that lean on something
       const float s = R(6, 18);
-      const int many = static_cast<int>(random_.Between(1, rare_ ? 4 : 3));
-      const bool motor = random_.Chance(rare_ ? 0.45 : 0.1);
+      const int many = static_cast<int>(random_.Between(1, rare_ ? 5 : 3));
+      const bool motor = random_.Chance(rare_ ? 0.4 : 0.1);
       for (int i = 0; i < many; ++i) {
         const Vec3 at = street_.At(s + (motor ? 1.0f : 0.6f) * static_cast<float>(i),
                                    (street_.PavementEnd(sign) - 0.5f) * g);
@@ -445,11 +461,11 @@ void Scene::PlanPeople() {
         shadows_.push_back([=, this] { CastFigureShadow(painter_, at, 0.9f, 0.4f); });
       }
     }
-    const int riders = random_.Chance(rare_ ? 0.7 : 0.6) ? (random_.Chance(0.25) ? 2 : 1) : 0;
+    const int riders = random_.Chance(rare_ ? 0.85 : 0.6) ? (random_.Chance(0.25) ? 2 : 1) : 0;
     for (int i = 0; i < riders; ++i) {
       const float s = R(6, 26), t = (street_.lane * static_cast<float>(street_.lanes) - R(0.5, 1.1)) * g;
       const float heading = street_.Heading(s) + (sign == street_.hand ? 0.0f : kPi) + R(-0.15, 0.15);
-      PlanCyclist(street_.At(s, t), heading, random_.Chance(rare_ ? 0.45 : 0.06));
+      PlanCyclist(street_.At(s, t), heading, random_.Chance(rare_ ? 0.4 : 0.06));
     }
   }
   const float crossing = street_.zebra > 0        ? street_.zebra

@@ -187,7 +187,7 @@ void DrawEnds(const Body& body, Random& random, float low, float high) {
       body.painter.Fill(
           Quad{{body.At(x, u0, v0), body.At(x, u1, v0), body.At(x, u1, v1), body.At(x, u0, v1)}}, c, s.thing);
     };
-    block(-w, 0.24f, w, 0.36f, body.painter.LitSoft({0.13f, 0.13f, 0.14f}));
+    block(-w, 0.24f, w, s.box ? 0.42f : 0.36f, body.painter.LitSoft({0.13f, 0.13f, 0.14f}));
     const Rgb plate = body.painter.LitSoft(end == 0 && random.Chance(0.5) ? Rgb{0.92f, 0.78f, 0.22f}
                                                                           : Rgb{0.92f, 0.92f, 0.9f});
     block(-0.27f, low - 0.05f, 0.27f, low + 0.08f, plate);
@@ -307,9 +307,10 @@ void DrawVehicle(Painter& painter, Random random, const VehiclePlan& plan) {
   const int near = painter.Faces(plan.centre, across) ? 1 : -1;
   DrawWheels(body, -near, 0.02f);
   const float w = shape.width / 2 - 0.1f;
-  painter.Fill(Quad{{body.At(0.1f, -w, 0.2f), body.At(0.1f, w, 0.2f), body.At(0.1f, w, 0.5f),
-                     body.At(0.1f, -w, 0.5f)}},
-               {0.05f, 0.05f, 0.06f}, shape.thing);
+  for (float x : {0.1f, shape.length - 0.1f}) {  // the dark below the floor
+    const Quad floor{{body.At(x, -w, 0.2f), body.At(x, w, 0.2f), body.At(x, w, 0.5f), body.At(x, -w, 0.5f)}};
+    painter.Fill(floor, {0.05f, 0.05f, 0.06f}, shape.thing);
+  }
   if (shape.box) {
     DrawBox(body, random);
     DrawEnds(body, random, 0.62f, 1.05f);
