@@ -448,15 +448,15 @@ void Scene::PlanPeople() {
         PlanPerson(street_.At(s + R(-0.3, 0.3), t + (random_.Chance(0.5) ? 0.55f : -0.55f)), heading);
     }
     if (random_.Chance(rare_ ? 0.9 : 0.22)) {  // bicycles that lean on something
-      const float s = R(6, 18);
+      const float s = rare_ ? R(6, 12) : R(6, 18);
       const int many = static_cast<int>(random_.Between(1, rare_ ? 5 : 3));
-      const bool motor = random_.Chance(rare_ ? 0.4 : 0.1);
+      const bool motor = random_.Chance(rare_ ? 0.35 : 0.1);
       for (int i = 0; i < many; ++i) {
         const Vec3 at = street_.At(s + (motor ? 1.0f : 0.6f) * static_cast<float>(i),
                                    (street_.PavementEnd(sign) - 0.5f) * g);
         if (Blocked(s, 2) || !Near(at, kPersonScale)) continue;
         const Random own = Own();
-        const float turn = R(0.8, 2.3) * (random_.Chance(0.5) ? 1.0f : -1.0f);
+        const float turn = R(1.0, 2.1) * (random_.Chance(0.5) ? 1.0f : -1.0f);
         Add(at, [=, this] { DrawParkedBicycle(painter_, own, at, turn, motor); });
         shadows_.push_back([=, this] { CastFigureShadow(painter_, at, 0.9f, 0.4f); });
       }
