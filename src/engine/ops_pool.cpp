@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 
 #include "engine/window.h"
 
@@ -64,16 +65,20 @@ void MaxRows(const PoolPlan& p, const T* src, T* dst) {
   ParallelFor(p.planes * p.out_height, p.Work(), [&](std::int64_t task) {
     T* out = dst + task * p.out_width;
     std::fill_n(out, p.out_width, kLowest);
-    ForKernelRows(p, src + task / p.out_height * p.in_height * p.in_width, task % p.out_height,
-                  [&](const T* row, Range range) {
-                    if (stride == 1) {
-                      for (std::int64_t x = range.begin; x < range.end; ++x)
-                        out[x] = row[x] > out[x] ? row[x] : out[x];
-                    } else {
-                      for (std::int64_t x = range.begin; x < range.end; ++x)
-                        out[x] = row[x * stride] > out[x] ? row[x * stride] : out[x];
-                    }
-                  });
+    const auto widen = [&](const T* row, Range range, auto step) {
+      for (std::int64_t x = range.begin; x < range.end; ++x)
+        out[x] = row[x * step] > out[x] ? row[x * step] : out[x];
+    };
+    const T* plane = src + task / p.out_height * p.in_height * p.in_width;
+    ForKernelRows(p, plane, task % p.out_height, [&](const T* row, Range range) {
+      // The usual steps are constants, for the compiler.
+      if (stride == 1)
+        widen(row, range, std::integral_constant<int, 1>());
+      else if (stride == 2)
+        widen(row, range, std::integral_constant<int, 2>());
+      else
+        widen(row, range, stride);
+    });
   });
 }
 

@@ -95,6 +95,10 @@ Taps MakeTaps(const OpContext& c, const ResizeSpec& spec, const ResizeAxis& axis
     taps.count = filtered && stretch > 1 ? static_cast<std::int64_t>(std::ceil(2 * support)) + 1
                  : cubic                 ? 4
                                          : 2;
+  const std::uint64_t entries = static_cast<std::uint64_t>(axis.out) * static_cast<std::uint64_t>(taps.count);
+  c.memory.Check(entries * (sizeof(std::int64_t) + sizeof(float)), c.node.name);
+  taps.index.reserve(entries);
+  taps.weight.reserve(entries);
   for (std::int64_t o = 0; o < axis.out; ++o) {
     const double x = SourceCoordinate(c, spec, axis, in, o);
     if (crops) taps.outside.push_back(x < 0 || x > static_cast<double>(in - 1));
