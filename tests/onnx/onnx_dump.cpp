@@ -18,6 +18,7 @@
 #include "base/files.h"
 #include "base/random.h"
 #include "engine/plain.h"
+#include "graph/builder.h"
 #include "nets/nets.h"
 #include "onnx/onnx_file.h"
 
@@ -93,10 +94,39 @@ Tensor SmoothImage(int height, int width) {
   return image;
 }
 
+// Every operator of domain "frf" in each of its forms, so that ONNX Runtime sees all that the lowering makes.
+Graph Operators() {
+  Builder g("operators");
+  const Value image = g.Input("image", 3);
+  const Value x = g.BatchNorm(g.Conv(image, {.name = "conv", .out = 6, .kernel = 3, .stride = 2}), "bn");
+  const auto [pooled, indices] = g.MaxPoolWithIndices(x, {.kernel = 2, .stride = 2});
+  std::vector<Value> maps{g.Unpool(g.Sigmoid(pooled), indices, x)};
+  for (const char* mode : {"linear", "nearest"}) {
+    for (const char* coordinates : {"half_pixel", "align_corners", "asymmetric"}) {
+      if (std::string(mode) == "nearest" && std::string(coordinates) == "align_corners")
+        continue;  // ties depend on rounding
+      maps.push_back(g.ResizeLike(pooled, x, mode, coordinates));
+    }
+  }
+  for (const auto& [height, width] : {std::pair{1, 1}, {7, 7}, {3, 5}}) {
+    maps.push_back(g.ResizeLike(g.AdaptiveAveragePool(x, height, width), x));
+  }
+  maps.push_back(g.Mul(x, g.Sigmoid(g.SpectralPool(x, {0, 0, 0, 1, 6, 0, 3, 5}, {2, 1, 2, 1}, 7.0f))));
+  const Value all = g.DropChannels(g.Concat(maps), 0.1f);
+  g.Output(g.ResizeLike(g.Conv(all, {.name = "classifier", .out = 5, .bias = true}), image), "scores",
+           OutputRole::kScores);
+  return std::move(g).Build();
+}
+
+Graph NamedGraph(const std::string& net, const std::string& options) {
+  if (net == "operators") return Operators();
+  return BuildNet(net, options == "-" ? Json::object() : ParseNetOptions(net, options));
+}
+
 void Write(const std::string& net, const std::string& options, std::pair<int, int> size,
            const std::string& folder) {
   Model model;
-  model.graph = BuildNet(net, options == "-" ? Json::object() : ParseNetOptions(net, options));
+  model.graph = NamedGraph(net, options);
   InitializeWeights(model.graph, 1);
   Random random(2);
   for (Initializer& initializer : model.graph.initializers) {
@@ -143,6 +173,7 @@ void Run(const std::string& path, const std::string& input, const std::string& f
 }
 
 void List() {
+  std::printf("operators -\n");
   for (const NetEntry& net : ListNets()) {
     std::printf("%s -\n", net.name.c_str());
     for (const NetOption& option : net.options) {
