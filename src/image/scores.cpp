@@ -19,20 +19,21 @@ namespace {
 
 constexpr int kPiece = 512;  // output pixels whose best score and class are kept at hand
 
-struct Tap {  // value = (1 - weight) * source[low] + weight * source[high]
-  int low = 0, high = 0;
-  float weight = 0;
+struct Taps {  // value i = (1 - weight[i]) * source[low[i]] + weight[i] * source[high[i]]
+  std::vector<std::int32_t> low, high;
+  std::vector<float> weight;
+  std::size_t size() const { return low.size(); }
 };
 
-std::vector<Tap> HalfPixelTaps(int src, int dst) {
-  std::vector<Tap> taps(static_cast<std::size_t>(dst));
+Taps HalfPixelTaps(int src, int dst) {
+  Taps taps;
   const float ratio = static_cast<float>(src) / static_cast<float>(dst);
   for (int i = 0; i < dst; ++i) {
     const float position = std::max(0.0f, (static_cast<float>(i) + 0.5f) * ratio - 0.5f);
-    Tap& tap = taps[static_cast<std::size_t>(i)];
-    tap.low = std::min(static_cast<int>(position), src - 1);
-    tap.high = std::min(tap.low + 1, src - 1);
-    tap.weight = position - static_cast<float>(tap.low);
+    const int low = std::min(static_cast<int>(position), src - 1);
+    taps.low.push_back(low);
+    taps.high.push_back(std::min(low + 1, src - 1));
+    taps.weight.push_back(position - static_cast<float>(low));
   }
   return taps;
 }
@@ -57,24 +58,40 @@ struct Best {  // of one piece
   }
 }
 
-using TakeFunction = void (*)(const float*, const float*, float, int, int, Best&);
+[[gnu::always_inline]] inline void WidenBody(const float* src, const Taps& taps, float* __restrict dst) {
+  const std::int32_t* const low = taps.low.data();
+  const std::int32_t* const high = taps.high.data();
+  const float* const weight = taps.weight.data();
+  const std::size_t width = taps.size();
+  for (std::size_t x = 0; x < width; ++x)
+    dst[x] = (1.0f - weight[x]) * src[low[x]] + weight[x] * src[high[x]];
+}
+
+struct Kernels {
+  void (*take)(const float* top, const float* bottom, float weight, int id, int count, Best& best);
+  void (*widen)(const float* src, const Taps& taps, float* dst);
+};
 
 void TakeBaseline(const float* top, const float* bottom, float weight, int id, int count, Best& best) {
   TakeBody(top, bottom, weight, id, count, best);
 }
+void WidenBaseline(const float* src, const Taps& taps, float* dst) { WidenBody(src, taps, dst); }
 
 #if defined(__x86_64__)
 [[gnu::target("avx2")]] void TakeAvx2(const float* top, const float* bottom, float weight, int id, int count,
                                       Best& best) {
   TakeBody(top, bottom, weight, id, count, best);
 }
+[[gnu::target("avx2")]] void WidenAvx2(const float* src, const Taps& taps, float* dst) {
+  WidenBody(src, taps, dst);
+}
 #endif
 
-TakeFunction ChooseTake() {
+Kernels ChooseKernels() {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx2")) return TakeAvx2;
+  if (__builtin_cpu_supports("avx2")) return {TakeAvx2, WidenAvx2};
 #endif
-  return TakeBaseline;
+  return {TakeBaseline, WidenBaseline};
 }
 
 void SetBlended(const float* top, const float* bottom, float weight, int count, Best& best) {
@@ -89,7 +106,7 @@ struct Scores {
   const float* data;
   int classes, h, w;  // planes as stored
   int content_w;      // columns that count
-  std::vector<Tap> rows, columns;
+  Taps rows, columns;
 
   int height() const { return static_cast<int>(rows.size()); }
   int width() const { return static_cast<int>(columns.size()); }
@@ -107,19 +124,19 @@ class Band {
   }
 
   void Row(int y, std::uint8_t* dst) {
-    const Tap& tap = scores_.rows[static_cast<std::size_t>(y)];
-    const float* top = Source(tap.low);
-    const float* bottom = Source(tap.high);
+    const auto at_row = static_cast<std::size_t>(y);
+    const float weight = scores_.rows.weight[at_row];
+    const float* top = Source(scores_.rows.low[at_row]);
+    const float* bottom = Source(scores_.rows.high[at_row]);
     const std::size_t stride =
         scores_.same_width() ? static_cast<std::size_t>(scores_.h) * scores_.w : scores_.columns.size();
-    static const TakeFunction take = ChooseTake();
     Best best;
     for (int x = 0; x < scores_.width(); x += kPiece) {
       const int count = std::min(kPiece, scores_.width() - x);
-      SetBlended(top + x, bottom + x, tap.weight, count, best);
+      SetBlended(top + x, bottom + x, weight, count, best);
       for (int c = 1; c < scores_.classes; ++c) {
         const std::size_t at = static_cast<std::size_t>(c) * stride + static_cast<std::size_t>(x);
-        take(top + at, bottom + at, tap.weight, c, count, best);
+        kernels_.take(top + at, bottom + at, weight, c, count, best);
       }
       for (int i = 0; i < count; ++i)
         dst[x + i] = static_cast<std::uint8_t>(best.id[static_cast<std::size_t>(i)]);
@@ -137,16 +154,12 @@ class Band {
     if (held_[slot] == y) return out;
     held_[slot] = y;
     for (int c = 0; c < scores_.classes; ++c) {
-      const float* src = scores_.row(c, y);
-      float* dst = out + static_cast<std::size_t>(c) * width;
-      for (std::size_t x = 0; x < width; ++x) {
-        const Tap& tap = scores_.columns[x];
-        dst[x] = (1.0f - tap.weight) * src[tap.low] + tap.weight * src[tap.high];
-      }
+      kernels_.widen(scores_.row(c, y), scores_.columns, out + static_cast<std::size_t>(c) * width);
     }
     return out;
   }
 
+  inline static const Kernels kernels_ = ChooseKernels();
   const Scores& scores_;
   float* memory_;
   std::array<int, 2> held_{-1, -1};
