@@ -6,7 +6,9 @@
 #include <cmath>
 
 #include "engine/helpers.h"
+#include "engine/plain_op.h"
 #include "graph/builder.h"
+#include "graph/operators.h"
 #include "graph/shapes.h"
 #include "nets/nets.h"
 
@@ -36,6 +38,14 @@ Graph SmallNet() {
   Graph graph = std::move(g).Build();
   InitializeWeights(graph, 1);
   return graph;
+}
+
+TEST(Plain, RunsEveryOperatorThatAGraphMayHold) {
+  EXPECT_GT(Operators().size(), 80u);
+  for (const OperatorInfo& known : Operators()) {
+    const Node node{.op = std::string(known.name), .domain = std::string(known.domain)};
+    EXPECT_TRUE(plain::IsSupported(node)) << known.domain << " " << known.name;
+  }
 }
 
 TEST(Plain, SizesMayChangeAndBitsDoNot) {
