@@ -23,12 +23,13 @@ struct Model {
 
 struct WriteOptions {
   std::optional<std::pair<int, int>> size;  // fixed height and width; none: free
-  bool half = false;           // FLOAT16 initialisers each followed by Cast to float32, batch norm folded
+  bool half = false;           // batch norm folded, parameters FLOAT16 each followed by Cast; constants stay float32
   bool argmax = false;         // output `labels` (uint8 1xHxW) in place of `scores`
   bool uint8_input = false;    // input `image` uint8 1x3xHxW; normalisation inside the graph
 };
 
-// Lowers (if frf operators are left) and serialises.
+// Lowers (if frf operators are left) and serialises. A model that is not stamped but whose info names classes gets the
+// stamp; what else stood in its graph's metadata is kept.
 std::string SerializeOnnx(const Model& model, const WriteOptions& options = {});
 void WriteOnnx(const Model& model, const std::string& path, const WriteOptions& options = {});
 
@@ -40,7 +41,7 @@ struct ReadOptions {
 Model ParseOnnx(const std::string& bytes, const std::string& file, const ReadOptions& options = {});
 Model ReadOnnx(const std::string& path, const ReadOptions& options = {});
 
-// The lowering alone: standard ONNX operators only. Fixed size: constants; free: Shape arithmetic.
+// ForInference() and the lowering alone: standard ONNX operators only. Fixed size: constants; free: Shape arithmetic.
 Graph LowerToOnnx(const Graph& graph, std::optional<std::pair<int, int>> size);
 
 // Finds a model by file name or by the name of shipped weights ("frfnet-camvid"): FRF_WEIGHTS, weights/ beside the
