@@ -20,6 +20,10 @@ double Share(std::uint64_t part, std::uint64_t whole) {
   return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
 }
 
+std::string Heading(const CheckIssue& issue) {
+  return fmt::format("{}: {}", issue.error ? "error" : "warning", issue.kind);
+}
+
 std::string ShareTable(const CheckReport& report) {
   std::size_t name_width = 5;
   for (const std::string& name : report.classes.names) name_width = std::max(name_width, name.size());
@@ -83,7 +87,7 @@ std::string FormatCheck(const CheckReport& report, int max_issues) {
   std::vector<std::string> kinds;  // errors first, then in order of appearance
   for (const bool error : {true, false}) {
     for (const CheckIssue& issue : report.issues) {
-      const std::string kind = (issue.error ? "error: " : "warning: ") + issue.kind;
+      const std::string kind = Heading(issue);
       if (issue.error == error && std::find(kinds.begin(), kinds.end(), kind) == kinds.end())
         kinds.push_back(kind);
     }
@@ -92,7 +96,7 @@ std::string FormatCheck(const CheckReport& report, int max_issues) {
     int shown = 0, count = 0;
     std::string lines;
     for (const CheckIssue& issue : report.issues) {
-      if ((issue.error ? "error: " : "warning: ") + issue.kind != kind) continue;
+      if (Heading(issue) != kind) continue;
       ++count;
       if (shown < max_issues) lines += "  " + issue.message + "\n", ++shown;
     }

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <condition_variable>
 #include <exception>
 #include <map>
@@ -83,6 +84,34 @@ class SampleCache {
 std::string Recording(const std::string& name) {
   const std::size_t start = name.rfind('/') + 1;  // npos + 1 is 0
   return name.substr(start, name.find('_', start) - start);
+}
+
+// The images of an epoch, in order. Balanced ones by systematic sampling: image i stands in it as often as
+// its expected count says, rounded up or down by chance, and their number stays that of the data set.
+std::vector<int> EpochOrder(const Dataset& data, const LoaderOptions& options, std::int64_t epoch) {
+  const int count = data.size();
+  std::vector<int> order(count);
+  std::iota(order.begin(), order.end(), 0);
+  Random random(options.seed ^ kOrderKey, epoch);
+  if (options.balance > 0) {
+    std::map<std::string, int> images;  // of a recording
+    for (int i = 0; i < count; ++i) ++images[Recording(data.name(i))];
+    double sum = 0;
+    for (const auto& [recording, size] : images) sum += std::pow(size, 1 - options.balance);
+    const double offset = random.Uniform();
+    double expected = 0;
+    std::int64_t taken = 0;
+    for (int i = 0; i < count; ++i) {
+      expected += count * std::pow(images[Recording(data.name(i))], -options.balance) / sum;
+      // The last one fills up, whatever rounding left.
+      const std::int64_t until =
+          i + 1 == count ? count
+                         : std::min(static_cast<std::int64_t>(expected + offset), std::int64_t{count});
+      for (; taken < until; ++taken) order[taken] = i;
+    }
+  }
+  if (options.shuffle) random.Shuffle(order);
+  return order;
 }
 
 struct EpochState {
@@ -217,6 +246,8 @@ Loader::Loader(std::shared_ptr<const Dataset> data, const AugmentSpec& augment,
   wanted(options.prefetch >= 1, fmt::format("prefetch {}; wanted 1 or more", options.prefetch));
   wanted(options.shards >= 1 && options.shard >= 0 && options.shard < options.shards,
          fmt::format("shard {} of {}; wanted 0 <= shard < shards", options.shard, options.shards));
+  wanted(options.balance >= 0 && options.balance <= 1,
+         fmt::format("balance {}; wanted 0 to 1", options.balance));
   CheckAugment(augment);
   impl_ = std::make_unique<Impl>(std::move(data), augment, options);
   const std::int64_t count = impl_->data->size(), whole = impl_->GlobalBatch();
@@ -246,9 +277,7 @@ void Loader::StartEpoch(std::int64_t epoch, std::int64_t first_step) {
   }
   auto state = std::make_shared<EpochState>();
   state->epoch = epoch;
-  state->order.resize(impl_->data->size());
-  std::iota(state->order.begin(), state->order.end(), 0);
-  if (impl_->options.shuffle) Random(impl_->options.seed ^ kOrderKey, epoch).Shuffle(state->order);
+  state->order = EpochOrder(*impl_->data, impl_->options, epoch);
   {
     const std::lock_guard lock(impl_->mutex);
     state->augment = impl_->augment;

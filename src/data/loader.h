@@ -48,6 +48,9 @@ struct LoaderOptions {
   bool cache = true;              // keep decoded images in memory (up to cache_bytes)
   std::uint64_t cache_bytes = std::uint64_t{2} << 30;
   int shard = 0, shards = 1;      // this process's part of every batch order (distributed)
+  // 0: every image once an epoch. Towards 1 recordings (names up to the first '_': a drive, a city) are drawn more and
+  // more evenly, however many images each has; an epoch keeps its length, images of small recordings repeat.
+  double balance = 0;
   InputSpec input;                // mean and std
 };
 

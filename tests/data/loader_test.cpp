@@ -111,6 +111,35 @@ TEST(Loader, AnEpochHoldsEverySampleOnce) {
   for (int i = 0; i < 10; ++i) EXPECT_EQ(in_order.names[i], data->name(i));
 }
 
+TEST(Loader, BalanceEvensOutRecordings) {
+  // Recordings of 60, 30 and 6 images: 96 draws an epoch become 32 of each at 1, and their own numbers at 0.
+  class Uneven : public DrawnDataset {
+   public:
+    Uneven() : DrawnDataset(96) {}
+    std::string name(int i) const override {
+      return fmt::format("train/{}_{}.png", i < 60 ? "long" : i < 90 ? "mid" : "brief", i);
+    }
+  };
+  const auto data = std::make_shared<Uneven>();
+  const auto counts = [&](double balance) {
+    std::map<std::string, int> result;
+    std::set<std::string> names;
+    Loader loader(data, {.crop_height = 4, .crop_width = 4}, {.batch = 8, .balance = balance});
+    for (const std::string& name : Epoch(loader, 3).names) ++result[name.substr(6, 4)], names.insert(name);
+    result["distinct"] = static_cast<int>(names.size());
+    return result;
+  };
+  EXPECT_EQ(counts(0),
+            (std::map<std::string, int>{{"long", 60}, {"mid_", 30}, {"brie", 6}, {"distinct", 96}}));
+  auto even = counts(1);
+  EXPECT_NEAR(even["long"], 32, 1);
+  EXPECT_NEAR(even["mid_"], 32, 1);
+  EXPECT_NEAR(even["brie"], 32, 1);
+  auto half = counts(0.5);  // square roots: 7.75, 5.48, 2.45 of 15.68 -> 47.5, 33.5, 15
+  EXPECT_NEAR(half["long"], 47.5, 1.5);
+  EXPECT_NEAR(half["brie"], 15, 1.5);
+}
+
 TEST(Loader, ShardsShareEveryBatch) {
   const auto data = std::make_shared<DrawnDataset>(22);
   Loader whole(data, Full(), {.batch = 6, .seed = 1, .workers = 0, .drop_last = false});
@@ -236,6 +265,7 @@ TEST(Loader, OptionsOutOfRangeAreNamed) {
   EXPECT_FRF_ERROR(Loader(data, {}, {.batch = 1, .prefetch = 0}), ErrorCode::kInvalidArgument, "prefetch 0");
   EXPECT_FRF_ERROR(Loader(data, {}, {.batch = 1, .shard = 2, .shards = 2}), ErrorCode::kInvalidArgument,
                    "shard 2 of 2");
+  EXPECT_FRF_ERROR(Loader(data, {}, {.batch = 1, .balance = 2}), ErrorCode::kInvalidArgument, "balance 2");
   EXPECT_FRF_ERROR(Loader(nullptr, {}, {}), ErrorCode::kInvalidArgument, "empty");
   Loader loader(data, {}, {.batch = 1});
   EXPECT_FRF_ERROR(loader.Next(), ErrorCode::kInvalidArgument, "StartEpoch");
