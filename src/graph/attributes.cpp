@@ -196,7 +196,6 @@ const std::unordered_map<std::string, Check>& Checks() {
       {"BatchNormalization", CheckNorm},
       {"InstanceNormalization", CheckNorm},
       {"Resize", CheckResize},
-      {"Upsample", CheckResize},
       {"Transpose", CheckPermutation},
       {"Constant", CheckConstant},
       {"ConstantOfShape", CheckFilled},
@@ -215,8 +214,14 @@ const std::unordered_map<std::string, Check>& Checks() {
       {"ReduceMax", CheckReduce},
       {"ReduceMin", CheckReduce},
       {"ReduceSum", CheckReduce},
+      {"ReduceProd", CheckReduce},
+      {"ReduceSumSquare", CheckReduce},
+      {"ReduceLogSum", CheckReduce},
+      {"ReduceLogSumExp", CheckReduce},
+      {"GatherElements", [](const Checker& c) { c.Axis("axis"); }},
+      {"ScatterElements", [](const Checker& c) { c.Axis("axis"); }},
+      {"LayerNormalization", [](const Checker& c) { c.Axis("axis"), c.Float("epsilon", 0.0f, 1.0f); }},
       {"ArgMax", CheckReduce},
-      {"ArgMin", CheckReduce},
       {"Pad",
        [](const Checker& c) {
          c.Word("mode", {"constant", "reflect", "edge"});

@@ -177,8 +177,8 @@ class Counter {
       reach.whole = true;
     } else if (node.Is("Softmax") || node.op.starts_with("Reduce") || node.op.starts_with("Arg")) {
       reach.whole = !AlongChannels(node);
-    } else if (node.Is("ResizeLike") || node.Is("Resize") || node.Is("Upsample") || node.Is("Unpool") ||
-               node.Is("MaxUnpool") || node.Is("DepthToSpace") || node.Is("SpaceToDepth")) {
+    } else if (node.Is("ResizeLike") || node.Is("Resize") || node.Is("Unpool") || node.Is("MaxUnpool") ||
+               node.Is("DepthToSpace") || node.Is("SpaceToDepth")) {
       FollowResize(node, reach);
     }
     return reach;

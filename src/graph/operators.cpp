@@ -48,10 +48,20 @@ std::vector<OperatorInfo> MakeTable() {
                            "GlobalAveragePool",
                            "GlobalMaxPool",
                            "ConstantOfShape",
-                           "ArgMax",
-                           "ArgMin"}) {
+                           "ArgMax"}) {
     table.push_back({name, "", 1, 1, 1, 1});
   }
+  for (const char* name :
+       {"Atan", "Tan", "Celu", "Gelu", "Mish", "Selu", "Softsign", "ThresholdedRelu", "IsInf", "IsNaN"}) {
+    table.push_back({name, "", 1, 1, 1, 1});
+  }
+  for (const char* name : {"CastLike", "CumSum", "GatherElements", "GatherND"}) {
+    table.push_back({name, "", 2, 2, 1, 1});
+  }
+  for (const char* name : {"ReduceProd", "ReduceSumSquare", "ReduceLogSum", "ReduceLogSumExp"}) {
+    table.push_back({name, "", 1, 2, 1, 1});
+  }
+  for (const char* name : {"ScatterElements", "ScatterND"}) table.push_back({name, "", 3, 3, 1, 1});
   for (const char* name : {"Add",
                            "Sub",
                            "Mul",
@@ -83,6 +93,7 @@ std::vector<OperatorInfo> MakeTable() {
                                 {"ConvTranspose", "", 2, 3, 1, 1},
                                 {"BatchNormalization", "", 5, 5, 1, 5},
                                 {"InstanceNormalization", "", 3, 3, 1, 1},
+                                {"LayerNormalization", "", 2, 3, 1, 3},
                                 {"Gemm", "", 2, 3, 1, 1},
                                 {"Clip", "", 1, 3, 1, 1},
                                 {"Split", "", 1, 2, 1, kAny},
@@ -96,7 +107,6 @@ std::vector<OperatorInfo> MakeTable() {
                                 {"AveragePool", "", 1, 1, 1, 1},
                                 {"MaxUnpool", "", 2, 3, 1, 1},
                                 {"Resize", "", 1, 4, 1, 1},
-                                {"Upsample", "", 1, 2, 1, 1},
                                 {"QuantizeLinear", "", 2, 3, 1, 1},
                                 {"DequantizeLinear", "", 2, 3, 1, 1},
                                 {"AdaptiveAveragePool", "frf", 1, 1, 1, 1},

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The operators that a graph may hold: ONNX's that the readers know, and those of domain "frf", each with how
-// many inputs and outputs it takes. One table, read by Validate(), the ONNX reader and docs/graph.md's test.
+// many inputs and outputs it takes. One table, read by Validate() and shape inference.
 #pragma once
 
 #include <string_view>

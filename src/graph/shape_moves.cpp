@@ -167,6 +167,19 @@ NodeTypes InferGather(const RuleContext& c) {
   return {{c.TypeOf(0), out}};
 }
 
+NodeTypes InferGatherNd(const RuleContext& c) {
+  const Shape& x = c.ShapeOf(0);
+  const Shape& indices = c.ShapeOf(1);
+  const std::int64_t rank = static_cast<std::int64_t>(x.size()), batch = c.node.Int("batch_dims", 0);
+  const std::int64_t depth = indices.empty() ? 0 : indices.back();
+  if (batch < 0 || batch >= rank || depth < 1 || depth > rank - batch) {
+    c.Fail(fmt::format("indices of {} into {}, {} batch dimensions", ToString(indices), ToString(x), batch));
+  }
+  Shape out(indices.begin(), indices.end() - 1);
+  out.insert(out.end(), x.begin() + batch + depth, x.end());
+  return {{c.TypeOf(0), out}};
+}
+
 NodeTypes InferExpand(const RuleContext& c) {
   return {{c.TypeOf(0), BroadcastShapes(c, c.ShapeOf(0), c.Ints(1, "sizes"))}};
 }
@@ -287,6 +300,8 @@ std::optional<NodeTypes> InferMoves(const RuleContext& c) {
   if (op == "Split") return InferSplit(c);
   if (op == "Slice") return InferSlice(c);
   if (op == "Gather") return InferGather(c);
+  if (op == "GatherND") return InferGatherNd(c);
+  if (op == "GatherElements") return NodeTypes{{c.TypeOf(0), c.ShapeOf(1)}};
   if (op == "Expand") return InferExpand(c);
   if (op == "Tile") return InferTile(c);
   if (op == "Pad") return InferPad(c);

@@ -234,9 +234,11 @@ Tensor EvaluateRange(const RuleContext& c, const TensorType& type) {
 Tensor EvaluateReduce(const RuleContext& c, const TensorType& type) {
   // Whole tensors alone.
   const Doubles values = c.values[0]->ToVector<double>();
-  double result = c.node.Is("ReduceSum") ? 0.0 : values[0];
+  double result = c.node.Is("ReduceProd") ? 1.0 : c.node.Is("ReduceSum") ? 0.0 : values[0];
   for (const double value : values) {
-    if (c.node.Is("ReduceSum"))
+    if (c.node.Is("ReduceProd"))
+      result *= value;
+    else if (c.node.Is("ReduceSum"))
       result += value;
     else
       result = c.node.Is("ReduceMax") ? std::max(result, value) : std::min(result, value);
@@ -317,7 +319,7 @@ std::optional<Tensor> EvaluateNode(const RuleContext& c, const NodeTypes& types)
     return FromDoubles(type.dtype, type.shape, a);
   }
   if (count == 1 && NumElements(c.ShapeOf(0)) > 0 &&
-      (op == "ReduceSum" || op == "ReduceMax" || op == "ReduceMin")) {
+      (op == "ReduceProd" || op == "ReduceSum" || op == "ReduceMax" || op == "ReduceMin")) {
     return EvaluateReduce(c, type);
   }
   return std::nullopt;

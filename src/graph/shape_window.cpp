@@ -160,7 +160,7 @@ NodeTypes InferMaxUnpool(const RuleContext& c) {
   return {{c.TypeOf(0), out}};
 }
 
-// Resize: (x, roi, scales, sizes) since opset 11, (x, scales) before; Upsample: scales as input or attribute.
+// Resize(x, roi, scales, sizes): sizes, or scales that are multiplied in float and rounded down.
 NodeTypes InferResize(const RuleContext& c) {
   const Shape& x = c.ShapeOf(0);
   const std::string policy = c.node.String("keep_aspect_ratio_policy", "stretch");
@@ -171,18 +171,14 @@ NodeTypes InferResize(const RuleContext& c) {
     for (std::size_t i = 0; i < x.size(); ++i) axes.push_back(static_cast<std::int64_t>(i));
   }
   Shape out = x;
-  if (c.node.Is("Resize") && c.Has(3) && c.ShapeOf(3) != Shape{0}) {
+  if (c.Has(3) && c.ShapeOf(3) != Shape{0}) {
     const Ints sizes = c.Ints(3, "sizes");
     if (sizes.size() != axes.size()) c.Fail(fmt::format("{} sizes for {} axes", sizes.size(), axes.size()));
     for (std::size_t i = 0; i < axes.size(); ++i) out[c.Axis(axes[i], x.size())] = sizes[i];
   } else {
-    std::vector<float> scales = c.node.Floats("scales", {});
-    const std::size_t input = c.node.Is("Upsample") || c.inputs.size() == 2 ? 1 : 2;
-    if (scales.empty()) {
-      c.Input(input);
-      if (!c.Known(input)) c.Fail("its scales are not known before the graph runs");
-      scales = c.values[input]->ToVector<float>();
-    }
+    c.Input(2);
+    if (!c.Known(2)) c.Fail("its scales are not known before the graph runs");
+    const std::vector<float> scales = c.values[2]->ToVector<float>();
     if (scales.size() != axes.size())
       c.Fail(fmt::format("{} scales for {} axes", scales.size(), axes.size()));
     for (std::size_t i = 0; i < axes.size(); ++i) {
@@ -235,7 +231,7 @@ std::optional<NodeTypes> InferWindow(const RuleContext& c) {
   if (op == "MaxPool" || op == "AveragePool") return InferPool(c);
   if (op == "GlobalAveragePool" || op == "GlobalMaxPool") return InferGlobalPool(c);
   if (op == "MaxUnpool") return InferMaxUnpool(c);
-  if (op == "Resize" || op == "Upsample") return InferResize(c);
+  if (op == "Resize") return InferResize(c);
   return std::nullopt;
 }
 

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <unordered_set>
 
+#include "graph/operators.h"
 #include "graph/shape_rules.h"
 
 namespace frf {
@@ -78,6 +79,15 @@ NodeTypes InferNorm(const RuleContext& c) {
   return types;
 }
 
+NodeTypes InferLayerNorm(const RuleContext& c) {
+  NodeTypes types{{c.TypeOf(0), c.ShapeOf(0)}};
+  Shape statistics = c.ShapeOf(0);  // mean and inverse deviation
+  for (std::size_t i = c.Axis(c.node.Int("axis", -1), statistics.size()); i < statistics.size(); ++i)
+    statistics[i] = 1;
+  while (types.size() < c.node.outputs.size()) types.push_back({DType::kFloat32, statistics});
+  return types;
+}
+
 NodeTypes InferPRelu(const RuleContext& c) {
   if (BroadcastShapes(c, c.ShapeOf(0), c.ShapeOf(1)) != c.ShapeOf(0)) {
     c.Fail(fmt::format("a slope of {} does not broadcast to {}", ToString(c.ShapeOf(1)),
@@ -89,7 +99,7 @@ NodeTypes InferPRelu(const RuleContext& c) {
 NodeTypes InferReduce(const RuleContext& c) {
   const Shape& in = c.ShapeOf(0);
   const bool keep = c.node.Int("keepdims", 1) != 0;
-  const bool arg = OneOf(c.node.op, {"ArgMax", "ArgMin"});
+  const bool arg = c.node.Is("ArgMax");
   std::vector<bool> reduced(in.size(), false);
   if (arg) {
     c.WantAtLeast(0, 1);
@@ -158,7 +168,8 @@ NodeTypes InferElementwise(const RuleContext& c) {
     if (!type) c.Unsupported(fmt::format("to ONNX's element type {}", c.node.Int("to", 0)));
     return {{*type, c.ShapeOf(0)}};
   }
-  return {{op == "Not" ? DType::kBool : c.TypeOf(0), c.ShapeOf(0)}};
+  if (op == "CastLike") return {{c.TypeOf(1), c.ShapeOf(0)}};
+  return {{OneOf(op, {"Not", "IsInf", "IsNaN"}) ? DType::kBool : c.TypeOf(0), c.ShapeOf(0)}};
 }
 
 }  // namespace
@@ -185,22 +196,11 @@ NodeTypes InferNode(const RuleContext& c) {
   if (op == "Gemm") return InferGemm(c);
   if (op == "PRelu") return InferPRelu(c);
   if (op == "Dropout") return InferDropout(c);
+  if (op == "LayerNormalization") return InferLayerNorm(c);
   if (OneOf(op, {"BatchNormalization", "InstanceNormalization"})) return InferNorm(c);
-  if (OneOf(op, {"ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum", "ArgMax", "ArgMin"}))
-    return InferReduce(c);
+  if (op.starts_with("Reduce") || op == "ArgMax") return InferReduce(c);
   if (OneOf(op, {"QuantizeLinear", "DequantizeLinear"})) return InferQuantize(c);
-  if (OneOf(op, {"Add",        "Sub",         "Mul",         "Div",       "Pow",
-                 "Mod",        "Max",         "Min",         "Sum",       "Mean",
-                 "Equal",      "Less",        "LessOrEqual", "Greater",   "GreaterOrEqual",
-                 "And",        "Or",          "Xor",         "Where",     "Softmax",
-                 "LogSoftmax", "Cast",        "Relu",        "LeakyRelu", "Elu",
-                 "Sigmoid",    "HardSigmoid", "HardSwish",   "Tanh",      "Softplus",
-                 "Neg",        "Abs",         "Exp",         "Log",       "Sqrt",
-                 "Reciprocal", "Ceil",        "Floor",       "Round",     "Cos",
-                 "Sin",        "Erf",         "Sign",        "Not",       "Identity",
-                 "Clip"})) {
-    return InferElementwise(c);
-  }
+  if (FindOperator(op, "") != nullptr) return InferElementwise(c);  // all others keep their shape
   c.Unsupported("no shape rule for this operator");
 }
 

@@ -170,7 +170,6 @@ TEST(Shapes, Resize) {
       << "floor(13 / 2), floor(17.5)";
   EXPECT_EQ((Call{"Resize", {x, kAbsent, kAbsent, List({26, 20})}, {{"axes", Ints{2, 3}}}, 1, 18}()),
             (Shape{1, 6, 26, 20}));
-  EXPECT_EQ((Call{"Upsample", {x, Floats({1, 1, 2, 2})}}()), (Shape{1, 6, 26, 14}));
   EXPECT_FRF_ERROR((Call{"Resize", {x, kAbsent, Floats({1, 1, 0.01f, 1})}}()), ErrorCode::kInvalidArgument,
                    "resizes");
   EXPECT_FRF_ERROR((Call{"Resize", {x, kAbsent, Floats({1, 1, std::nanf(""), 1})}}()),
@@ -205,6 +204,20 @@ TEST(Shapes, Moves) {
   EXPECT_EQ((Call{"ReduceSum", {x, List({-1})}}()), (Shape{2, 6, 4, 1}));
   EXPECT_EQ((Call{"ArgMax", {x}, {{"axis", std::int64_t{1}}, {"keepdims", std::int64_t{0}}}}()),
             (Shape{2, 4, 5}));
+}
+
+TEST(Shapes, GatherScatterAndNorms) {
+  const Tensor x = Map({2, 6, 4, 5});
+  EXPECT_EQ((Call{"GatherElements", {x, Tensor::Described(DType::kInt64, {2, 6, 1, 5})}}()),
+            (Shape{2, 6, 1, 5}));
+  EXPECT_EQ((Call{"GatherND", {x, Tensor::Described(DType::kInt64, {7, 2})}}()), (Shape{7, 4, 5}));
+  EXPECT_EQ((Call{"ScatterND", {x, Tensor::Described(DType::kInt64, {7, 2}), Map({7, 4, 5})}}()), x.shape());
+  EXPECT_EQ((Call{"LayerNormalization", {x, Map({5})}, {}, 2}.Infer(1).shape), (Shape{2, 6, 4, 1}));
+  EXPECT_EQ((Call{"ReduceProd", {x, List({0, 1, 2, 3})}, {{"keepdims", std::int64_t{0}}}}()), Shape{});
+  EXPECT_EQ((Call{"IsNaN", {x}}.Infer().dtype), DType::kBool);
+  EXPECT_EQ((Call{"CastLike", {x, List({1})}}.Infer().dtype), DType::kInt64);
+  EXPECT_FRF_ERROR((Call{"GatherND", {x, Tensor::Described(DType::kInt64, {7, 5})}}()),
+                   ErrorCode::kInvalidArgument, "indices of 7x5");
 }
 
 TEST(Shapes, MovesThatDoNotFit) {
