@@ -149,6 +149,7 @@ void Check(const Recipe& recipe) {
                                                     {"augment.color", augment.color},
                                                     {"augment.class_crop", augment.class_crop},
                                                     {"augment.copy_paste", augment.copy_paste},
+                                                    {"balance", recipe.balance},
                                                     {"decay_share", recipe.decay_share}};
   for (const auto& [field, value] : chances) {
     if (!(value >= 0 && value <= 1)) Wrong(field, fmt::format("is {}, 0 to 1 is wanted", value));

@@ -46,6 +46,7 @@ struct Recipe {
   std::string name = "best", summary;
   int batch = 8;
   int crop_height = 0, crop_width = 0;  // 0: the images' size, at most 512x1024
+  double balance = 0;                   // 0: every image once an epoch; 1: recordings evenly (LoaderOptions)
   AugmentSpec augment;                  // its crop fields are set by the phase
   OptimizerSpec optimizer;
   ScheduleSpec schedule;     // steps, warmup_steps and decay_steps are set from the three lines below

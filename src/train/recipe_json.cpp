@@ -51,6 +51,7 @@ void VisitRecipe(Recipe& r, Visit&& visit) {
   visit("name", r.name);
   visit("summary", r.summary);
   visit("batch", r.batch);
+  visit("balance", r.balance);
   visit("warmup_epochs", r.warmup_epochs);
   visit("decay_share", r.decay_share);
   visit("class_weights", r.class_weights);

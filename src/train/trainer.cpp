@@ -1,99 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// The training loop. Order at an epoch's end: validate, best.ckpt, log, last.ckpt; whatever of these a kill
+// The training loop. Order at an epoch's end: log, validate, best.ckpt, last.ckpt; whatever of these a kill
 // cuts off is done again, with the same result, by the resumed run.
 #include "train/trainer.h"
 
 #include <fmt/format.h>
 
-#include <chrono>
 #include <cmath>
-#include <memory>
 
 #include "base/files.h"
 #include "base/log.h"
-#include "base/progress.h"
 #include "base/system.h"
 #include "base/version.h"
 #include "frf/error.h"
-#include "train/batch_norm.h"
-#include "train/device.h"
-#include "train/evaluate.h"
-#include "train/losses.h"
-#include "train/run_folder.h"
-#include "train/tensorboard.h"
-#include "train/train_report.h"
-#include "train/train_state.h"
+#include "train/trainer_impl.h"
 
 namespace frf {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-double SecondsSince(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
+constexpr int kScalarEvery = 10;  // steps between TensorBoard points
 
-constexpr int kScalarEvery = 10;      // steps between TensorBoard points
-constexpr int kExampleImages = 6;     // in the report
-constexpr double kReportEvery = 120;  // seconds at least between reports
-
-class Trainer {
- public:
-  explicit Trainer(const TrainOptions& options);
-  TrainResult Run();
-
- private:
-  static RunFolder OpenRun(const TrainOptions& options);
-  static Plan ChoosePlan(const TrainOptions& options, const RunFolder& run,
-                         std::shared_ptr<const Dataset>& data);
-  void Resume();
-  void RewindLog();
-  void Announce();
-  void RunEpoch();
-  void Step(const Batch& batch, const Phase& phase);
-  void CheckLoss(double loss, const Batch& batch);
-  void LogEpoch();
-  void FinishEpoch();
-  void FinishRun();
-  void Validate(bool final);
-  void Record(const Evaluation& evaluation, std::int64_t epoch, bool final);
-  void AddPictures();
-  void Report(const Evaluation& evaluation, std::int64_t epoch, std::vector<HtmlReport::Row> rows);
-  void SaveLast(bool must);
-  void SaveBest(const Evaluation& evaluation);
-  void WriteConfig();
-  [[noreturn]] void Stop();
-  EvaluateOptions Evaluating() const;
-  std::int64_t TotalEpochs() const { return Epochs(plan_.recipe); }
-  double PixelsLeft() const;
-  double IdleShare() const { return state_.seconds > 0 ? state_.waited / state_.seconds : 0; }
-  Trained Everything() { return {*module_, optimizer_.get(), average_.get()}; }
-
-  const TrainOptions& options_;
-  const torch::Device device_;
-  const Precision precision_;
-  RunFolder run_;
-  std::shared_ptr<const Dataset> data_;
-  Plan plan_;
-  std::unique_ptr<Dataset> validation_;
-  std::unique_ptr<GraphModule> module_;
-  std::unique_ptr<Average> average_;
-  std::unique_ptr<Optimizer> optimizer_;
-  std::unique_ptr<Loader> loader_;
-  std::unique_ptr<EventWriter> events_;
-  std::unique_ptr<Loss> loss_;
-  std::unique_ptr<Progress> progress_;
-  LossScaler scaler_;
-  ScheduleSpec schedule_;
-  TrainState state_;
-  std::int64_t saved_step_ = -1;
-  Clock::time_point saved_ = Clock::now(), reported_{};
-  struct EpochTime {
-    std::int64_t steps = 0;
-    double seconds = 0, waited = 0;
-  } epoch_;                                          // what this process did of the epoch
-  double sitting_seconds_ = 0, sitting_pixels_ = 0;  // this process's share, for the time left
-  bool events_lost_ = false;
-};
+}  // namespace
 
 RunFolder Trainer::OpenRun(const TrainOptions& options) {
   if (options.run.empty()) throw Error(ErrorCode::kUsage, "no run folder: name one with -o RUN");
@@ -150,6 +76,7 @@ Trainer::Trainer(const TrainOptions& options)
                                                    .seed = plan_.seed,
                                                    .workers = options.workers,
                                                    .drop_last = data_->size() >= recipe.batch,
+                                                   .balance = recipe.balance,
                                                    .input = plan_.model.input});
   schedule_ = ScheduleOf(recipe, loader_->steps_per_epoch());
   Check(schedule_);
@@ -157,6 +84,7 @@ Trainer::Trainer(const TrainOptions& options)
   if (options.resume) RewindLog();
   plan_.model.train["device"] = device_.is_cpu() ? ThisMachine().cpu : "CUDA";
   if (!options.resume) WriteConfig();
+  if (!continues && !plan_.init.empty()) SaveLast(true);  // from here on --init's file may go away
   events_ = std::make_unique<EventWriter>(run_.path(), state_.step);
 }
 
@@ -344,6 +272,8 @@ void Trainer::FinishEpoch() {
 void Trainer::FinishRun() {
   const Recipe& recipe = plan_.recipe;
   if (recipe.batch_norm_batches > 0) {
+    // A run that was stopped after its last step comes here without having trained in the last phase.
+    loader_->SetAugment(AugmentOf(recipe, recipe.phases.back()));
     loader_->StartEpoch(TotalEpochs(), 0);
     module_->SetChance(plan_.seed, static_cast<std::uint64_t>(state_.step));
     int used = 0;
@@ -364,145 +294,6 @@ void Trainer::FinishRun() {
   LogInfo(fmt::format("{}: done in {}; the loader kept training waiting {:.1f} % of the time", run_.path(),
                       FormatDuration(state_.seconds), IdleShare() * 100));
 }
-
-EvaluateOptions Trainer::Evaluating() const {
-  return {.input = plan_.model.input,
-          .area = plan_.recipe.validate_area,
-          .device = device_,
-          .precision = precision_};
-}
-
-void Trainer::Validate(bool final) {
-  auto use = average_ ? std::make_unique<Average::Applied>(*average_) : nullptr;
-  std::optional<Evaluation> evaluation;
-  try {
-    evaluation = Evaluate(*module_, *validation_, Evaluating());
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kInterrupted) throw;
-  }
-  if (!evaluation) {
-    use.reset();  // checkpoints hold the weights as trained beside the averages
-    Stop();
-  }
-  const std::int64_t epoch = final ? TotalEpochs() : state_.epoch + 1;
-  const bool reports =
-      epoch == TotalEpochs() || reported_ == Clock::time_point{} || SecondsSince(reported_) > kReportEvery;
-  std::vector<HtmlReport::Row> rows;
-  if (reports) {
-    AddPictures();
-    rows = ExampleRows(*module_, *validation_, Evaluating(), evaluation->scores, kExampleImages);
-  }
-  use.reset();
-  Record(*evaluation, epoch, final);
-  if (reports) Report(*evaluation, epoch, std::move(rows));
-}
-
-void Trainer::Record(const Evaluation& evaluation, std::int64_t epoch, bool final) {
-  const double miou = evaluation.matrix.MeanIou().value_or(0);
-  state_.last_miou = miou;
-  const bool best = !state_.best_miou || miou > *state_.best_miou;
-  if (best) {
-    state_.best_miou = miou;
-    state_.best_epoch = epoch;
-    SaveBest(evaluation);
-  }
-  Json line{{"type", "validation"}, {"epoch", epoch}, {"step", state_.step}, {"final", final}};
-  Json scores = ToJson(evaluation.matrix, plan_.model.classes);
-  scores.erase("confusion");
-  line.update(scores);
-  line["best"] = best;
-  line["seconds"] = evaluation.seconds;
-  run_.Log(line);
-  events_->Scalar("val/miou", miou, state_.step);
-  events_->Scalar("val/pixel_accuracy", evaluation.matrix.PixelAccuracy().value_or(0), state_.step);
-  const auto iou = evaluation.matrix.Iou();
-  for (int i = 0; i < plan_.model.classes.count(); ++i) {
-    if (iou[i]) events_->Scalar("val_iou/" + plan_.model.classes.names[i], *iou[i], state_.step);
-  }
-  if (final) LogInfo(fmt::format("after re-estimation: mIoU {:.4f}{}", miou, best ? " (best)" : ""));
-}
-
-// The same two images every time, so that TensorBoard's slider shows them learn.
-void Trainer::AddPictures() {
-  for (const int index : {0, validation_->size() / 2}) {
-    const Sample sample = validation_->Get(index);
-    events_->Picture("val/" + sample.name,
-                     SideBySide(sample.image, sample.labels, Predict(*module_, sample.image, Evaluating()),
-                                plan_.model.classes),
-                     state_.step);
-  }
-}
-
-void Trainer::Report(const Evaluation& evaluation, std::int64_t epoch, std::vector<HtmlReport::Row> rows) {
-  reported_ = Clock::now();
-  TrainReport report{.title = plan_.model.net + " on " + data_->description(),
-                     .facts = {},
-                     .matrix = &evaluation.matrix,
-                     .rows = std::move(rows)};
-  report.facts = {{"recipe", plan_.recipe.name + ": " + plan_.recipe.summary},
-                  {"validation", validation_->description()},
-                  {"epoch", fmt::format("{} of {}", epoch, TotalEpochs())},
-                  {"mean IoU", fmt::format("{:.4f}", evaluation.matrix.MeanIou().value_or(0))},
-                  {"best", fmt::format("{:.4f} (epoch {})", state_.best_miou.value_or(0), state_.best_epoch)},
-                  {"training time", FormatDuration(state_.seconds)},
-                  {"waiting for data", fmt::format("{:.1f} % of it", IdleShare() * 100)},
-                  {"machine", fmt::format("{}, {} threads", ThisMachine().cpu, torch::get_num_threads())},
-                  {"seed, commit", fmt::format("{}, {}", plan_.seed, Commit())}};
-  try {
-    WriteTrainReport(run_, plan_, report);
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kIo) throw;
-    LogWarning(std::string(error.what()) + "; training goes on without the report");
-  }
-}
-
-// A checkpoint that cannot be written costs nothing but safety, unless it is the run's result (`must`).
-void Trainer::SaveLast(bool must) {
-  saved_ = Clock::now();
-  if (!AllFinite(*module_)) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{}: a weight is not finite after step {}; {} is kept as it was at step {}",
-                            run_.path(), state_.step, run_ / "last.ckpt", saved_step_));
-  }
-  try {
-    SaveState(run_ / "last.ckpt", state_, ToJson(plan_.model), Everything());
-    saved_step_ = state_.step;
-  } catch (const Error& error) {
-    if (must || error.code() != ErrorCode::kIo) throw;
-    LogWarning(
-        fmt::format("{}; the checkpoint of step {} is kept, training goes on", error.what(), saved_step_));
-  }
-}
-
-void Trainer::SaveBest(const Evaluation& evaluation) {
-  Json scores = ToJson(evaluation.matrix, plan_.model.classes);
-  scores.erase("confusion");
-  Json entry{{"data", DataName(plan_.validation)},
-             {"split", SplitName(plan_.validation)},
-             {"size", fmt::format("{}x{}", plan_.model.input.height, plan_.model.input.width)}};
-  entry.update(scores);
-  plan_.model.eval = Json::array({entry});
-  plan_.model.train["hours"] = std::round(state_.seconds / 36) / 100;
-  try {
-    SaveState(run_ / "best.ckpt", state_, ToJson(plan_.model), {*module_, nullptr, average_.get()});
-    WriteConfig();
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kIo) throw;
-    LogWarning(fmt::format("{}; the best weights of this epoch are lost, training goes on", error.what()));
-  }
-}
-
-void Trainer::WriteConfig() { WriteFileAtomically(run_ / "config.json", ToJson(plan_).dump(2) + "\n"); }
-
-void Trainer::Stop() {
-  SaveLast(true);
-  events_->Flush();
-  throw Error(ErrorCode::kInterrupted,
-              fmt::format("{}: stopped in epoch {} after step {}; saved, go on with --resume", run_.path(),
-                          state_.epoch + 1, state_.step));
-}
-
-}  // namespace
 
 Json ToJson(const TrainResult& r) {
   const auto optional = [](const std::optional<double>& value) {

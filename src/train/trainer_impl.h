@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// The trainer's inside, shared by trainer.cpp (setting up, the loop) and trainer_output.cpp (validation,
+// checkpoints, report).
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/progress.h"
+#include "train/batch_norm.h"
+#include "train/device.h"
+#include "train/evaluate.h"
+#include "train/losses.h"
+#include "train/run_folder.h"
+#include "train/tensorboard.h"
+#include "train/train_report.h"
+#include "train/train_state.h"
+#include "train/trainer.h"
+
+namespace frf {
+
+class Trainer {
+ public:
+  using Clock = std::chrono::steady_clock;
+  static double SecondsSince(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+  }
+
+  explicit Trainer(const TrainOptions& options);
+  TrainResult Run();
+
+ private:
+  static RunFolder OpenRun(const TrainOptions& options);
+  static Plan ChoosePlan(const TrainOptions& options, const RunFolder& run,
+                         std::shared_ptr<const Dataset>& data);
+  void Resume();
+  void RewindLog();
+  void Announce();
+  void RunEpoch();
+  void Step(const Batch& batch, const Phase& phase);
+  void CheckLoss(double loss, const Batch& batch);
+  void LogEpoch();
+  void FinishEpoch();
+  void FinishRun();
+  void Validate(bool final);
+  void Record(const Evaluation& evaluation, std::int64_t epoch, bool final);
+  void AddPictures();
+  void Report(const Evaluation& evaluation, std::int64_t epoch, std::vector<HtmlReport::Row> rows);
+  void SaveLast(bool must);
+  void SaveBest(const Evaluation& evaluation);
+  void WriteConfig();
+  [[noreturn]] void Stop();
+  EvaluateOptions Evaluating() const;
+  std::int64_t TotalEpochs() const { return Epochs(plan_.recipe); }
+  double PixelsLeft() const;
+  double IdleShare() const { return state_.seconds > 0 ? state_.waited / state_.seconds : 0; }
+  Trained Everything() { return {*module_, optimizer_.get(), average_.get()}; }
+
+  const TrainOptions& options_;
+  const torch::Device device_;
+  const Precision precision_;
+  RunFolder run_;
+  std::shared_ptr<const Dataset> data_;
+  Plan plan_;
+  std::unique_ptr<Dataset> validation_;
+  std::unique_ptr<GraphModule> module_;
+  std::unique_ptr<Average> average_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<Loader> loader_;
+  std::unique_ptr<EventWriter> events_;
+  std::unique_ptr<Loss> loss_;
+  std::unique_ptr<Progress> progress_;
+  LossScaler scaler_;
+  ScheduleSpec schedule_;
+  TrainState state_;
+  std::int64_t saved_step_ = -1;
+  Clock::time_point saved_ = Clock::now(), reported_{};
+  struct EpochTime {
+    std::int64_t steps = 0;
+    double seconds = 0, waited = 0;
+  } epoch_;                                          // what this process did of the epoch
+  double sitting_seconds_ = 0, sitting_pixels_ = 0;  // this process's share, for the time left
+  bool events_lost_ = false;
+};
+
+}  // namespace frf

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a run puts out: validation, checkpoints, config.json, report. Subtle: pictures and scores are of the
+// averaged weights, checkpoints hold the trained ones beside the averages; so nothing is saved while the
+// averages stand in the module.
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "base/system.h"
+#include "base/version.h"
+#include "frf/error.h"
+#include "train/trainer_impl.h"
+
+namespace frf {
+namespace {
+
+constexpr int kExampleImages = 6;     // in the report
+constexpr double kReportEvery = 120;  // seconds at least between reports
+
+}  // namespace
+
+EvaluateOptions Trainer::Evaluating() const {
+  return {.input = plan_.model.input,
+          .area = plan_.recipe.validate_area,
+          .device = device_,
+          .precision = precision_};
+}
+
+void Trainer::Validate(bool final) {
+  auto use = average_ ? std::make_unique<Average::Applied>(*average_) : nullptr;
+  std::optional<Evaluation> evaluation;
+  try {
+    evaluation = Evaluate(*module_, *validation_, Evaluating());
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kInterrupted) throw;
+  }
+  if (!evaluation) {
+    use.reset();  // checkpoints hold the weights as trained beside the averages
+    Stop();
+  }
+  const std::int64_t epoch = final ? TotalEpochs() : state_.epoch + 1;
+  const bool reports =
+      epoch == TotalEpochs() || reported_ == Clock::time_point{} || SecondsSince(reported_) > kReportEvery;
+  std::vector<HtmlReport::Row> rows;
+  if (reports) {
+    AddPictures();
+    rows = ExampleRows(*module_, *validation_, Evaluating(), evaluation->scores, kExampleImages);
+  }
+  use.reset();
+  Record(*evaluation, epoch, final);
+  if (reports) Report(*evaluation, epoch, std::move(rows));
+}
+
+void Trainer::Record(const Evaluation& evaluation, std::int64_t epoch, bool final) {
+  const double miou = evaluation.matrix.MeanIou().value_or(0);
+  state_.last_miou = miou;
+  const bool best = !state_.best_miou || miou > *state_.best_miou;
+  if (best) {
+    state_.best_miou = miou;
+    state_.best_epoch = epoch;
+    SaveBest(evaluation);
+  }
+  Json line{{"type", "validation"}, {"epoch", epoch}, {"step", state_.step}, {"final", final}};
+  Json scores = ToJson(evaluation.matrix, plan_.model.classes);
+  scores.erase("confusion");
+  line.update(scores);
+  line["best"] = best;
+  line["seconds"] = evaluation.seconds;
+  run_.Log(line);
+  events_->Scalar("val/miou", miou, state_.step);
+  events_->Scalar("val/pixel_accuracy", evaluation.matrix.PixelAccuracy().value_or(0), state_.step);
+  const auto iou = evaluation.matrix.Iou();
+  for (int i = 0; i < plan_.model.classes.count(); ++i) {
+    if (iou[i]) events_->Scalar("val_iou/" + plan_.model.classes.names[i], *iou[i], state_.step);
+  }
+  if (final) LogInfo(fmt::format("after re-estimation: mIoU {:.4f}{}", miou, best ? " (best)" : ""));
+}
+
+// The same two images every time, so that TensorBoard's slider shows them learn.
+void Trainer::AddPictures() {
+  for (const int index : {0, validation_->size() / 2}) {
+    const Sample sample = validation_->Get(index);
+    events_->Picture("val/" + sample.name,
+                     SideBySide(sample.image, sample.labels, Predict(*module_, sample.image, Evaluating()),
+                                plan_.model.classes),
+                     state_.step);
+  }
+}
+
+void Trainer::Report(const Evaluation& evaluation, std::int64_t epoch, std::vector<HtmlReport::Row> rows) {
+  reported_ = Clock::now();
+  TrainReport report{.title = plan_.model.net + " on " + data_->description(),
+                     .facts = {},
+                     .matrix = &evaluation.matrix,
+                     .rows = std::move(rows)};
+  report.facts = {{"recipe", plan_.recipe.name + ": " + plan_.recipe.summary},
+                  {"validation", validation_->description()},
+                  {"epoch", fmt::format("{} of {}", epoch, TotalEpochs())},
+                  {"mean IoU", fmt::format("{:.4f}", evaluation.matrix.MeanIou().value_or(0))},
+                  {"best", fmt::format("{:.4f} (epoch {})", state_.best_miou.value_or(0), state_.best_epoch)},
+                  {"training time", FormatDuration(state_.seconds)},
+                  {"waiting for data", fmt::format("{:.1f} % of it", IdleShare() * 100)},
+                  {"machine", fmt::format("{}, {} threads", ThisMachine().cpu, torch::get_num_threads())},
+                  {"seed, commit", fmt::format("{}, {}", plan_.seed, Commit())}};
+  try {
+    WriteTrainReport(run_, plan_, report);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kIo) throw;
+    LogWarning(std::string(error.what()) + "; training goes on without the report");
+  }
+}
+
+// A checkpoint that cannot be written costs nothing but safety, unless it is the run's result (`must`).
+void Trainer::SaveLast(bool must) {
+  saved_ = Clock::now();
+  if (!AllFinite(*module_)) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{}: a weight is not finite after step {}; {} is kept as it was at step {}",
+                            run_.path(), state_.step, run_ / "last.ckpt", saved_step_));
+  }
+  try {
+    SaveState(run_ / "last.ckpt", state_, ToJson(plan_.model), Everything());
+    saved_step_ = state_.step;
+  } catch (const Error& error) {
+    if (must || error.code() != ErrorCode::kIo) throw;
+    LogWarning(
+        fmt::format("{}; the checkpoint of step {} is kept, training goes on", error.what(), saved_step_));
+  }
+}
+
+void Trainer::SaveBest(const Evaluation& evaluation) {
+  Json scores = ToJson(evaluation.matrix, plan_.model.classes);
+  scores.erase("confusion");
+  Json entry{{"data", DataName(plan_.validation)},
+             {"split", SplitName(plan_.validation)},
+             {"size", fmt::format("{}x{}", plan_.model.input.height, plan_.model.input.width)}};
+  entry.update(scores);
+  plan_.model.eval = Json::array({entry});
+  plan_.model.train["hours"] = std::round(state_.seconds / 36) / 100;
+  try {
+    SaveState(run_ / "best.ckpt", state_, ToJson(plan_.model), {*module_, nullptr, average_.get()});
+    WriteConfig();
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kIo) throw;
+    LogWarning(fmt::format("{}; the best weights of this epoch are lost, training goes on", error.what()));
+  }
+}
+
+void Trainer::WriteConfig() { WriteFileAtomically(run_ / "config.json", ToJson(plan_).dump(2) + "\n"); }
+
+void Trainer::Stop() {
+  SaveLast(true);
+  events_->Flush();
+  throw Error(ErrorCode::kInterrupted,
+              fmt::format("{}: stopped after step {} of {}; saved, go on with --resume", run_.path(),
+                          state_.step, schedule_.steps));
+}
+
+}  // namespace frf

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// Recipes: the reference is what its curve was measured with, every field comes back from JSON, wrong fields
+// are named.
+#include "train/recipe.h"
+
+#include "base/files.h"
+#include "support/support.h"
+
+namespace frf {
+namespace {
+
+TEST(Recipe, EveryNamedOneSurvivesJson) {
+  for (const std::string& name : RecipeNames()) {
+    const Recipe recipe = LoadRecipe(name);
+    const Json json = ToJson(recipe);
+    EXPECT_EQ(ToJson(RecipeFromJson(json, name)).dump(), json.dump()) << name;
+    EXPECT_EQ(ToJson(RecipeFromJson(Json::parse(json.dump()), name)).dump(), json.dump()) << name;
+  }
+}
+
+TEST(Recipe, ReferenceIsTheCurvesSetting) {
+  const Recipe recipe = LoadRecipe("reference");
+  EXPECT_EQ(Epochs(recipe), 60);
+  EXPECT_EQ(recipe.batch, 8);
+  const AugmentSpec augment = AugmentOf(recipe, PhaseAt(recipe, 59));
+  EXPECT_EQ(augment.crop_height, 180);
+  EXPECT_EQ(augment.crop_width, 240);
+  EXPECT_EQ(augment.base_scale, 0.5);
+  const ScheduleSpec schedule = ScheduleOf(recipe, 45);
+  EXPECT_EQ(schedule.steps, 2700);
+  EXPECT_EQ(schedule.kind, ScheduleKind::kOneCycle);
+  // Rises over 10 % of the steps: torch's OneCycleLR puts the top at step 0.1 * 2700 - 1.
+  EXPECT_NEAR(RatesAt(schedule, 0).rate, 2e-3 / 25, 1e-12);
+  EXPECT_NEAR(RatesAt(schedule, 269).rate, 2e-3, 1e-12);
+  EXPECT_NEAR(RatesAt(schedule, 2699).rate, 2e-3 / 25 / 1e4, 1e-12);
+  EXPECT_TRUE(recipe.optimizer.decay_all);
+  EXPECT_EQ(recipe.average, 0);
+}
+
+TEST(Recipe, EpochsShrinkByLargestRemainder) {
+  Recipe recipe = LoadRecipe("best");
+  ASSERT_EQ(recipe.phases.size(), 4u);
+  const int all = Epochs(recipe);
+  EXPECT_EQ(recipe.phases[3].epochs, all / 5);  // Lovasz in the last fifth
+  SetEpochs(recipe, 47);
+  EXPECT_EQ(Epochs(recipe), 47);
+  EXPECT_EQ(recipe.phases[0].epochs, 12);
+  EXPECT_EQ(recipe.phases[1].epochs, 20);
+  SetEpochs(recipe, 1);
+  EXPECT_EQ(Epochs(recipe), 1);
+  EXPECT_EQ(recipe.phases.size(), 1u);
+  EXPECT_FRF_ERROR(SetEpochs(recipe, 0), ErrorCode::kUsage, "--epochs 0");
+}
+
+TEST(Recipe, PhasesFollowOneAnother) {
+  Recipe recipe = LoadRecipe("best");
+  recipe.crop_height = 360;
+  recipe.crop_width = 480;
+  EXPECT_EQ(PhaseAt(recipe, 0).name, "half");
+  EXPECT_EQ(PhaseAt(recipe, 119).name, "half");
+  EXPECT_EQ(PhaseAt(recipe, 120).name, "crops");
+  EXPECT_EQ(PhaseAt(recipe, 100000).name, "metric");
+  EXPECT_EQ(AugmentOf(recipe, recipe.phases[0]).crop_height, 180);
+  EXPECT_EQ(AugmentOf(recipe, recipe.phases[0]).base_scale, 0.5);
+  EXPECT_EQ(AugmentOf(recipe, recipe.phases[1]).crop_height, 240);
+  EXPECT_EQ(AugmentOf(recipe, recipe.phases[1]).crop_width, 320);
+  EXPECT_EQ(AugmentOf(recipe, recipe.phases[2]).crop_width, 480);
+}
+
+TEST(Recipe, WarmUpNeverEatsAShortRun) {
+  Recipe recipe = LoadRecipe("best");  // 300 steps of warm-up
+  SetEpochs(recipe, 10);
+  const ScheduleSpec schedule = ScheduleOf(recipe, 4);
+  EXPECT_EQ(schedule.steps, 40);
+  EXPECT_EQ(schedule.warmup_steps, 8);
+  EXPECT_EQ(schedule.decay_steps, 8);
+}
+
+TEST(Recipe, OverridesByPath) {
+  Recipe recipe = LoadRecipe("best");
+  recipe = Override(recipe, "optimizer.weight_decay=0.05");
+  recipe = Override(recipe, "phases.0.epochs=3");
+  recipe = Override(recipe, "phases.1.crop=100x120");
+  recipe = Override(recipe, "loss.kind=ohem");
+  recipe = Override(recipe, "name=mine");
+  EXPECT_EQ(recipe.optimizer.weight_decay, 0.05);
+  EXPECT_EQ(recipe.phases[0].epochs, 3);
+  EXPECT_EQ(recipe.phases[1].crop_width, 120);
+  EXPECT_EQ(recipe.loss.kind, LossKind::kOhem);
+  EXPECT_EQ(recipe.name, "mine");
+  EXPECT_FRF_ERROR(Override(recipe, "optimizer.decay=1"), ErrorCode::kUsage,
+                   "no field 'decay'; there are kind");
+  EXPECT_FRF_ERROR(Override(recipe, "phases.9.epochs=1"), ErrorCode::kUsage, "'9' is no position");
+  EXPECT_FRF_ERROR(Override(recipe, "batch"), ErrorCode::kUsage, "KEY=VALUE");
+  EXPECT_FRF_ERROR(Override(recipe, "batch=2.5"), ErrorCode::kUsage, "'batch' is 2.5");
+  EXPECT_FRF_ERROR(Override(recipe, "auxiliary=1"), ErrorCode::kUsage, "'auxiliary'");
+  EXPECT_FRF_ERROR(Override(recipe, "batch=0"), ErrorCode::kUsage, "batch is 0");
+  EXPECT_FRF_ERROR(Override(recipe, "input=gray"), ErrorCode::kUsage, "imagenet, mean, mean-std");
+  EXPECT_FRF_ERROR(Override(recipe, "class_weights=1"), ErrorCode::kUsage, "class_weights");
+  EXPECT_FRF_ERROR(Override(recipe, "phases=[]"), ErrorCode::kUsage, "phases");
+}
+
+TEST(Recipe, FilesBuildOnANamedOne) {
+  test::TempFolder folder;
+  const std::string path = folder / "mine.json";
+  WriteFileAtomically(path, R"({"base": "paper", "batch": 4, "schedule": {"rate": 0.002}})");
+  const Recipe recipe = LoadRecipe(path);
+  EXPECT_EQ(recipe.name, "mine");
+  EXPECT_EQ(recipe.batch, 4);
+  EXPECT_EQ(recipe.schedule.rate, 0.002);
+  EXPECT_EQ(recipe.schedule.kind, ScheduleKind::kCosine);  // the paper's
+  WriteFileAtomically(path, R"({"base": "paper", "bach": 4})");
+  EXPECT_FRF_ERROR(LoadRecipe(path), ErrorCode::kUsage, "no field 'bach'");
+  WriteFileAtomically(path, R"([1])");
+  EXPECT_FRF_ERROR(LoadRecipe(path), ErrorCode::kUsage, "mine.json");
+  WriteFileAtomically(path, R"({"batch": )");
+  EXPECT_FRF_ERROR(LoadRecipe(path), ErrorCode::kCorruptFile, "mine.json");
+  EXPECT_FRF_ERROR(LoadRecipe("worst"), ErrorCode::kUsage, "best, paper, reference");
+}
+
+}  // namespace
+}  // namespace frf

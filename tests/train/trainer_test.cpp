@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whole runs on drawn scenes, a few steps long: what a run folder holds, that stopping and resuming changes
+// no bit, and how training ends when something goes wrong.
+#include "train/trainer.h"
+
+#include <sys/resource.h>
+
+#include <csignal>
+
+#include "base/checkpoint.h"
+#include "base/files.h"
+#include "graph/weights.h"
+#include "support/support.h"
+#include "train/run_folder.h"
+
+namespace frf {
+namespace {
+
+// Two phases, averages, auxiliary heads, Lovasz, re-estimated batch norm: everything that has a state.
+Recipe SmallRecipe(int epochs = 4) {
+  Recipe recipe = LoadRecipe("best");
+  recipe.batch = 2;
+  recipe.crop_height = 64;
+  recipe.crop_width = 64;
+  recipe.validate_every = 1;
+  recipe.batch_norm_batches = 2;
+  recipe.phases = {{.name = "a", .epochs = 1, .crop_share = 0.5, .base_scale = 0.5},
+                   {.name = "b", .epochs = 1, .rate_share = 0.5, .loss = "ce+lovasz"}};
+  SetEpochs(recipe, epochs);
+  return recipe;
+}
+
+TrainOptions SmallRun(const std::string& run) {
+  TrainOptions options;
+  options.train = {.spec = "synth:6", .split = "train", .height = 64, .width = 96};
+  options.validation.split = "val";
+  options.net = "frfnet-slim";
+  options.recipe = SmallRecipe();
+  options.run = run;
+  options.device = "cpu";
+  options.threads = 2;
+  return options;
+}
+
+TEST(Trainer, StoppingAndResumingChangesNoBit) {
+  test::TempFolder folder;
+  const TrainResult whole = Train(SmallRun(folder / "whole"));
+  EXPECT_EQ(whole.steps, 12);
+  EXPECT_TRUE(whole.best_miou.has_value());
+
+  // Mid-epoch, at an epoch's last step, and in the other phase; with other workers every time.
+  TrainOptions options = SmallRun(folder / "parts");
+  const int stops[] = {2, 3, 7, 12};
+  for (int i = 0; i < 4; ++i) {
+    options.resume = i > 0;
+    options.workers = i % 2 == 0 ? 4 : 1;
+    options.stop_after_steps = stops[i];
+    EXPECT_FRF_ERROR(Train(options), ErrorCode::kInterrupted, "--resume");
+    options.train = {};  // from config.json
+    options.recipe = {};
+  }
+  options.resume = true;
+  options.stop_after_steps = 0;
+  options.workers = 0;
+  const TrainResult parts = Train(options);
+  EXPECT_EQ(parts.weights_hash, whole.weights_hash);
+  EXPECT_EQ(parts.best_miou, whole.best_miou);
+  EXPECT_EQ(parts.last_miou, whole.last_miou);
+  EXPECT_EQ(parts.loss, whole.loss);
+
+  // The log tells one story: every epoch and validation once, in order.
+  for (const std::string name : {"whole", "parts"}) {
+    std::vector<int> epochs, validations;
+    RunFolder run = RunFolder::Open(folder / name);
+    for (const Json& line : run.ReadLog()) {
+      if (line["type"] == "epoch") epochs.push_back(line["epoch"]);
+      if (line["type"] == "validation") validations.push_back(line["epoch"]);
+    }
+    EXPECT_EQ(epochs, (std::vector<int>{1, 2, 3, 4})) << name;
+    EXPECT_EQ(validations, (std::vector<int>{1, 2, 3, 4, 4})) << name;
+  }
+  // A finished run stays as it is.
+  const TrainResult again = Train(options);
+  EXPECT_EQ(again.weights_hash, whole.weights_hash);
+}
+
+TEST(Trainer, FillsARunFolder) {
+  test::TempFolder folder;
+  TrainOptions options = SmallRun(folder / "run");
+  SetEpochs(options.recipe, 2);
+  const TrainResult result = Train(options);
+  const RunFolder run = RunFolder::Open(folder / "run");
+  for (const char* name : {"config.json", "last.ckpt", "best.ckpt", "log.jsonl", "report.html"})
+    EXPECT_TRUE(run.Has(name)) << name;
+
+  const Json config = Json::parse(ReadFile(run / "config.json"));
+  const ModelInfo info = ModelInfoFromJson(config["model"], "config.json");
+  EXPECT_EQ(info.net, "frfnet-slim");
+  EXPECT_EQ(info.classes.count(), 11);
+  EXPECT_EQ(info.input.height, 64);
+  EXPECT_EQ(info.input.width, 96);
+  EXPECT_EQ(info.eval.at(0)["miou"].get<double>(), *result.best_miou);
+  EXPECT_EQ(config["recipe"]["loss"]["class_weights"].size(), 11u);
+
+  const Checkpoint best = Checkpoint::Load(run / "best.ckpt");
+  ModelInfo loaded;
+  const Graph graph = LoadRunGraph(folder / "run", false, false, loaded);
+  for (const Initializer& initializer : graph.initializers) {
+    if (initializer.role == Role::kConstant) continue;
+    EXPECT_EQ(best.At(kAveragePrefix + initializer.name).shape, initializer.value.shape());
+  }
+  EXPECT_EQ(best.Find("optimizer/" + graph.initializers[0].name + "/m"), nullptr);
+  const std::string html = ReadFile(run / "report.html");
+  EXPECT_NE(html.find("<svg"), std::string::npos);
+  EXPECT_NE(html.find("data:image/"), std::string::npos);
+  EXPECT_FRF_ERROR(Train(SmallRun(folder / "run")), ErrorCode::kUsage,
+                   "another frf-train");  // `run` holds the lock
+}
+
+TEST(Trainer, InitKeepsWhatFitsAndRedrawsTheClassifier) {
+  test::TempFolder folder;
+  TrainOptions options = SmallRun(folder / "first");
+  SetEpochs(options.recipe, 1);
+  options.validate = false;
+  Train(options);
+  const Checkpoint first = Checkpoint::Load(folder / "first/last.ckpt");
+
+  // 19 classes: the classifier cannot be kept. Nothing is trained, so the weights are seen as they were
+  // loaded.
+  Plan plan;
+  plan.model.net = "frfnet-slim";
+  plan.model.net_options = {{"classes", 19}};
+  plan.model.classes = CityscapesClasses();
+  plan.seed = 5;
+  plan.init = folder / "first";
+  const Graph graph = MakeGraph(plan);
+  int same = 0, other = 0;
+  for (const Initializer& initializer : graph.initializers) {
+    if (initializer.role == Role::kConstant) continue;
+    const CheckpointTensor* tensor = first.Find(kAveragePrefix + initializer.name);
+    const bool equal = tensor != nullptr && tensor->shape == initializer.value.shape() &&
+                       std::memcmp(tensor->data, initializer.value.raw(), tensor->bytes) == 0;
+    EXPECT_EQ(equal, !initializer.classifier) << initializer.name;
+    ++(equal ? same : other);
+  }
+  EXPECT_GT(same, 100);
+  EXPECT_EQ(other, 2);
+
+  options.run = folder / "second";
+  options.init = folder / "missing.ckpt";
+  EXPECT_FRF_ERROR(Train(options), ErrorCode::kNotFound, "missing.ckpt");
+  options.run = folder / "third";
+  options.init = "model.onnx";
+  EXPECT_FRF_ERROR(Train(options), ErrorCode::kUsage, "model.onnx");
+}
+
+TEST(Trainer, ALossThatIsNotFiniteNamesStepFilesAndCheckpoint) {
+  test::TempFolder folder;
+  TrainOptions options = SmallRun(folder / "run");
+  options.recipe.schedule.rate = 1e30;
+  options.recipe.schedule.warmup_steps = 0;
+  options.validate = false;
+  options.checkpoint_seconds = 1e9;
+  EXPECT_FRF_ERROR(Train(options), ErrorCode::kInvalidArgument, "the loss is");
+}
+
+TEST(Trainer, AFullDiskKeepsTheOldCheckpoint) {
+  test::TempFolder folder;
+  TrainOptions options = SmallRun(folder / "run");
+  options.validate = false;
+  options.stop_after_steps = 2;
+  EXPECT_FRF_ERROR(Train(options), ErrorCode::kInterrupted, "--resume");
+  const std::string before = ReadFile(folder / "run/last.ckpt");
+  rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &limit), 0);
+  const rlimit small{1 << 20, limit.rlim_max};
+  const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  options.resume = true;
+  options.stop_after_steps = 7;  // saves at epochs' ends fail with a warning; the one at the stop is an error
+  EXPECT_FRF_ERROR(Train(options), ErrorCode::kIo, "last.ckpt");
+  ::setrlimit(RLIMIT_FSIZE, &limit);
+  std::signal(SIGXFSZ, old_handler);
+  EXPECT_TRUE(ReadFile(folder / "run/last.ckpt") == before);
+  options.stop_after_steps = 0;
+  Train(options);
+}
+
+TEST(Trainer, WrongUseIsOneLine) {
+  test::TempFolder folder;
+  TrainOptions options = SmallRun("");
+  EXPECT_FRF_ERROR(Train(options), ErrorCode::kUsage, "-o RUN");
+  options.run = folder / "none";
+  options.resume = true;
+  EXPECT_FRF_ERROR(Train(options), ErrorCode::kNotFound, "config.json");
+  options.resume = false;
+  options.train.spec = "camvid:" + (folder / "nowhere");
+  EXPECT_FRF_ERROR(Train(options), ErrorCode::kNotFound, "nowhere");
+  options = SmallRun(folder / "other");
+  options.net = "frfnet-slm";
+  EXPECT_FRF_ERROR(Train(options), ErrorCode::kNotFound, "frfnet-slim");
+  options.net = "frfnet-slim";
+  options.validation.spec = "synth:2";
+  options.validation.variant = "cityscapes";
+  EXPECT_FRF_ERROR(Train(options), ErrorCode::kUsage, "other classes");
+}
+
+}  // namespace
+}  // namespace frf
