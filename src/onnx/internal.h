@@ -24,6 +24,6 @@ bool IsLowered(const Graph& graph);
 void AddUint8Input(Graph& graph,
                    const InputSpec& input);  // uint8 1x3xHxW in; (pixel - mean) / std in the graph
 void AddArgMax(Graph& graph);                // scores -> uint8 labels 1xHxW, the lowest id wins ties
-void StoreHalf(Graph& graph);                // parameters as FLOAT16, each followed by Cast
+void StoreHalf(Graph& graph);                // weights of rank 2 and more as FLOAT16, each followed by Cast
 
 }  // namespace frf

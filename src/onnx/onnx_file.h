@@ -23,7 +23,9 @@ struct Model {
 
 struct WriteOptions {
   std::optional<std::pair<int, int>> size;  // fixed height and width; none: free
-  bool half = false;           // batch norm folded, parameters FLOAT16 each followed by Cast; constants stay float32
+  // Weights of rank 2 and more FLOAT16, each followed by Cast; vectors and batch norm stay float32, unfolded: such a file can be
+  // trained further (--init), as a float32 one can.
+  bool half = false;
   bool argmax = false;         // output `labels` (uint8 1xHxW) in place of `scores`
   bool uint8_input = false;    // input `image` uint8 1x3xHxW; normalisation inside the graph
 };

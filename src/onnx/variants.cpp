@@ -116,6 +116,7 @@ void StoreHalf(Graph& graph) {
   std::unordered_map<std::string, std::string> cast_of;  // parameter -> float32 value
   for (Initializer& initializer : graph.initializers) {
     if (initializer.role != Role::kParameter || initializer.value.dtype() != DType::kFloat32) continue;
+    if (initializer.value.rank() < 2) continue;  // vectors (batch norm, biases) weigh nothing and stay exact
     if (outputs.contains(initializer.name)) continue;
     const float* values = initializer.value.data<float>();
     for (std::int64_t i = 0; i < initializer.value.size(); ++i) {

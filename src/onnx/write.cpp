@@ -11,7 +11,6 @@
 #include <unordered_set>
 
 #include "base/files.h"
-#include "graph/passes.h"
 #include "onnx/internal.h"
 #include "onnx/onnx_file.h"
 #include "onnx/proto.h"
@@ -175,7 +174,6 @@ std::string SerializeOnnx(const Model& model, const WriteOptions& options) {
   ModelInfo info = model.info;
   const bool stamp =
       model.stamped || !info.classes.names.empty();  // classes given to a foreign graph stamp it
-  if (options.half) graph = FoldBatchNorm(graph.ForInference());
   if (!IsLowered(graph) || (options.size && !HasSize(graph, *options.size))) {
     graph = LowerToOnnx(graph, options.size);
   }

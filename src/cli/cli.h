@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the verbs of `frf` share. A verb is one file with one Add function: it declares its options and sets `action`, which
+// main runs after parsing.
+//
+// Exit codes: 0 done, 1 failed, 2 wrong usage. With --json standard output carries exactly one JSON document.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/model_info.h"
+#include "frf/image.h"
+#include "onnx/onnx_file.h"
+
+namespace frf::cli {
+
+using Action = std::function<int()>;
+
+void AddSegment(CLI::App& root, Action& action);
+void AddEval(CLI::App& root, Action& action);
+void AddInfo(CLI::App& root, Action& action);
+void AddExport(CLI::App& root, Action& action);
+void AddData(CLI::App& root, Action& action);
+void AddSynth(CLI::App& root, Action& action);
+void AddDemo(CLI::App& root, Action& action);
+void AddTrain(CLI::App& root, Action& action);
+
+// Prints one JSON document, indented, on standard output.
+void PrintJson(const Json& json);
+
+// A run folder's graph with its weights: config.json and a checkpoint's averaged ("ema") or last ("raw") weights.
+Model LoadRun(const std::string& folder, bool raw, bool last);
+
+// A model from an ONNX file, the name of shipped weights or a run folder.
+Model LoadModel(const std::string& name);
+
+// "I/N" with 0 <= I < N; empty: from Slurm's or Kubernetes' job index, else {0, 1}.
+std::pair<int, int> ParseShard(const std::string& text);
+
+// The ids as label files hold them (frf.label_ids), void kept.
+LabelImage ToLabelIds(const LabelImage& labels, const Classes& classes);
+
+// Replaces this process by frf-train with `arguments`; refuses one built from another commit. Returns only by throwing.
+[[noreturn]] void ExecTrain(const std::vector<std::string>& arguments);
+
+}  // namespace frf::cli

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// Shared by the verbs: models by name, shards, label ids, JSON output.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+
+#include "base/checkpoint.h"
+#include "base/files.h"
+#include "cli/cli.h"
+#include "frf/error.h"
+#include "graph/weights.h"
+#include "nets/nets.h"
+
+namespace frf::cli {
+
+void PrintJson(const Json& json) { fmt::print("{}\n", json.dump(2)); }
+
+Model LoadRun(const std::string& folder, bool raw, bool last) {
+  const std::string config_path = folder + "/config.json";
+  const Json config = ParseJson(ReadFile(config_path), config_path);
+  Model model;
+  model.info = ModelInfoFromJson(config.contains("model") ? config["model"] : config, config_path);
+  const std::string best = folder + "/best.ckpt", newest = folder + "/last.ckpt";
+  const std::string path = !last && std::filesystem::exists(best) ? best : newest;
+  const Checkpoint checkpoint = Checkpoint::Load(path);
+  Json options = model.info.net_options;
+  options["classes"] = model.info.classes.count();
+  model.graph = BuildNet(model.info.net, options).ForInference();
+  const LoadReport report = LoadWeights(model.graph, checkpoint, WeightsPrefix(checkpoint, raw), {});
+  if (!report.kept.empty()) {
+    throw Error(ErrorCode::kCorruptFile, fmt::format("{}: {} of the network's tensors are not in it, the first is '{}'", path,
+                                                     report.kept.size(), report.kept.front()));
+  }
+  model.info.weights_from = raw ? "raw" : "ema";
+  return model;
+}
+
+Model LoadModel(const std::string& name) {
+  if (std::filesystem::is_directory(name)) return LoadRun(name, false, false);
+  return ReadOnnx(FindModel(name));
+}
+
+std::pair<int, int> ParseShard(const std::string& text) {
+  const auto number = [](const char* value) { return value == nullptr ? -1 : std::atoi(value); };
+  if (text.empty()) {
+    const int slurm_index = number(std::getenv("SLURM_ARRAY_TASK_ID")), slurm_count = number(std::getenv("SLURM_ARRAY_TASK_COUNT"));
+    const int slurm_first = std::max(0, number(std::getenv("SLURM_ARRAY_TASK_MIN")));
+    if (slurm_index >= slurm_first && slurm_count > 0 && slurm_index - slurm_first < slurm_count) return {slurm_index - slurm_first, slurm_count};
+    const int job_index = number(std::getenv("JOB_COMPLETION_INDEX")), job_count = number(std::getenv("JOB_COMPLETIONS"));
+    if (job_index >= 0 && job_count > job_index) return {job_index, job_count};
+    return {0, 1};
+  }
+  int index = -1, count = 0, used = 0;
+  if (std::sscanf(text.c_str(), "%d/%d%n", &index, &count, &used) != 2 || static_cast<std::size_t>(used) != text.size() || index < 0 || index >= count) {
+    throw Error(ErrorCode::kUsage, fmt::format("--shard '{}': I/N with 0 <= I < N is wanted, for instance 0/4", text));
+  }
+  return {index, count};
+}
+
+LabelImage ToLabelIds(const LabelImage& labels, const Classes& classes) {
+  if (classes.label_ids.empty()) return labels;
+  LabelImage mapped = labels;
+  for (std::uint8_t& id : mapped.ids) {
+    if (id < classes.label_ids.size()) id = static_cast<std::uint8_t>(classes.label_ids[id]);
+  }
+  return mapped;
+}
+
+}  // namespace frf::cli

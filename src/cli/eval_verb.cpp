@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// `frf eval MODEL --data D --split S`: mIoU over a split from one confusion matrix, at the labels' own size; a table, JSON, and
+// a report with the worst and best images.
+// Subtle: predictions are compared as class ids, and saved as label-file ids under the names that Cityscapes' own evaluator
+// looks for.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+
+#include "base/files.h"
+#include "base/progress.h"
+#include "base/system.h"
+#include "base/version.h"
+#include "cli/cli.h"
+#include "data/dataset.h"
+#include "engine/segmenter.h"
+#include "frf/error.h"
+#include "image/image_io.h"
+#include "metrics/confusion.h"
+#include "metrics/report.h"
+
+namespace frf::cli {
+namespace {
+
+struct EvalArguments {
+  std::string model, data, split = "val", list, variant, size, backend = "plain", report, save;
+  std::uint64_t seed = 0, max_memory_mb = 0;
+  int threads = 0, limit = 0, pictures = 8;
+  bool json = false, stamp = false, raw = false, last = false;
+};
+
+struct Scored {
+  int index;
+  double miou;
+};
+
+// What a prediction's file is called: "x_leftImg8bit" becomes "x_pred_labelIds" as Cityscapes' evaluator expects.
+std::string PredictionName(const std::string& sample) {
+  std::string stem = std::filesystem::path(sample).replace_extension().string();
+  const std::string city_suffix = "_leftImg8bit";
+  if (stem.ends_with(city_suffix)) {
+    return std::filesystem::path(stem.substr(0, stem.size() - city_suffix.size()) + "_pred_labelIds.png").filename().string();
+  }
+  std::replace(stem.begin(), stem.end(), '/', '_');
+  return stem + ".png";
+}
+
+void CheckClasses(const Classes& model, const Classes& data, const std::string& name) {
+  if (model.names == data.names) return;
+  if (model.count() != data.count()) {
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("{} knows {} classes, the data set has {}: they cannot be compared", name,
+                                                         model.count(), data.count()));
+  }
+  for (int c = 0; c < data.count(); ++c) {
+    if (model.names[c] != data.names[c]) {
+      throw Error(ErrorCode::kInvalidArgument, fmt::format("class {} is '{}' in {} and '{}' in the data set", c, model.names[c], name, data.names[c]));
+    }
+  }
+}
+
+void WriteReport(const EvalArguments& arguments, const Dataset& data, Segmenter& segmenter, const ConfusionMatrix& matrix,
+                 std::vector<Scored> scored, double ms) {
+  const Classes& classes = segmenter.info().classes;
+  HtmlReport report(fmt::format("{} on {}", arguments.model, data.description()));
+  report.Facts({{"model", arguments.model}, {"network", segmenter.info().net}, {"data", data.description()},
+                {"mean IoU", fmt::format("{:.2f} %", matrix.MeanIou().value_or(0) * 100)},
+                {"time", fmt::format("{:.1f} ms an image, {} backend, {} threads", ms, arguments.backend,
+                                     arguments.threads > 0 ? arguments.threads : DefaultThreads())},
+                {"machine", ThisMachine().cpu}, {"commit", Commit()}});
+  report.Section("Classes");
+  report.ScoreTable(matrix, classes);
+  report.Section("Confusion");
+  report.ConfusionTable(matrix, classes);
+  std::stable_sort(scored.begin(), scored.end(), [](const Scored& a, const Scored& b) { return a.miou < b.miou; });
+  const auto rows = [&](int first, int count) {
+    std::vector<HtmlReport::Row> made;
+    for (int i = first; i < first + count; ++i) {
+      const Sample sample = data.Get(scored[i].index);
+      made.push_back(PredictionRow(fmt::format("{}: mean IoU {:.1f} %", sample.name, scored[i].miou * 100), sample.image, sample.labels,
+                                   segmenter.Run(sample.image.view()), classes));
+    }
+    return made;
+  };
+  const int all = static_cast<int>(scored.size()), worst = std::min(arguments.pictures, all);
+  const int best = std::min(arguments.pictures, all - worst);
+  report.Section("Worst images", "Mean IoU over the classes that stand in the image or in its prediction.");
+  report.Legend(classes);
+  report.Pictures(rows(0, worst));
+  if (best > 0) {
+    report.Section("Best images");
+    report.Pictures(rows(all - best, best));
+  }
+  report.Write(arguments.report);
+}
+
+void Stamp(const EvalArguments& arguments, const Json& result) {
+  const std::string path = FindModel(arguments.model);
+  Model model = ReadOnnx(path);
+  Json entry{{"data", arguments.data.substr(0, arguments.data.find(':'))}, {"split", arguments.list.empty() ? arguments.split :
+             std::filesystem::path(arguments.list).stem().string()}, {"size", result["size"]}, {"images", result["images"]},
+             {"miou", result["miou"]}, {"pixel_accuracy", result["pixel_accuracy"]}, {"iou", result["iou"]}};
+  Json kept = Json::array();
+  for (const auto& old : model.info.eval) {
+    if (old.value("data", "") != entry["data"] || old.value("split", "") != entry["split"] || old.value("size", "") != entry["size"]) kept.push_back(old);
+  }
+  kept.push_back(entry);
+  model.info.eval = kept;
+  WriteOnnx(model, path);
+}
+
+int RunEval(const EvalArguments& arguments) {
+  if (arguments.backend == "torch") {
+    std::vector<std::string> words{"eval", arguments.model, "--data", arguments.data, "--split", arguments.split};
+    if (!arguments.list.empty()) words.insert(words.end(), {"--list", arguments.list});
+    if (!arguments.report.empty()) words.insert(words.end(), {"--report", arguments.report});
+    if (arguments.threads > 0) words.insert(words.end(), {"--threads", std::to_string(arguments.threads)});
+    if (arguments.json) words.push_back("--json");
+    ExecTrain(words);
+  }
+  SegmenterOptions options{.threads = arguments.threads, .max_memory = arguments.max_memory_mb << 20};
+  if (!arguments.size.empty()) std::tie(options.height, options.width) = ParseSize(arguments.size, "--size");
+  const bool run_folder = std::filesystem::is_directory(arguments.model);
+  Segmenter segmenter(run_folder ? LoadRun(arguments.model, arguments.raw, arguments.last) : LoadModel(arguments.model), options);
+  const auto data = OpenDataset({.spec = arguments.data, .split = arguments.split, .list = arguments.list, .seed = arguments.seed,
+                                 .variant = arguments.variant});
+  const Classes& classes = segmenter.info().classes;
+  CheckClasses(classes, data->classes(), arguments.model);
+  if (!arguments.save.empty()) MakeFolder(arguments.save);
+
+  const int count = arguments.limit > 0 ? std::min(arguments.limit, data->size()) : data->size();
+  ConfusionMatrix matrix(classes.count());
+  std::vector<Scored> scored;
+  double seconds = 0;
+  Progress progress("eval", count);
+  for (int i = 0; i < count; ++i) {
+    const Sample sample = data->Get(i);
+    const auto start = std::chrono::steady_clock::now();
+    const LabelImage labels = segmenter.Run(sample.image.view());
+    seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    ConfusionMatrix one(classes.count());
+    one.Add(sample.labels, labels);
+    matrix.Merge(one);
+    if (one.MeanIou()) scored.push_back({i, *one.MeanIou()});
+    if (!arguments.save.empty()) {
+      WriteLabels(arguments.save + "/" + PredictionName(sample.name), ToLabelIds(labels, classes));
+    }
+    progress.Advance(1, fmt::format("mIoU {:.3f}", matrix.MeanIou().value_or(0)));
+  }
+  ClearProgressLine();
+  const double ms = count > 0 ? seconds * 1000 / count : 0;
+  const Sample first = data->Get(0);
+  Json result = ToJson(matrix, classes);
+  result["model"] = arguments.model;
+  result["data"] = data->description();
+  result["size"] = options.height > 0 ? arguments.size : segmenter.info().input.height > 0
+                       ? fmt::format("{}x{}", segmenter.info().input.height, segmenter.info().input.width)
+                       : fmt::format("{}x{}", first.image.height, first.image.width);
+  result["ms"] = ms;
+  if (!arguments.report.empty()) WriteReport(arguments, *data, segmenter, matrix, scored, ms);
+  if (arguments.stamp) Stamp(arguments, result);
+  if (arguments.json) PrintJson(result);
+  else fmt::print("{} on {}\n{}", arguments.model, data->description(), FormatTable(matrix, classes));
+  return 0;
+}
+
+}  // namespace
+
+void AddEval(CLI::App& root, Action& action) {
+  auto a = std::make_shared<EvalArguments>();
+  CLI::App* app = root.add_subcommand("eval", "measure mean IoU on a labelled split");
+  app->add_option("model", a->model, "ONNX file, run folder, or name of shipped weights")->required();
+  app->add_option("--data", a->data, "camvid:DIR, cityscapes:DIR, folder:DIR, pack:FILE or synth:COUNT")->required();
+  app->add_option("--split", a->split, "train, val, test or trainval");
+  app->add_option("--list", a->list, "file that names the images (and labels) to use");
+  app->add_option("--seed", a->seed, "synth: the first scene's seed; 10000000 and above were never trained on");
+  app->add_option("--variant", a->variant, "cityscapes: labelIds or trainIds files; synth: camvid or cityscapes classes");
+  app->add_option("--size", a->size, "network input size HEIGHTxWIDTH (default: as the model was trained)");
+  app->add_option("--backend", a->backend, "plain, or torch (frf-train; for run folders)")->check(CLI::IsMember({"plain", "torch"}));
+  app->add_option("--report", a->report, "write an HTML report with the worst and best images to this file");
+  app->add_option("--pictures", a->pictures, "worst and best images in the report, each")->check(CLI::Range(0, 1000));
+  app->add_option("--save", a->save, "folder for the predictions as label images (Cityscapes' evaluator reads them)");
+  app->add_option("--limit", a->limit, "only the first N images; 0: all");
+  app->add_option("--threads", a->threads, "CPU threads; 0: all cores");
+  app->add_option("--max-memory", a->max_memory_mb, "MiB that an image may need; 0: half of RAM");
+  app->add_flag("--raw", a->raw, "run folder: the weights themselves instead of their running average");
+  app->add_flag("--last", a->last, "run folder: the last checkpoint instead of the best");
+  app->add_flag("--stamp", a->stamp, "write the result into the model file's metadata (frf.eval)");
+  app->add_flag("--json", a->json, "one JSON document on standard output");
+  app->footer("Example: frf eval frfnet-camvid --data camvid:/data/camvid --split val --report val.html");
+  app->callback([a, &action] { action = [a] { return RunEval(*a); }; });
+}
+
+}  // namespace frf::cli

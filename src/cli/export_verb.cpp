@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// `frf export RUN|NET|X.onnx -o Y.onnx`: writes the one file that deployment needs, and proves it before it reports success: the
+// file is read back and run on a drawn street beside the graph that it was written from.
+// Subtle: the proof compares with what the file means (weights rounded to half where --half), so it must hold tightly.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "cli/cli.h"
+#include "data/dataset.h"
+#include "data/synth.h"
+#include "engine/plain.h"
+#include "frf/error.h"
+#include "image/transform.h"
+#include "nets/nets.h"
+
+namespace frf::cli {
+namespace {
+
+struct ExportArguments {
+  std::string source, output, size, meta, options, classes = "camvid";
+  std::uint64_t seed = 0;
+  bool half = false, argmax = false, uint8_input = false, raw = false, last = false, json = false;
+};
+
+bool IsNet(const std::string& name) {
+  const auto& nets = ListNets();
+  return std::any_of(nets.begin(), nets.end(), [&](const NetEntry& net) { return net.name == name; });
+}
+
+const Classes& ClassesNamed(const std::string& name) { return name == "cityscapes" ? CityscapesClasses() : CamVidClasses(); }
+
+Tensor StreetInput(const InputSpec& input, int height, int width) {
+  const Sample scene = DrawScene(10'000'000, {.height = height, .width = width});
+  Tensor image = Tensor::Uninitialized(DType::kFloat32, {1, 3, height, width});
+  Preprocess(scene.image.view(), input, {height, width, height, width}, image.data<float>());
+  return image;
+}
+
+// A network by name: random weights whose activations have sane statistics, so that benchmarks see real values.
+Model RandomModel(const ExportArguments& arguments) {
+  Model model;
+  model.info.net = arguments.source;
+  model.info.classes = ClassesNamed(arguments.classes);
+  model.info.net_options = CompleteOptions(arguments.source, ParseNetOptions(arguments.source, arguments.options));
+  Json options = model.info.net_options;
+  options["classes"] = model.info.classes.count();
+  model.graph = BuildNet(arguments.source, options).ForInference();
+  model.info.net_options = options;
+  std::tie(model.info.input.height, model.info.input.width) = arguments.classes == "cityscapes" ? std::pair(512, 1024) : std::pair(360, 480);
+  InitializeWeights(model.graph, arguments.seed);
+  CalibrateBatchNorm(model.graph, StreetInput(model.info.input, 256, 320));
+  return model;
+}
+
+Model LoadSource(const ExportArguments& arguments) {
+  if (std::filesystem::is_directory(arguments.source)) return LoadRun(arguments.source, arguments.raw, arguments.last);
+  if (IsNet(arguments.source)) return RandomModel(arguments);
+  Model model = ReadOnnx(FindModel(arguments.source), {.require_stamp = arguments.meta.empty()});
+  if (!arguments.meta.empty()) model.info = ModelInfoFromJson(ParseJson(ReadFile(arguments.meta), arguments.meta), arguments.meta);
+  return model;
+}
+
+Graph RoundedToHalf(const Graph& graph) {
+  Graph rounded = graph.ForInference();
+  for (Initializer& initializer : rounded.initializers) {
+    if (initializer.role != Role::kParameter || initializer.value.rank() < 2) continue;  // as the writer's half files
+    initializer.value = initializer.value.Cast(DType::kFloat16).Cast(DType::kFloat32);
+  }
+  return rounded;
+}
+
+LabelImage LabelsOf(const Tensor& output, int classes, int height, int width) {
+  if (output.dtype() == DType::kUint8) {
+    LabelImage labels{height, width, {}};
+    labels.ids.assign(output.data<std::uint8_t>(), output.data<std::uint8_t>() + output.size());
+    return labels;
+  }
+  return LabelsFromScores(output.data<float>(), classes, static_cast<int>(output.dim(2)), static_cast<int>(output.dim(3)), 0, 0, height, width);
+}
+
+struct Proof {
+  double equal = 0;       // share of equal labels
+  double largest = 0;     // difference of scores over the largest score; -1: the file gives labels only
+  std::string sizes;
+};
+
+Proof Prove(const Model& model, const std::string& bytes, const ExportArguments& arguments, std::optional<std::pair<int, int>> fixed) {
+  const Model written = ParseOnnx(bytes, arguments.output);
+  std::vector<std::pair<int, int>> sizes;
+  if (fixed) sizes.push_back(*fixed);
+  else sizes = {{std::max(64, model.info.input.height), std::max(64, model.info.input.width)}, {157, 211}};
+  PlainExecutor reference(arguments.half ? RoundedToHalf(model.graph) : model.graph);
+  PlainExecutor from_file(written.graph);
+  Proof proof;
+  std::int64_t equal = 0, all = 0;
+  for (const auto& [height, width] : sizes) {
+    const Tensor image = StreetInput(model.info.input, height, width);
+    Tensor fed = image;
+    if (arguments.uint8_input) {
+      InputSpec as_stored = model.info.input;
+      as_stored.mean = {0, 0, 0};
+      as_stored.std = {1, 1, 1};
+      fed = StreetInput(as_stored, height, width).Cast(DType::kUint8);
+    }
+    const Tensor wanted = reference.Run({{model.graph.inputs[0].name, image}}).at(model.graph.outputs[0].name);
+    const Tensor got = from_file.Run({{written.graph.inputs[0].name, fed}}).at(written.graph.outputs[0].name);
+    const LabelImage a = LabelsOf(wanted, model.info.classes.count(), height, width);
+    const LabelImage b = LabelsOf(got, model.info.classes.count(), height, width);
+    for (std::size_t i = 0; i < a.ids.size(); ++i) equal += a.ids[i] == b.ids[i];
+    all += static_cast<std::int64_t>(a.ids.size());
+    if (got.dtype() == DType::kFloat32) {
+      double largest = 0, difference = 0;
+      for (std::int64_t i = 0; i < wanted.size(); ++i) {
+        largest = std::max(largest, std::abs(static_cast<double>(wanted.data<float>()[i])));
+        difference = std::max(difference, std::abs(static_cast<double>(wanted.data<float>()[i]) - got.data<float>()[i]));
+      }
+      proof.largest = std::max(proof.largest, largest > 0 ? difference / largest : difference);
+    } else {
+      proof.largest = -1;
+    }
+    proof.sizes += fmt::format("{}{}x{}", proof.sizes.empty() ? "" : ", ", height, width);
+  }
+  proof.equal = static_cast<double>(equal) / static_cast<double>(all);
+  if (proof.equal < 0.9995) {
+    throw Error(ErrorCode::kInternal, fmt::format("{}: not written: read back it gives the same label on {:.3f} % of pixels only (99.95 % are "
+                                                  "wanted)", arguments.output, proof.equal * 100));
+  }
+  return proof;
+}
+
+int RunExport(const ExportArguments& arguments) {
+  Model model = LoadSource(arguments);
+  WriteOptions options{.half = arguments.half, .argmax = arguments.argmax, .uint8_input = arguments.uint8_input};
+  if (!arguments.size.empty()) options.size = ParseSize(arguments.size, "--size");
+  model.info.weights = arguments.half ? "f16" : model.info.weights;
+  model.info.output = arguments.argmax ? "labels" : model.info.output;
+  const std::string bytes = SerializeOnnx(model, options);
+  const Proof proof = Prove(model, bytes, arguments, options.size);
+  WriteFileAtomically(arguments.output, bytes);
+  if (arguments.json) {
+    PrintJson({{"output", arguments.output}, {"bytes", bytes.size()}, {"labels_equal", proof.equal},
+               {"scores_difference", proof.largest < 0 ? Json(nullptr) : Json(proof.largest)}, {"sizes", proof.sizes}});
+  } else {
+    fmt::print("{}: {:.1f} MB, proved at {}: {:.3f} % of labels equal{}\n", arguments.output, static_cast<double>(bytes.size()) * 1e-6, proof.sizes,
+               proof.equal * 100, proof.largest < 0 ? "" : fmt::format(", scores within {:.1e} of the largest", proof.largest));
+  }
+  return 0;
+}
+
+}  // namespace
+
+void AddExport(CLI::App& root, Action& action) {
+  auto a = std::make_shared<ExportArguments>();
+  CLI::App* app = root.add_subcommand("export", "write a standard ONNX file and prove it against the graph");
+  app->add_option("source", a->source, "run folder, network name (random weights), or ONNX file")->required();
+  app->add_option("-o,--output", a->output, "the ONNX file")->required();
+  app->add_option("--size", a->size, "fix the input at HEIGHTxWIDTH; default: height and width stay free");
+  app->add_flag("--half", a->half, "half-precision weights (arithmetic stays float32)");
+  app->add_flag("--argmax", a->argmax, "output labels (uint8) in place of scores");
+  app->add_flag("--uint8-input", a->uint8_input, "input 8-bit RGB planes; normalisation inside the file");
+  app->add_option("--meta", a->meta, "JSON with classes, palette, mean, std ...: stamps a foreign ONNX file");
+  app->add_flag("--raw", a->raw, "run folder: the weights themselves instead of their running average");
+  app->add_flag("--last", a->last, "run folder: the last checkpoint instead of the best");
+  app->add_option("--net-options", a->options, "network name: name=value,name=value");
+  app->add_option("--classes", a->classes, "network name: whose classes")->check(CLI::IsMember({"camvid", "cityscapes"}));
+  app->add_option("--seed", a->seed, "network name: of the random weights");
+  app->add_flag("--json", a->json, "one JSON document on standard output");
+  app->footer("Example: frf export runs/first -o street.onnx --half");
+  app->callback([a, &action] { action = [a] { return RunExport(*a); }; });
+}
+
+}  // namespace frf::cli

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// `frf info MODEL|NET`: cost by layer and in sum, a picture of the graph, the list of networks.
+// Subtle: the graph is counted as the network defines it, before any lowering to ONNX, so a file that frf wrote is rebuilt
+// from its frf.net key; foreign files are counted as they stand.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/files.h"
+#include "base/system.h"
+#include "cli/cli.h"
+#include "frf/error.h"
+#include "graph/shapes.h"
+#include "nets/nets.h"
+
+namespace frf::cli {
+namespace {
+
+struct InfoArguments {
+  std::string name, size = "512x1024", options, draw;
+  int classes = 0;
+  bool list = false, train = false, json = false, all = false;
+};
+
+bool IsNet(const std::string& name) {
+  const auto& nets = ListNets();
+  return std::any_of(nets.begin(), nets.end(), [&](const NetEntry& net) { return net.name == name; });
+}
+
+int ListEverything(bool json) {
+  Json nets = Json::array();
+  for (const NetEntry& net : ListNets()) {
+    Json options = Json::object();
+    for (const NetOption& option : net.options) {
+      options[option.name] = {{"default", option.default_value}, {"choices", option.choices}, {"help", option.help}};
+    }
+    nets.push_back({{"name", net.name}, {"summary", net.summary}, {"source", net.source}, {"options", options}});
+    if (json) continue;
+    fmt::print("{:<20} {}\n", net.name, net.summary);
+    for (const NetOption& option : net.options) {
+      std::string choices;
+      for (const Json& choice : option.choices) choices += (choices.empty() ? "" : "|") + (choice.is_string() ? choice.get<std::string>() : choice.dump());
+      const std::string fallback = option.default_value.is_string() ? option.default_value.get<std::string>() : option.default_value.dump();
+      fmt::print("    {:<16} {} [{}]{}\n", option.name, option.help, fallback, choices.empty() ? "" : "  " + choices);
+    }
+  }
+  if (json) PrintJson(nets);
+  return 0;
+}
+
+Graph GraphOf(const InfoArguments& arguments) {
+  if (IsNet(arguments.name)) {
+    Json options = ParseNetOptions(arguments.name, arguments.options);
+    if (arguments.classes > 0) options["classes"] = arguments.classes;
+    return BuildNet(arguments.name, options);
+  }
+  if (!std::filesystem::exists(arguments.name) && arguments.name.find('.') == std::string::npos && arguments.name.find('/') == std::string::npos &&
+      !arguments.name.ends_with("camvid") && !arguments.name.ends_with("synth")) {
+    return BuildNet(arguments.name, Json::object());  // its error names the nearest networks
+  }
+  if (!arguments.options.empty()) throw Error(ErrorCode::kUsage, "--net-options belongs to a network's name, not to a file");
+  if (std::filesystem::is_directory(arguments.name)) return LoadRun(arguments.name, false, false).graph;
+  const Model model = ReadOnnx(FindModel(arguments.name), {.require_stamp = false});
+  if (!model.info.net.empty() && IsNet(model.info.net)) {
+    Json options = model.info.net_options;
+    options["classes"] = model.info.classes.count();
+    return BuildNet(model.info.net, options);
+  }
+  return model.graph;
+}
+
+std::string Giga(std::int64_t macs) {
+  if (macs == 0) return "";
+  return macs >= 10'000'000 ? fmt::format("{:.3f} G", static_cast<double>(macs) * 1e-9) : fmt::format("{:.3f} M", static_cast<double>(macs) * 1e-6);
+}
+
+void PrintTable(const Graph& graph, const Cost& cost, bool all) {
+  std::size_t width = 10;
+  for (const LayerCost& layer : cost.layers) width = std::max(width, layer.node.size());
+  fmt::print("{:<{}}  {:<14} {:>16} {:>12} {:>11} {:>10} {:>6}\n", "layer", width, "operator", "output", "parameters", "MAC", "memory", "field");
+  for (const LayerCost& layer : cost.layers) {
+    if (!all && layer.params == 0 && layer.macs_all == 0) continue;
+    fmt::print("{:<{}}  {:<14} {:>16} {:>12} {:>11} {:>10} {:>6}\n", layer.node, width, layer.op, ToString(layer.output),
+               layer.params > 0 ? fmt::format("{}", layer.params) : "", Giga(layer.macs_all), FormatBytes(static_cast<std::uint64_t>(layer.bytes)),
+               layer.receptive_field > 0 ? std::to_string(layer.receptive_field) : "image");
+  }
+  fmt::print("\n{}: {:.3f} M parameters, {:.3f} G multiply-accumulates of convolutions and linear layers", graph.name,
+             static_cast<double>(cost.params) * 1e-6, static_cast<double>(cost.macs) * 1e-9);
+  if (cost.macs_all != cost.macs) fmt::print(", {:.3f} G with attention's products", static_cast<double>(cost.macs_all) * 1e-9);
+  fmt::print("\nactivations {} in all, at most {} at once\n", FormatBytes(static_cast<std::uint64_t>(cost.activation_bytes)),
+             FormatBytes(static_cast<std::uint64_t>(cost.peak_bytes)));
+}
+
+int RunInfo(const InfoArguments& arguments) {
+  if (arguments.list) return ListEverything(arguments.json);
+  if (arguments.name.empty()) throw Error(ErrorCode::kUsage, "frf info wants a model file or a network's name; --list shows the networks");
+  const auto [height, width] = ParseSize(arguments.size, "--size");
+  Graph graph = GraphOf(arguments);
+  if (!arguments.train) graph = graph.ForInference();
+  const TypeMap types = InferShapes(graph, height, width);
+  const Cost cost = CountCost(graph, types);
+  if (!arguments.draw.empty()) WriteFileAtomically(arguments.draw, DrawSvg(graph, types, cost));
+  if (!arguments.json) {
+    PrintTable(graph, cost, arguments.all);
+    if (!arguments.draw.empty()) fmt::print("drawn to {}\n", arguments.draw);
+    return 0;
+  }
+  Json layers = Json::array();
+  for (const LayerCost& layer : cost.layers) {
+    layers.push_back({{"name", layer.node}, {"op", layer.op}, {"output", layer.output}, {"params", layer.params}, {"macs", layer.macs},
+                      {"macs_all", layer.macs_all}, {"bytes", layer.bytes}, {"receptive_field", layer.receptive_field}});
+  }
+  PrintJson({{"name", arguments.name}, {"size", arguments.size}, {"params", cost.params}, {"macs", cost.macs}, {"macs_all", cost.macs_all},
+             {"activation_bytes", cost.activation_bytes}, {"peak_bytes", cost.peak_bytes}, {"layers", layers}});
+  return 0;
+}
+
+}  // namespace
+
+void AddInfo(CLI::App& root, Action& action) {
+  auto a = std::make_shared<InfoArguments>();
+  CLI::App* app = root.add_subcommand("info", "parameters, multiply-accumulates, memory and receptive field by layer; draws the graph");
+  app->add_option("model", a->name, "network name (frf info --list), ONNX file, run folder, or name of shipped weights");
+  app->add_option("--size", a->size, "input size HEIGHTxWIDTH");
+  app->add_option("--net-options", a->options, "of a network: name=value,name=value");
+  app->add_option("--classes", a->classes, "of a network; 0: its default, 19")->check(CLI::Range(0, 255));
+  app->add_option("--draw", a->draw, "write a picture of the graph to this SVG file");
+  app->add_flag("--all", a->all, "every node, also those without parameters and products");
+  app->add_flag("--train", a->train, "the graph as trained: auxiliary heads and dropout included");
+  app->add_flag("--list", a->list, "the networks and their options");
+  app->add_flag("--json", a->json, "one JSON document on standard output");
+  app->footer("Example: frf info frfnet --size 512x1024 --draw frfnet.svg");
+  app->callback([a, &action] { action = [a] { return RunInfo(*a); }; });
+}
+
+}  // namespace frf::cli

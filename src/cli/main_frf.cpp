@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// The program `frf`: parses the verb, runs it, turns every Error into one line and an exit code.
+#include <fmt/format.h>
+
+#include <new>
+
+#include "base/log.h"
+#include "base/progress.h"
+#include "base/version.h"
+#include "cli/cli.h"
+#include "frf/error.h"
+
+namespace {
+
+constexpr const char* kAbout =
+    "frf: real-time semantic segmentation. Trains the FRFNet family, measures it, labels every pixel of a street image.";
+constexpr const char* kExamples = R"(
+First steps:
+  frf demo                                          a drawn street, shipped weights, a picture out
+  frf segment street.jpg -o out                     label your own pictures
+  frf train --data camvid:DIR -o runs/first         train from scratch (frf train --help)
+  frf eval frfnet-camvid --data camvid:DIR --split val
+Every verb has --help and --json. Exit codes: 0 done, 1 failed, 2 wrong usage.)";
+
+int Fail(const std::string& message, int code) {
+  frf::ClearProgressLine();
+  fmt::print(stderr, "frf: {}\n", message);
+  return code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{kAbout, "frf"};
+  app.footer(kExamples);
+  app.set_version_flag("--version", fmt::format("frf {} ({})", frf::Version(), frf::Commit()));
+  app.require_subcommand(1);
+  app.option_defaults()->always_capture_default();
+  frf::cli::Action action;
+  frf::cli::AddDemo(app, action);
+  frf::cli::AddSegment(app, action);
+  frf::cli::AddTrain(app, action);
+  frf::cli::AddEval(app, action);
+  frf::cli::AddExport(app, action);
+  frf::cli::AddInfo(app, action);
+  frf::cli::AddData(app, action);
+  frf::cli::AddSynth(app, action);
+  if (argc == 1) {
+    fmt::print("{}", app.help());
+    return 2;
+  }
+  try {
+    // `frf train ...` belongs to frf-train, its --help too: nothing of it is parsed here.
+    app.parse(argc, argv);
+    return action();
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    return Fail(std::string(error.what()) + "; see frf --help", 2);
+  } catch (const frf::Error& error) {
+    return Fail(error.what(), error.code() == frf::ErrorCode::kUsage ? 2 : 1);
+  } catch (const std::bad_alloc&) {
+    return Fail("out of memory; a smaller --size or fewer threads need less", 1);
+  } catch (const std::exception& error) {
+    return Fail(fmt::format("unexpected failure, please report it: {}", error.what()), 1);
+  }
+}

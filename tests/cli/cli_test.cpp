@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+// The program as a user runs it: help, exit codes, JSON on standard output alone, results in files.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "base/files.h"
+#include "base/json.h"
+#include "data/synth.h"
+#include "image/image_io.h"
+#include "support/hostile_images.h"
+#include "support/process.h"
+
+namespace frf {
+namespace {
+
+using test::Finished;
+using test::RunFrf;
+
+Json ParsedOutput(const Finished& finished) {
+  EXPECT_EQ(finished.code, 0) << finished.err;
+  return ParseJson(finished.out, "standard output");
+}
+
+TEST(Cli, EveryVerbHasHelpThatShowsDefaults) {
+  for (const std::string verb : {"demo", "segment", "eval", "export", "info", "synth", "data"}) {
+    const Finished help = RunFrf({verb, "--help"});
+    EXPECT_EQ(help.code, 0) << verb << help.err;
+    EXPECT_NE(help.out.find("--help"), std::string::npos) << verb;
+  }
+  EXPECT_NE(RunFrf({"synth", "--help"}).out.find("[100]"), std::string::npos);
+}
+
+TEST(Cli, WrongUsageIsExitCodeTwoAndOneLine) {
+  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+           {"nonsense"}, {"info", "frfnet", "--size", "12"}, {"segment"}, {"eval", "frfnet-camvid"}, {"synth", "-o", "x", "--count", "no"}}) {
+    const Finished finished = RunFrf(words);
+    EXPECT_EQ(finished.code, 2) << words[0] << finished.err;
+    EXPECT_EQ(test::LineCount(finished.err), 1) << finished.err;
+    EXPECT_TRUE(finished.out.empty());
+  }
+}
+
+TEST(Cli, FailuresAreExitCodeOneAndNameTheFile) {
+  const Finished finished = RunFrf({"eval", "no-such-file.onnx", "--data", "synth:1"});
+  EXPECT_EQ(finished.code, 1);
+  EXPECT_NE(finished.err.find("no-such-file.onnx"), std::string::npos) << finished.err;
+  EXPECT_EQ(test::LineCount(finished.err), 1) << finished.err;
+}
+
+TEST(Cli, InfoPrintsThePaperCounts) {
+  const Json full = ParsedOutput(RunFrf({"info", "frfnet", "--size", "512x1024", "--json"}));
+  EXPECT_NEAR(full["params"].get<double>(), 4.016e6, 0.0005e6);
+  EXPECT_NEAR(full["macs"].get<double>(), 16.049e9, 0.0005e9);
+  const Json slim = ParsedOutput(RunFrf({"info", "frfnet-slim", "--size", "512x1024", "--json"}));
+  EXPECT_NEAR(slim["params"].get<double>(), 2.793e6, 0.0005e6);
+  EXPECT_NEAR(slim["macs"].get<double>(), 11.380e9, 0.0005e9);
+}
+
+TEST(Cli, InfoDrawsASvg) {
+  const test::TempFolder folder;
+  const Finished finished = RunFrf({"info", "frfnet-slim", "--draw", folder / "net.svg"});
+  EXPECT_EQ(finished.code, 0) << finished.err;
+  const std::string svg = ReadFile(folder / "net.svg");
+  EXPECT_NE(svg.find("<svg"), std::string::npos);
+  EXPECT_NE(svg.find("stage4"), std::string::npos);
+}
+
+// One model for the tests below: random weights, written and proved by the program itself.
+class CliModel : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = new test::TempFolder;
+    const Finished made = RunFrf({"export", "frfnet-slim", "-o", *folder_ / "net.onnx", "--json"});
+    ASSERT_EQ(made.code, 0) << made.err;
+    EXPECT_GE(ParseJson(made.out, "export")["labels_equal"].get<double>(), 0.9995);
+  }
+  static void TearDownTestSuite() {
+    delete folder_;
+    folder_ = nullptr;
+  }
+  static std::string Model() { return *folder_ / "net.onnx"; }
+  static test::TempFolder* folder_;
+};
+test::TempFolder* CliModel::folder_ = nullptr;
+
+TEST_F(CliModel, ExportIsTheSameFileEveryTime) {
+  const Finished again = RunFrf({"export", "frfnet-slim", "-o", *folder_ / "again.onnx"});
+  ASSERT_EQ(again.code, 0) << again.err;
+  EXPECT_EQ(ReadFile(Model()), ReadFile(*folder_ / "again.onnx"));
+}
+
+TEST_F(CliModel, SegmentKeepsTheSizeAndGoesOnAfterABadFile) {
+  const test::TempFolder work;
+  std::filesystem::create_directories(work.path() / "in" / "sub");
+  WritePng(work / "in/a.png", DrawScene(1, {.height = 75, .width = 113}).image);
+  WriteJpeg(work / "in/sub/b.jpg", DrawScene(2, {.height = 64, .width = 64}).image);
+  WriteFileAtomically(work / "in/bad.png", "this is not a picture");
+  const Finished finished = RunFrf({"segment", work / "in", "-o", work / "out", "-m", Model(), "--json"});
+  EXPECT_EQ(finished.code, 1);
+  EXPECT_NE(finished.err.find("bad.png"), std::string::npos) << finished.err;
+  const Json json = ParseJson(finished.out, "standard output");
+  ASSERT_EQ(json["files"].size(), 3u);
+  EXPECT_TRUE(json["files"][1].contains("error"));
+  const LabelImage mask = ReadLabels(work / "out/a_mask.png");
+  EXPECT_EQ(mask.height, 75);
+  EXPECT_EQ(mask.width, 113);
+  EXPECT_EQ(ReadImageSize(work / "out/sub/b_color.png"), std::pair(64, 64));
+  EXPECT_TRUE(std::filesystem::exists(work / "out/a_overlay.png"));
+}
+
+TEST_F(CliModel, ShardsPartitionTheWork) {
+  const test::TempFolder work;
+  std::vector<std::string> inputs;
+  for (int i = 0; i < 5; ++i) {
+    inputs.push_back(work / ("p" + std::to_string(i) + ".png"));
+    WritePng(inputs.back(), DrawScene(static_cast<std::uint64_t>(i), {.height = 64, .width = 64}).image);
+  }
+  std::size_t done = 0;
+  for (const std::string shard : {"0/2", "1/2"}) {
+    std::vector<std::string> words{"segment", "-o", work / "out", "-m", Model(), "--write", "mask", "--shard", shard, "--size", "64x64", "--json"};
+    words.insert(words.end(), inputs.begin(), inputs.end());
+    done += ParsedOutput(RunFrf(words))["files"].size();
+  }
+  EXPECT_EQ(done, 5u);
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(std::filesystem::exists(work.path() / "out" / ("p" + std::to_string(i) + "_mask.png")));
+}
+
+TEST_F(CliModel, EvalGivesScoresAndAReport) {
+  const test::TempFolder work;
+  const Json json = ParsedOutput(RunFrf({"eval", Model(), "--data", "synth:3", "--seed", "10000000", "--report", work / "r.html", "--json", "--pictures", "1"}));
+  EXPECT_EQ(json["images"], 3);
+  EXPECT_GE(json["miou"].get<double>(), 0.0);
+  EXPECT_LE(json["miou"].get<double>(), 1.0);
+  EXPECT_EQ(json["iou"].size(), 11u);
+  const std::string html = ReadFile(work / "r.html");
+  EXPECT_NE(html.find("Worst images"), std::string::npos);
+  EXPECT_NE(html.find("data:image/jpeg;base64,"), std::string::npos);
+}
+
+TEST_F(CliModel, MemoryLimitRefusesInOneLine) {
+  const test::TempFolder work;
+  WritePng(work / "p.png", DrawScene(1, {.height = 360, .width = 480}).image);
+  const Finished finished = RunFrf({"segment", work / "p.png", "-o", work / "out", "-m", Model(), "--size", "2048x2048", "--max-memory", "64"});
+  EXPECT_EQ(finished.code, 1);
+  EXPECT_NE(finished.err.find("memory"), std::string::npos) << finished.err;
+  EXPECT_FALSE(std::filesystem::exists(work / "out/p_mask.png"));
+}
+
+TEST_F(CliModel, EveryHostileImageEndsInAMaskOfItsSizeOrOneLineThatNamesIt) {
+  const test::TempFolder work;
+  std::vector<std::string> words{"segment", "-o", work / "out", "-m", Model(), "--size", "64x96", "--write", "mask", "--json"};
+  const auto images = test::HostileImages();
+  ASSERT_GE(images.size(), 60u);
+  std::filesystem::create_directories(work.path() / "in");
+  std::vector<std::string> paths;
+  for (const auto& image : images) {
+    // A folder is searched, an empty one is an error of the call: it has a test of its own below.
+    if (image.kind == test::HostileImage::kFolder) continue;
+    paths.push_back(test::Place(image, work / "in"));
+    words.push_back(paths.back());
+  }
+  const Finished finished = RunFrf(words);
+  EXPECT_EQ(finished.code, 1);  // some are refused, none ends the program
+  const Json json = ParseJson(finished.out, "standard output");
+  ASSERT_EQ(json["files"].size(), paths.size());
+  std::size_t refused = 0, index = 0;
+  for (const auto& image : images) {
+    if (image.kind == test::HostileImage::kFolder) continue;
+    const Json& entry = json["files"][index];
+    const std::string& path = paths[index++];
+    if (entry.contains("error")) {
+      const std::string message = entry["error"];
+      EXPECT_NE(image.outcome, test::HostileImage::kDecodes) << image.name << ": " << message;
+      EXPECT_NE(message.find(std::filesystem::path(path).stem().string().substr(0, 8)), std::string::npos) << message;
+      EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+      ++refused;
+      continue;
+    }
+    EXPECT_NE(image.outcome, test::HostileImage::kRefused) << image.name;
+    const LabelImage mask = ReadLabels(entry["outputs"]["mask"]);
+    if (image.outcome == test::HostileImage::kDecodes) {
+      EXPECT_EQ(std::pair(mask.height, mask.width), std::pair(image.height, image.width)) << image.name;
+    }
+  }
+  EXPECT_GE(refused, 20u);
+}
+
+TEST_F(CliModel, AFolderNamedLikeAPictureIsAFolder) {
+  const test::TempFolder work;
+  std::filesystem::create_directories(work.path() / "empty.png");
+  const Finished finished = RunFrf({"segment", work / "empty.png", "-o", work / "out", "-m", Model()});
+  EXPECT_EQ(finished.code, 1);
+  EXPECT_NE(finished.err.find("empty.png"), std::string::npos) << finished.err;
+  EXPECT_EQ(test::LineCount(finished.err), 1) << finished.err;
+}
+
+TEST_F(CliModel, UnwritableOutputIsNamed) {
+  const test::TempFolder work;
+  WritePng(work / "p.png", DrawScene(1, {.height = 64, .width = 64}).image);
+  WriteFileAtomically(work / "file", "in the way");
+  const Finished finished = RunFrf({"segment", work / "p.png", "-o", work / "file/out", "-m", Model()});
+  EXPECT_EQ(finished.code, 1);
+  EXPECT_NE(finished.err.find("file/out"), std::string::npos) << finished.err;
+}
+
+}  // namespace
+}  // namespace frf
