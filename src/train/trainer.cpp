@@ -214,8 +214,8 @@ void Trainer::CheckLoss(double loss, const Batch& batch) {
   throw Error(ErrorCode::kInvalidArgument,
               fmt::format("{}: the loss is {} at step {} (epoch {}, batch {}) on {}; {}; try a lower --lr or "
                           "--set optimizer.clip_norm=5",
-                          run_.path(), loss, state_.step, state_.epoch + 1, state_.epoch_step,
-                          fmt::join(batch.names, ", "), good));
+                          run_.path(), std::isnan(loss) ? "not a number" : "infinite", state_.step,
+                          state_.epoch + 1, state_.epoch_step, fmt::join(batch.names, ", "), good));
 }
 
 // Pixels of input still to be trained on: what the time left is estimated from, since phases differ in size.
