@@ -2,6 +2,14 @@
 # frf-train: everything that needs libtorch. Its rooms below (base, image, graph, nets, data, metrics) are shared with frf.
 find_package(Torch REQUIRED)
 
+# Programs share the room's precompiled header, which is compiled with -fPIC: -fPIE, CMake's choice for programs, would make
+# the compiler reject it and read libtorch's headers again for every file.
+function(frf_reuse_torch_headers target)
+  set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+  target_compile_options(${target} PRIVATE -fPIC)
+  target_precompile_headers(${target} REUSE_FROM frf_train_room)
+endfunction()
+
 file(GLOB_RECURSE train_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/train/*.cpp)
 list(FILTER train_sources EXCLUDE REGEX "/main_[a-z_]+\\.cpp$")
 if(train_sources)
@@ -10,8 +18,30 @@ if(train_sources)
   separate_arguments(torch_flags UNIX_COMMAND "${TORCH_CXX_FLAGS}")
   target_compile_options(frf_train_room PUBLIC ${torch_flags} -Wno-unused-parameter)
   target_precompile_headers(frf_train_room PRIVATE ${PROJECT_SOURCE_DIR}/cmake/pch_torch.h)
+  # Kernels know nothing of libtorch and are compiled without its headers; sums may fuse, square roots set no errno.
+  file(GLOB train_kernels CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/train/kernels/*.cpp)
+  set_source_files_properties(${train_kernels} PROPERTIES SKIP_PRECOMPILE_HEADERS ON
+    COMPILE_OPTIONS "-ffp-contract=fast;-fno-math-errno")
+  # oneDNN 2.x directly, but only the very library that libtorch uses: two of them in one program would mix their symbols.
+  find_path(DNNL_INCLUDE_DIR oneapi/dnnl/dnnl.hpp)
+  find_library(DNNL_LIBRARY NAMES libdnnl.so.2 dnnl)
+  find_library(frf_torch_cpu torch_cpu PATHS ${TORCH_INSTALL_PREFIX}/lib)
+  if(DNNL_INCLUDE_DIR AND DNNL_LIBRARY AND frf_torch_cpu AND CMAKE_READELF)
+    execute_process(COMMAND ${CMAKE_READELF} -d ${frf_torch_cpu} OUTPUT_VARIABLE torch_needs ERROR_QUIET)
+    if(torch_needs MATCHES "libdnnl\\.so\\.2")
+      target_link_libraries(frf_train_room PRIVATE ${DNNL_LIBRARY})
+      target_include_directories(frf_train_room SYSTEM PRIVATE ${DNNL_INCLUDE_DIR})
+      set_source_files_properties(${PROJECT_SOURCE_DIR}/src/train/kernels/convolution.cpp PROPERTIES
+        COMPILE_DEFINITIONS FRF_TRAIN_ONEDNN=1)
+    endif()
+  endif()
   if(EXISTS ${PROJECT_SOURCE_DIR}/src/train/main_train.cpp)
     frf_program(frf-train train/main_train.cpp frf_train_room)
-    target_precompile_headers(frf-train REUSE_FROM frf_train_room)
+    frf_reuse_torch_headers(frf-train)
+  endif()
+  if(EXISTS ${PROJECT_SOURCE_DIR}/bench/train_step.cpp)
+    add_executable(frf_bench_step EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/bench/train_step.cpp)
+    target_link_libraries(frf_bench_step PRIVATE frf_train_room)
+    frf_reuse_torch_headers(frf_bench_step)
   endif()
 endif()

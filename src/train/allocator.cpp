@@ -25,7 +25,8 @@ namespace {
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 constexpr std::size_t kMapped = std::size_t{4} << 20;  // from here on mapped in huge pages
 constexpr std::size_t kCached = std::size_t{1} << 12;  // below this malloc is as good
-constexpr std::size_t kSlack = 4096;                   // header and offset
+constexpr std::size_t kSpare = std::size_t{256} << 20;
+constexpr std::size_t kSlack = 4096;  // header and offset
 constexpr std::uint64_t kMagic = 0x66726620626c6f63ULL;
 
 struct alignas(64) Header {
@@ -56,19 +57,10 @@ class Cache {
       const std::lock_guard lock(mutex_);
       stats_.bytes_live += size;
       stats_.bytes_peak = std::max(stats_.bytes_peak, stats_.bytes_live);
-      if (size >= kCached) {
-        const auto found = free_.find(size);
-        if (found != free_.end() && !found->second.empty()) {
-          void* data = found->second.back();
-          found->second.pop_back();
-          stats_.bytes_kept -= size;
-          ++stats_.reused;
-          return data;
-        }
-      }
+      if (void* data = size >= kCached ? TakeLocked(size) : nullptr) return data;
       ++stats_.fresh;
-      // Sizes changed (another crop, validation): what is kept beyond what ever lived at once is of no use.
-      if (stats_.bytes_kept + stats_.bytes_live > stats_.bytes_peak + kHugePage * 64) TrimLocked();
+      // Sizes changed (another crop, validation): more is kept than ever lived at once.
+      if (stats_.bytes_kept > stats_.bytes_peak + kSpare) TrimLocked();
     }
     return Fresh(size);
   }
@@ -135,6 +127,21 @@ class Cache {
     } else {
       std::free(copy.base);
     }
+  }
+
+  // A kept block of this class, or of one at most half as large again.
+  void* TakeLocked(std::size_t size) {
+    for (auto found = free_.lower_bound(size); found != free_.end() && found->first <= size + size / 2;
+         ++found) {
+      if (found->second.empty()) continue;
+      void* data = found->second.back();
+      found->second.pop_back();
+      stats_.bytes_kept -= found->first;
+      stats_.bytes_live += found->first - size;  // Free subtracts the block's own class
+      ++stats_.reused;
+      return data;
+    }
+    return nullptr;
   }
 
   void TrimLocked() {

@@ -80,6 +80,8 @@ std::string Name(Precision precision) {
 
 namespace {
 
+thread_local int cpu_autocasts = 0;
+
 // libtorch 2.4 renamed these.
 void SetAutocast(bool cuda, bool enabled, at::ScalarType type) {
 #if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
@@ -102,12 +104,16 @@ void SetAutocast(bool cuda, bool enabled, at::ScalarType type) {
 Autocast::Autocast(torch::Device device, Precision precision)
     : active_(precision != Precision::kFloat32), cuda_(device.is_cuda()) {
   if (!active_) return;
+  if (!cuda_) ++cpu_autocasts;
   at::autocast::increment_nesting();
   SetAutocast(cuda_, true, precision == Precision::kFloat16 ? at::kHalf : at::kBFloat16);
 }
 
+bool Autocast::ActiveOnCpu() { return cpu_autocasts > 0; }
+
 Autocast::~Autocast() {
   if (!active_) return;
+  if (!cuda_) --cpu_autocasts;
   SetAutocast(cuda_, false, at::kFloat);
   // The cache holds weights converted for this pass; the next one has new weights.
   if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();

@@ -48,6 +48,7 @@ class Autocast {
   ~Autocast();
   Autocast(const Autocast&) = delete;
   Autocast& operator=(const Autocast&) = delete;
+  static bool ActiveOnCpu();  // in this thread
 
  private:
   bool active_ = false, cuda_ = false;

@@ -19,9 +19,15 @@ constexpr std::pair<LossKind, const char*> kNames[] = {{LossKind::kCrossEntropy,
                                                        {LossKind::kLovasz, "lovasz"},
                                                        {LossKind::kCrossEntropyLovasz, "ce+lovasz"}};
 
+// Scores at the labels' size; half precision becomes single.
+torch::Tensor FullSize(const torch::Tensor& scores, const torch::Tensor& labels) {
+  const torch::Tensor full = UpsampleTo(scores, labels.size(1), labels.size(2));
+  return full.scalar_type() == torch::kFloat64 ? full : full.to(torch::kFloat32);
+}
+
 // Pixels' -log p(true class), float N x H x W; 0 at void.
 torch::Tensor PixelLosses(const torch::Tensor& scores, const torch::Tensor& labels) {
-  const torch::Tensor full = UpsampleTo(scores, labels.size(1), labels.size(2)).to(torch::kFloat32);
+  const torch::Tensor full = FullSize(scores, labels);
   return at::nll_loss2d(at::log_softmax(full, 1), labels.to(torch::kInt64), {}, at::Reduction::None,
                         kVoidLabel);
 }
@@ -150,7 +156,7 @@ torch::Tensor Ohem(const torch::Tensor& scores, const torch::Tensor& labels, con
 }
 
 torch::Tensor LovaszSoftmax(const torch::Tensor& scores, const torch::Tensor& labels) {
-  const torch::Tensor full = UpsampleTo(scores, labels.size(1), labels.size(2)).to(torch::kFloat32);
+  const torch::Tensor full = FullSize(scores, labels);
   const std::int64_t classes = full.size(1);
   const torch::Tensor valid = (labels != kVoidLabel).reshape({-1}).nonzero().squeeze(1);
   const torch::Tensor truth = labels.reshape({-1}).index_select(0, valid);

@@ -1,206 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Cross-entropy of bilinearly upsampled scores, row by row: interpolate one output row, soft-max it, turn it
-// into its gradient in place, and add that back through the interpolation into the small map. Full-size
-// scores never exist; the gradient is complete when the forward pass returns and only scaled in the backward
-// pass. Subtle: images are cut into blocks of output rows. Neighbouring blocks share source rows, so each has
-// a gradient map of its own and they are added in order: the result does not depend on the number of threads.
+// The fused cross-entropy as an autograd function: the gradient is complete when the forward pass returns
+// (kernels/loss.h) and only scaled in the backward pass.
 #include "train/losses_fused.h"
 
-#include <algorithm>
-#include <vector>
-
 #include "frf/image.h"
-#include "train/kernels.h"
+#include "train/kernels/loss.h"
 
 namespace frf {
 namespace {
-
-constexpr int kBlockRows = 32;
-
-struct Taps {  // of one axis, as torch's upsample_bilinear2d with align_corners = false
-  std::vector<int> low, high;
-  std::vector<float> part;  // weight of `high`
-  std::vector<int>
-      begin;  // adjoint: outputs that read source i are entries begin[i] .. begin[i+1] of the two below
-  std::vector<int> output;
-  std::vector<float> weight;
-};
-
-Taps MakeTaps(int in, int out) {
-  Taps taps;
-  const float scale = static_cast<float>(in) / static_cast<float>(out);
-  std::vector<std::vector<std::pair<int, float>>> adjoint(in);
-  for (int i = 0; i < out; ++i) {
-    const float source =
-        in == out ? static_cast<float>(i) : std::max(scale * (static_cast<float>(i) + 0.5f) - 0.5f, 0.0f);
-    const int low = std::min(static_cast<int>(source), in - 1), high = std::min(low + 1, in - 1);
-    const float part = std::clamp(source - static_cast<float>(low), 0.0f, 1.0f);
-    taps.low.push_back(low);
-    taps.high.push_back(high);
-    taps.part.push_back(part);
-    adjoint[low].emplace_back(i, 1.0f - part);
-    adjoint[high].emplace_back(i, part);
-  }
-  for (const auto& list : adjoint) {
-    taps.begin.push_back(static_cast<int>(taps.output.size()));
-    for (const auto& [output, weight] : list) {
-      taps.output.push_back(output);
-      taps.weight.push_back(weight);
-    }
-  }
-  taps.begin.push_back(static_cast<int>(taps.output.size()));
-  return taps;
-}
-
-FRF_KERNEL void Blend(float* __restrict dst, const float* __restrict low, const float* __restrict high,
-                      float part, int count) {
-  for (int i = 0; i < count; ++i) dst[i] = low[i] + part * (high[i] - low[i]);
-}
-
-FRF_KERNEL void AddScaled(float* __restrict dst, const float* __restrict src, float factor, int count) {
-  for (int i = 0; i < count; ++i) dst[i] += factor * src[i];
-}
-
-FRF_KERNEL void Widen(float* __restrict dst, const float* __restrict src, const int* __restrict low,
-                      const int* __restrict high, const float* __restrict part, int width) {
-  for (int x = 0; x < width; ++x) {
-    const float a = src[low[x]], b = src[high[x]];
-    dst[x] = a + part[x] * (b - a);
-  }
-}
-
-// The transpose of Widen.
-FRF_KERNEL void Narrow(float* __restrict dst, const float* __restrict src, const int* __restrict begin,
-                       const int* __restrict output, const float* __restrict weight, int width) {
-  for (int i = 0; i < width; ++i) {
-    float sum = 0;
-    for (int k = begin[i]; k < begin[i + 1]; ++k) sum += src[output[k]] * weight[k];
-    dst[i] = sum;
-  }
-}
-
-// `row`: scores [classes][width]; becomes the gradient of the weighted loss when `gradient`. `loss`, `peak`:
-// scratch.
-FRF_KERNEL double SoftmaxRow(float* __restrict row, const std::uint8_t* __restrict labels,
-                             const float* __restrict pixel_weight, float* __restrict loss,
-                             float* __restrict peak, int classes, int width, bool gradient) {
-  for (int x = 0; x < width; ++x) peak[x] = row[x];
-  for (int c = 1; c < classes; ++c) {
-    const float* in = row + static_cast<std::ptrdiff_t>(c) * width;
-    for (int x = 0; x < width; ++x) peak[x] = in[x] > peak[x] ? in[x] : peak[x];
-  }
-  for (int x = 0; x < width; ++x) {  // void reads class 0; its weight is 0
-    const std::ptrdiff_t label = labels[x] == kVoidLabel ? 0 : labels[x];
-    loss[x] = peak[x] - row[label * width + x];
-  }
-  float* sum = peak + width;
-  for (int x = 0; x < width; ++x) sum[x] = 0;
-  for (int c = 0; c < classes; ++c) {
-    float* in = row + static_cast<std::ptrdiff_t>(c) * width;
-    for (int x = 0; x < width; ++x) {
-      in[x] = VectorExp(in[x] - peak[x]);
-      sum[x] += in[x];
-    }
-  }
-  for (int x = 0; x < width; ++x) loss[x] = pixel_weight[x] * (loss[x] + VectorLog(sum[x]));
-  double total = 0;
-  for (int x = 0; x < width; ++x) total += static_cast<double>(loss[x]);
-  if (!gradient) return total;
-  for (int x = 0; x < width; ++x) sum[x] = pixel_weight[x] / sum[x];
-  for (int c = 0; c < classes; ++c) {
-    float* in = row + static_cast<std::ptrdiff_t>(c) * width;
-    for (int x = 0; x < width; ++x) in[x] *= sum[x];
-  }
-  for (int x = 0; x < width; ++x) {
-    const std::ptrdiff_t label = labels[x] == kVoidLabel ? 0 : labels[x];
-    row[label * width + x] -= pixel_weight[x];
-  }
-  return total;
-}
-
-struct Problem {
-  const float* scores;
-  std::int64_t stride[4];  // of scores: N, C, h, w
-  const std::uint8_t* labels;
-  const float* class_weight;  // 256 entries, 0 at void
-  int images, classes, height, width, out_height, out_width;
-  Taps rows, columns;
-  bool gradient;
-};
-
-struct Block {
-  int image, first, last;       // output rows
-  int source, source_count;     // source rows
-  std::vector<float> gradient;  // [source_count][classes][width]
-  double loss = 0;
-};
-
-void RunBlock(const Problem& p, Block& block) {
-  const std::size_t plane = static_cast<std::size_t>(p.classes) * p.width;
-  std::vector<float> source(plane * block.source_count), narrow(plane);
-  std::vector<float> wide(static_cast<std::size_t>(p.classes) * p.out_width),
-      scratch(4 * static_cast<std::size_t>(p.out_width));
-  for (int r = 0; r < block.source_count; ++r) {
-    for (int c = 0; c < p.classes; ++c) {
-      const float* in =
-          p.scores + block.image * p.stride[0] + c * p.stride[1] + (block.source + r) * p.stride[2];
-      float* out = &source[r * plane + static_cast<std::size_t>(c) * p.width];
-      for (int x = 0; x < p.width; ++x) out[x] = in[x * p.stride[3]];
-    }
-  }
-  if (p.gradient) block.gradient.assign(source.size(), 0.0f);
-  float* pixel_weight = &scratch[3 * static_cast<std::size_t>(p.out_width)];
-  for (int y = block.first; y < block.last; ++y) {
-    const std::uint8_t* labels =
-        p.labels + (static_cast<std::int64_t>(block.image) * p.out_height + y) * p.out_width;
-    const std::size_t low = (p.rows.low[y] - block.source) * plane,
-                      high = (p.rows.high[y] - block.source) * plane;
-    const float part = p.rows.part[y];
-    Blend(narrow.data(), &source[low], &source[high], part, static_cast<int>(plane));
-    for (int c = 0; c < p.classes; ++c) {
-      Widen(&wide[static_cast<std::size_t>(c) * p.out_width], &narrow[static_cast<std::size_t>(c) * p.width],
-            p.columns.low.data(), p.columns.high.data(), p.columns.part.data(), p.out_width);
-    }
-    for (int x = 0; x < p.out_width; ++x) pixel_weight[x] = p.class_weight[labels[x]];
-    block.loss += SoftmaxRow(wide.data(), labels, pixel_weight, scratch.data(), &scratch[p.out_width],
-                             p.classes, p.out_width, p.gradient);
-    if (!p.gradient) continue;
-    for (int c = 0; c < p.classes; ++c) {
-      Narrow(&narrow[static_cast<std::size_t>(c) * p.width], &wide[static_cast<std::size_t>(c) * p.out_width],
-             p.columns.begin.data(), p.columns.output.data(), p.columns.weight.data(), p.width);
-    }
-    AddScaled(&block.gradient[low], narrow.data(), 1.0f - part, static_cast<int>(plane));
-    AddScaled(&block.gradient[high], narrow.data(), part, static_cast<int>(plane));
-  }
-}
-
-std::vector<Block> CutBlocks(const Problem& p) {
-  std::vector<Block> blocks;
-  for (int image = 0; image < p.images; ++image) {
-    for (int first = 0; first < p.out_height; first += kBlockRows) {
-      Block block{.image = image, .first = first, .last = std::min(first + kBlockRows, p.out_height)};
-      block.source = p.rows.low[first];
-      block.source_count = p.rows.high[block.last - 1] - block.source + 1;
-      blocks.push_back(std::move(block));
-    }
-  }
-  return blocks;
-}
-
-// Adds the blocks of one image, in order, into its part of the N x h x w x C gradient.
-void Gather(const Problem& p, const std::vector<Block>& blocks, int image, float factor, float* gradient) {
-  const std::size_t plane = static_cast<std::size_t>(p.classes) * p.width;
-  for (const Block& block : blocks) {
-    if (block.image != image) continue;
-    for (int r = 0; r < block.source_count; ++r) {
-      float* out = gradient + (static_cast<std::size_t>(image) * p.height + block.source + r) * plane;
-      const float* in = &block.gradient[r * plane];
-      for (int x = 0; x < p.width; ++x) {
-        for (int c = 0; c < p.classes; ++c) out[x * p.classes + c] += factor * in[c * p.width + x];
-      }
-    }
-  }
-}
 
 // Loss and, when asked, its gradient (channels last).
 std::pair<torch::Tensor, torch::Tensor> Compute(const torch::Tensor& scores, const torch::Tensor& labels,
@@ -209,41 +16,26 @@ std::pair<torch::Tensor, torch::Tensor> Compute(const torch::Tensor& scores, con
   torch::Tensor table = torch::zeros({256});
   table.narrow(0, 0, weights.size(0)).copy_(weights);
   table[kVoidLabel] = 0.0f;
-  Problem p{.scores = scores.data_ptr<float>(),
-            .stride = {scores.stride(0), scores.stride(1), scores.stride(2), scores.stride(3)},
-            .labels = ids.data_ptr<std::uint8_t>(),
-            .class_weight = table.data_ptr<float>(),
-            .images = static_cast<int>(scores.size(0)),
-            .classes = static_cast<int>(scores.size(1)),
-            .height = static_cast<int>(scores.size(2)),
-            .width = static_cast<int>(scores.size(3)),
-            .out_height = static_cast<int>(ids.size(1)),
-            .out_width = static_cast<int>(ids.size(2)),
-            .rows = MakeTaps(static_cast<int>(scores.size(2)), static_cast<int>(ids.size(1))),
-            .columns = MakeTaps(static_cast<int>(scores.size(3)), static_cast<int>(ids.size(2))),
-            .gradient = gradient};
-  double total_weight = 0;
-  std::int64_t counts[256] = {};
-  for (std::int64_t i = 0; i < ids.numel(); ++i) ++counts[p.labels[i]];
-  for (int id = 0; id < 256; ++id)
-    total_weight += static_cast<double>(counts[id]) * static_cast<double>(p.class_weight[id]);
-  for (int id = p.classes; id < kVoidLabel; ++id) {
-    TORCH_CHECK(counts[id] == 0, "a label has id ", id, ", the network has ", p.classes, " classes");
-  }
-  std::vector<Block> blocks = CutBlocks(p);
-#pragma omp parallel for schedule(dynamic, 1)
-  for (std::size_t i = 0; i < blocks.size(); ++i) RunBlock(p, blocks[i]);
-  double loss = 0;
-  for (const Block& block : blocks) loss += block.loss;
-  const double factor = total_weight > 0 ? 1.0 / total_weight : 0.0;
+  const int classes = static_cast<int>(scores.size(1));
+  const int largest = at::where(ids == kVoidLabel, at::zeros_like(ids), ids).max().item<int>();
+  TORCH_CHECK(largest < classes, "a label has id ", largest, ", the network has ", classes, " classes");
+  CrossEntropyArgs args{.scores = scores.data_ptr<float>(),
+                        .strides = {scores.stride(0), scores.stride(1), scores.stride(2), scores.stride(3)},
+                        .labels = ids.data_ptr<std::uint8_t>(),
+                        .class_weight = table.data_ptr<float>(),
+                        .images = static_cast<int>(scores.size(0)),
+                        .classes = classes,
+                        .height = static_cast<int>(scores.size(2)),
+                        .width = static_cast<int>(scores.size(3)),
+                        .out_height = static_cast<int>(ids.size(1)),
+                        .out_width = static_cast<int>(ids.size(2))};
   torch::Tensor result;
-  if (gradient) {
-    result = torch::zeros(scores.sizes(), scores.options().memory_format(torch::MemoryFormat::ChannelsLast));
-#pragma omp parallel for schedule(static)
-    for (int image = 0; image < p.images; ++image)
-      Gather(p, blocks, image, static_cast<float>(factor), result.data_ptr<float>());
+  if (gradient) {  // zeros() would ignore the memory format
+    result = torch::empty(scores.sizes(), scores.options().memory_format(torch::MemoryFormat::ChannelsLast))
+                 .zero_();
+    args.gradient = result.data_ptr<float>();
   }
-  return {torch::tensor(loss * factor, torch::kFloat64).to(torch::kFloat32), result};
+  return {torch::tensor(CrossEntropyKernel(args), torch::kFloat64).to(torch::kFloat32), result};
 }
 
 class FusedFunction : public torch::autograd::Function<FusedFunction> {

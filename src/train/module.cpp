@@ -9,7 +9,9 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "train/ops.h"
+#include "train/blocked.h"
+#include "train/device.h"
+#include "train/program.h"
 
 namespace frf {
 namespace {
@@ -82,41 +84,13 @@ Tensor FromTorch(const torch::Tensor& tensor) {
 }
 
 struct GraphModule::Program {
-  struct Step {
-    std::string name;
-    TorchOp run;
-    std::vector<int> in, out;  // slots; -1: left out
-    std::vector<int> release;  // not read by later steps
-    bool differentiable = true;
-    std::uint64_t node = 0;
-  };
-  std::vector<Step> plain, fused;
-  std::unordered_map<std::string, int> slots;
+  Slots slots;
+  std::vector<ProgramStep> plain, blocked;
   std::vector<torch::Tensor> fixed;          // by slot: constants
   std::vector<std::pair<int, int>> trained;  // slot, position in tensors_
   std::vector<bool> kept;                    // by slot: never released
-  std::vector<bool> in_fused;                // by slot: the fused program produces it
-
-  int Slot(const std::string& name) {
-    if (name.empty()) return -1;
-    return slots.emplace(name, static_cast<int>(slots.size())).first->second;
-  }
-  void PlanReleases(std::vector<Step>& steps) const;
+  std::vector<bool> in_blocked;              // by slot: the blocked program makes it
 };
-
-void GraphModule::Program::PlanReleases(std::vector<Step>& steps) const {
-  std::vector<bool> seen(slots.size(), false);
-  for (std::size_t i = steps.size(); i-- > 0;) {
-    steps[i].release.clear();
-    for (const std::vector<int>* list : {&steps[i].in, &steps[i].out}) {
-      for (const int slot : *list) {
-        if (slot < 0 || seen[slot] || kept[slot]) continue;
-        seen[slot] = true;
-        steps[i].release.push_back(slot);
-      }
-    }
-  }
-}
 
 namespace {
 
@@ -129,62 +103,75 @@ std::string BeforeUpsampling(const Graph& graph, const std::string& output) {
   return upsamples ? node->inputs[0] : output;
 }
 
-// Whether a gradient can flow through each node: false where every path from it ends in Ceil or Floor.
-std::vector<bool> DifferentiableNodes(const Graph& graph) {
-  std::unordered_map<std::string, bool> needed;
-  for (const GraphOutput& output : graph.outputs) needed[output.name] = true;
-  std::vector<bool> result(graph.nodes.size(), false);
-  for (std::size_t i = graph.nodes.size(); i-- > 0;) {
-    const Node& node = graph.nodes[i];
-    bool any = false;
-    for (const std::string& output : node.outputs) any = any || needed[output];
-    result[i] = any && node.op != "Ceil" && node.op != "Floor" && node.op != "Shape";
-    if (!result[i]) continue;
-    for (const std::string& input : node.inputs) needed[input] = true;
-  }
-  return result;
+Kernels KernelsFromEnvironment() {
+  const char* text = std::getenv("FRF_TRAIN_KERNELS");
+  if (text == nullptr || std::string_view(text) == "winograd") return Kernels::kWinograd;
+  if (std::string_view(text) == "direct") return Kernels::kDirect;
+  if (std::string_view(text) == "plain") return Kernels::kPlain;
+  throw Error(ErrorCode::kUsage,
+              fmt::format("FRF_TRAIN_KERNELS={} is none of winograd, direct, plain", text));
 }
 
 }  // namespace
 
 GraphModule::GraphModule(Graph graph)
-    : torch::nn::Module("GraphModule"), graph_(std::move(graph)), program_(std::make_shared<Program>()) {
-  Program& program = *program_;
-  for (const GraphInput& input : graph_.inputs) program.Slot(input.name);
+    : torch::nn::Module("GraphModule"),
+      graph_(std::move(graph)),
+      kernels_(KernelsFromEnvironment()),
+      program_(std::make_shared<Program>()) {
   for (const Initializer& initializer : graph_.initializers) {
     if (!initializer.value.has_data()) {
-      throw Error(
-          ErrorCode::kInternal,
-          fmt::format("initialiser '{}' has no data; draw or load weights before a GraphModule is made",
-                      initializer.name));
+      throw Error(ErrorCode::kInternal,
+                  fmt::format("initialiser '{}' has no data; draw or load weights before a "
+                              "GraphModule is made",
+                              initializer.name));
     }
-    const int slot = program.Slot(initializer.name);
-    const torch::Tensor value = ToTorch(initializer.value);
-    if (initializer.role == Role::kConstant) {
-      program.fixed.resize(slot + 1);
-      program.fixed[slot] = value;
-      continue;
-    }
-    program.trained.emplace_back(slot, static_cast<int>(tensors_.size()));
-    torch::Tensor own = ChannelsLast(value);
+    if (initializer.role == Role::kConstant) continue;
+    torch::Tensor own = ChannelsLast(ToTorch(initializer.value));
     own.set_requires_grad(initializer.role == Role::kParameter);
     tensors_.push_back({initializer.name, own, initializer.role, initializer.classifier});
   }
-  const std::vector<bool> differentiable = DifferentiableNodes(graph_);
-  for (std::size_t i = 0; i < graph_.nodes.size(); ++i) {
-    const Node& node = graph_.nodes[i];
-    Program::Step step{
-        .name = node.name, .run = CompileOp(node, graph_), .differentiable = differentiable[i], .node = i};
-    for (const std::string& input : node.inputs) step.in.push_back(program.Slot(input));
-    for (const std::string& output : node.outputs) step.out.push_back(program.Slot(output));
-    program.plain.push_back(std::move(step));
-  }
+  Compile();
+}
+
+void GraphModule::SetKernels(Kernels kernels) {
+  kernels_ = kernels;
+  Compile();
+}
+
+void GraphModule::Compile() {
+  Program program;
+  for (const GraphInput& input : graph_.inputs) program.slots.Of(input.name);
+  program.plain = CompilePlain(graph_, program.slots);
+  if (kernels_ != Kernels::kPlain)
+    program.blocked = CompileBlocked(graph_, program.slots, kernels_ == Kernels::kWinograd);
+  for (const GraphOutput& output : graph_.outputs) program.slots.Of(output.name);
   program.fixed.resize(program.slots.size());
   program.kept.assign(program.slots.size(), false);
-  for (const Initializer& initializer : graph_.initializers)
-    program.kept[program.slots.at(initializer.name)] = true;
-  for (const GraphOutput& output : graph_.outputs) program.kept[program.slots.at(output.name)] = true;
-  program.PlanReleases(program.plain);
+  program.in_blocked.assign(program.slots.size(), false);
+  int position = 0;
+  for (const Initializer& initializer : graph_.initializers) {
+    const int slot = program.slots.Find(initializer.name);
+    if (slot >= 0) program.kept[slot] = true;
+    if (initializer.role == Role::kConstant) {
+      if (slot >= 0) program.fixed[slot] = ToTorch(initializer.value);
+      // After To(): where the weights are.
+      if (slot >= 0 && program.fixed[slot].is_floating_point() && !tensors_.empty()) {
+        program.fixed[slot] = program.fixed[slot].to(tensors_[0].tensor.options().requires_grad(false));
+      }
+    } else {
+      if (slot >= 0) program.trained.emplace_back(slot, position);
+      ++position;
+    }
+  }
+  for (const ProgramStep& step : program.blocked) {
+    for (const int slot : step.out) {
+      if (slot >= 0) program.in_blocked[slot] = true;
+    }
+  }
+  PlanReleases(program.plain, program.kept);
+  PlanReleases(program.blocked, program.kept);
+  *program_ = std::move(program);
 }
 
 std::map<std::string, torch::Tensor> GraphModule::Forward(const torch::Tensor& images) {
@@ -207,37 +194,62 @@ std::map<std::string, torch::Tensor> GraphModule::Forward(
     const std::map<std::string, torch::Tensor>& replaced) {
   const Program& program = *program_;
   const auto slot_of = [&](const std::string& name) {
-    const auto found = program.slots.find(name);
-    if (found == program.slots.end()) {
+    const int slot = program.slots.Find(name);
+    if (slot < 0)
       throw Error(ErrorCode::kInvalidArgument,
                   fmt::format("graph '{}' has no value '{}'", graph_.name, name));
-    }
-    return found->second;
+    return slot;
   };
   std::vector<torch::Tensor> values = program.fixed;
-  std::vector<bool> keep = program.kept, given(values.size(), false);
+  std::vector<bool> given(values.size(), false);
   for (const auto& [slot, position] : program.trained) values[slot] = tensors_[position].tensor;
-  for (const std::string& name : wanted) keep[slot_of(name)] = true;
   for (const auto& [name, value] : replaced) {
     values[slot_of(name)] = value;
     given[slot_of(name)] = true;
   }
-  values[0] = images.contiguous(torch::MemoryFormat::ChannelsLast);
-  for (const Program::Step& step : program.plain) {
-    OpCall call{.training = is_training(), .seed = seed_, .step = step_, .node = step.node};
-    for (const int slot : step.in) call.in.push_back(slot < 0 ? torch::Tensor() : values[slot]);
-    const torch::AutoGradMode gradients(step.differentiable && torch::GradMode::is_enabled());
-    step.run(call);
-    for (std::size_t i = 0; i < step.out.size() && i < call.out.size(); ++i) {
-      if (step.out[i] >= 0 && !given[step.out[i]]) values[step.out[i]] = call.out[i];
-    }
-    for (const int slot : step.release) {
+  // Where a wanted value lies: its own slot, or its blocked form's.
+  bool blocked = UseBlocked(images) && replaced.empty();
+  std::vector<int> plain_at, blocked_at;
+  for (const std::string& name : wanted) {
+    plain_at.push_back(slot_of(name));
+    const int other = program.slots.Find(BlockedName(name));
+    const bool made = program.in_blocked[plain_at.back()];
+    blocked_at.push_back(made || other < 0 || !program.in_blocked[other] ? plain_at.back() : other);
+    blocked = blocked && (program.in_blocked[blocked_at.back()] || program.kept[blocked_at.back()]);
+  }
+  const std::vector<int>& at = blocked ? blocked_at : plain_at;
+  std::vector<bool> keep = program.kept;
+  for (const int slot : at) keep[slot] = true;
+  values[0] = blocked ? images.contiguous() : images.contiguous(torch::MemoryFormat::ChannelsLast);
+  const std::vector<ProgramStep>& steps = blocked ? program.blocked : program.plain;
+  const std::vector<bool> needed = NeededSteps(steps, at);
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    if (needed[i]) RunStep(steps[i], values, given);
+    for (const int slot : steps[i].release) {
       if (!keep[slot]) values[slot].reset();
     }
   }
   std::map<std::string, torch::Tensor> results;
-  for (const std::string& name : wanted) results[name] = values[slot_of(name)];
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    results[wanted[i]] = at[i] == plain_at[i] ? values[at[i]] : FromBlocked(values[at[i]]);
+  }
   return results;
+}
+
+bool GraphModule::UseBlocked(const torch::Tensor& images) const {
+  return !program_->blocked.empty() && images.device().is_cpu() && images.scalar_type() == torch::kFloat32 &&
+         images.dim() == 4 && !Autocast::ActiveOnCpu();
+}
+
+void GraphModule::RunStep(const ProgramStep& step, std::vector<torch::Tensor>& values,
+                          const std::vector<bool>& given) {
+  OpCall call{.training = is_training(), .seed = seed_, .step = step_, .node = step.node};
+  for (const int slot : step.in) call.in.push_back(slot < 0 ? torch::Tensor() : values[slot]);
+  const torch::AutoGradMode gradients(step.differentiable && torch::GradMode::is_enabled());
+  step.run(call);
+  for (std::size_t i = 0; i < step.out.size() && i < call.out.size(); ++i) {
+    if (step.out[i] >= 0 && !given[step.out[i]]) values[step.out[i]] = call.out[i];
+  }
 }
 
 std::vector<torch::Tensor> GraphModule::Parameters() const {
@@ -274,10 +286,18 @@ Graph GraphModule::Export() const {
 }
 
 void GraphModule::To(torch::Device device) {
+  Convert([&](const torch::Tensor& tensor) { return tensor.to(device); });
+}
+
+void GraphModule::To(torch::ScalarType type) {
+  Convert([&](const torch::Tensor& tensor) { return tensor.to(type); });
+}
+
+void GraphModule::Convert(const std::function<torch::Tensor(const torch::Tensor&)>& convert) {
   const torch::NoGradGuard guard;
-  for (Named& named : tensors_) named.tensor.set_data(named.tensor.to(device));
+  for (Named& named : tensors_) named.tensor.set_data(convert(named.tensor));
   for (torch::Tensor& constant : program_->fixed) {
-    if (constant.defined() && constant.is_floating_point()) constant = constant.to(device);
+    if (constant.defined() && constant.is_floating_point()) constant = convert(constant);
   }
 }
 

@@ -5,12 +5,15 @@
 //   GraphModule module(graph);              // weights from the graph's initialisers
 //   auto scores = module.Forward(images).at("scores");
 //
-// Subtle: on the CPU in float32, training runs fused forms of our own (fused.h); everywhere else, and with
-// FRF_FUSED=0, plain libtorch operators. Both are held to the same golden file.
+// Subtle: on a CPU with AVX-512, in float32, convolutions and what surrounds them run in kernels of our own
+// on channel-blocked maps (blocked.h), with Winograd where it exists; everywhere else libtorch's operators
+// run. SetKernels or FRF_TRAIN_KERNELS (winograd, direct, plain) choose; all are held to the same golden
+// file.
 #pragma once
 
 #include <torch/torch.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -22,6 +25,9 @@ namespace frf {
 
 torch::Tensor ToTorch(const Tensor& tensor);    // copies
 Tensor FromTorch(const torch::Tensor& tensor);  // copies to the CPU, contiguous
+
+struct ProgramStep;
+enum class Kernels { kPlain, kDirect, kWinograd };
 
 class GraphModule : public torch::nn::Module {
  public:
@@ -67,13 +73,24 @@ class GraphModule : public torch::nn::Module {
   // The graph with the module's present values in its initialisers.
   Graph Export() const;
   void To(torch::Device device);
+  void To(torch::ScalarType type);  // float64 for comparisons; trained weights are float32
+
+  void SetKernels(Kernels kernels);
+  Kernels kernels() const { return kernels_; }
+  // Whether Forward on such images would use the channel-blocked kernels.
+  bool UseBlocked(const torch::Tensor& images) const;
 
  private:
   Graph graph_;
   std::vector<Named> tensors_;
   std::uint64_t seed_ = 0, step_ = 0;
+  Kernels kernels_;
   struct Program;
   std::shared_ptr<Program> program_;
+
+  void Compile();
+  void Convert(const std::function<torch::Tensor(const torch::Tensor&)>& convert);
+  void RunStep(const ProgramStep& step, std::vector<torch::Tensor>& values, const std::vector<bool>& given);
 };
 
 }  // namespace frf

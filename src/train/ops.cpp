@@ -5,9 +5,7 @@
 #include "train/ops.h"
 
 #include <cmath>
-#include <map>
 #include <memory>
-#include <mutex>
 
 #include "base/random.h"
 #include "graph/spectral.h"
@@ -54,9 +52,7 @@ TorchOp CompileConv(const Node& node, bool transposed) {
 }
 
 TorchOp CompileBatchNorm(const Node& node) {
-  const double momentum = TorchMomentum(node), epsilon = node.Float("epsilon", 1e-5f);
-  // The decimal that was meant: torch holds epsilon in double.
-  const double eps = std::stod(fmt::format("{:.6g}", epsilon));
+  const double momentum = TorchMomentum(node), eps = TorchEpsilon(node);
   return [=](OpCall& call) {
     call.out = {at::batch_norm(call.in[0], call.in[1], call.in[2], call.in[3], call.in[4], call.training,
                                momentum, eps, /*cudnn_enabled=*/true)};
@@ -134,27 +130,10 @@ TorchOp CompileResizeLike(const Node& node) {
 }
 
 TorchOp CompileSpectralPool(const Node& node) {
-  struct Tables {
-    std::mutex mutex;
-    std::map<std::pair<std::int64_t, std::int64_t>, torch::Tensor>
-        by_size;  // [C, H, W]: a_u(i) b_v(j) / (H W)
-  };
-  auto tables = std::make_shared<Tables>();
-  return [tables, node](OpCall& call) {
+  auto table = std::make_shared<SpectralTable>(node);
+  return [table](OpCall& call) {
     const torch::Tensor& x = call.in[0];
-    torch::Tensor basis;
-    {
-      const std::lock_guard lock(tables->mutex);
-      torch::Tensor& kept = tables->by_size[{x.size(2), x.size(3)}];
-      if (!kept.defined() || kept.device() != x.device()) {
-        const PoolMatrices matrices = SpectralPoolMatrices(node, x.size(2), x.size(3));
-        const auto product = at::matmul(ToTorch(matrices.rows).transpose(1, 2).to(torch::kFloat64),
-                                        ToTorch(matrices.columns).transpose(1, 2).to(torch::kFloat64));
-        kept = product.to(torch::kFloat32).permute({1, 2, 0}).contiguous().permute({2, 0, 1}).to(x.device());
-      }
-      basis = kept;
-    }
-    call.out = {at::sum(x * basis, {2, 3}, /*keepdim=*/true)};
+    call.out = {at::sum(x * table->Basis(x.size(2), x.size(3), x.device()), {2, 3}, /*keepdim=*/true)};
   };
 }
 
@@ -167,7 +146,9 @@ TorchOp CompileDropChannels(const Node& node) {
       call.out = {x};
       return;
     }
-    torch::Tensor mask = torch::empty({x.size(0), x.size(1), 1, 1});
+    const bool blocked = x.dim() == 5;  // see blocked.h; the draws are the same
+    torch::Tensor mask =
+        blocked ? torch::empty({x.size(0), x.size(1), 1, 1, 16}) : torch::empty({x.size(0), x.size(1), 1, 1});
     Random random(call.seed, call.step, call.node);
     float* values = mask.data_ptr<float>();
     for (std::int64_t i = 0; i < mask.numel(); ++i) {
@@ -254,6 +235,35 @@ TorchOp CompileArithmetic(const Node& node) {
 
 double TorchMomentum(const Node& batch_norm) {
   return std::round((1.0 - batch_norm.Float("momentum", 0.9f)) * 1e6) / 1e6;
+}
+
+double TorchEpsilon(const Node& batch_norm) {
+  return std::stod(fmt::format("{:.6g}", batch_norm.Float("epsilon", 1e-5f)));
+}
+
+torch::Tensor SpectralTable::Basis(std::int64_t height, std::int64_t width, torch::Device device) {
+  const std::lock_guard lock(mutex_);
+  torch::Tensor& kept = plain_[{height, width}];
+  if (!kept.defined() || kept.device() != device) {
+    const PoolMatrices matrices = SpectralPoolMatrices(node_, height, width);
+    const auto product = at::matmul(ToTorch(matrices.rows).transpose(1, 2).to(torch::kFloat64),
+                                    ToTorch(matrices.columns).transpose(1, 2).to(torch::kFloat64));
+    kept = product.to(torch::kFloat32).permute({1, 2, 0}).contiguous().permute({2, 0, 1}).to(device);
+  }
+  return kept;
+}
+
+torch::Tensor SpectralTable::Blocked(std::int64_t height, std::int64_t width) {
+  const torch::Tensor plain = Basis(height, width, torch::kCPU);
+  const std::lock_guard lock(mutex_);
+  torch::Tensor& kept = blocked_[{height, width}];
+  if (!kept.defined()) {
+    kept = plain.permute({1, 2, 0})
+               .reshape({height, width, plain.size(0) / 16, 16})
+               .permute({2, 0, 1, 3})
+               .contiguous();
+  }
+  return kept;
 }
 
 TorchOp CompileOp(const Node& node, const Graph& graph) {

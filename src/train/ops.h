@@ -30,5 +30,6 @@ TorchOp CompileOp(const Node& node, const Graph& graph);
 
 // momentum of torch's batch_norm for ONNX's attribute: 0.9 -> 0.1, without float32's digits.
 double TorchMomentum(const Node& batch_norm);
+double TorchEpsilon(const Node& batch_norm);  // 1e-5 as a double's nearest, not float's
 
 }  // namespace frf

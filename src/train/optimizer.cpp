@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "train/kernels.h"
+#include "train/kernels/update.h"
 
 namespace frf {
 namespace {
@@ -18,67 +18,6 @@ namespace {
 constexpr std::int64_t kChunk = 1 << 15;
 constexpr std::pair<OptimizerKind, const char*> kNames[] = {
     {OptimizerKind::kAdam, "adam"}, {OptimizerKind::kAdamW, "adamw"}, {OptimizerKind::kSgd, "sgd"}};
-
-struct Pointers {
-  float* value;
-  const float* gradient;
-  float *first, *second, *average;  // second: Adam only; average: may be null
-};
-
-struct Update {  // float32, as torch's scalars become inside its kernels
-  float gradient_scale;
-  float shrink;                                          // AdamW: 1 - rate * decay
-  float decay;                                           // Adam, SGD: decay * value is added to the gradient
-  float beta1, one_minus_beta1, beta2, one_minus_beta2;  // SGD: beta1 is the momentum
-  float step, inverse_root, epsilon;                     // SGD: step is the rate
-  bool nesterov;
-  float keep, take;  // of the average
-};
-
-FRF_KERNEL void AdamKernel(Pointers p, Update u, std::int64_t count) {
-  float* __restrict value = p.value;
-  const float* __restrict gradient = p.gradient;
-  float* __restrict first = p.first;
-  float* __restrict second = p.second;
-  for (std::int64_t i = 0; i < count; ++i) {
-    const float g = gradient[i] * u.gradient_scale + u.decay * value[i];
-    const float m = first[i] * u.beta1 + g * u.one_minus_beta1;
-    const float v = second[i] * u.beta2 + g * g * u.one_minus_beta2;
-    first[i] = m;
-    second[i] = v;
-    value[i] = value[i] * u.shrink - u.step * (m / (std::sqrt(v) * u.inverse_root + u.epsilon));
-  }
-}
-
-FRF_KERNEL void SgdKernel(Pointers p, Update u, std::int64_t count) {
-  float* __restrict value = p.value;
-  const float* __restrict gradient = p.gradient;
-  float* __restrict first = p.first;
-  for (std::int64_t i = 0; i < count; ++i) {
-    const float g = gradient[i] * u.gradient_scale + u.decay * value[i];
-    const float m = first[i] * u.beta1 + g;
-    first[i] = m;
-    value[i] -= u.step * (u.nesterov ? g + u.beta1 * m : m);
-  }
-}
-
-FRF_KERNEL void AverageKernel(float* __restrict average, const float* __restrict value, float keep,
-                              float take, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; ++i) average[i] = average[i] * keep + take * value[i];
-}
-
-FRF_KERNEL double SumOfSquares(const float* __restrict values, std::int64_t count) {
-  double sums[16] = {};
-  std::int64_t i = 0;
-  for (; i + 16 <= count; i += 16) {
-    for (int k = 0; k < 16; ++k)
-      sums[k] += static_cast<double>(values[i + k]) * static_cast<double>(values[i + k]);
-  }
-  double total = 0;
-  for (const double sum : sums) total += sum;
-  for (; i < count; ++i) total += static_cast<double>(values[i]) * static_cast<double>(values[i]);
-  return total;
-}
 
 }  // namespace
 
@@ -175,7 +114,7 @@ double Optimizer::GradientNorm() const {
   for (const auto& slot : slots_) {
     const torch::Tensor gradient = slot->Gradient();
     if (!gradient.defined()) continue;
-    if (gradient.device().is_cpu()) {
+    if (gradient.device().is_cpu() && gradient.scalar_type() == torch::kFloat32) {
       total += SumOfSquares(gradient.data_ptr<float>(), gradient.numel());
     } else {
       const double norm = gradient.norm().item<double>();
@@ -193,7 +132,9 @@ double Optimizer::Step(const Rates& rates, Average* average, double gradient_sca
     scale *= std::min(1.0, spec_.clip_norm / (norm + 1e-6));
   }
   ++steps_;
-  if (slots_.empty() || slots_[0]->value.device().is_cpu()) {
+  const bool cpu = slots_.empty() ||
+                   (slots_[0]->value.device().is_cpu() && slots_[0]->value.scalar_type() == torch::kFloat32);
+  if (cpu) {
     StepCpu(rates, average, scale);
   } else {
     StepDevice(rates, average, scale);
@@ -205,7 +146,7 @@ double Optimizer::Step(const Rates& rates, Average* average, double gradient_sca
 void Optimizer::StepCpu(const Rates& rates, Average* average, double scale) {
   struct Chunk {
     const Slot* slot;
-    Pointers pointers;
+    UpdatePointers pointers;
     std::int64_t count;
   };
   std::vector<Chunk> chunks;
@@ -227,7 +168,7 @@ void Optimizer::StepCpu(const Rates& rates, Average* average, double scale) {
   const bool sgd = spec_.kind == OptimizerKind::kSgd;
   const double beta1 = rates.momentum >= 0 ? rates.momentum : (sgd ? spec_.momentum : spec_.beta1);
   const double steps = static_cast<double>(steps_);
-  Update base{};
+  UpdateScalars base{};
   base.gradient_scale = static_cast<float>(scale);
   base.beta1 = static_cast<float>(beta1);
   base.one_minus_beta1 = static_cast<float>(1 - beta1);
@@ -242,11 +183,11 @@ void Optimizer::StepCpu(const Rates& rates, Average* average, double scale) {
 #pragma omp parallel for schedule(dynamic, 4)
   for (std::size_t i = 0; i < chunks.size(); ++i) {
     const Chunk& chunk = chunks[i];
-    Update update = base;
+    UpdateScalars update = base;
     const double decay = chunk.slot->decayed ? spec_.weight_decay : 0;
     update.shrink = spec_.kind == OptimizerKind::kAdamW ? static_cast<float>(1 - rates.rate * decay) : 1.0f;
     update.decay = spec_.kind == OptimizerKind::kAdamW ? 0.0f : static_cast<float>(decay);
-    const Pointers& p = chunk.pointers;
+    const UpdatePointers& p = chunk.pointers;
     if (p.gradient != nullptr && sgd) SgdKernel(p, update, chunk.count);
     if (p.gradient != nullptr && !sgd) AdamKernel(p, update, chunk.count);
     if (p.average != nullptr) AverageKernel(p.average, p.value, update.keep, update.take, chunk.count);

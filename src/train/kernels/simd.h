@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Helpers of the train room's own CPU kernels: which instruction sets they are compiled for, and exp and log
-// that vectorise.
+// What the train room's own CPU kernels are written with: the instruction sets that they are compiled for, a
+// vector of 16 floats, and exp and log that vectorise. Files in this folder know nothing of libtorch.
 //
-//   FRF_KERNEL void Scale(float* __restrict dst, const float* __restrict src, int count, float factor) { ...
-//   }
+//   FRF_KERNEL void Scale(float* __restrict dst, const float* __restrict src, std::int64_t count, float
+//   factor) { ... }
 //
 // Subtle: target_clones picks the version at load time. A kernel must be a plain function: the bodies of
-// OpenMP regions and lambdas are not cloned, so regions call kernels on ranges. Ranges and the order of sums
-// never depend on the number of threads where a sum crosses ranges, so results do not either.
+// OpenMP regions and lambdas are not cloned, so regions call kernels on ranges. Ranges, and the order of sums
+// over them, never depend on the number of threads, so results do not either.
 #pragma once
 
 #include <bit>
@@ -15,16 +15,24 @@
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
     !defined(__SANITIZE_THREAD__)
-#define FRF_KERNEL                                                                                     \
-  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), optimize("fp-contract=" \
-                                                                                        "fast")))
+#define FRF_KERNEL __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define FRF_KERNEL
 #endif
 
 namespace frf {
 
-// e^x to about 1e-7 relative; 0 below -87, finite above 88 (Cephes' polynomial).
+// 16 floats of any alignment: one AVX-512 register, two of AVX2, four of SSE.
+using Float16 = float __attribute__((vector_size(64), aligned(4), may_alias));
+using Int16x = std::int32_t __attribute__((vector_size(64), aligned(4), may_alias));
+inline constexpr int kLanes = 16;
+
+[[gnu::always_inline]] inline Float16& At(float* p) { return *reinterpret_cast<Float16*>(p); }
+[[gnu::always_inline]] inline const Float16& At(const float* p) {
+  return *reinterpret_cast<const Float16*>(p);
+}
+
+// e^x to about 1e-7 relative; tiny below -87, finite above 88 (Cephes' polynomial). NaN stays NaN.
 [[gnu::always_inline]] inline float VectorExp(float x) {
   x = x < -87.0f ? -87.0f : (x > 88.0f ? 88.0f : x);
   const float shifted = x * 1.44269504f + 12582912.0f;  // 1.5 * 2^23: rounds to the nearest integer
@@ -62,5 +70,8 @@ namespace frf {
   p = p * m * z + e * -2.12194440e-4f - 0.5f * z;
   return m + p + e * 0.693359375f;
 }
+
+// 1 / (1 + e^-x).
+[[gnu::always_inline]] inline float VectorSigmoid(float x) { return 1.0f / (1.0f + VectorExp(-x)); }
 
 }  // namespace frf

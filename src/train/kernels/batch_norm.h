@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Batch norm with ReLU and a following addition, in one pass forward after the statistics and two passes
+// backward. Maps are channel-blocked: [images][channels / 16][pixels][16].
+//
+//   BatchNormSums / BatchNormForward for training and inference, BatchNormBackward for gradients.
+//
+// Subtle: ReLU's mask is recomputed from the input, so neither the normalised map nor the mask is kept. Sums
+// run in float over at most 256 pixels around a shift near the mean, then in double: as exact as torch's.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace frf {
+
+struct BlockedShape {
+  std::int64_t images = 0, blocks = 0, pixels = 0;  // channels = 16 * blocks
+  std::int64_t channels() const { return blocks * 16; }
+  std::int64_t size() const { return images * blocks * pixels * 16; }
+};
+
+struct ChannelMoments {
+  std::vector<double> mean, variance;  // biased variance
+};
+ChannelMoments Moments(const float* x, const BlockedShape& shape);
+
+// y = relu?(x * scale + offset) + residual?; scale and offset per channel.
+struct NormalizeArgs {
+  const float *x, *residual;  // residual may be null
+  const float *scale, *offset;
+  float* y;
+  bool relu;
+};
+void Normalize(const NormalizeArgs& args, const BlockedShape& shape);
+
+// Gradients of y = relu?(gamma * (x - mean) / deviation + beta). `scale`, `offset` as in the forward pass.
+struct BatchNormBackwardArgs {
+  const float *x, *dy;
+  const float *scale, *offset, *mean, *inverse_deviation;
+  float *dx, *dgamma, *dbeta;  // dx may equal dy
+  bool relu;
+  bool batch_statistics;  // false: mean and deviation are constants (inference mode)
+};
+void BatchNormBackward(const BatchNormBackwardArgs& args, const BlockedShape& shape);
+
+}  // namespace frf

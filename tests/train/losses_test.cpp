@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+// Losses: cases worked out by hand, the fused cross-entropy against torch's operators (values and gradients),
+// Lovasz against its definition by counting.
+#include "train/losses.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/random.h"
+#include "support/support.h"
+
+namespace frf {
+namespace {
+
+torch::Tensor RandomScores(std::vector<std::int64_t> shape, std::uint64_t seed, double scale = 2) {
+  torch::Tensor scores = torch::empty(shape);
+  Random random(seed);
+  for (std::int64_t i = 0; i < scores.numel(); ++i)
+    scores.data_ptr<float>()[i] = static_cast<float>(scale * random.Normal());
+  return scores;
+}
+
+torch::Tensor RandomLabels(std::vector<std::int64_t> shape, int classes, std::uint64_t seed) {
+  torch::Tensor labels = torch::empty(shape, torch::kUInt8);
+  Random random(seed, 1);
+  for (std::int64_t i = 0; i < labels.numel(); ++i) {
+    labels.data_ptr<std::uint8_t>()[i] =
+        random.Chance(0.1) ? 255 : static_cast<std::uint8_t>(random.Below(classes));
+  }
+  return labels;
+}
+
+TEST(Losses, ClassWeightsByHand) {
+  const std::vector<float> weights = ClassWeights({0.9, 0.1}, 1.1);
+  const double a = 1 / std::log(2.0), b = 1 / std::log(1.2);
+  EXPECT_NEAR(weights[0], 2 * a / (a + b), 1e-6);
+  EXPECT_NEAR(weights[1], 2 * b / (a + b), 1e-6);
+  EXPECT_FRF_ERROR(ClassWeights({0.5}, 1.0), ErrorCode::kUsage, "c = 1");
+}
+
+TEST(Losses, CrossEntropyByHand) {
+  // Two classes, three pixels: scores 0/0 (label 0), 0/ln 3 (label 1), void. Losses ln 2 and ln(4/3), weights
+  // 1 and 3.
+  torch::Tensor scores = torch::zeros({1, 2, 1, 3});
+  scores[0][1][0][1] = std::log(3.0);
+  const torch::Tensor labels = torch::tensor({0, 1, 255}, torch::kInt32).to(torch::kUInt8).reshape({1, 1, 3});
+  const double wanted = (std::log(2.0) + 3 * std::log(4.0 / 3)) / 4;
+  EXPECT_NEAR(CrossEntropy(scores, labels, torch::tensor({1.0f, 3.0f})).item<double>(), wanted, 1e-6);
+  EXPECT_NEAR(CrossEntropyPlain(scores, labels, torch::tensor({1.0f, 3.0f})).item<double>(), wanted, 1e-6);
+}
+
+TEST(Losses, PlainEqualsTorchCrossEntropy) {
+  const torch::Tensor scores = RandomScores({2, 5, 6, 7}, 3), labels = RandomLabels({2, 6, 7}, 5, 4);
+  const torch::Tensor weights = torch::tensor({0.5f, 1.0f, 2.0f, 0.1f, 3.0f});
+  const auto options = torch::nn::functional::CrossEntropyFuncOptions().weight(weights).ignore_index(255);
+  const double wanted =
+      torch::nn::functional::cross_entropy(scores, labels.to(torch::kInt64), options).item<double>();
+  EXPECT_NEAR(CrossEntropyPlain(scores, labels, weights).item<double>(), wanted, 1e-6);
+}
+
+struct FusedCase {
+  std::vector<std::int64_t> scores, labels;
+  bool channels_last;
+};
+
+class Fused : public testing::TestWithParam<FusedCase> {};
+
+TEST_P(Fused, EqualsTorch) {
+  const FusedCase& shape = GetParam();
+  const int classes = static_cast<int>(shape.scores[1]);
+  torch::Tensor first = RandomScores(shape.scores, 11, 4);
+  if (shape.channels_last) first = first.contiguous(torch::MemoryFormat::ChannelsLast);
+  torch::Tensor second = first.clone();
+  first.set_requires_grad(true);
+  second.set_requires_grad(true);
+  const torch::Tensor labels = RandomLabels(shape.labels, classes, 12);
+  const torch::Tensor weights = RandomScores({classes}, 13).abs() + 0.1;
+  const torch::Tensor fused = CrossEntropy(first, labels, weights),
+                      plain = CrossEntropyPlain(second, labels, weights);
+  EXPECT_NEAR(fused.item<double>(), plain.item<double>(), 2e-6 * std::abs(plain.item<double>()));
+  (fused * 3).backward();
+  (plain * 3).backward();
+  const double largest = second.grad().abs().max().item<double>();
+  EXPECT_LE((first.grad() - second.grad()).abs().max().item<double>(), 1e-5 * largest);
+  const torch::NoGradGuard guard;
+  EXPECT_EQ(CrossEntropy(first, labels, weights).item<float>(), fused.item<float>());
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, Fused,
+                         testing::Values(FusedCase{{1, 1, 1, 1}, {1, 1, 1}, false},
+                                         FusedCase{{2, 11, 9, 13}, {2, 36, 52}, true},
+                                         FusedCase{{1, 19, 13, 127}, {1, 50, 127}, false},
+                                         FusedCase{{3, 2, 1, 7}, {3, 127, 13}, true},
+                                         FusedCase{{1, 3, 40, 20}, {1, 20, 10}, false},
+                                         FusedCase{{2, 5, 33, 17}, {2, 33, 17}, true},
+                                         FusedCase{{1, 254, 3, 3}, {1, 7, 5}, false}));
+
+TEST(Losses, VoidAloneGivesZero) {
+  torch::Tensor scores = RandomScores({1, 3, 4, 4}, 5);
+  scores.set_requires_grad(true);
+  const torch::Tensor labels = torch::full({1, 8, 8}, 255, torch::kUInt8);
+  for (const LossKind kind :
+       {LossKind::kCrossEntropy, LossKind::kOhem, LossKind::kLovasz, LossKind::kCrossEntropyLovasz}) {
+    Graph graph;
+    graph.outputs.push_back({.name = "scores"});
+    const torch::Tensor loss = Loss({.kind = kind}, graph)({{"scores", scores}}, labels);
+    EXPECT_EQ(loss.item<float>(), 0.0f) << Name(kind);
+    loss.backward();
+    EXPECT_EQ(scores.grad().abs().sum().item<float>(), 0.0f) << Name(kind);
+  }
+}
+
+TEST(Losses, OhemKeepsTheHardOnes) {
+  // Probabilities of the true class: 0.9, 0.8, 0.6, 0.2; threshold 0.7 keeps the last two.
+  torch::Tensor scores = torch::zeros({1, 2, 1, 4});
+  const double p[] = {0.9, 0.8, 0.6, 0.2};
+  for (int i = 0; i < 4; ++i) scores[0][0][0][i] = std::log(p[i] / (1 - p[i]));
+  const torch::Tensor labels = torch::zeros({1, 1, 4}, torch::kUInt8), weights = torch::ones({2});
+  LossSpec spec{.kind = LossKind::kOhem, .ohem_threshold = 0.7, .ohem_share = 0.25};
+  EXPECT_NEAR(Ohem(scores, labels, spec, weights).item<double>(), -(std::log(0.6) + std::log(0.2)) / 2, 1e-6);
+  spec.ohem_share = 0.75;  // three must stay
+  EXPECT_NEAR(Ohem(scores, labels, spec, weights).item<double>(),
+              -(std::log(0.8) + std::log(0.6) + std::log(0.2)) / 3, 1e-6);
+}
+
+// Lovasz extension by its definition: errors in falling order, each times the increase of the Jaccard loss.
+double LovaszByCounting(const std::vector<double>& errors, const std::vector<int>& truth) {
+  std::vector<std::size_t> order(errors.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return errors[a] > errors[b]; });
+  double total = 0, missed = 0, wrong = 0, previous = 0, loss = 0;
+  for (const int t : truth) total += t;
+  for (const std::size_t i : order) {
+    (truth[i] != 0 ? missed : wrong) += 1;
+    const double now = 1 - (total - missed) / (total + wrong);
+    loss += errors[i] * (now - previous);
+    previous = now;
+  }
+  return loss;
+}
+
+TEST(Losses, LovaszEqualsItsDefinition) {
+  const torch::Tensor scores = RandomScores({2, 3, 5, 5}, 21),
+                      labels = RandomLabels({2, 5, 5}, 2, 22);  // class 2 is absent
+  const torch::Tensor shares = at::softmax(scores, 1);
+  double wanted = 0;
+  for (int c = 0; c < 2; ++c) {
+    std::vector<double> errors;
+    std::vector<int> truth;
+    for (int n = 0; n < 2; ++n) {
+      for (int y = 0; y < 5; ++y) {
+        for (int x = 0; x < 5; ++x) {
+          const int label = labels[n][y][x].item<int>();
+          if (label == 255) continue;
+          truth.push_back(label == c ? 1 : 0);
+          errors.push_back(std::abs(truth.back() - shares[n][c][y][x].item<double>()));
+        }
+      }
+    }
+    wanted += LovaszByCounting(errors, truth) / 2;
+  }
+  EXPECT_NEAR(LovaszSoftmax(scores, labels).item<double>(), wanted, 1e-5);
+}
+
+TEST(Losses, HeadsCountWithTheirWeight) {
+  Graph graph;
+  graph.outputs.push_back({.name = "scores"});
+  graph.outputs.push_back({.name = "aux8", .role = OutputRole::kAuxiliary});
+  const torch::Tensor a = RandomScores({1, 3, 4, 4}, 1), b = RandomScores({1, 3, 2, 2}, 2),
+                      labels = RandomLabels({1, 8, 8}, 3, 3);
+  const torch::Tensor ones = torch::ones({3});
+  const double wanted =
+      CrossEntropy(a, labels, ones).item<double>() + 0.4 * CrossEntropy(b, labels, ones).item<double>();
+  EXPECT_NEAR(Loss({}, graph)({{"scores", a}, {"aux8", b}}, labels).item<double>(), wanted, 1e-6);
+  EXPECT_FRF_ERROR(Loss({.class_weights = {1, 2}}, graph)({{"scores", a}}, labels),
+                   ErrorCode::kInvalidArgument, "2 class weights");
+}
+
+TEST(Losses, JsonKeepsEveryField) {
+  const LossSpec spec{.kind = LossKind::kCrossEntropyLovasz,
+                      .class_weights = {1, 2},
+                      .auxiliary_weight = 0.1,
+                      .ohem_threshold = 0.2,
+                      .ohem_share = 0.3,
+                      .lovasz_weight = 0.5};
+  EXPECT_EQ(ToJson(LossSpecFromJson(ToJson(spec), "x")).dump(), ToJson(spec).dump());
+  EXPECT_FRF_ERROR(LossKindFromName("dice"), ErrorCode::kUsage, "dice");
+}
+
+}  // namespace
+}  // namespace frf
