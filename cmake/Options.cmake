@@ -53,6 +53,14 @@ function(frf_room room)
   endif()
 endfunction()
 
+# A program that shares a library's precompiled header. Libraries are compiled with -fPIC; with CMake's choice for programs, -fPIE,
+# the compiler would reject the header without a word and read everything again for every file.
+function(frf_reuse_headers target from)
+  set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+  target_compile_options(${target} PRIVATE -fPIC)
+  target_precompile_headers(${target} REUSE_FROM ${from})
+endfunction()
+
 # A program: its main file and the libraries given.
 function(frf_program name main)
   add_executable(${name} ${PROJECT_SOURCE_DIR}/src/${main})
