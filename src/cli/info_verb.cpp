@@ -40,7 +40,9 @@ int ListEverything(bool json) {
     fmt::print("{:<20} {}\n", net.name, net.summary);
     for (const NetOption& option : net.options) {
       std::string choices;
-      for (const Json& choice : option.choices) choices += (choices.empty() ? "" : "|") + (choice.is_string() ? choice.get<std::string>() : choice.dump());
+      for (const Json& choice : option.choices) {
+        choices += fmt::format("{}{}", choices.empty() ? "" : "|", choice.is_string() ? choice.get<std::string>() : choice.dump());
+      }
       const std::string fallback = option.default_value.is_string() ? option.default_value.get<std::string>() : option.default_value.dump();
       fmt::print("    {:<16} {} [{}]{}\n", option.name, option.help, fallback, choices.empty() ? "" : "  " + choices);
     }

@@ -83,7 +83,7 @@ std::string FormatCheck(const CheckReport& report, int max_issues) {
     text += fmt::format("  {}; {} good; sizes {}\n", split.description, split.images,
                         sizes.empty() ? "unknown" : sizes);
   }
-  text += "\n" + ShareTable(report) + "\n";
+  text += fmt::format("\n{}\n", ShareTable(report));
   std::vector<std::string> kinds;  // errors first, then in order of appearance
   for (const bool error : {true, false}) {
     for (const CheckIssue& issue : report.issues) {
