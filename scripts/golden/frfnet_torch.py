@@ -133,18 +133,23 @@ class Msc(nn.Module):
         self.bases = {}
 
     def basis(self, height, width, like):
+        """cos cos / (H W), times 7 and sqrt 2 for each frequency above 0; factors rounded to single precision, as the
+        graph's tables are, so that a comparison in double precision is not about them."""
         key = (height, width)
         if key not in self.bases:
             part = self.channels // 3
             first = self.channels - 2 * part
-            basis = torch.full((self.channels, height, width), 1.0 / (height * width), dtype=torch.float64)
+            rows = torch.full((self.channels, height), 1.0 / height, dtype=torch.float64)
+            columns = torch.full((self.channels, width), 1.0 / width, dtype=torch.float64)
             i = (torch.arange(height, dtype=torch.float64) + 0.5) / height
             j = (torch.arange(width, dtype=torch.float64) + 0.5) / width
             for k in range(2 * part):
                 u, v = self.TOP[8 * (k // part) + 8 * (k % part) // part]
                 scale = 7.0 * (math.sqrt(2) if u else 1.0) * (math.sqrt(2) if v else 1.0)
-                basis[first + k] *= scale * torch.outer(torch.cos(math.pi * u * i), torch.cos(math.pi * v * j))
-            self.bases[key] = basis.to(like.dtype).contiguous()
+                rows[first + k] = scale * torch.cos(math.pi * u * i) / height
+                columns[first + k] = torch.cos(math.pi * v * j) / width
+            basis = rows.float().double()[:, :, None] * columns.float().double()[:, None, :]
+            self.bases[key] = basis.float().to(like.dtype).contiguous()
         return self.bases[key]
 
     def forward(self, x):
@@ -162,8 +167,9 @@ class Ffm(nn.Module):
     def forward(self, y, o):
         with torch.no_grad():
             diff = torch.sigmoid(o) - torch.sigmoid(y)
-            t1, t2 = (diff > 0.4).to(y.dtype), (-diff > 0.4).to(y.dtype)
-            self.margin = (diff.abs() - 0.4).abs().min().item()
+            threshold = np.float32(0.4).item()
+            t1, t2 = (diff > threshold).to(y.dtype), (-diff > threshold).to(y.dtype)
+            self.margin = (diff.abs() - threshold).abs().min().item()
         return self.conv2(self.conv1(o * (1 + t1) + y * (1 + t2)))
 
 

@@ -215,9 +215,9 @@ double Distance(const torch::Tensor& a, const torch::Tensor& b) {
 }
 
 // Forward in training and inference, running statistics and every gradient of whole networks against
-// libtorch's operators in double precision. Bounds are wide because one decision (ReLU, maximum, mask) that
-// falls the other way within rounding moves a gradient by a per cent; a wrong layout or pattern moves it by
-// its own size. Operators are held tightly in blocked_test.cpp.
+// libtorch's operators. Bounds are wide because one decision (ReLU, maximum, mask) that falls the other way
+// within rounding moves a gradient by a per cent; a wrong layout or pattern moves it by its own size.
+// Operators are held tightly in blocked_test.cpp.
 TEST_P(Blocked, FollowsPlain) {
   const NetCase& net = GetParam();
   Graph graph = BuildNet(net.net, net.options);
@@ -225,19 +225,18 @@ TEST_P(Blocked, FollowsPlain) {
   const torch::Tensor image = RandomTensor({2, 3, net.height, net.width}, 5);
   GraphModule exact(graph);
   exact.SetKernels(Kernels::kPlain);
-  exact.To(torch::kFloat64);
   exact.train();
-  const auto wanted = exact.ForwardForLoss(image.to(torch::kFloat64));
+  const auto wanted = exact.ForwardForLoss(image.to(torch::kFloat32));
   std::map<std::string, torch::Tensor> directions;
-  torch::Tensor sum = torch::zeros({}, torch::kFloat64);
+  torch::Tensor sum = torch::zeros({}, torch::kFloat32);
   for (const auto& [name, value] : wanted) {
-    directions[name] = RandomTensor(value.sizes().vec(), 6).to(torch::kFloat64);
+    directions[name] = RandomTensor(value.sizes().vec(), 6).to(torch::kFloat32);
     sum = sum + (value * directions[name]).sum();
   }
   sum.backward();
   exact.eval();
   torch::NoGradGuard no_gradients;
-  const torch::Tensor inferred = exact.Forward(image.to(torch::kFloat64)).at("scores");
+  const torch::Tensor inferred = exact.Forward(image.to(torch::kFloat32)).at("scores");
   for (const Kernels kernels : {Kernels::kDirect, Kernels::kWinograd}) {
     GraphModule module(graph);
     module.SetKernels(kernels);
