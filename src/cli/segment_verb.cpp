@@ -124,19 +124,22 @@ int RunSegment(const SegmentArguments& arguments) {
   Progress progress("segment", static_cast<std::int64_t>(jobs.size()));
   for (const Job& job : jobs) {
     Json entry{{"input", job.input}};
+    Image image;
+    LabelImage labels;
     try {
-      const Image image = ReadImage(job.input);
+      image = ReadImage(job.input);
       const auto start = std::chrono::steady_clock::now();
-      const LabelImage labels = segmenter.Run(image.view());
-      const double ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
-      entry["outputs"] = outputs.Write(job, image, labels);
-      entry["ms"] = ms;
-      times.push_back(ms);
+      labels = segmenter.Run(image.view());
+      times.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
     } catch (const Error& error) {
-      if (error.code() == ErrorCode::kIo) throw;  // the disk, not this picture: the next one would fail too
       LogError(error.what());
       entry["error"] = error.what();
       ++failed;
+    }
+    // Outside: what cannot be written ends the run, since the next picture would fail too.
+    if (!entry.contains("error")) {
+      entry["outputs"] = outputs.Write(job, image, labels);
+      entry["ms"] = times.back();
     }
     files.push_back(entry);
     progress.Advance();
