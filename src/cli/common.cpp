@@ -15,7 +15,8 @@
 
 namespace frf::cli {
 
-void PrintJson(const Json& json) { fmt::print("{}\n", json.dump(2)); }
+// File names need not be UTF-8, JSON must be: other bytes become U+FFFD.
+void PrintJson(const Json& json) { fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace)); }
 
 Model LoadRun(const std::string& folder, bool raw, bool last) {
   const std::string config_path = folder + "/config.json";

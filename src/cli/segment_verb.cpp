@@ -51,7 +51,8 @@ std::vector<Job> ListJobs(const SegmentArguments& arguments) {
   std::vector<Job> jobs;
   for (const auto& input : arguments.inputs) {
     // A folder called "x.png" is searched like any other folder.
-    if (fs::is_directory(input)) AddFolder(input, jobs);
+    std::error_code unreadable;  // a link to itself, say: reading it as a file gives the error that names it
+    if (fs::is_directory(input, unreadable)) AddFolder(input, jobs);
     else jobs.push_back({input, fs::path(input).stem().string()});
   }
   std::set<std::string> taken;

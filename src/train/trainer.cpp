@@ -181,7 +181,7 @@ void Trainer::Step(const Batch& batch, const Phase& phase) {
   std::map<std::string, torch::Tensor> outputs;
   {
     const Autocast cast(device_, precision_);
-    outputs = module_->Forward(ImagesOf(batch, device_));
+    outputs = module_->ForwardForLoss(ImagesOf(batch, device_));
   }
   for (auto& [name, value] : outputs) value = value.to(torch::kFloat32);
   torch::Tensor loss = (*loss_)(outputs, LabelsOf(batch, device_));

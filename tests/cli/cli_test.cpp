@@ -162,6 +162,7 @@ TEST_F(CliModel, EveryHostileImageEndsInAMaskOfItsSizeOrOneLineThatNamesIt) {
   }
   const Finished finished = RunFrf(words);
   EXPECT_EQ(finished.code, 1);  // some are refused, none ends the program
+  ASSERT_FALSE(finished.out.empty()) << finished.err;
   const Json json = ParseJson(finished.out, "standard output");
   ASSERT_EQ(json["files"].size(), paths.size());
   std::size_t refused = 0, index = 0;
@@ -172,15 +173,15 @@ TEST_F(CliModel, EveryHostileImageEndsInAMaskOfItsSizeOrOneLineThatNamesIt) {
     if (entry.contains("error")) {
       const std::string message = entry["error"];
       EXPECT_NE(image.outcome, test::HostileImage::kDecodes) << image.name << ": " << message;
-      EXPECT_NE(message.find(std::filesystem::path(path).stem().string().substr(0, 8)), std::string::npos) << message;
+      EXPECT_NE(message.find(std::filesystem::path(path).stem().string().substr(0, 4)), std::string::npos) << message;
       EXPECT_EQ(message.find('\n'), std::string::npos) << message;
       ++refused;
       continue;
     }
     EXPECT_NE(image.outcome, test::HostileImage::kRefused) << image.name;
-    const LabelImage mask = ReadLabels(entry["outputs"]["mask"]);
+    const std::pair<int, int> size = ReadImageSize(entry["outputs"]["mask"]);
     if (image.outcome == test::HostileImage::kDecodes) {
-      EXPECT_EQ(std::pair(mask.height, mask.width), std::pair(image.height, image.width)) << image.name;
+      EXPECT_EQ(size, std::pair(image.height, image.width)) << image.name;
     }
   }
   EXPECT_GE(refused, 20u);
