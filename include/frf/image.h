@@ -37,12 +37,19 @@ struct Image {  // 8-bit, HWC, rows contiguous; channels is 3 (RGB) or 4 (RGBA) 
   ImageView view() const { return {pixels.data(), height, width, static_cast<std::ptrdiff_t>(width) * 3}; }
 };
 
+struct LabelView {  // uint8 class ids, HW; rows may be padded; 255 = void
+  std::uint8_t* data = nullptr;
+  int height = 0, width = 0;
+  std::ptrdiff_t row_stride = 0;  // bytes from one row to the next, >= width
+};
+
 struct LabelImage {  // uint8 class ids, HW, rows contiguous; 255 = void
   int height = 0, width = 0;
   std::vector<std::uint8_t> ids;
 
   std::uint8_t& at(int y, int x) { return ids[static_cast<std::size_t>(y) * width + x]; }
   std::uint8_t at(int y, int x) const { return ids[static_cast<std::size_t>(y) * width + x]; }
+  LabelView view() { return {ids.data(), height, width, width}; }
 };
 
 }  // namespace frf

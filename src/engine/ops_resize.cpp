@@ -20,20 +20,20 @@ std::vector<int> ResizedAxes(const OpContext& c, int rank) {
   return axes;
 }
 
-void TakeScales(const OpContext& c, const Tensor& x, const std::vector<int>& which,
+void TakeScales(const OpContext& c, const Shape& x, const std::vector<int>& which,
                 std::vector<ResizeAxis>& axes) {
   const std::vector<float> scales = c.Input(2).ToVector<float>();
   if (scales.size() != which.size())
     c.Bad(fmt::format("{} scales were given for {} axes", scales.size(), which.size()));
   for (std::size_t i = 0; i < which.size(); ++i) {
-    const double scale = scales[i], out = std::floor(static_cast<double>(x.dim(which[i])) * scale);
+    const double scale = scales[i], out = std::floor(static_cast<double>(x.at(which[i])) * scale);
     if (!(scale > 0) || out > 1e9) c.Bad(fmt::format("scale {} is out of range", scale));
     axes[which[i]].out = static_cast<std::int64_t>(out);
     axes[which[i]].scale = scale;
   }
 }
 
-void TakeSizes(const OpContext& c, const Tensor& x, const std::vector<int>& which,
+void TakeSizes(const OpContext& c, const Shape& x, const std::vector<int>& which,
                std::vector<ResizeAxis>& axes) {
   const std::vector<std::int64_t> sizes = c.Integers(3);
   if (sizes.size() != which.size())
@@ -43,7 +43,7 @@ void TakeSizes(const OpContext& c, const Tensor& x, const std::vector<int>& whic
   for (std::size_t i = 0; i < which.size(); ++i) {
     if (sizes[i] < 1 || sizes[i] > (std::int64_t{1} << 30))
       c.Bad(fmt::format("size {} is out of range", sizes[i]));
-    const double scale = static_cast<double>(sizes[i]) / static_cast<double>(x.dim(which[i]));
+    const double scale = static_cast<double>(sizes[i]) / static_cast<double>(x.at(which[i]));
     const bool better = policy == "not_larger" ? scale < common : scale > common;
     if (i == 0 || better) common = scale;
     axes[which[i]].out = sizes[i];
@@ -53,14 +53,20 @@ void TakeSizes(const OpContext& c, const Tensor& x, const std::vector<int>& whic
     c.Bad(fmt::format("keep_aspect_ratio_policy '{}' is unknown", policy));
   for (const int axis : which) {
     axes[axis].out = std::max<std::int64_t>(
-        1, static_cast<std::int64_t>(std::nearbyint(common * static_cast<double>(x.dim(axis)))));
+        1, static_cast<std::int64_t>(std::nearbyint(common * static_cast<double>(x.at(axis)))));
     axes[axis].scale = common;
   }
 }
 
 std::vector<Tensor> Resize(OpContext& c) {
-  const Tensor& x = c.Input(0);
   ResizeSpec spec;
+  const std::vector<ResizeAxis> axes = ReadResize(c, c.Input(0).shape(), spec);
+  return {ResizeTensor(c, c.Input(0), axes, spec)};
+}
+
+}  // namespace
+
+std::vector<ResizeAxis> ReadResize(const OpContext& c, const Shape& x, ResizeSpec& spec) {
   spec.mode = c.node.String("mode", "nearest");
   spec.coordinates = c.node.String("coordinate_transformation_mode", "half_pixel");
   spec.nearest = c.node.String("nearest_mode", "round_prefer_floor");
@@ -69,9 +75,9 @@ std::vector<Tensor> Resize(OpContext& c) {
   spec.exclude_outside = c.node.Int("exclude_outside", 0) != 0;
   spec.antialias = c.node.Int("antialias", 0) != 0;
 
-  const std::vector<int> which = ResizedAxes(c, x.rank());
-  std::vector<ResizeAxis> axes(x.rank());
-  for (int i = 0; i < x.rank(); ++i) axes[i].out = x.dim(i);
+  const std::vector<int> which = ResizedAxes(c, static_cast<int>(x.size()));
+  std::vector<ResizeAxis> axes(static_cast<int>(x.size()));
+  for (int i = 0; i < static_cast<int>(x.size()); ++i) axes[i].out = x[i];
   const bool has_scales = c.Has(2) && c.Input(2).size() > 0, has_sizes = c.Has(3) && c.Input(3).size() > 0;
   if (has_scales == has_sizes) c.Bad("wants either scales or sizes");
   if (has_scales)
@@ -86,10 +92,8 @@ std::vector<Tensor> Resize(OpContext& c) {
       axes[which[i]].roi_end = roi[which.size() + i];
     }
   }
-  return {ResizeTensor(c, x, axes, spec)};
+  return axes;
 }
-
-}  // namespace
 
 void AddResizeOps(OpTable& table) { table.Add("Resize", Resize); }
 

@@ -11,14 +11,6 @@
 namespace frf::plain {
 namespace {
 
-struct Taps {  // output o = sum over t of weight[o * count + t] * input[index[o * count + t]]
-  std::int64_t in = 0, out = 0, count = 1;
-  std::vector<std::int64_t> index;
-  std::vector<float> weight;
-  std::vector<std::uint8_t> outside;  // tf_crop_and_resize: this output takes the extrapolation value
-  bool identity = false;
-};
-
 double SourceCoordinate(const OpContext& c, const ResizeSpec& spec, const ResizeAxis& axis, std::int64_t in,
                         std::int64_t o) {
   const double out = static_cast<double>(axis.out), x = static_cast<double>(o), n = static_cast<double>(in);
@@ -78,6 +70,8 @@ void AddFiltered(Taps& taps, const ResizeSpec& spec, double x, std::int64_t firs
   for (std::int64_t t = 0; t < taps.count; ++t) AddTap(taps, first + t, weights[t] / norm);
 }
 
+}  // namespace
+
 Taps MakeTaps(const OpContext& c, const ResizeSpec& spec, const ResizeAxis& axis, std::int64_t in) {
   Taps taps{.in = in, .out = axis.out};
   if (in < 1 || axis.out < 1) c.Bad(fmt::format("an axis of {} cannot be resized to {}", in, axis.out));
@@ -118,6 +112,8 @@ Taps MakeTaps(const OpContext& c, const ResizeSpec& spec, const ResizeAxis& axis
   }
   return taps;
 }
+
+namespace {
 
 // One axis: src [outer, in, inner] -> dst [outer, out, inner].
 void FilterAxis(const float* src, float* dst, std::int64_t outer, std::int64_t inner, const Taps& taps) {

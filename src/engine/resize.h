@@ -6,6 +6,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "engine/plain_op.h"
 
@@ -25,6 +26,19 @@ struct ResizeAxis {
   double scale = 0;                   // 0: out / in exactly
   double roi_begin = 0, roi_end = 1;  // tf_crop_and_resize only
 };
+
+// Along one axis: output o = sum over t of weight[o * count + t] * input[index[o * count + t]].
+struct Taps {
+  std::int64_t in = 0, out = 0, count = 1;
+  std::vector<std::int64_t> index;
+  std::vector<float> weight;
+  std::vector<std::uint8_t> outside;  // tf_crop_and_resize: this output takes the extrapolation value
+  bool identity = false;              // index and weight are empty then
+};
+Taps MakeTaps(const OpContext& c, const ResizeSpec& spec, const ResizeAxis& axis, std::int64_t in);
+
+// What a node Resize asks of an input of shape x, one entry an axis; throws where inputs or attributes contradict each other.
+std::vector<ResizeAxis> ReadResize(const OpContext& c, const Shape& x, ResizeSpec& spec);
 
 // What the frf operator ResizeLike means in ONNX's terms; the writer lowers it to the same.
 ResizeSpec ResizeLikeSpec(const Node& node);

@@ -12,7 +12,12 @@
 
 namespace frf {
 
-Segmenter::Segmenter(Model model, const SegmenterOptions& options) : info_(std::move(model.info)), options_(options) {
+Segmenter::Segmenter(Model model, const SegmenterOptions& options) : info_(model.info), options_(options) {
+  if (!options.plain) {
+    session_ = std::make_unique<Session>(std::make_shared<LoadedModel>(std::move(model)),
+                                         SessionOptions{options.height, options.width, options.threads, options.max_memory});
+    return;
+  }
   // Constants first: a half-precision file's weights stand behind Casts.
   Graph graph = FoldBatchNorm(FoldConstants(model.graph.ForInference()));
   if (graph.inputs.size() != 1 || graph.inputs[0].shape.size() != 4 || graph.inputs[0].shape[1] != 3) {
@@ -32,14 +37,13 @@ Segmenter::Segmenter(Model model, const SegmenterOptions& options) : info_(std::
   executor_ = std::make_unique<PlainExecutor>(std::move(graph), PlainOptions{options.threads, options.max_memory});
 }
 
-NetworkSize Segmenter::SizeFor(const ImageView& image) const {
+LabelImage Segmenter::Run(const ImageView& image) { return session_ ? session_->Run(image) : RunPlain(image); }
+
+LabelImage Segmenter::RunPlain(const ImageView& image) {
   if (image.data == nullptr || image.height < 1 || image.width < 1) {
     throw Error(ErrorCode::kInvalidArgument, fmt::format("an image of {}x{} has no pixels to label", image.height, image.width));
   }
-  return ChooseNetworkSize(info_.input, image.height, image.width, fixed_height_, fixed_width_);
-}
-
-Tensor Segmenter::Execute(const ImageView& image, const NetworkSize& size) {
+  const NetworkSize size = ChooseNetworkSize(info_.input, image.height, image.width, fixed_height_, fixed_width_);
   const Shape shape{1, 3, size.height, size.width};
   Tensor input;
   if (input_type_ == DType::kUint8) {
@@ -54,14 +58,7 @@ Tensor Segmenter::Execute(const ImageView& image, const NetworkSize& size) {
     input = Tensor::Uninitialized(DType::kFloat32, shape);
     Preprocess(image, info_.input, size, input.data<float>());
   }
-  return executor_->Run({{input_name_, input}}).at(output_name_);
-}
-
-Tensor Segmenter::Scores(const ImageView& image) { return Execute(image, SizeFor(image)); }
-
-LabelImage Segmenter::Run(const ImageView& image) {
-  const NetworkSize size = SizeFor(image);
-  const Tensor output = Execute(image, size);
+  const Tensor output = executor_->Run({{input_name_, input}}).at(output_name_);
   if (output.dtype() == DType::kUint8) {
     LabelImage labels{size.content_height, size.content_width, {}};
     labels.ids.resize(static_cast<std::size_t>(labels.height) * labels.width);

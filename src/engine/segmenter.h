@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a picture to labels with one model: pre-processing, network, labels at the picture's own size. What segment, eval and
+// From a picture to labels with one model, on the engine or, for comparison, on the plain executor. What segment, eval and
 // demo run.
 //
 //   Segmenter segmenter(ReadOnnx(FindModel("frfnet-camvid")), {.threads = 2});
 //   LabelImage labels = segmenter.Run(ReadImage("street.png").view());
 //
-// Subtle: labels are the argmax of the scores at the network's input size, resized once more, bilinear, when the picture's
-// size differs (contract: sizes); a file whose output is `labels` can only be resized by nearest.
+// Subtle: both follow one rule (contract: sizes): labels are the argmax of the scores at the network's input size, resized
+// once more, bilinear, when the picture's size differs; a file whose output is `labels` can only be resized by nearest.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "engine/plain.h"
 #include "frf/image.h"
+#include "frf/session.h"
 #include "image/transform.h"
 #include "onnx/onnx_file.h"
 
@@ -23,6 +25,7 @@ struct SegmenterOptions {
   int threads = 0;               // 0: DefaultThreads()
   std::uint64_t max_memory = 0;  // 0: DefaultMaxMemory()
   int height = 0, width = 0;     // network input size, 0: as the model's metadata say
+  bool plain = false;            // the plain executor instead of the engine
 };
 
 class Segmenter {
@@ -32,14 +35,12 @@ class Segmenter {
   const ModelInfo& info() const { return info_; }
   // Labels (class ids) at the image's size. Refuses above max_memory before allocating.
   LabelImage Run(const ImageView& image);
-  // Float scores 1 x classes x height x width at the network's input size.
-  Tensor Scores(const ImageView& image);
 
  private:
-  Tensor Execute(const ImageView& image, const NetworkSize& size);
-  NetworkSize SizeFor(const ImageView& image) const;
+  LabelImage RunPlain(const ImageView& image);
   ModelInfo info_;
   SegmenterOptions options_;
+  std::unique_ptr<Session> session_;  // the engine, or
   std::string input_name_, output_name_;
   DType input_type_ = DType::kFloat32;
   int fixed_height_ = 0, fixed_width_ = 0;

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// Any ungrouped convolution without transforms: products of rows that lie where the source lies.
+#pragma once
+
+#include "engine/kernels/gemm.inl.h"
+
+namespace frf::kernels::FRF_ISA {
+
+static std::size_t DirectPackedSize(int out, std::int64_t taps, int depth) {
+  return static_cast<std::size_t>(PaddedChannels(out)) * taps * depth;
+}
+
+// Weights out x in x kh x kw to panels; channels in [in, depth) and outputs above `out` are zero.
+static void PackDirect(const float* weights, int out, int in, int kh, int kw, int depth, float* packed) {
+  const Panels panels = PanelsOf(PaddedChannels(out) / kBlock);
+  const std::int64_t taps = static_cast<std::int64_t>(kh) * kw;
+  for (int p = 0; p < panels.count; ++p) {
+    const int width = panels.width(p) * kLanes, first = panels.start(p) * kLanes;
+    for (std::int64_t tap = 0; tap < taps; ++tap) {
+      for (int c = 0; c < depth; ++c) {
+        for (int k = 0; k < width; ++k) {
+          const int o = first + k;
+          *packed++ = o < out && c < in ? weights[(static_cast<std::int64_t>(o) * in + c) * taps + tap] : 0.0f;
+        }
+      }
+    }
+  }
+}
+
+// An item is a run of output pixels, and all panels or, where pixels are few, some of them. Its source rows should stay
+// in half of L2 while the panels pass, and every thread should find several items.
+static void PlanDirect(DirectConv& conv, int threads, std::size_t l2_bytes) {
+  const std::int64_t pixels = static_cast<std::int64_t>(conv.dst.height) * conv.dst.width;
+  const Panels panels = PanelsOf(conv.weights.out_blocks);
+  const std::int64_t floats = static_cast<std::int64_t>(conv.depth) * (conv.stride_w > 1 ? conv.stride_w : 1) +
+                              conv.weights.out_blocks * kBlock;
+  std::int64_t per_item = static_cast<std::int64_t>(l2_bytes / 8) / (floats * conv.kernel_h);
+  const std::int64_t wanted = 4L * threads;  // items, so that a slow core does not hold up the other
+  const std::int64_t even = (pixels + wanted - 1) / wanted;
+  if (per_item > even) per_item = even;
+  if (per_item < 48) per_item = 48;
+  per_item = (per_item + 119) / 120 * 120;  // a multiple of 5, 6 and 8 rows
+  if (per_item > pixels) per_item = pixels;
+  conv.pixels_per_item = static_cast<int>(per_item);
+  const std::int64_t blocks = (pixels + per_item - 1) / per_item;
+  conv.panels_per_item = panels.count;
+  if (blocks < wanted) {
+    const std::int64_t groups = (wanted + blocks - 1) / blocks;
+    conv.panels_per_item = static_cast<int>((panels.count + groups - 1) / groups);
+  }
+  conv.items = blocks * ((panels.count + conv.panels_per_item - 1) / conv.panels_per_item);
+}
+
+static std::size_t DirectScratch(const DirectConv&) {
+  return static_cast<std::size_t>(kMaxVectors) * kLanes * 2;  // where rows beyond the last pixel are written
+}
+
+static void RunDirect(const DirectConv& conv, std::int64_t item, float* scratch) {
+  const Panels panels = PanelsOf(conv.weights.out_blocks);
+  const int groups = (panels.count + conv.panels_per_item - 1) / conv.panels_per_item;
+  const std::int64_t pixels = static_cast<std::int64_t>(conv.dst.height) * conv.dst.width;
+  const std::int64_t begin = item / groups * conv.pixels_per_item;
+  const std::int64_t end = begin + conv.pixels_per_item < pixels ? begin + conv.pixels_per_item : pixels;
+  const int first = static_cast<int>(item % groups) * conv.panels_per_item;
+  const int last = first + conv.panels_per_item < panels.count ? first + conv.panels_per_item : panels.count;
+  const int taps = conv.kernel_h * conv.kernel_w;
+  const Epilogue& epilogue = conv.epilogue;
+  constexpr int kMaxTaps = 128;
+  const float* rows[kMaxTaps * kMaxRows];
+  float *dst[kMaxRows], *sum[kMaxRows];
+  const float* add[kMaxRows];
+  for (int p = first; p < last; ++p) {
+    const int vectors = panels.width(p), channel = panels.start(p) * kLanes, block = Rows(vectors);
+    const float* panel = conv.weights.data + static_cast<std::int64_t>(channel) * taps * conv.depth;
+    const TailFunction run = TailOf(vectors);
+    const Tail tail{epilogue.bias ? epilogue.bias + channel : nullptr,
+                    epilogue.act,
+                    epilogue.alpha,
+                    epilogue.beta,
+                    epilogue.add.data ? add : nullptr,
+                    epilogue.sum.data ? sum : nullptr,
+                    epilogue.add_first};
+    // The first panel brings the rows in, the others find them.
+    const Prefetch prefetch{p == first ? block * conv.stride_w * conv.src.pixel : 0, p == first ? 16 : 0};
+    int y = static_cast<int>(begin / conv.dst.width), x = static_cast<int>(begin % conv.dst.width);
+    for (std::int64_t pixel = begin; pixel < end; pixel += block) {
+      for (int r = 0; r < block; ++r) {
+        if (pixel + r >= end) {  // repeat the row before, throw the result away
+          for (int tap = 0; tap < taps; ++tap) rows[tap * block + r] = rows[tap * block + r - 1];
+          dst[r] = sum[r] = scratch;
+          add[r] = scratch + kMaxVectors * kLanes;
+          continue;
+        }
+        for (int ky = 0; ky < conv.kernel_h; ++ky) {
+          const int sy = y * conv.stride_h + ky * conv.dilation_h - conv.pad_top;
+          const bool inside = sy >= 0 && sy < conv.src.height;
+          const float* row = conv.src.data + sy * conv.src.row;
+          for (int kx = 0; kx < conv.kernel_w; ++kx) {
+            const int sx = x * conv.stride_w + kx * conv.dilation_w - conv.pad_left;
+            rows[(ky * conv.kernel_w + kx) * block + r] =
+                inside && sx >= 0 && sx < conv.src.width ? row + sx * conv.src.pixel : conv.zeros;
+          }
+        }
+        dst[r] = conv.dst.data + y * conv.dst.row + x * conv.dst.pixel + channel;
+        if (epilogue.add.data) {
+          add[r] = epilogue.add.data + y * epilogue.add.row + x * epilogue.add.pixel + channel;
+        }
+        if (epilogue.sum.data) {
+          sum[r] = epilogue.sum.data + y * epilogue.sum.row + x * epilogue.sum.pixel + channel;
+        }
+        if (++x == conv.dst.width) x = 0, ++y;
+      }
+      run(rows, taps, conv.depth, panel, dst, tail, prefetch);
+    }
+  }
+}
+
+}  // namespace frf::kernels::FRF_ISA

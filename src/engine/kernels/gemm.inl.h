@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+// The product that convolutions are made of: R rows of floats times a panel of weights N vectors wide, R x N sums held
+// in registers from the first float to the last.
+// Subtle: rows are given by pointers, so the same code multiplies a matrix, the pixels of a 1x1 convolution and the taps
+// of any other (what XNNPACK calls an indirect product). A weight panel stays in L1 or L2 while many rows pass by.
+#pragma once
+
+#include "engine/kernels/kernels.h"
+#include "engine/kernels/simd.h"
+
+namespace frf::kernels::FRF_ISA {
+
+// Rows that fit in registers beside N weight vectors: 32 registers with AVX-512, 16 otherwise.
+constexpr int Rows(int vectors) {
+  if (kLanes == 16) return vectors <= 3 ? 8 : vectors == 4 ? 6 : 5;
+  return kLanes == 8 ? 6 : 4;
+}
+inline constexpr int kMaxRows = 8;
+inline constexpr int kMaxVectors = kLanes == 16 ? 5 : 2;
+
+// What follows the sum of one block of rows.
+struct Tail {
+  const float* bias;              // at the panel's first channel; null: none
+  Act act;
+  float alpha, beta;
+  const float* const* add;        // R pointers at the panel's first channel; null: none
+  float* const* sum;              // likewise; null: none
+  bool add_first;
+};
+
+FRF_INLINE V Activate(V v, Act act, float alpha, float beta) {
+  switch (act) {
+    case Act::kNone:
+      return v;
+    case Act::kRelu:
+      return Max(v, Zero());
+    case Act::kClip:
+      return Clamp(v, Broadcast(alpha), Broadcast(beta));
+    case Act::kLeaky:
+      return Max(v, Zero()) + Min(v, Zero()) * Broadcast(alpha);
+    case Act::kSigmoid:
+      return Sigmoid(v);
+    case Act::kHardSigmoid:
+      return Clamp(Fma(v, Broadcast(alpha), Broadcast(beta)), Zero(), Broadcast(1.0f));
+    case Act::kHardSwish:
+      return v * Clamp(Fma(v, Broadcast(1.0f / 6.0f), Broadcast(0.5f)), Zero(), Broadcast(1.0f));
+    case Act::kSilu:
+      return v * Sigmoid(v);
+  }
+  return v;
+}
+
+// The rare activations, kept out of loops that are laid out for the common ones.
+__attribute__((noinline)) static V ActivateRare(V v, Act act, float alpha, float beta) {
+  return Activate(v, act, alpha, beta);
+}
+
+// `ahead`: floats from a row to where the next block's rows begin, which are fetched meanwhile, a cache line at every
+// step: hardware prefetchers do not follow so many short rows. `line` is 16, or 0 where they are in the cache already.
+struct Prefetch {
+  std::ptrdiff_t ahead = 0;
+  int line = 0;
+};
+
+// dst[r][n] = sum over taps and depth. Not inlined: alone, its sums, weights and pointers just fit in the registers.
+template <int N>
+__attribute__((noinline)) static void Multiply(const float* const* rows, int taps, std::ptrdiff_t depth, const float* panel,
+                                               Prefetch prefetch, float* dst, std::ptrdiff_t stride) {
+  constexpr int R = Rows(N);
+  V acc[R][N];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) acc[r][n] = Zero();
+  }
+  for (; taps > 0; --taps, rows += R) {
+    const float* row[R];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) row[r] = rows[r];
+    const float* next = row[0] + prefetch.ahead;
+    for (std::ptrdiff_t c = 0; c < depth; ++c, next += prefetch.line) {
+      __builtin_prefetch(next);
+      V weight[N];
+#pragma GCC unroll 8
+      for (int n = 0; n < N; ++n) weight[n] = Load(panel + n * kLanes);
+      panel += N * kLanes;
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) {
+        const V value = Broadcast(row[r][c]);
+#pragma GCC unroll 8
+        for (int n = 0; n < N; ++n) acc[r][n] = Fma(value, weight[n], acc[r][n]);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) Store(dst + r * stride + n * kLanes, acc[r][n]);
+  }
+}
+
+// With bias, activation and additions, to R destinations.
+template <int N>
+static void TailBlock(const float* const* rows, int taps, int depth, const float* panel, float* const* dst,
+                      const Tail& tail, const Prefetch& prefetch) {
+  constexpr int R = Rows(N), kWidth = N * kLanes;
+  alignas(64) float sums[R * kWidth];
+  Multiply<N>(rows, taps, depth, panel, prefetch, sums, kWidth);
+  const bool clamp = tail.act == Act::kRelu || tail.act == Act::kClip, clip = tail.act == Act::kClip;
+  const V low = Broadcast(clip ? tail.alpha : 0.0f), high = Broadcast(clip ? tail.beta : __builtin_inff());
+  for (int r = 0; r < R; ++r) {
+    float *const from = sums + r * kWidth, *const to = dst[r];
+    const float* const add = tail.add ? tail.add[r] : nullptr;
+    float* const sum = tail.sum ? tail.sum[r] : nullptr;
+#pragma GCC unroll 8
+    for (int n = 0; n < kWidth; n += kLanes) {
+      V v = Load(from + n);
+      if (tail.bias) v = v + Load(tail.bias + n);
+      if (add && tail.add_first) v = v + Load(add + n);
+      if (clamp) {
+        v = Min(Max(v, low), high);
+      } else if (tail.act != Act::kNone) {
+        v = ActivateRare(v, tail.act, tail.alpha, tail.beta);
+      }
+      if (add && !tail.add_first) {
+        const V total = v + Load(add + n);
+        if (sum) {
+          Store(sum + n, total);
+        } else {
+          v = total;
+        }
+      }
+      Store(to + n, v);
+    }
+  }
+}
+
+using ProductFunction = void (*)(const float* const*, int, std::ptrdiff_t, const float*, Prefetch, float*, std::ptrdiff_t);
+using TailFunction = void (*)(const float* const*, int, int, const float*, float* const*, const Tail&, const Prefetch&);
+
+static inline ProductFunction ProductOf(int vectors) {
+  if constexpr (kLanes == 16) {
+    static constexpr ProductFunction kTable[] = {Multiply<1>, Multiply<2>, Multiply<3>, Multiply<4>,
+                                                 Multiply<5>};
+    return kTable[vectors - 1];
+  } else {
+    static constexpr ProductFunction kTable[] = {Multiply<1>, Multiply<2>};
+    return kTable[vectors - 1];
+  }
+}
+
+static inline TailFunction TailOf(int vectors) {
+  if constexpr (kLanes == 16) {
+    static constexpr TailFunction kTable[] = {TailBlock<1>, TailBlock<2>, TailBlock<3>, TailBlock<4>, TailBlock<5>};
+    return kTable[vectors - 1];
+  } else {
+    static constexpr TailFunction kTable[] = {TailBlock<1>, TailBlock<2>};
+    return kTable[vectors - 1];
+  }
+}
+
+// Output channels are covered by panels as even as can be: four vectors wide where that divides, else up to five
+// (AVX-512), always two elsewhere.
+struct Panels {
+  int count, wide, narrow, wide_count;  // the first wide_count panels are `wide` vectors, the others `narrow`
+  int width(int i) const { return i < wide_count ? wide : narrow; }
+  // First vector of panel i.
+  int start(int i) const { return i < wide_count ? i * wide : wide_count * wide + (i - wide_count) * narrow; }
+};
+
+static inline Panels PanelsOf(int blocks) {
+  const int vectors = blocks * kBlock / kLanes;
+  if (kLanes != 16) return {vectors / 2, 2, 2, vectors / 2};
+  const int count = vectors % 4 == 0 ? vectors / 4 : (vectors + kMaxVectors - 1) / kMaxVectors;
+  const int narrow = vectors / count, extra = vectors % count;
+  return {count, narrow + (extra > 0), narrow, extra > 0 ? extra : count};
+}
+
+}  // namespace frf::kernels::FRF_ISA

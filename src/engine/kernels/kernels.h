@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// The engine's own kernels, compiled once per instruction set and chosen once at run time.
+//
+//   const Kernels& k = BestKernels();            // FRF_FORCE_ISA=baseline|avx2|avx512 forces one
+//   for (int i = 0; i < conv.items; ++i) k.direct_conv(conv, i, scratch);
+//
+// Layout of every map: HWC, float32, `pixel` floats from one pixel to the next, so that a kernel reads and writes a
+// slice of a concatenation in place. Channels are stored in multiples of 16 (kBlock); the lanes above the true count
+// hold finite numbers that no weight looks at. Work is cut into items that write disjoint data: any thread may take any
+// item, and the result does not depend on which. Kernels allocate nothing; scratch is one region a thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace frf::kernels {
+
+inline constexpr int kBlock = 16;      // channels are padded to multiples of this
+inline constexpr int kMaxPanel = 8;    // widest weight panel, in vectors
+
+inline constexpr int PaddedChannels(int channels) { return (channels + kBlock - 1) / kBlock * kBlock; }
+
+struct Map {  // a view: `channels` of them, padded, at every pixel
+  float* data = nullptr;
+  int height = 0, width = 0, channels = 0;
+  std::ptrdiff_t pixel = 0;  // floats from one pixel to the next
+  std::ptrdiff_t row = 0;    // floats from one row to the next; width * pixel unless there is a border
+};
+
+enum class Act : std::uint8_t { kNone, kRelu, kClip, kLeaky, kSigmoid, kHardSigmoid, kHardSwish, kSilu };
+
+// What happens to a convolution's sum before it is stored: act(sum + bias [+ add]) [+ add].
+struct Epilogue {
+  const float* bias = nullptr;  // padded channels; null: none
+  Act act = Act::kNone;
+  float alpha = 0, beta = 0;    // kClip: bounds; kLeaky: slope of the negative side; kHardSigmoid: slope, offset
+  Map add;                      // data null: none
+  bool add_first = false;       // added before the activation instead of after it
+  Map sum;                      // with `add` after: where value + add goes; the plain value still goes to dst
+};
+
+// Weights as the kernels read them: panels of `vectors` x lanes output channels, depth-major inside.
+struct PackedWeights {
+  const float* data = nullptr;
+  int out_blocks = 0;  // output channels / 16, padded
+  std::int64_t depth = 0;
+};
+
+// Any ungrouped convolution as a product over pixels: for every tap a row of `depth` floats. 1x1 is one tap. A source
+// with a border of its own and no gaps between pixels (the image) may count a kernel row as one tap: kernel_w = 1,
+// depth = true kernel width x channels; the packed weights are the same.
+struct DirectConv {
+  Map src, dst;
+  int kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
+  int pad_top = 0, pad_left = 0;
+  int depth = 0;                  // floats read per tap
+  const float* zeros = nullptr;   // `depth` zeros: what a tap outside the source reads
+  PackedWeights weights;
+  Epilogue epilogue;
+  int pixels_per_item = 0, panels_per_item = 0;
+  std::int64_t items = 0;
+};
+
+// 3x3, stride 1, by Winograd's minimal filtering F(tile x tile, 3x3), tile 4 or 6 (Lavin and Gray 2016).
+struct WinogradConv {
+  Map src, dst;
+  int pad_top = 1, pad_left = 1;
+  int depth = 0;           // padded source channels
+  int tile = 4;            // outputs of a tile along one axis
+  const float* zeros = nullptr;  // `depth` zeros: what lies outside the source
+  PackedWeights weights;   // (tile + 2)^2 matrices of depth x out, one panel after the other
+  Epilogue epilogue;
+  int tiles_per_item = 0;
+  int panels_per_item = 0;
+  std::int64_t items = 0;
+};
+
+// One filter a channel; channels of source and destination are the same.
+struct DepthwiseConv {
+  Map src, dst;
+  int kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
+  int pad_top = 0, pad_left = 0;
+  const float* weights = nullptr;  // taps x padded channels
+  Epilogue epilogue;
+  int rows_per_item = 1;
+  std::int64_t items = 0;
+};
+
+struct Program;
+struct Pool;
+struct WeightedPool;
+struct PictureIn;
+struct PlanesIn;
+struct PlanesOut;
+struct Labels;
+struct Scores;
+
+struct Kernels {
+  const char* isa;
+  int lanes;
+
+
+
+  // `weights`: out x in x kh x kw. Sizes in floats. `in` channels are read as `depth_channels` (>= in, zeros between).
+  std::size_t (*direct_packed_size)(int out, std::int64_t taps, int depth);
+  void (*pack_direct)(const float* weights, int out, int in, int kh, int kw, int depth, float* packed);
+  void (*plan_direct)(DirectConv& conv, int threads, std::size_t l2_bytes);  // fills pixels_per_item .. items
+  std::size_t (*direct_scratch)(const DirectConv& conv);                     // floats a thread
+  void (*direct_conv)(const DirectConv& conv, std::int64_t item, float* scratch);
+
+  std::size_t (*winograd_packed_size)(int tile, int out, int depth);
+  void (*pack_winograd)(const float* weights, int out, int in, int depth, int tile, float* packed);
+  void (*plan_winograd)(WinogradConv& conv, int threads, std::size_t l2_bytes);
+  std::size_t (*winograd_scratch)(const WinogradConv& conv);
+  void (*winograd_conv)(const WinogradConv& conv, std::int64_t item, float* scratch);
+
+  void (*depthwise_conv)(const DepthwiseConv& conv, std::int64_t item);
+
+  // program.h
+  void (*plan_program)(Program& program, int threads);  // fills registers, rows_per_item, items
+  std::size_t (*program_scratch)(const Program& program);
+  void (*program)(const Program& program, std::int64_t item, float* scratch);
+
+  // maps.h; where there is no item, the number is that of a row
+  void (*pool)(const Pool& pool, std::int64_t item);
+  void (*weighted_pool)(const WeightedPool& pool, std::int64_t part);
+  void (*finish_weighted_pool)(const WeightedPool& pool);
+  void (*picture_in)(const PictureIn& in, std::int64_t row);
+  void (*planes_in)(const PlanesIn& in, std::int64_t row);
+  void (*planes_out)(const PlanesOut& out, std::int64_t row);
+  void (*plan_labels)(Labels& labels, int threads);  // fills rows_per_item, items
+  std::size_t (*labels_scratch)(const Labels& labels);
+  void (*labels)(const Labels& labels, std::int64_t item, float* scratch);
+  void (*scores)(const Scores& scores, std::int64_t item, float* scratch);
+};
+
+// Null where the CPU lacks the instruction set or the build left it out.
+const Kernels* BaselineKernels();
+const Kernels* Avx2Kernels();
+const Kernels* Avx512Kernels();
+
+// The best that this CPU runs, or what FRF_FORCE_ISA names. Throws kUsage where that is unknown or cannot run here.
+const Kernels& BestKernels();
+const Kernels& KernelsNamed(const std::string& isa);
+std::vector<const Kernels*> AllKernels();  // those that run here, for tests
+
+}  // namespace frf::kernels

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kernels of maps.h. Subtle: labels need no map of full-size scores; an output row's scores lie in L1, class by class,
+// at the source's width, and sixteen output columns are compared at a time.
+#pragma once
+
+#include "engine/kernels/maps.h"
+#include "engine/kernels/simd.h"
+
+namespace frf::kernels::FRF_ISA {
+
+static void RunPool(const Pool& p, std::int64_t item) {
+  const int begin = static_cast<int>(item) * p.rows_per_item;
+  const int end = begin + p.rows_per_item < p.dst.height ? begin + p.rows_per_item : p.dst.height;
+  for (int y = begin; y < end; ++y) {
+    const int top = y * p.stride_h - p.pad_top;
+    for (int x = 0; x < p.dst.width; ++x) {
+      const int left = x * p.stride_w - p.pad_left;
+      int count = 0;
+      const float* taps[64];
+      const auto visit = [&](const auto& each) {
+        for (int i = 0; i < p.kernel_h; ++i) {
+          const int sy = top + i * p.dilation_h;
+          if (sy < 0 || sy >= p.src.height) continue;
+          for (int j = 0; j < p.kernel_w; ++j) {
+            const int sx = left + j * p.dilation_w;
+            if (sx >= 0 && sx < p.src.width) each(p.src.data + sy * p.src.row + sx * p.src.pixel);
+          }
+        }
+      };
+      const bool small = p.kernel_h * p.kernel_w <= 64;
+      if (small) {
+        visit([&](const float* tap) { taps[count++] = tap; });
+      } else {
+        visit([&](const float*) { ++count; });
+      }
+      int divisor = count;
+      if (p.count_padding) {  // the window inside the padded source
+        const int bottom = top + (p.kernel_h - 1) * p.dilation_h + 1, right = left + (p.kernel_w - 1) * p.dilation_w + 1;
+        const int limit_y = p.src.height + p.pad_bottom, limit_x = p.src.width + p.pad_right;
+        int high = p.kernel_h, wide = p.kernel_w;
+        if (bottom > limit_y) high -= (bottom - limit_y + p.dilation_h - 1) / p.dilation_h;
+        if (right > limit_x) wide -= (right - limit_x + p.dilation_w - 1) / p.dilation_w;
+        divisor = high * wide;
+      }
+      float* const dst = p.dst.data + y * p.dst.row + x * p.dst.pixel;
+      const V scale = Broadcast(divisor > 0 ? 1.0f / static_cast<float>(divisor) : 0.0f);
+      for (int c = 0; c < p.dst.channels; c += kLanes) {
+        V v = p.average ? Zero() : Broadcast(-__builtin_inff());
+        if (small) {
+          if (p.average) {
+            for (int t = 0; t < count; ++t) v = v + Load(taps[t] + c);
+          } else {
+            for (int t = 0; t < count; ++t) v = Max(v, Load(taps[t] + c));
+          }
+        } else {
+          visit([&](const float* tap) { v = p.average ? v + Load(tap + c) : Max(v, Load(tap + c)); });
+        }
+        Store(dst + c, p.average ? v * scale : v);
+      }
+    }
+  }
+}
+
+static void RunWeightedPool(const WeightedPool& p, std::int64_t part) {
+  const int begin = static_cast<int>(part * p.src.height / p.parts);
+  const int end = static_cast<int>((part + 1) * p.src.height / p.parts);
+  float* const to = p.partial + part * p.src.channels;
+  for (int c = 0; c < p.src.channels; c += kLanes) {
+    V total = Zero();
+    for (int y = begin; y < end; ++y) {
+      const float* from = p.src.data + y * p.src.row + c;
+      V sum = Zero(), other = Zero();
+      int x = 0;
+      if (p.columns) {
+        const float* weight = p.columns + c;
+        for (; x + 1 < p.src.width; x += 2, from += 2 * p.src.pixel, weight += 2 * p.src.channels) {
+          sum = Fma(Load(from), Load(weight), sum);
+          other = Fma(Load(from + p.src.pixel), Load(weight + p.src.channels), other);
+        }
+        if (x < p.src.width) sum = Fma(Load(from), Load(weight), sum);
+      } else {
+        for (; x + 1 < p.src.width; x += 2, from += 2 * p.src.pixel) {
+          sum = sum + Load(from);
+          other = other + Load(from + p.src.pixel);
+        }
+        if (x < p.src.width) sum = sum + Load(from);
+      }
+      sum = sum + other;
+      total = p.rows ? Fma(sum, Load(p.rows + static_cast<std::ptrdiff_t>(y) * p.src.channels + c), total) : total + sum;
+    }
+    Store(to + c, total);
+  }
+}
+
+static void FinishWeightedPool(const WeightedPool& p) {
+  for (int c = 0; c < p.src.channels; c += kLanes) {
+    V total = Zero();
+    for (int part = 0; part < p.parts; ++part) total = total + Load(p.partial + static_cast<std::ptrdiff_t>(part) * p.src.channels + c);
+    Store(p.dst.data + c, total * Broadcast(p.scale));
+  }
+}
+
+static void RunPictureIn(const PictureIn& p, std::int64_t y) {
+  const std::uint8_t* from = p.pixels + y * p.stride;
+  float* to = p.dst.data + y * p.dst.row;
+  const float *red = p.table, *green = p.table + 256, *blue = p.table + 512;
+  const int r = p.bgr ? 2 : 0, b = p.bgr ? 0 : 2;
+  for (int x = 0; x < p.dst.width; ++x, from += 3, to += p.dst.pixel) {
+    to[0] = red[from[r]];
+    to[1] = green[from[1]];
+    to[2] = blue[from[b]];
+  }
+}
+
+static void RunPlanesIn(const PlanesIn& p, std::int64_t y) {
+  const std::int64_t plane = static_cast<std::int64_t>(p.dst.height) * p.dst.width;
+  float* const row = p.dst.data + y * p.dst.row;
+  const int padded = p.dst.pixel < p.dst.channels ? static_cast<int>(p.dst.pixel) : p.dst.channels;
+  for (int c0 = 0; c0 < padded; c0 += kBlock) {  // blocks of 16 channels: a cache line a pixel
+    const int c1 = c0 + kBlock < padded ? c0 + kBlock : padded;
+    for (int x = 0; x < p.dst.width; ++x) {
+      float* const to = row + x * p.dst.pixel;
+      for (int c = c0; c < c1; ++c) to[c] = c < p.channels ? p.planes[c * plane + y * p.dst.width + x] : 0.0f;
+    }
+  }
+}
+
+static void RunPlanesOut(const PlanesOut& p, std::int64_t y) {
+  const std::int64_t plane = static_cast<std::int64_t>(p.src.height) * p.src.width;
+  const float* const row = p.src.data + y * p.src.row;
+  for (int c0 = 0; c0 < p.channels; c0 += kBlock) {
+    const int c1 = c0 + kBlock < p.channels ? c0 + kBlock : p.channels;
+    for (int c = c0; c < c1; ++c) {
+      float* const to = p.planes + c * plane + y * p.src.width;
+      for (int x = 0; x < p.src.width; ++x) to[x] = row[x * p.src.pixel + c];
+    }
+  }
+}
+
+// One output row of all classes as planes of source columns: the vertical half of the resize, transposed on the way.
+// line: classes x stride floats.
+static void VerticalPass(const Labels& p, int y, float* line, std::ptrdiff_t stride) {
+  const WideTap tap = p.rows[y];
+  const float* rows[4];
+  int taps = 1;
+  for (int t = 0; t < 4; ++t) {
+    const int sy = tap.first + t < p.src.height ? tap.first + t : p.src.height - 1;
+    rows[t] = p.src.data + sy * p.src.row;
+    if (tap.weight[t] != 0.0f) taps = t + 1;
+  }
+  const int blocks = (p.classes + kLanes - 1) / kLanes;
+  float mixed[kBlock];
+  for (int b = 0; b < blocks; ++b) {
+    const int first = b * kLanes, last = first + kLanes < p.classes ? first + kLanes : p.classes;
+    for (int x = 0; x < p.src.width; ++x) {
+      const std::ptrdiff_t at = x * p.src.pixel + first;
+      V v = Load(rows[0] + at) * Broadcast(tap.weight[0]);
+      for (int t = 1; t < taps; ++t) v = Fma(Load(rows[t] + at), Broadcast(tap.weight[t]), v);
+      Store(mixed, v);
+      for (int c = first; c < last; ++c) line[c * stride + x] = mixed[c - first];
+    }
+  }
+  for (int c = 0; c < p.classes; ++c) {  // positions beyond the last carry weight zero, but must be finite
+    for (int x = p.src.width; x < p.src.width + 4; ++x) line[c * stride + x] = 0.0f;
+  }
+}
+
+static inline std::ptrdiff_t LineStride(const Labels& p) { return (p.src.width + 4 + 15) / 16 * 16 + 16; }
+
+static std::size_t LabelsScratch(const Labels& p) {
+  return static_cast<std::size_t>(p.classes) * LineStride(p);
+}
+
+#if defined(FRF_ISA_AVX512)
+
+// Sixteen output columns of one class: four gathers at most, from a line that lies in L1.
+FRF_INLINE V Horizontal(const float* line, __m512i first, const V (&weights)[4], int taps) {
+  V v = _mm512_i32gather_ps(first, line, 4) * weights[0];
+  for (int t = 1; t < taps; ++t) v = Fma(_mm512_i32gather_ps(first, line + t, 4), weights[t], v);
+  return v;
+}
+
+// Where sixteen outputs take from at most sixteen source columns (any enlargement), two permutes replace the gathers.
+FRF_INLINE V HorizontalNear(const float* line, int base, __m512i index, const V& w0, const V& w1) {
+  const V a = Load(line + base), b = Load(line + base + 1);
+  return Fma(_mm512_permutexvar_ps(index, b), w1, _mm512_permutexvar_ps(index, a) * w0);
+}
+
+static void LabelRow(const Labels& p, const float* line, std::ptrdiff_t stride, std::uint8_t* out) {
+  for (int x = 0; x < p.width; x += 16) {
+    const int count = p.width - x < 16 ? p.width - x : 16;
+    alignas(64) int first[16];
+    alignas(64) float weight[4][16];
+    int taps = 1;
+    for (int i = 0; i < 16; ++i) {
+      const WideTap& tap = p.columns[x + (i < count ? i : count - 1)];
+      first[i] = tap.first;
+      for (int t = 0; t < 4; ++t) {
+        weight[t][i] = tap.weight[t];
+        if (tap.weight[t] != 0.0f && t >= taps) taps = t + 1;
+      }
+    }
+    const V w[4] = {Load(weight[0]), Load(weight[1]), Load(weight[2]), Load(weight[3])};
+    const int base = first[0];
+    const bool near = taps <= 2 && first[15] - base < 16 && base + 17 <= stride;
+    const __m512i where = _mm512_load_si512(first), index = _mm512_sub_epi32(where, _mm512_set1_epi32(base));
+    V best = near ? HorizontalNear(line, base, index, w[0], w[1]) : Horizontal(line, where, w, taps);
+    __m512i label = _mm512_setzero_si512();
+    for (int c = 1; c < p.classes; ++c) {
+      const float* const from = line + c * stride;
+      const V v = near ? HorizontalNear(from, base, index, w[0], w[1]) : Horizontal(from, where, w, taps);
+      const __mmask16 better = _mm512_cmp_ps_mask(v, best, _CMP_GT_OQ);
+      best = _mm512_mask_mov_ps(best, better, v);
+      label = _mm512_mask_mov_epi32(label, better, _mm512_set1_epi32(c));
+    }
+    const __mmask16 valid = static_cast<__mmask16>(count == 16 ? 0xffff : (1u << count) - 1);
+    _mm512_mask_cvtepi32_storeu_epi8(out + x, valid, label);
+  }
+}
+
+#else
+
+static void LabelRow(const Labels& p, const float* line, std::ptrdiff_t stride, std::uint8_t* out) {
+  for (int x0 = 0; x0 < p.width; x0 += 16) {
+    const int count = p.width - x0 < 16 ? p.width - x0 : 16;
+    float best[16];
+    int label[16];
+    int first[16];
+    float w[4][16];
+    int taps = 1;
+    for (int i = 0; i < 16; ++i) {
+      const WideTap& tap = p.columns[x0 + (i < count ? i : count - 1)];
+      first[i] = tap.first;
+      for (int t = 0; t < 4; ++t) {
+        w[t][i] = tap.weight[t];
+        if (tap.weight[t] != 0.0f && t >= taps) taps = t + 1;
+      }
+      label[i] = 0;
+      best[i] = -__builtin_inff();
+    }
+    for (int c = 0; c < p.classes; ++c) {
+      const float* const from = line + c * stride;
+      float v[16];
+      for (int i = 0; i < 16; ++i) v[i] = from[first[i]] * w[0][i];
+      for (int t = 1; t < taps; ++t) {
+        for (int i = 0; i < 16; ++i) v[i] += from[first[i] + t] * w[t][i];
+      }
+      for (int i = 0; i < 16; ++i) {
+        const bool better = v[i] > best[i];
+        best[i] = better ? v[i] : best[i];
+        label[i] = better ? c : label[i];
+      }
+    }
+    for (int i = 0; i < count; ++i) out[x0 + i] = static_cast<std::uint8_t>(label[i]);
+  }
+}
+
+#endif
+
+static void PlanLabels(Labels& p, int threads) {
+  const int wanted = 8 * threads;
+  p.rows_per_item = (p.height + wanted - 1) / wanted;
+  p.items = (p.height + p.rows_per_item - 1) / p.rows_per_item;
+}
+
+static void RunLabels(const Labels& p, std::int64_t item, float* scratch) {
+  const int begin = static_cast<int>(item) * p.rows_per_item;
+  const int end = begin + p.rows_per_item < p.height ? begin + p.rows_per_item : p.height;
+  for (int y = begin; y < end; ++y) {
+    VerticalPass(p, y, scratch, LineStride(p));
+    LabelRow(p, scratch, LineStride(p), p.labels + y * p.stride);
+  }
+}
+
+static void RunScores(const Scores& s, std::int64_t item, float* scratch) {
+  const Labels& p = s.shape;
+  const int begin = static_cast<int>(item) * p.rows_per_item;
+  const int end = begin + p.rows_per_item < p.height ? begin + p.rows_per_item : p.height;
+  const std::ptrdiff_t stride = LineStride(p);
+  for (int y = begin; y < end; ++y) {
+    VerticalPass(p, y, scratch, stride);
+    for (int c = 0; c < p.classes; ++c) {
+      const float* const line = scratch + c * stride;
+      float* const to = s.planes + (static_cast<std::ptrdiff_t>(c) * p.height + y) * p.width;
+      for (int x = 0; x < p.width; ++x) {
+        const WideTap& tap = p.columns[x];
+        float v = line[tap.first] * tap.weight[0];
+        for (int t = 1; t < 4; ++t) v += line[tap.first + t] * tap.weight[t];
+        to[x] = v;
+      }
+    }
+  }
+}
+
+}  // namespace frf::kernels::FRF_ISA

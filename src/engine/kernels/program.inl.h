@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+// The interpreter of element-wise programs. Each instruction runs over a chunk of some hundred floats, so the cost of
+// looking at it vanishes; inputs and results that lie dense in memory are used where they are.
+#pragma once
+
+#include "engine/kernels/math.inl.h"
+#include "engine/kernels/program.h"
+
+namespace frf::kernels::FRF_ISA {
+
+inline constexpr int kChunkFloats = 1024;
+
+static inline int ChunkPixels(const Program& p) {
+  return p.channels >= kChunkFloats ? 1 : kChunkFloats / p.channels;
+}
+
+static std::size_t ProgramScratch(const Program& p) {
+  return static_cast<std::size_t>(p.registers) * ChunkPixels(p) * p.channels;
+}
+
+static void PlanProgram(Program& p, int threads) {
+  p.registers = static_cast<int>(p.inputs.size());
+  for (const ProgramInstruction& i : p.code) {
+    if (i.dst >= p.registers) p.registers = i.dst + 1;
+  }
+  const int wanted = 4 * threads;
+  p.rows_per_item = (p.height + wanted - 1) / wanted;
+  if (p.rows_per_item < 1) p.rows_per_item = 1;
+  p.items = (p.height + p.rows_per_item - 1) / p.rows_per_item;
+}
+
+template <typename F>
+FRF_INLINE void ForVectors(int count, float* dst, const float* a, const F& f) {
+  for (int i = 0; i < count; i += kLanes) Store(dst + i, f(Load(a + i)));
+}
+
+template <typename F>
+FRF_INLINE void ForVectors(int count, float* dst, const float* a, const float* b, const F& f) {
+  for (int i = 0; i < count; i += kLanes) Store(dst + i, f(Load(a + i), Load(b + i)));
+}
+
+static void Execute(const ProgramInstruction& code, int n, float* d, const float* a, const float* b, const float* c) {
+  const V x = Broadcast(code.x), y = Broadcast(code.y), one = Broadcast(1.0f), zero = Zero();
+  switch (code.op) {
+    case ProgramOp::kCopy: return ForVectors(n, d, a, [](V v) { return v; });
+    case ProgramOp::kAdd: return ForVectors(n, d, a, b, [](V v, V w) { return v + w; });
+    case ProgramOp::kSub: return ForVectors(n, d, a, b, [](V v, V w) { return v - w; });
+    case ProgramOp::kMul: return ForVectors(n, d, a, b, [](V v, V w) { return v * w; });
+    case ProgramOp::kDiv: return ForVectors(n, d, a, b, [](V v, V w) { return v / w; });
+    case ProgramOp::kMax: return ForVectors(n, d, a, b, [](V v, V w) { return Max(v, w); });
+    case ProgramOp::kMin: return ForVectors(n, d, a, b, [](V v, V w) { return Min(v, w); });
+    case ProgramOp::kPow:
+      for (int i = 0; i < n; ++i) d[i] = __builtin_powf(a[i], b[i]);
+      return;
+    case ProgramOp::kLess: return ForVectors(n, d, a, b, [&](V v, V w) { return IfLess(v, w, one, zero); });
+    case ProgramOp::kLessEqual: return ForVectors(n, d, a, b, [&](V v, V w) { return IfLess(w, v, zero, one); });
+    case ProgramOp::kEqual:
+      return ForVectors(n, d, a, b, [&](V v, V w) { return IfLess(v, w, zero, IfLess(w, v, zero, one)); });
+    case ProgramOp::kWhere:
+      for (int i = 0; i < n; i += kLanes) {
+        const V condition = Load(a + i);
+        Store(d + i, IfLess(condition * condition, Broadcast(0.25f), Load(c + i), Load(b + i)));
+      }
+      return;
+    case ProgramOp::kAddImm: return ForVectors(n, d, a, [&](V v) { return v + x; });
+    case ProgramOp::kMulImm: return ForVectors(n, d, a, [&](V v) { return v * x; });
+    case ProgramOp::kDivImm: return ForVectors(n, d, a, [&](V v) { return v / x; });
+    case ProgramOp::kReverseDiv: return ForVectors(n, d, a, [&](V v) { return x / v; });
+    case ProgramOp::kPowImm:
+      for (int i = 0; i < n; ++i) d[i] = __builtin_powf(a[i], code.x);
+      return;
+    case ProgramOp::kNeg: return ForVectors(n, d, a, [&](V v) { return zero - v; });
+    case ProgramOp::kAbs: return ForVectors(n, d, a, [&](V v) { return Max(v, zero - v); });
+    case ProgramOp::kSquare: return ForVectors(n, d, a, [](V v) { return v * v; });
+    case ProgramOp::kSqrt: return ForVectors(n, d, a, [](V v) { return Sqrt(v); });
+    case ProgramOp::kReciprocal: return ForVectors(n, d, a, [&](V v) { return one / v; });
+    case ProgramOp::kExp: return ForVectors(n, d, a, [](V v) { return Exp(v); });
+    case ProgramOp::kLog:
+      for (int i = 0; i < n; ++i) d[i] = __builtin_logf(a[i]);
+      return;
+    case ProgramOp::kCeil: return ForVectors(n, d, a, [](V v) { return Ceil(v); });
+    case ProgramOp::kFloor: return ForVectors(n, d, a, [](V v) { return Floor(v); });
+    case ProgramOp::kRound: return ForVectors(n, d, a, [](V v) { return Nearest(v); });
+    case ProgramOp::kSign:
+      return ForVectors(n, d, a, [&](V v) { return IfLess(v, zero, zero - one, IfLess(zero, v, one, zero)); });
+    case ProgramOp::kSigmoid: return ForVectors(n, d, a, [](V v) { return Sigmoid(v); });
+    case ProgramOp::kTanh: return ForVectors(n, d, a, [](V v) { return Tanh(v); });
+    case ProgramOp::kErf: return ForVectors(n, d, a, [](V v) { return Erf(v); });
+    case ProgramOp::kGelu:
+      return ForVectors(n, d, a, [&](V v) {
+        return Broadcast(0.5f) * v * (one + Erf(v * Broadcast(0.70710678f)));
+      });
+    case ProgramOp::kSoftplus: return ForVectors(n, d, a, [](V v) { return Softplus(v); });
+    case ProgramOp::kMish: return ForVectors(n, d, a, [](V v) { return v * Tanh(Softplus(v)); });
+    case ProgramOp::kSilu: return ForVectors(n, d, a, [](V v) { return v * Sigmoid(v); });
+    case ProgramOp::kElu:
+      return ForVectors(n, d, a, [&](V v) { return IfLess(v, zero, x * ExpMinusOne(v), v); });
+    case ProgramOp::kSelu:
+      return ForVectors(n, d, a, [&](V v) { return y * IfLess(v, zero, x * ExpMinusOne(v), v); });
+    case ProgramOp::kSoftsign: return ForVectors(n, d, a, [&](V v) { return v / (one + Max(v, zero - v)); });
+    case ProgramOp::kRelu: return ForVectors(n, d, a, [&](V v) { return Max(v, zero); });
+    case ProgramOp::kClip: return ForVectors(n, d, a, [&](V v) { return Clamp(v, x, y); });
+    case ProgramOp::kLeaky: return ForVectors(n, d, a, [&](V v) { return Max(v, zero) + Min(v, zero) * x; });
+    case ProgramOp::kPRelu:
+      return ForVectors(n, d, a, b, [&](V v, V w) { return Max(v, zero) + Min(v, zero) * w; });
+    case ProgramOp::kHardSigmoid: return ForVectors(n, d, a, [&](V v) { return Clamp(Fma(v, x, y), zero, one); });
+    case ProgramOp::kHardSwish:
+      return ForVectors(n, d, a, [&](V v) {
+        return v * Clamp(Fma(v, Broadcast(1.0f / 6.0f), Broadcast(0.5f)), zero, one);
+      });
+    case ProgramOp::kStep: return ForVectors(n, d, a, [&](V v) { return IfLess(x, v, one, zero); });
+  }
+}
+
+// `pixels` of row y from column x, resized, into a dense buffer.
+static void ResizeChunk(const ProgramInput& in, int channels, int y, int x, int pixels, float* dst) {
+  const Tap row = in.rows[y];
+  const float* const top = in.map.data + row.first * in.map.row;
+  const float* const bottom = in.map.data + row.second * in.map.row;
+  for (int i = 0; i < pixels; ++i, dst += channels) {
+    const Tap column = in.columns[x + i];
+    const std::ptrdiff_t left = column.first * in.map.pixel, right = column.second * in.map.pixel;
+    const V w00 = Broadcast(row.first_weight * column.first_weight);
+    const V w01 = Broadcast(row.first_weight * column.second_weight);
+    const V w10 = Broadcast(row.second_weight * column.first_weight);
+    const V w11 = Broadcast(row.second_weight * column.second_weight);
+    for (int c = 0; c < channels; c += kLanes) {
+      const V upper = Fma(Load(top + right + c), w01, Load(top + left + c) * w00);
+      const V lower = Fma(Load(bottom + right + c), w11, Load(bottom + left + c) * w10);
+      Store(dst + c, upper + lower);
+    }
+  }
+}
+
+// Row segment [x0, x1) of row y. `scratch` as ProgramScratch says.
+static void RunProgramSegment(const Program& p, int y, int x0, int x1, float* scratch) {
+  constexpr int kMaxRegisters = 64;
+  const int chunk = ChunkPixels(p), capacity = chunk * p.channels;
+  const auto inputs = static_cast<int>(p.inputs.size());
+  const float* at[kMaxRegisters];
+  for (int r = 0; r < p.registers; ++r) at[r] = scratch + static_cast<std::ptrdiff_t>(r) * capacity;
+  const auto buffer = [&](int r) { return scratch + static_cast<std::ptrdiff_t>(r) * capacity; };
+  for (int r = 0; r < inputs; ++r) {  // what is the same at every pixel is laid out once
+    const ProgramInput& in = p.inputs[r];
+    if (in.kind != ProgramInput::kVector && in.kind != ProgramInput::kScalar) continue;
+    float* const to = buffer(r);
+    for (int i = 0; i < chunk; ++i) {
+      for (int c = 0; c < p.channels; ++c) to[i * p.channels + c] = in.map.data[in.kind == ProgramInput::kVector ? c : 0];
+    }
+  }
+  for (int x = x0; x < x1; x += chunk) {
+    const int pixels = x1 - x < chunk ? x1 - x : chunk, floats = pixels * p.channels;
+    for (int r = 0; r < inputs; ++r) {
+      const ProgramInput& in = p.inputs[r];
+      float* const to = buffer(r);
+      if (in.kind == ProgramInput::kResized) {
+        ResizeChunk(in, p.channels, y, x, pixels, to);
+      } else if (in.kind == ProgramInput::kMap) {
+        const float* from = in.map.data + y * in.map.row + x * in.map.pixel;
+        if (in.map.pixel == p.channels) {
+          at[r] = from;
+          continue;
+        }
+        for (int i = 0; i < pixels; ++i, from += in.map.pixel) {
+          for (int c = 0; c < p.channels; c += kLanes) Store(to + i * p.channels + c, Load(from + c));
+        }
+      } else if (in.kind == ProgramInput::kPixel) {
+        const float* from = in.map.data + y * in.map.row + x * in.map.pixel;
+        for (int i = 0; i < pixels; ++i, from += in.map.pixel) {
+          const V v = Broadcast(*from);
+          for (int c = 0; c < p.channels; c += kLanes) Store(to + i * p.channels + c, v);
+        }
+      }
+    }
+    for (const ProgramInstruction& code : p.code) {
+      float* const to = buffer(code.dst);
+      Execute(code, floats, to, at[code.a], at[code.b], at[code.c]);
+      at[code.dst] = to;
+    }
+    for (const ProgramOutput& out : p.outputs) {
+      float* to = out.map.data + y * out.map.row + x * out.map.pixel;
+      const float* from = at[out.reg];
+      for (int i = 0; i < pixels; ++i, to += out.map.pixel, from += p.channels) {
+        for (int c = 0; c < p.channels; c += kLanes) Store(to + c, Load(from + c));
+        for (int c = p.true_channels; c < p.channels; ++c) to[c] = 0.0f;
+      }
+    }
+  }
+}
+
+static void RunProgram(const Program& p, std::int64_t item, float* scratch) {
+  const int begin = static_cast<int>(item) * p.rows_per_item;
+  const int end = begin + p.rows_per_item < p.height ? begin + p.rows_per_item : p.height;
+  for (int y = begin; y < end; ++y) RunProgramSegment(p, y, 0, p.width, scratch);
+}
+
+}  // namespace frf::kernels::FRF_ISA

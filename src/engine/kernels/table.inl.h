@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of one instruction set, in the translation unit that is compiled for it.
+#pragma once
+
+#include "engine/kernels/depthwise.inl.h"
+#include "engine/kernels/direct_conv.inl.h"
+#include "engine/kernels/maps.inl.h"
+#include "engine/kernels/program.inl.h"
+#include "engine/kernels/winograd.inl.h"
+
+namespace frf::kernels::FRF_ISA {
+
+static constexpr Kernels MakeTable(const char* name) {
+  Kernels k{};
+  k.isa = name;
+  k.lanes = kLanes;
+  k.direct_packed_size = DirectPackedSize;
+  k.pack_direct = PackDirect;
+  k.plan_direct = PlanDirect;
+  k.direct_scratch = DirectScratch;
+  k.direct_conv = RunDirect;
+  k.winograd_packed_size = WinogradPackedSize;
+  k.pack_winograd = PackWinograd;
+  k.plan_winograd = PlanWinograd;
+  k.winograd_scratch = WinogradScratch;
+  k.winograd_conv = RunWinograd;
+  k.depthwise_conv = RunDepthwise;
+  k.plan_program = PlanProgram;
+  k.program_scratch = ProgramScratch;
+  k.program = RunProgram;
+  k.pool = RunPool;
+  k.weighted_pool = RunWeightedPool;
+  k.finish_weighted_pool = FinishWeightedPool;
+  k.picture_in = RunPictureIn;
+  k.planes_in = RunPlanesIn;
+  k.planes_out = RunPlanesOut;
+  k.plan_labels = PlanLabels;
+  k.labels_scratch = LabelsScratch;
+  k.labels = RunLabels;
+  k.scores = RunScores;
+  return k;
+}
+
+}  // namespace frf::kernels::FRF_ISA

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+// Convolutions: which kernel, how its weights are packed, and the step.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "engine/plan/step_builder.h"
+#include "frf/error.h"
+
+namespace frf::engine {
+
+using kernels::Epilogue;
+using kernels::Map;
+using kernels::PaddedChannels;
+
+namespace {
+
+constexpr std::size_t kL2Bytes = 1 << 20;
+
+bool FitsWinograd(const ConvOp& op) {
+  return op.weight.dim(2) == 3 && op.weight.dim(3) == 3 && op.stride_h == 1 && op.stride_w == 1 && op.dilation_h == 1 &&
+         op.dilation_w == 1 && op.groups == 1 && op.phase_h == 1 && op.phase_w == 1;
+}
+
+// Work of Winograd with that tile, in multiply-accumulates: the products, and what the transforms take in the same time
+// (measured on AVX-512 machines, docs/performance.md). Edges that fill no tile count in full.
+double WinogradWork(const Value& dst, int depth, int out, int tile) {
+  const double tiles = static_cast<double>((dst.height + tile - 1) / tile) * ((dst.width + tile - 1) / tile);
+  const double points = (tile + 2.0) * (tile + 2.0), transform = tile == 4 ? 320 : 640;
+  return tiles * (points * depth * out + transform * (depth + out));
+}
+
+}  // namespace
+
+ConvChoice StepBuilder::ChoiceOf(const std::string& name, const ConvOp& op) const {
+  const Value& src = lowered_.values[op.src];
+  if (!FitsWinograd(op) || op.src == lowered_.picture) return ConvChoice::kDirect;
+  const auto chosen = plan_.options_.choices.find(name);
+  if (chosen != plan_.options_.choices.end() && chosen->second != ConvChoice::kAuto) return chosen->second;
+  const Value& dst = lowered_.values[op.dst];
+  const int depth = src.padded(), out = PaddedChannels(static_cast<int>(op.weight.dim(0)));
+  const double direct = 9.0 * dst.height * dst.width * depth * out;
+  const double four = WinogradWork(dst, depth, out, 4), six = WinogradWork(dst, depth, out, 6);
+  if (direct <= std::min(four, six)) return ConvChoice::kDirect;
+  return four <= six ? ConvChoice::kWinograd4 : ConvChoice::kWinograd6;
+}
+
+Tensor StepBuilder::SpreadOver(const Tensor& weight, const Value& src) const {
+  if (src.parts.empty()) return weight;
+  const std::int64_t out = weight.dim(0), in = weight.dim(1), taps = weight.dim(2) * weight.dim(3);
+  Tensor spread = Tensor::Zeros(DType::kFloat32, {out, src.padded(), weight.dim(2), weight.dim(3)});
+  for (std::int64_t o = 0; o < out; ++o) {
+    std::int64_t from = 0, to = 0;
+    for (const int part : src.parts) {
+      std::copy_n(weight.data<float>() + (o * in + from) * taps, part * taps, spread.data<float>() + (o * src.padded() + to) * taps);
+      from += part;
+      to += PaddedChannels(part);
+    }
+  }
+  return spread;
+}
+
+void StepBuilder::Build(const std::string& name, const ConvOp& op) {
+  Epilogue epilogue{.act = op.act, .alpha = op.alpha, .beta = op.beta, .add_first = op.add_first};
+  if (op.bias.has_data()) {
+    const std::int64_t out = op.weight.dim(0);
+    std::vector<float> bias(PaddedChannels(static_cast<int>(out)), 0.0f);
+    std::copy_n(op.bias.data<float>(), out, bias.begin());
+    epilogue.bias = Keep(bias);
+  }
+  if (op.add >= 0) epilogue.add = MapOf(op.add);
+  if (op.sum >= 0) epilogue.sum = MapOf(op.sum);
+  if (op.groups > 1 && op.weight.dim(1) == 1) return BuildDepthwise(name, op, epilogue);
+  if (op.groups > 1) {  // each group is a convolution of its own between slices
+    for (int group = 0; group < op.groups; ++group) BuildDirect(name, op, epilogue, group);
+    return;
+  }
+  switch (ChoiceOf(name, op)) {
+    case ConvChoice::kWinograd4:
+      return BuildWinograd(name, op, epilogue, 4);
+    case ConvChoice::kWinograd6:
+      return BuildWinograd(name, op, epilogue, 6);
+    default:
+      return BuildDirect(name, op, epilogue);
+  }
+}
+
+void StepBuilder::BuildDirect(const std::string& name, const ConvOp& op, const Epilogue& epilogue, int group) {
+  const Value& src = lowered_.values[op.src];
+  const auto out = static_cast<int>(op.weight.dim(0)) / op.groups, in = static_cast<int>(op.weight.dim(1));
+  const auto kh = static_cast<int>(op.weight.dim(2)), kw = static_cast<int>(op.weight.dim(3));
+  auto conv = std::make_shared<kernels::DirectConv>();
+  conv->src = MapOf(op.src);
+  conv->dst = MapOf(op.dst);
+  conv->kernel_h = kh, conv->kernel_w = kw;
+  conv->stride_h = op.stride_h, conv->stride_w = op.stride_w;
+  conv->dilation_h = op.dilation_h, conv->dilation_w = op.dilation_w;
+  conv->pad_top = op.pad_top, conv->pad_left = op.pad_left;
+  conv->epilogue = epilogue;
+  int depth = src.padded();
+  if (op.groups > 1) {
+    depth = in;
+    conv->src.data += group * in, conv->src.channels = in;
+    Epilogue& e = conv->epilogue;
+    for (Map* map : {&conv->dst, &e.add, &e.sum}) {
+      if (map->data) map->data += group * out;
+      map->channels = out;
+    }
+    if (e.bias) e.bias += group * out;
+  }
+  if (op.src == lowered_.picture && PictureIsBordered()) {  // a kernel row is one tap (see Build of PictureOp)
+    depth = 3;
+    const Value& dst = lowered_.values[op.dst];
+    const int width = std::max(src.width + std::max(0, op.pad_left), (dst.width - 1) * op.stride_w + kw);
+    conv->src.pixel = 3, conv->src.row = static_cast<std::ptrdiff_t>(width) * 3;
+    conv->src.height = std::max(src.height + std::max(0, op.pad_top), (dst.height - 1) * op.stride_h + (kh - 1) * op.dilation_h + 1);
+    conv->src.width = width;
+    conv->pad_top = conv->pad_left = 0;
+    conv->kernel_w = 1;
+  }
+  const Tensor weight = SpreadOver(op.weight, src);
+  const auto read = static_cast<int>(weight.dim(1));
+  const std::int64_t first = static_cast<std::int64_t>(group) * out * read * kh * kw;
+  conv->depth = depth * (conv->kernel_w == kw ? 1 : kw);
+  conv->zeros = Zeros(conv->depth);
+  const std::string key = fmt::format("{}/direct/{}/{}x{}/{}/{}", name, kernels_.isa, op.phase_y, op.phase_x, depth, group);
+  const FloatBuffer packed = weights_.Get(key, kernels_.direct_packed_size(out, kh * kw, depth), [&](float* to) {
+    kernels_.pack_direct(weight.data<float>() + first, out, read, kh, kw, depth, to);
+  });
+  conv->weights = {Keep(packed), PaddedChannels(out) / kernels::kBlock, conv->depth};
+  if (op.phase_h > 1 || op.phase_w > 1) {  // every phase_h-th row, every phase_w-th column
+    Map& dst = conv->dst;
+    dst.data += op.phase_y * dst.row + op.phase_x * dst.pixel;
+    dst.height = (dst.height - op.phase_y + op.phase_h - 1) / op.phase_h;
+    dst.width = (dst.width - op.phase_x + op.phase_w - 1) / op.phase_w;
+    dst.row *= op.phase_h;
+    dst.pixel *= op.phase_w;
+  }
+  kernels_.plan_direct(*conv, plan_.options_.threads, kL2Bytes);
+  Step step{.name = name, .kernel = fmt::format("direct {}x{}", kh, kw), .items = conv->items};
+  step.scratch = kernels_.direct_scratch(*conv);
+  step.macs = 1.0 * conv->dst.height * conv->dst.width * out * in * kh * kw;
+  step.bytes = 4.0 * (1.0 * src.height * src.width * src.padded() + 1.0 * conv->dst.height * conv->dst.width * PaddedChannels(out) + packed.size());
+  step.run = [conv, k = &kernels_](std::int64_t item, float* scratch) { k->direct_conv(*conv, item, scratch); };
+  Add(std::move(step));
+}
+
+void StepBuilder::BuildWinograd(const std::string& name, const ConvOp& op, const Epilogue& epilogue, int tile) {
+  const Value& src = lowered_.values[op.src];
+  const auto out = static_cast<int>(op.weight.dim(0));
+  auto conv = std::make_shared<kernels::WinogradConv>();
+  conv->src = MapOf(op.src);
+  conv->dst = MapOf(op.dst);
+  conv->pad_top = op.pad_top, conv->pad_left = op.pad_left;
+  conv->depth = src.padded();
+  conv->tile = tile;
+  conv->zeros = Zeros(conv->depth);
+  conv->epilogue = epilogue;
+  const Tensor weight = SpreadOver(op.weight, src);
+  const auto read = static_cast<int>(weight.dim(1));
+  const std::string key = fmt::format("{}/winograd{}/{}/{}", name, tile, kernels_.isa, conv->depth);
+  const FloatBuffer packed = weights_.Get(key, kernels_.winograd_packed_size(tile, out, conv->depth), [&](float* to) {
+    kernels_.pack_winograd(weight.data<float>(), out, read, conv->depth, tile, to);
+  });
+  conv->weights = {Keep(packed), PaddedChannels(out) / kernels::kBlock, conv->depth};
+  kernels_.plan_winograd(*conv, plan_.options_.threads, kL2Bytes);
+  Step step{.name = name, .kernel = fmt::format("winograd F({},3)", tile), .items = conv->items};
+  step.scratch = kernels_.winograd_scratch(*conv);
+  step.macs = 9.0 * conv->dst.height * conv->dst.width * out * op.weight.dim(1);
+  step.bytes = 4.0 * (1.0 * src.height * src.width * src.padded() + 1.0 * conv->dst.height * conv->dst.width * PaddedChannels(out) + packed.size());
+  step.run = [conv, k = &kernels_](std::int64_t item, float* scratch) { k->winograd_conv(*conv, item, scratch); };
+  Add(std::move(step));
+}
+
+void StepBuilder::BuildDepthwise(const std::string& name, const ConvOp& op, const Epilogue& epilogue) {
+  auto conv = std::make_shared<kernels::DepthwiseConv>();
+  conv->src = MapOf(op.src);
+  conv->dst = MapOf(op.dst);
+  conv->kernel_h = static_cast<int>(op.weight.dim(2)), conv->kernel_w = static_cast<int>(op.weight.dim(3));
+  conv->stride_h = op.stride_h, conv->stride_w = op.stride_w;
+  conv->dilation_h = op.dilation_h, conv->dilation_w = op.dilation_w;
+  conv->pad_top = op.pad_top, conv->pad_left = op.pad_left;
+  conv->epilogue = epilogue;
+  const int taps = conv->kernel_h * conv->kernel_w, padded = conv->dst.channels;
+  std::vector<float> weights(static_cast<std::size_t>(taps) * padded, 0.0f);
+  for (int c = 0; c < op.groups; ++c) {
+    for (int t = 0; t < taps; ++t) weights[t * padded + c] = op.weight.data<float>()[c * taps + t];
+  }
+  conv->weights = Keep(weights);
+  conv->rows_per_item = std::max(1, conv->dst.height / (4 * plan_.options_.threads));
+  conv->items = (conv->dst.height + conv->rows_per_item - 1) / conv->rows_per_item;
+  Step step{.name = name, .kernel = fmt::format("depthwise {}x{}", conv->kernel_h, conv->kernel_w), .items = conv->items};
+  step.macs = 1.0 * conv->dst.height * conv->dst.width * op.groups * taps;
+  step.bytes = 4.0 * padded * (1.0 * conv->src.height * conv->src.width + 1.0 * conv->dst.height * conv->dst.width);
+  step.run = [conv, k = &kernels_](std::int64_t item, float*) { k->depthwise_conv(*conv, item); };
+  Add(std::move(step));
+}
+
+}  // namespace frf::engine

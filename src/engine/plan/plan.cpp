@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// Plan: construction, and the loop that runs steps.
+#include "engine/plan/plan.h"
+
+#include <omp.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+
+#include "engine/plan/step_builder.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace frf::engine {
+namespace {
+
+// Denormals cost a hundred times a normal number; they are flushed while steps run, and only then.
+class FlushDenormals {
+ public:
+#if defined(__x86_64__)
+  FlushDenormals() : before_(_mm_getcsr()) { _mm_setcsr(before_ | 0x8040); }
+  ~FlushDenormals() { _mm_setcsr(before_); }
+
+ private:
+  unsigned before_;
+#endif
+};
+
+void Relax() {
+#if defined(__x86_64__)
+  _mm_pause();
+#endif
+}
+
+// All threads of a region meet; those that wait long let others have the core.
+class Barrier {
+ public:
+  // `last` runs on the thread that arrives last, before any goes on.
+  template <typename Last>
+  void Wait(int threads, const Last& last) {
+    const int round = round_.load(std::memory_order_relaxed);
+    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads) {
+      last();
+      arrived_.store(0, std::memory_order_relaxed);
+      round_.store(round + 1, std::memory_order_release);
+      return;
+    }
+    for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins) {
+      spins < 20000 ? Relax() : static_cast<void>(sched_yield());
+    }
+  }
+
+ private:
+  std::atomic<int> arrived_{0}, round_{0};
+};
+
+}  // namespace
+
+Plan::Plan(Lowered lowered, WeightStore& weights, const PlanOptions& options) : options_(options) {
+  options_.threads = std::max(1, options_.threads);
+  if (!options_.kernels) options_.kernels = &kernels::BestKernels();
+  StepBuilder(*this, lowered, weights).Build();
+  for (const Step& step : steps_) scratch_stride_ = std::max(scratch_stride_, step.scratch);
+  scratch_stride_ = (scratch_stride_ + 63) / 32 * 32 + 32;  // not a power of two: threads' buffers in other cache sets
+  scratch_ = FloatBuffer(scratch_stride_ * options_.threads);
+  table_ = std::move(lowered.table);
+}
+
+Plan::~Plan() = default;
+
+std::uint64_t Plan::scratch_bytes() const { return scratch_.size() * sizeof(float); }
+
+void Plan::Run(const PlanInput& input, const PlanOutput& output, bool timed) {
+  input_ = input;
+  output_ = output;
+  for (std::size_t begin = 0; begin < steps_.size();) {
+    std::size_t end = begin + 1;
+    if (!steps_[begin].serial) {
+      while (end < steps_.size() && !steps_[end].serial) ++end;
+    }
+    RunSteps(begin, end, timed);
+    begin = end;
+  }
+}
+
+void Plan::RunSteps(std::size_t begin, std::size_t end, bool timed) {
+  using Clock = std::chrono::steady_clock;
+  if (steps_[begin].serial) {
+    const Clock::time_point start = Clock::now();
+    steps_[begin].run(0, nullptr);
+    steps_[begin].seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    return;
+  }
+  struct alignas(64) Counter {
+    std::atomic<std::int64_t> next{0};
+  };
+  Counter counters[2];
+  Barrier barrier;
+  Clock::time_point start = Clock::now();  // of the step; the last thread to finish one begins the next
+#pragma omp parallel num_threads(options_.threads)
+  {
+    const FlushDenormals flush;
+    // The team may be smaller than asked for: inside a caller's own region, or under OMP_THREAD_LIMIT.
+    const int thread = omp_get_thread_num(), team = omp_get_num_threads();
+    float* const scratch = scratch_.data() + scratch_stride_ * thread;
+    for (std::size_t s = begin; s < end; ++s) {
+      Step& step = steps_[s];
+      std::atomic<std::int64_t>& next = counters[s % 2].next;
+      for (std::int64_t item; (item = next.fetch_add(1, std::memory_order_relaxed)) < step.items;) step.run(item, scratch);
+      // The other counter is idle now: nobody reaches the next step before the barrier, none is in the one before.
+      if (thread == 0) counters[(s + 1) % 2].next.store(0, std::memory_order_relaxed);
+      barrier.Wait(team, [&] {
+        if (!timed) return;
+        const Clock::time_point end_of_step = Clock::now();
+        step.seconds = std::chrono::duration<double>(end_of_step - start).count();
+        start = end_of_step;
+      });
+    }
+  }
+}
+
+}  // namespace frf::engine

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// A network compiled for one input size: steps over one arena. Planning allocates, packs and chooses; Run only executes.
+//
+//   Plan plan(Lower(Prepare(graph, {1, 3, 512, 1024})), weights, {.threads = 2});
+//   plan.Run({.pixels = rgb, .row_stride = 3 * 1024, .labels = labels, .label_stride = 1024, ...});
+//
+// Subtle: consecutive steps of own kernels run inside one OpenMP region with a barrier between them; items are handed
+// out by a counter, so a core that is held up by others does less. Results do not depend on who did what.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/kernels/kernels.h"
+#include "engine/plan/ir.h"
+
+namespace frf::engine {
+
+// 64-byte aligned floats.
+class FloatBuffer {
+ public:
+  FloatBuffer() = default;
+  explicit FloatBuffer(std::size_t floats);  // zeroed; throws kOutOfMemory
+  float* data() const { return data_.get(); }
+  std::size_t size() const { return size_; }
+
+ private:
+  std::shared_ptr<float> data_;
+  std::size_t size_ = 0;
+};
+
+// Packed weights, shared by all plans of a model: sizes, sessions, threads.
+class WeightStore {
+ public:
+  // The buffer of that key; `fill` is called once for it.
+  FloatBuffer Get(const std::string& key, std::size_t floats, const std::function<void(float*)>& fill);
+  std::size_t bytes() const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::unordered_map<std::string, FloatBuffer> buffers_;
+};
+
+// How a 3x3 convolution is computed.
+enum class ConvChoice : std::uint8_t { kAuto, kDirect, kWinograd4, kWinograd6 };
+
+struct PlanOptions {
+  int threads = 1;
+  const kernels::Kernels* kernels = nullptr;  // null: BestKernels()
+  std::uint64_t max_memory = 0;               // arena and scratch; 0: DefaultMaxMemory(). Above: kOutOfMemory
+  std::unordered_map<std::string, ConvChoice> choices;  // by operation name; the rest by rule
+};
+
+struct PlanInput {  // one of the two
+  const std::uint8_t* pixels = nullptr;  // HWC, 3 interleaved channels at the plan's size
+  std::ptrdiff_t row_stride = 0;
+  bool bgr = false;
+  const float* table = nullptr;          // 3 x 256 normalised values by R, G, B
+  const float* planes = nullptr;         // 1 x C x H x W
+};
+
+struct PlanOutput {  // one of the two
+  std::uint8_t* labels = nullptr;
+  std::ptrdiff_t label_stride = 0;
+  float* scores = nullptr;  // classes x height x width of the graph's output
+  // Labels at another size than the plan's own: how each of their rows and columns comes from the map that the plan's
+  // own taps speak of (output_rows, output_columns). Null: the plan's own.
+  const std::vector<kernels::WideTap>*rows = nullptr, *columns = nullptr;
+};
+
+struct Step {
+  std::string name, kernel;
+  std::int64_t items = 1;
+  std::size_t scratch = 0;  // floats a thread
+  bool serial = false;      // not in the parallel region: it brings its own threads
+  double macs = 0, bytes = 0;
+  std::function<void(std::int64_t item, float* scratch)> run;
+  double seconds = 0;  // of the last timed run
+};
+
+class Plan {
+ public:
+  Plan(Lowered lowered, WeightStore& weights, const PlanOptions& options);
+  ~Plan();
+  Plan(const Plan&) = delete;
+
+  void Run(const PlanInput& input, const PlanOutput& output, bool timed = false);
+
+  const std::vector<Step>& steps() const { return steps_; }
+  std::uint64_t arena_bytes() const { return arena_.size() * sizeof(float); }
+  std::uint64_t scratch_bytes() const;
+  int output_height() const { return output_height_; }
+  int output_width() const { return output_width_; }
+  int classes() const { return classes_; }
+  // How the graph's output comes from the map that labels are taken of; empty where labels cannot be had at any size.
+  const std::vector<kernels::WideTap>& output_rows() const { return output_rows_; }
+  const std::vector<kernels::WideTap>& output_columns() const { return output_columns_; }
+  bool gives_labels() const { return gives_labels_; }  // the graph's output is labels, not scores
+  const std::vector<float>& table() const { return table_; }  // of an 8-bit input; empty: the input is float
+  int threads() const { return options_.threads; }
+
+ private:
+  friend class StepBuilder;
+  void RunSteps(std::size_t begin, std::size_t end, bool timed);
+
+  PlanOptions options_;
+  std::vector<Tensor> plain_;    // plain values as they are made
+  FloatBuffer arena_, scratch_;
+  std::size_t scratch_stride_ = 0;
+  std::vector<FloatBuffer> kept_;  // packed weights, constants, tables
+  std::vector<Step> steps_;
+  PlanInput input_;
+  PlanOutput output_;
+  int output_height_ = 0, output_width_ = 0, classes_ = 0;
+  bool gives_labels_ = false;
+  std::vector<kernels::WideTap> output_rows_, output_columns_;
+  std::vector<float> table_;
+};
+
+// Offsets in one arena for buffers that live from one operation to another; buffers that overlap in time never overlap
+// in place. Largest first, each at the lowest place that is free (Pisarchyk and Lee 2020, "greedy by size").
+struct Lifetime {
+  std::size_t floats = 0;
+  int first = 0, last = 0;  // operations
+};
+std::vector<std::size_t> PlaceBuffers(const std::vector<Lifetime>& buffers, std::size_t& total);
+
+}  // namespace frf::engine

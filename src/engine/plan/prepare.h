@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// A graph made ready for one input size: standard operators only, every shape known, everything constant folded, batch
+// norm gone into the convolutions, running sums unrolled.
+//
+//   PreparedGraph prepared = Prepare(model.graph, {1, 3, 512, 1024});
+//
+// Each rewrite computes the same function; the tests hold both forms to 1e-5.
+#pragma once
+
+#include "graph/graph.h"
+#include "graph/shapes.h"
+
+namespace frf::engine {
+
+struct PreparedGraph {
+  Graph graph;
+  TypeMap types;  // of every value
+};
+
+// Throws kInvalidArgument where the shape does not fit the graph.
+PreparedGraph Prepare(const Graph& graph, const Shape& input);
+
+// The part of Prepare that does not depend on the input's size, done once for a model: ForInference, constants (half
+// precision weights stand behind Casts), batch norm.
+Graph PrepareOnce(const Graph& graph);
+
+// A 1x1 convolution over concat(x, f_1 .. f_n) with f_i = r_i + f_(i-1), f_1 = r_1, equals one over
+// concat(x, r_1 .. r_n) with weights W'_j = sum of W_i for i >= j: every part of the concatenation is then a plain
+// convolution's output and can be written in place (engine notes, "prefix sums").
+Graph UnrollRunningSums(const Graph& graph, const TypeMap& types);
+
+// Shape and Size of values whose shape is known become constants.
+Graph FixShapes(const Graph& graph, const TypeMap& types);
+
+}  // namespace frf::engine

@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where values lie, and the steps of everything but convolutions.
+#include "engine/plan/step_builder.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/system.h"
+#include "engine/plain_op.h"
+#include "frf/error.h"
+
+namespace frf::engine {
+
+using kernels::Map;
+using kernels::PaddedChannels;
+
+int StepBuilder::RootOf(int value) const {
+  while (lowered_.values[value].parent >= 0) value = lowered_.values[value].parent;
+  return value;
+}
+
+Map StepBuilder::MapOf(int id) const {
+  const Value& value = lowered_.values[id];
+  int offset = 0, root = id;
+  for (; lowered_.values[root].parent >= 0; root = lowered_.values[root].parent) offset += lowered_.values[root].offset;
+  const int pixel = lowered_.values[root].padded();
+  return {address_[root] + offset, value.height, value.width, value.padded(), pixel,
+          static_cast<std::ptrdiff_t>(value.width) * pixel};
+}
+
+const float* StepBuilder::Keep(const FloatBuffer& buffer) {
+  plan_.kept_.push_back(buffer);
+  return buffer.data();
+}
+
+const float* StepBuilder::Keep(const std::vector<float>& values) {
+  if (values.empty()) return nullptr;
+  FloatBuffer buffer(values.size());
+  std::copy(values.begin(), values.end(), buffer.data());
+  return Keep(buffer);
+}
+
+const float* StepBuilder::Zeros(std::size_t floats) {
+  if (!zeros_ || plan_.kept_.front().size() < floats) {
+    zeros_ = Keep(FloatBuffer(std::max<std::size_t>(floats, 4096)));
+    if (plan_.kept_.back().size() > plan_.kept_.front().size()) std::swap(plan_.kept_.front(), plan_.kept_.back());
+    zeros_ = plan_.kept_.front().data();
+  }
+  return zeros_;
+}
+
+// The picture keeps its three channels and a border of zeros when one convolution alone reads it: that one's rows are
+// then one piece of memory each.
+bool StepBuilder::PictureIsBordered() const {
+  const int picture = lowered_.picture;
+  if (lowered_.values[picture].channels != 3) return false;
+  int readers = 0;
+  const ConvOp* conv = nullptr;
+  for (const NamedOperation& named : lowered_.ops) {
+    const std::vector<int> reads = Reads(named.op);
+    if (std::find(reads.begin(), reads.end(), picture) == reads.end()) continue;
+    ++readers;
+    conv = std::get_if<ConvOp>(&named.op);
+  }
+  return readers == 1 && conv && conv->src == picture && conv->groups == 1 && conv->dilation_w == 1 && conv->phase_h == 1 &&
+         conv->phase_w == 1;
+}
+
+void StepBuilder::KeepConstants() {
+  for (std::size_t id = 0; id < lowered_.values.size(); ++id) {
+    const Value& value = lowered_.values[id];
+    if (!value.constant.has_data()) continue;
+    if (!value.map) {
+      plan_.plain_[id] = value.constant;
+      continue;
+    }
+    FloatBuffer buffer(static_cast<std::size_t>(value.height) * value.width * value.padded());
+    const float* from = value.constant.data<float>();
+    const std::size_t plane = static_cast<std::size_t>(value.height) * value.width;
+    for (int c = 0; c < value.channels; ++c) {
+      for (std::size_t i = 0; i < plane; ++i) buffer.data()[i * value.padded() + c] = from[c * plane + i];
+    }
+    address_[id] = buffer.data();
+    Keep(buffer);
+  }
+}
+
+void StepBuilder::PlaceValues() {
+  const auto count = static_cast<int>(lowered_.values.size());
+  address_.assign(count, nullptr);
+  plan_.plain_.resize(count);
+  Zeros(1);
+  KeepConstants();
+  std::vector<Lifetime> lives(count, {0, 1 << 30, -1});
+  for (int o = 0; o < static_cast<int>(lowered_.ops.size()); ++o) {
+    const auto touch = [&](int id) {
+      Lifetime& life = lives[RootOf(id)];
+      life.first = std::min(life.first, o);
+      life.last = std::max(life.last, o);
+    };
+    for (const int id : Reads(lowered_.ops[o].op)) touch(id);
+    for (const int id : Writes(lowered_.ops[o].op)) touch(id);
+  }
+  std::vector<int> ids;
+  std::vector<Lifetime> buffers;
+  for (int id = 0; id < count; ++id) {
+    const Value& value = lowered_.values[id];
+    if (!value.map || value.parent >= 0 || value.constant.has_data() || lives[id].last < 0) continue;
+    std::size_t floats = static_cast<std::size_t>(value.height) * value.width * value.padded();
+    // Room for a border on every side, as wide as any kernel here.
+    if (id == lowered_.picture) floats = (value.height + 32UL) * (value.width + 32UL) * std::max(3, PictureIsBordered() ? 3 : value.padded());
+    ids.push_back(id);
+    buffers.push_back({(floats + 31) / 16 * 16, lives[id].first, lives[id].last});
+  }
+  std::size_t total = 0;
+  const std::vector<std::size_t> offsets = PlaceBuffers(buffers, total);
+  const std::uint64_t limit = plan_.options_.max_memory ? plan_.options_.max_memory : DefaultMaxMemory();
+  if (total * sizeof(float) > limit) {
+    throw Error(ErrorCode::kOutOfMemory,
+                fmt::format("the network needs {} for its maps at this size, {} are allowed; a smaller --size or a larger "
+                            "--max-memory helps",
+                            FormatBytes(total * sizeof(float)), FormatBytes(limit)));
+  }
+  plan_.arena_ = FloatBuffer(total + 64);
+  for (std::size_t i = 0; i < ids.size(); ++i) address_[ids[i]] = plan_.arena_.data() + offsets[i];
+}
+
+void StepBuilder::Add(Step step) { plan_.steps_.push_back(std::move(step)); }
+
+void StepBuilder::Build() {
+  PlaceValues();
+  for (const NamedOperation& named : lowered_.ops) {
+    std::visit([&](const auto& op) { Build(named.name, op); }, named.op);
+  }
+}
+
+void StepBuilder::Build(const std::string& name, const ElementOp& op) {
+  const Value& dst = lowered_.values[op.dst];
+  auto program = std::make_shared<kernels::Program>();
+  program->channels = dst.padded();
+  program->true_channels = dst.channels;
+  program->height = dst.height;
+  program->width = dst.width;
+  double bytes = 0;
+  for (const ElementInput& input : op.inputs) {
+    kernels::ProgramInput in{.kind = input.kind, .map = MapOf(input.value)};
+    if (input.kind == kernels::ProgramInput::kResized) {
+      const auto keep = [&](const std::vector<kernels::Tap>& taps) {
+        FloatBuffer buffer(taps.size() * sizeof(kernels::Tap) / sizeof(float));
+        std::memcpy(buffer.data(), taps.data(), taps.size() * sizeof(kernels::Tap));
+        return reinterpret_cast<const kernels::Tap*>(Keep(buffer));
+      };
+      in.rows = keep(input.rows);
+      in.columns = keep(input.columns);
+    }
+    bytes += 4.0 * in.map.height * in.map.width * in.map.channels;
+    program->inputs.push_back(in);
+  }
+  program->code = op.code;
+  program->outputs = {{op.result, MapOf(op.dst)}};
+  kernels_.plan_program(*program, plan_.options_.threads);
+  if (program->registers > 64) throw Error(ErrorCode::kInternal, name + ": too many registers in an element-wise program");
+  Step step{.name = name, .kernel = op.code.empty() ? "resize" : fmt::format("elementwise x{}", op.code.size())};
+  step.items = program->items;
+  step.scratch = kernels_.program_scratch(*program);
+  step.bytes = bytes + 4.0 * dst.height * dst.width * dst.padded();
+  step.run = [program, k = &kernels_](std::int64_t item, float* scratch) { k->program(*program, item, scratch); };
+  Add(std::move(step));
+}
+
+void StepBuilder::Build(const std::string& name, const PoolOp& op) {
+  auto pool = std::make_shared<kernels::Pool>(op.geometry);
+  pool->src = MapOf(op.src);
+  pool->dst = MapOf(op.dst);
+  pool->rows_per_item = std::max(1, pool->dst.height / (4 * plan_.options_.threads));
+  pool->items = (pool->dst.height + pool->rows_per_item - 1) / pool->rows_per_item;
+  Step step{.name = name, .kernel = pool->average ? "average pool" : "max pool", .items = pool->items};
+  step.bytes = 4.0 * pool->src.channels * (1.0 * pool->src.height * pool->src.width + 1.0 * pool->dst.height * pool->dst.width);
+  step.run = [pool, k = &kernels_](std::int64_t item, float*) { k->pool(*pool, item); };
+  Add(std::move(step));
+}
+
+void StepBuilder::Build(const std::string& name, const WeightedPoolOp& op) {
+  auto pool = std::make_shared<kernels::WeightedPool>();
+  pool->src = MapOf(op.src);
+  pool->dst = MapOf(op.dst);
+  pool->rows = Keep(op.rows);
+  pool->columns = Keep(op.columns);
+  pool->scale = op.scale;
+  pool->parts = std::min(16, pool->src.height);
+  FloatBuffer partial(static_cast<std::size_t>(pool->parts) * pool->src.channels);
+  Keep(partial);
+  pool->partial = partial.data();
+  Step step{.name = name, .kernel = "weighted pool", .items = pool->parts};
+  step.bytes = 4.0 * pool->src.channels * pool->src.height * pool->src.width;
+  step.run = [pool, k = &kernels_](std::int64_t part, float*) { k->weighted_pool(*pool, part); };
+  Add(std::move(step));
+  Step finish{.name = name, .kernel = "weighted pool, sum"};
+  finish.run = [pool, k = &kernels_](std::int64_t, float*) { k->finish_weighted_pool(*pool); };
+  Add(std::move(finish));
+}
+
+void StepBuilder::Build(const std::string& name, const CopyChannelsOp& op) {
+  const Map src = MapOf(op.src), dst = MapOf(op.dst);
+  Step step{.name = name, .kernel = "copy channels", .items = src.height};
+  const int tail = op.clear_tail ? PaddedChannels(op.to + op.count) - op.to - op.count : 0;
+  step.bytes = 8.0 * op.count * src.height * src.width;
+  step.run = [=, from = op.from, to = op.to, count = op.count](std::int64_t y, float*) {
+    const float* source = src.data + y * src.row + from;
+    float* target = dst.data + y * dst.row + to;
+    for (int x = 0; x < src.width; ++x, source += src.pixel, target += dst.pixel) {
+      std::memcpy(target, source, count * sizeof(float));
+      if (tail > 0) std::memset(target + count, 0, tail * sizeof(float));
+    }
+  };
+  Add(std::move(step));
+}
+
+void StepBuilder::Build(const std::string& name, const ToMapOp& op) {
+  const Map dst = MapOf(op.dst);
+  const int channels = lowered_.values[op.dst].channels;
+  Step step{.name = name, .kernel = "planes to map", .items = dst.height};
+  step.bytes = 8.0 * channels * dst.height * dst.width;
+  step.run = [=, plan = &plan_, k = &kernels_, src = op.src](std::int64_t y, float*) {
+    k->planes_in({plan->plain_[src].data<float>(), channels, dst}, y);
+  };
+  Add(std::move(step));
+}
+
+void StepBuilder::Build(const std::string& name, const ToPlainOp& op) {
+  const Map src = MapOf(op.src);
+  const Value& value = lowered_.values[op.src];
+  plan_.plain_[op.dst] = Tensor::Uninitialized(DType::kFloat32, {1, value.channels, value.height, value.width});
+  float* const planes = plan_.plain_[op.dst].data<float>();
+  Step step{.name = name, .kernel = "map to planes", .items = src.height};
+  step.bytes = 8.0 * value.channels * src.height * src.width;
+  step.run = [=, k = &kernels_, channels = value.channels](std::int64_t y, float*) { k->planes_out({src, channels, planes}, y); };
+  Add(std::move(step));
+}
+
+void StepBuilder::Build(const std::string& name, const PlainNodeOp& op) {
+  struct State {
+    PlainNodeOp op;
+    plain::MemoryMeter memory;
+    plain::OpStates states;
+    std::vector<bool> constant;
+  };
+  const std::uint64_t limit = plan_.options_.max_memory ? plan_.options_.max_memory : DefaultMaxMemory();
+  auto state = std::make_shared<State>(State{op, plain::MemoryMeter(limit), {}, {}});
+  for (const int id : op.inputs) state->constant.push_back(id >= 0 && lowered_.values[id].constant.has_data());
+  if (!plain::IsSupported(op.node)) {
+    throw Error(ErrorCode::kUnsupported, fmt::format("{}: there is no operator {}{}{}", op.node.name, op.node.domain,
+                                                     op.node.domain.empty() ? "" : ".", op.node.op));
+  }
+  Step step{.name = name, .kernel = "plain " + op.node.op, .serial = true};
+  step.run = [state, plan = &plan_, opset = lowered_.opset](std::int64_t, float*) {
+    std::vector<Tensor> inputs;
+    for (const int id : state->op.inputs) inputs.push_back(id >= 0 ? plan->plain_[id] : Tensor());
+    plain::OpContext context(state->op.node, opset, std::move(inputs), state->memory, state->states);
+    context.constant = state->constant;
+    const std::vector<Tensor> outputs = plain::RunOp(context);
+    for (std::size_t i = 0; i < state->op.outputs.size(); ++i) {
+      const int id = state->op.outputs[i];
+      if (id < 0) continue;
+      if (i >= outputs.size() || !outputs[i].has_data()) {
+        throw Error(ErrorCode::kUnsupported, fmt::format("{} ({}): output {} is not computed", state->op.node.name, state->op.node.op, i));
+      }
+      plan->plain_[id] = outputs[i];
+    }
+    state->memory.ReleaseTemporaries();
+  };
+  Add(std::move(step));
+}
+
+void StepBuilder::Build(const std::string& name, const PlainOutputOp& op) {
+  Step step{.name = name, .kernel = "output", .serial = true};
+  plan_.output_height_ = op.height;
+  plan_.output_width_ = op.width;
+  plan_.gives_labels_ = true;  // unless Run finds floats there and scores are asked for
+  step.run = [plan = &plan_, op, name](std::int64_t, float*) {
+    const Tensor& tensor = plan->plain_[op.value];
+    if (plan->output_.scores) {
+      if (tensor.dtype() != DType::kFloat32) throw Error(ErrorCode::kUnsupported, fmt::format("{} is {}, not float scores", name, Name(tensor.dtype())));
+      std::memcpy(plan->output_.scores, tensor.raw(), tensor.bytes());
+      return;
+    }
+    if (!plan->output_.labels) return;
+    const std::int64_t pixels = static_cast<std::int64_t>(op.height) * op.width;
+    if (tensor.dtype() == DType::kFloat32 || tensor.size() != pixels) {
+      throw Error(ErrorCode::kUnsupported, fmt::format("{} is {} {}, neither class scores 1xCxHxW nor labels", name, Name(tensor.dtype()), ToString(tensor.shape())));
+    }
+    const Tensor labels = tensor.Cast(DType::kUint8);
+    for (int y = 0; y < op.height; ++y) {
+      std::memcpy(plan->output_.labels + y * plan->output_.label_stride, labels.data<std::uint8_t>() + static_cast<std::size_t>(y) * op.width, op.width);
+    }
+  };
+  Add(std::move(step));
+}
+
+void StepBuilder::Build(const std::string& name, const PictureOp& op) {
+  Map dst = MapOf(op.dst);
+  const Value& value = lowered_.values[op.dst];
+  const bool bordered = PictureIsBordered();
+  int top = 0, left = 0, height = dst.height, width = dst.width;
+  if (bordered) {  // the convolution's padding, and one kernel more at the far sides
+    for (const NamedOperation& named : lowered_.ops) {
+      const auto* conv = std::get_if<ConvOp>(&named.op);
+      if (!conv || conv->src != op.dst) continue;
+      top = std::max(0, conv->pad_top), left = std::max(0, conv->pad_left);
+      const Value& out = lowered_.values[conv->dst];
+      height = std::max(dst.height + top, (out.height - 1) * conv->stride_h + static_cast<int>(conv->weight.dim(2) - 1) * conv->dilation_h + 1);
+      width = std::max(dst.width + left, (out.width - 1) * conv->stride_w + static_cast<int>(conv->weight.dim(3)));
+    }
+    if (height > dst.height + 32 || width > dst.width + 32) throw Error(ErrorCode::kUnsupported, name + ": the first kernel is too large");
+    dst.pixel = 3;
+    dst.row = static_cast<std::ptrdiff_t>(width) * 3;
+    dst.channels = 3;
+  }
+  float* const base = dst.data;
+  Map inner = dst;
+  inner.data = base + top * dst.row + left * dst.pixel;
+  Step step{.name = name, .kernel = "image table", .items = height};
+  step.bytes = static_cast<double>(dst.height) * dst.width * (3 + 4.0 * dst.pixel);
+  step.run = [=, plan = &plan_, k = &kernels_, channels = value.channels](std::int64_t item, float*) {
+    const int y = static_cast<int>(item) - top;
+    if (bordered) {
+      float* const row = base + item * dst.row;
+      if (y < 0 || y >= inner.height) {
+        std::memset(row, 0, dst.row * sizeof(float));
+        return;
+      }
+      std::memset(row, 0, left * 3 * sizeof(float));
+      std::memset(row + (left + inner.width) * 3, 0, (width - left - inner.width) * 3 * sizeof(float));
+    }
+    const PlanInput& in = plan->input_;
+    if (in.pixels) {
+      k->picture_in({in.pixels, in.row_stride, in.bgr, in.table, inner}, y);
+    } else {
+      k->planes_in({in.planes, channels, inner}, y);
+    }
+  };
+  Add(std::move(step));
+}
+
+void StepBuilder::Build(const std::string& name, const OutputOp& op) {
+  const Value& value = lowered_.values[op.value];
+  auto scores = std::make_shared<kernels::Scores>();
+  kernels::Labels& labels = scores->shape;
+  labels.src = MapOf(op.value);
+  labels.classes = value.channels;
+  labels.height = op.height;
+  labels.width = op.width;
+  plan_.output_rows_ = op.rows;
+  plan_.output_columns_ = op.columns;
+  plan_.gives_labels_ = op.labels;
+  labels.rows = plan_.output_rows_.data();
+  labels.columns = plan_.output_columns_.data();
+  kernels_.plan_labels(labels, plan_.options_.threads);
+  plan_.output_height_ = op.height;
+  plan_.output_width_ = op.width;
+  plan_.classes_ = value.channels;
+  Step step{.name = name, .kernel = "upsample+argmax", .items = labels.items, .scratch = kernels_.labels_scratch(labels)};
+  step.bytes = 4.0 * labels.src.height * labels.src.width * labels.src.channels + 1.0 * op.height * op.width;
+  step.run = [scores, plan = &plan_, k = &kernels_](std::int64_t item, float* scratch) {
+    if (plan->output_.labels) {
+      kernels::Labels with = scores->shape;
+      with.labels = plan->output_.labels;
+      with.stride = plan->output_.label_stride;
+      if (plan->output_.rows) {
+        with.rows = plan->output_.rows->data();
+        with.columns = plan->output_.columns->data();
+        with.height = static_cast<int>(plan->output_.rows->size());
+        with.width = static_cast<int>(plan->output_.columns->size());
+        with.rows_per_item = static_cast<int>((with.height + with.items - 1) / with.items);
+      }
+      k->labels(with, item, scratch);
+    } else {
+      kernels::Scores with = *scores;
+      with.planes = plan->output_.scores;
+      k->scores(with, item, scratch);
+    }
+  };
+  Add(std::move(step));
+}
+
+}  // namespace frf::engine

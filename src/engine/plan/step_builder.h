@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Operations on values -> steps on addresses; included by the parts of Plan's constructor alone.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/plan/plan.h"
+
+namespace frf::engine {
+
+class StepBuilder {
+ public:
+  StepBuilder(Plan& plan, const Lowered& lowered, WeightStore& weights)
+      : plan_(plan), lowered_(lowered), weights_(weights), kernels_(*plan.options_.kernels) {}
+
+  void Build();
+
+ private:
+  // A map's view; of a slice where it is one.
+  kernels::Map MapOf(int value) const;
+  int RootOf(int value) const;
+  void PlaceValues();
+  void KeepConstants();
+  const float* Keep(const FloatBuffer& buffer);
+  const float* Keep(const std::vector<float>& values);
+  const float* Zeros(std::size_t floats);
+  bool PictureIsBordered() const;
+
+  void Add(Step step);
+  void Build(const std::string& name, const ConvOp& op);
+  void BuildDirect(const std::string& name, const ConvOp& op, const kernels::Epilogue& epilogue, int group = 0);
+  void BuildWinograd(const std::string& name, const ConvOp& op, const kernels::Epilogue& epilogue, int tile);
+  void BuildDepthwise(const std::string& name, const ConvOp& op, const kernels::Epilogue& epilogue);
+  ConvChoice ChoiceOf(const std::string& name, const ConvOp& op) const;
+  // Weights with zero input channels where the source has gaps.
+  Tensor SpreadOver(const Tensor& weight, const Value& src) const;
+  void Build(const std::string& name, const ElementOp& op);
+  void Build(const std::string& name, const PoolOp& op);
+  void Build(const std::string& name, const WeightedPoolOp& op);
+  void Build(const std::string& name, const CopyChannelsOp& op);
+  void Build(const std::string& name, const ToMapOp& op);
+  void Build(const std::string& name, const ToPlainOp& op);
+  void Build(const std::string& name, const PlainNodeOp& op);
+  void Build(const std::string& name, const PictureOp& op);
+  void Build(const std::string& name, const OutputOp& op);
+  void Build(const std::string& name, const PlainOutputOp& op);
+
+  Plan& plan_;
+  const Lowered& lowered_;
+  WeightStore& weights_;
+  const kernels::Kernels& kernels_;
+  std::vector<float*> address_;  // of root values
+  const float* zeros_ = nullptr;
+};
+
+}  // namespace frf::engine

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sessions: sizes, resizing on the way in and out, plans of the last four sizes.
+#include "engine/session.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "base/system.h"
+#include "engine/plan/lower.h"
+#include "frf/error.h"
+
+namespace frf {
+namespace {
+
+constexpr std::size_t kPlans = 4;
+
+// Half-pixel linear taps from `from` to `to` positions, multiplied with the taps by which the `from` positions come from
+// another map. False where an output would need more than four of its positions.
+bool Compose(const std::vector<kernels::WideTap>& inner, int from, int to, std::vector<kernels::WideTap>& taps) {
+  taps.clear();
+  const float ratio = static_cast<float>(from) / static_cast<float>(to);
+  for (int o = 0; o < to; ++o) {
+    const float position = std::max(0.0f, (static_cast<float>(o) + 0.5f) * ratio - 0.5f);
+    const int low = std::min(static_cast<int>(position), from - 1), high = std::min(low + 1, from - 1);
+    const float weight = position - static_cast<float>(low);
+    kernels::WideTap tap{std::min(inner[low].first, inner[high].first), {0, 0, 0, 0}};
+    for (const auto& [source, share] : {std::pair{low, 1.0f - weight}, {high, weight}}) {
+      for (int t = 0; t < 4; ++t) {
+        const float w = inner[source].weight[t] * share;
+        if (w == 0.0f) continue;
+        const int at = inner[source].first + t - tap.first;
+        if (at > 3) return false;
+        tap.weight[at] += w;
+      }
+    }
+    taps.push_back(tap);
+  }
+  return true;
+}
+
+}  // namespace
+
+LoadedModel::LoadedModel(Model model) : impl_(std::make_unique<Impl>()) {
+  impl_->info = std::move(model.info);
+  const Graph& graph = model.graph;
+  if (graph.inputs.size() != 1 || graph.inputs[0].shape.size() != 4 || graph.inputs[0].shape[1] != 3) {
+    throw Error(ErrorCode::kUnsupported, fmt::format("{}: one image input of 1x3xHxW is wanted, {} are declared", graph.name, graph.inputs.size()));
+  }
+  impl_->fixed_height = static_cast<int>(std::max<std::int64_t>(0, graph.inputs[0].shape[2]));
+  impl_->fixed_width = static_cast<int>(std::max<std::int64_t>(0, graph.inputs[0].shape[3]));
+  impl_->graph = engine::PrepareOnce(graph);
+}
+
+LoadedModel::~LoadedModel() = default;
+
+std::shared_ptr<LoadedModel> LoadedModel::Load(const std::string& name_or_path) {
+  return std::make_shared<LoadedModel>(ReadOnnx(FindModel(name_or_path)));
+}
+
+int LoadedModel::classes() const { return impl_->info.classes.count(); }
+
+const std::string& LoadedModel::class_name(int id) const { return impl_->info.classes.names.at(id); }
+
+const std::uint8_t* LoadedModel::class_color(int id) const { return impl_->info.classes.palette.at(id).data(); }
+
+Session::Session(const std::string& name_or_path, const SessionOptions& options)
+    : Session(LoadedModel::Load(name_or_path), options) {}
+
+Session::Session(std::shared_ptr<LoadedModel> model, const SessionOptions& options) : impl_(std::make_unique<Impl>()) {
+  if ((options.height > 0) != (options.width > 0) || options.height < 0 || options.width < 0 || options.threads < 0) {
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("session options: height {} and width {} are set together, threads {} is at least 0",
+                                                         options.height, options.width, options.threads));
+  }
+  const LoadedModel::Impl& loaded = model->impl();
+  if (loaded.fixed_height > 0 && options.height > 0 &&
+      (loaded.fixed_height != options.height || loaded.fixed_width != options.width)) {
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("the model's input is fixed at {}x{}, {}x{} was asked for", loaded.fixed_height,
+                                                         loaded.fixed_width, options.height, options.width));
+  }
+  impl_->model = std::move(model);
+  impl_->options = options;
+  if (impl_->options.threads == 0) impl_->options.threads = DefaultThreads();
+  const InputSpec& input = loaded.info.input;
+  for (int c = 0; c < 3; ++c) {
+    for (int v = 0; v < 256; ++v) impl_->table.push_back((static_cast<float>(v) - input.mean[c]) / input.std[c]);
+  }
+}
+
+Session::~Session() = default;
+Session::Session(Session&&) noexcept = default;
+Session& Session::operator=(Session&&) noexcept = default;
+
+const LoadedModel& Session::model() const { return *impl_->model; }
+
+engine::Plan& Session::Impl::PlanFor(int height, int width) {
+  for (auto it = plans.begin(); it != plans.end(); ++it) {
+    if (it->height != height || it->width != width) continue;
+    plans.splice(plans.begin(), plans, it);
+    return *plans.front().plan;
+  }
+  LoadedModel::Impl& loaded = model->impl();
+  const engine::PreparedGraph prepared = engine::Prepare(loaded.graph, {1, 3, height, width});
+  auto plan = std::make_unique<engine::Plan>(engine::Lower(prepared), loaded.weights,
+                                             engine::PlanOptions{.threads = options.threads, .max_memory = options.max_memory});
+  plans.push_front({height, width, std::move(plan)});
+  if (plans.size() > kPlans) plans.pop_back();
+  resize = {};  // it may speak of the plan that went
+  return *plans.front().plan;
+}
+
+NetworkSize Session::Impl::SizeFor(int image_height, int image_width) const {
+  const LoadedModel::Impl& loaded = model->impl();
+  const int height = loaded.fixed_height ? loaded.fixed_height : options.height;
+  const int width = loaded.fixed_width ? loaded.fixed_width : options.width;
+  return ChooseNetworkSize(loaded.info.input, image_height, image_width, height, width);
+}
+
+Session::Size Session::InputSize(int image_height, int image_width) const {
+  const NetworkSize size = impl_->SizeFor(image_height, image_width);
+  return {size.height, size.width};
+}
+
+// Labels of the content's part of the plan's output, at the size of `labels`.
+void Session::Impl::RunTo(engine::Plan& plan, const engine::PlanInput& input, int content_height, int content_width, const LabelView& labels) {
+  const bool same = labels.height == plan.output_height() && labels.width == plan.output_width() &&
+                    content_height == labels.height && content_width == labels.width;
+  if (same) return plan.Run(input, {.labels = labels.data, .label_stride = labels.row_stride});
+  if (plan.gives_labels() || plan.output_rows().empty()) {  // a file that ends in argmax: its labels by nearest
+    small.height = plan.output_height(), small.width = plan.output_width();
+    small.ids.resize(static_cast<std::size_t>(small.height) * small.width);
+    plan.Run(input, {.labels = small.ids.data(), .label_stride = small.width});
+    LabelImage content{content_height, content_width, {}};
+    content.ids.resize(static_cast<std::size_t>(content_height) * content_width);
+    for (int y = 0; y < content_height; ++y) std::memcpy(&content.at(y, 0), &small.at(y, 0), content_width);
+    const LabelImage resized = ResizeNearest(content, labels.height, labels.width);
+    for (int y = 0; y < labels.height; ++y) std::memcpy(labels.data + y * labels.row_stride, &resized.ids[static_cast<std::size_t>(y) * labels.width], labels.width);
+    return;
+  }
+  if (resize.plan != &plan || resize.content_height != content_height || resize.content_width != content_width ||
+      resize.height != labels.height || resize.width != labels.width) {
+    resize = {&plan, content_height, content_width, labels.height, labels.width, false, {}, {}};
+    resize.fits = Compose(plan.output_rows(), content_height, labels.height, resize.rows) &&
+                  Compose(plan.output_columns(), content_width, labels.width, resize.columns);
+  }
+  if (resize.fits) {
+    return plan.Run(input, {.labels = labels.data, .label_stride = labels.row_stride, .rows = &resize.rows, .columns = &resize.columns});
+  }
+  scores.resize(static_cast<std::size_t>(plan.classes()) * plan.output_height() * plan.output_width());
+  plan.Run(input, {.scores = scores.data()});
+  const LabelImage resized = LabelsFromScores(scores.data(), plan.classes(), plan.output_height(), plan.output_width(), content_height,
+                                              content_width, labels.height, labels.width);
+  for (int y = 0; y < labels.height; ++y) std::memcpy(labels.data + y * labels.row_stride, &resized.ids[static_cast<std::size_t>(y) * labels.width], labels.width);
+}
+
+namespace {
+
+void CheckImage(const ImageView& image) {
+  if (image.data == nullptr || image.height < 1 || image.width < 1 || image.row_stride < std::ptrdiff_t{3} * image.width) {
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("an image of {}x{} with {} bytes a row cannot be labelled", image.height, image.width,
+                                                         image.row_stride));
+  }
+}
+
+void CheckLabels(const LabelView& labels) {
+  if (labels.data == nullptr || labels.height < 1 || labels.width < 1 || labels.row_stride < labels.width) {
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("labels of {}x{} with {} bytes a row have no room", labels.height, labels.width,
+                                                         labels.row_stride));
+  }
+}
+
+// Calls run(plan, input, size) with the image at the network's input size.
+template <typename Run>
+void WithInput(Session::Impl& session, const ImageView& image, const Run& run) {
+  CheckImage(image);
+  const LoadedModel::Impl& loaded = session.model->impl();
+  const NetworkSize size = session.SizeFor(image.height, image.width);
+  engine::Plan& plan = session.PlanFor(size.height, size.width);
+  const float* table = plan.table().empty() ? session.table.data() : plan.table().data();
+  if (size.height == image.height && size.width == image.width) {
+    return run(plan, engine::PlanInput{.pixels = image.data, .row_stride = image.row_stride, .bgr = image.order == PixelOrder::kBgr, .table = table}, size);
+  }
+  if (size.content_height == size.height && size.content_width == size.width) {
+    const Image resized = ResizeBilinear(image, size.height, size.width);
+    return run(plan, engine::PlanInput{.pixels = resized.pixels.data(), .row_stride = std::ptrdiff_t{3} * size.width, .table = table}, size);
+  }
+  if (!plan.table().empty()) throw Error(ErrorCode::kUnsupported, "a model with 8-bit input and frf.input.multiple above 1 cannot be padded with the mean");
+  session.planes.resize(std::size_t{3} * size.height * size.width);
+  Preprocess(image, loaded.info.input, size, session.planes.data());
+  run(plan, engine::PlanInput{.planes = session.planes.data()}, size);
+}
+
+}  // namespace
+
+void Session::Run(const ImageView& image, const LabelView& labels) {
+  CheckLabels(labels);
+  WithInput(*impl_, image, [&](engine::Plan& plan, const engine::PlanInput& input, const NetworkSize& size) {
+    if (plan.classes() != model().classes() && !plan.gives_labels() && plan.classes() > 0) {
+      throw Error(ErrorCode::kCorruptFile, fmt::format("the network gives {} scores a pixel for {} classes in frf.classes", plan.classes(), model().classes()));
+    }
+    impl_->RunTo(plan, input, size.content_height, size.content_width, labels);
+  });
+}
+
+LabelImage Session::Run(const ImageView& image) {
+  CheckImage(image);
+  LabelImage labels{image.height, image.width, {}};
+  labels.ids.resize(static_cast<std::size_t>(image.height) * image.width);
+  Run(image, labels.view());
+  return labels;
+}
+
+std::vector<float> Session::Scores(const ImageView& image) {
+  std::vector<float> scores;
+  WithInput(*impl_, image, [&](engine::Plan& plan, const engine::PlanInput& input, const NetworkSize&) {
+    if (plan.gives_labels() || plan.classes() == 0) throw Error(ErrorCode::kUnsupported, "the model's output is labels; it has no scores");
+    scores.resize(static_cast<std::size_t>(plan.classes()) * plan.output_height() * plan.output_width());
+    plan.Run(input, {.scores = scores.data()});
+  });
+  return scores;
+}
+
+void Session::RunPlanes(const float* planes, int height, int width, const LabelView* labels, float* scores) {
+  if (!planes || height < 1 || width < 1) throw Error(ErrorCode::kInvalidArgument, fmt::format("input planes of {}x{} hold nothing", height, width));
+  engine::Plan& plan = impl_->PlanFor(height, width);
+  const engine::PlanInput input{.planes = planes};
+  if (scores) plan.Run(input, {.scores = scores});
+  if (labels) {
+    CheckLabels(*labels);
+    impl_->RunTo(plan, input, plan.output_height(), plan.output_width(), *labels);
+  }
+}
+
+}  // namespace frf

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sessions: labels at every size by the contract's rule, views with strides, BGR, shared weights, several threads, refusals.
+#include "engine/session.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "engine/helpers.h"
+#include "engine/segmenter.h"
+#include "nets/nets.h"
+#include "onnx/onnx_file.h"
+
+namespace frf::test {
+namespace {
+
+Model MakeModel(const std::string& net = "frfnet-slim", InputSpec input = {}, const WriteOptions& write = {}) {
+  const Json options{{"classes", 4}, {"ffm", "masks-off"}};
+  Model model;
+  model.graph = BuildNet(net, options).ForInference();
+  InitializeWeights(model.graph, 9);
+  CalibrateBatchNorm(model.graph, RandomTensor({1, 3, 96, 128}, 1));
+  model.info.net = net;
+  model.info.net_options = CompleteOptions(net, options);
+  model.info.classes = {{"a", "b", "c", "d"}, {{1, 2, 3}, {4, 5, 6}, {7, 8, 9}, {10, 11, 12}}, {}};
+  model.info.input = input;
+  model.stamped = false;
+  return ParseOnnx(SerializeOnnx(model, write), "test.onnx");
+}
+
+Image Photo(int height, int width, std::uint64_t seed = 2) {
+  Image image{.height = height, .width = width};
+  image.pixels.resize(image.bytes());
+  Random random(seed);
+  std::uint8_t value = 0;
+  for (std::uint8_t& pixel : image.pixels) {  // blotches of a few pixels
+    if (random.Chance(0.1)) value = static_cast<std::uint8_t>(random.Below(256));
+    pixel = value;
+  }
+  return image;
+}
+
+double Agreement(const LabelImage& a, const LabelImage& b) {
+  EXPECT_EQ(a.ids.size(), b.ids.size());
+  std::size_t same = 0;
+  for (std::size_t i = 0; i < a.ids.size(); ++i) same += a.ids[i] == b.ids[i];
+  return static_cast<double>(same) / static_cast<double>(a.ids.size());
+}
+
+TEST(Session, LabelsEqualThePlainExecutorsAtEverySize) {
+  struct Case {
+    InputSpec input;
+    WriteOptions write;
+    const char* what;
+  };
+  const InputSpec resize{.height = 72, .width = 96}, native{.fit = Fit::kNative}, multiple{.fit = Fit::kNative, .multiple = 32};
+  const Case cases[] = {{native, {}, "native"},
+                        {resize, {}, "resize to 72x96"},
+                        {multiple, {}, "padded to multiples of 32"},
+                        {resize, {.size = std::pair{72, 96}}, "fixed"},
+                        {resize, {.size = std::pair{72, 96}, .argmax = true, .uint8_input = true}, "fixed, bytes to labels"},
+                        {native, {.half = true, .uint8_input = true}, "half precision, bytes"}};
+  for (const Case& c : cases) {
+    const Model model = MakeModel("frfnet-slim", c.input, c.write);
+    Segmenter plain(model, {.threads = 2, .plain = true}), engine(model, {.threads = 2});
+    for (const auto& [height, width] : {std::pair{72, 96}, {101, 67}, {64, 160}, {40, 40}, {300, 200}}) {
+      SCOPED_TRACE(testing::Message() << c.what << ", picture of " << height << "x" << width);
+      const Image image = Photo(height, width);
+      EXPECT_GT(Agreement(engine.Run(image.view()), plain.Run(image.view())), 0.99);
+    }
+  }
+}
+
+TEST(Session, StridesAndColourOrder) {
+  Session session(std::make_shared<LoadedModel>(MakeModel("frfnet-slim", {.fit = Fit::kNative})), {.threads = 1});
+  const Image image = Photo(48, 64);
+  const LabelImage wanted = session.Run(image.view());
+  constexpr std::ptrdiff_t kStride = 64 * 3 + 17;
+  std::vector<std::uint8_t> bgr(48 * kStride, 99), labels(48 * 80, 250);
+  for (int y = 0; y < 48; ++y) {
+    for (int x = 0; x < 64; ++x) {
+      for (int c = 0; c < 3; ++c) bgr[y * kStride + x * 3 + c] = image.at(y, x)[2 - c];
+    }
+  }
+  session.Run({bgr.data(), 48, 64, kStride, PixelOrder::kBgr}, {labels.data(), 48, 64, 80});
+  for (int y = 0; y < 48; ++y) {
+    for (int x = 0; x < 64; ++x) ASSERT_EQ(labels[y * 80 + x], wanted.at(y, x));
+    for (int x = 64; x < 80; ++x) ASSERT_EQ(labels[y * 80 + x], 250) << "outside the labels' width";
+  }
+}
+
+TEST(Session, SizesMayAlternateAndComeBackTheSame) {
+  Session session(std::make_shared<LoadedModel>(MakeModel("frfnet-slim", {.fit = Fit::kNative})), {.threads = 2});
+  std::map<int, LabelImage> first;
+  for (int round = 0; round < 3; ++round) {
+    for (const int side : {33, 48, 64, 80, 96, 112}) {  // more sizes than plans are kept
+      const LabelImage labels = session.Run(Photo(side, side + 5).view());
+      const auto [entry, fresh] = first.emplace(side, labels);
+      if (!fresh) {
+        EXPECT_EQ(entry->second.ids, labels.ids) << side;
+      }
+    }
+  }
+}
+
+TEST(Session, SessionsShareWeightsAndRunAtTheSameTime) {
+  const auto model = std::make_shared<LoadedModel>(MakeModel("frfnet-slim", {.fit = Fit::kNative}));
+  Session one(model, {.threads = 1});
+  const LabelImage wanted = one.Run(Photo(64, 96).view());
+  const std::size_t packed = model->impl().weights.bytes();
+  EXPECT_GT(packed, 0u);
+  std::vector<std::thread> threads;
+  std::vector<double> agreements(3, 0.0);
+  for (int t = 0; t < 3; ++t) {
+    threads.emplace_back([&, t] {
+      Session session(model, {.threads = 1 + t % 2});
+      for (int i = 0; i < 5; ++i) agreements[t] += Agreement(session.Run(Photo(64, 96).view()), wanted) / 5;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const double agreement : agreements) EXPECT_DOUBLE_EQ(agreement, 1.0);
+  EXPECT_EQ(model->impl().weights.bytes(), packed) << "packed once, for all";
+}
+
+TEST(Session, ScoresAndPlanes) {
+  const Model model = MakeModel("frfnet-slim", {.fit = Fit::kNative});
+  Session session(std::make_shared<LoadedModel>(model), {.threads = 2});
+  const Image image = Photo(40, 56);
+  const std::vector<float> scores = session.Scores(image.view());
+  ASSERT_EQ(scores.size(), 4u * 40 * 56);
+  std::vector<float> planes(3 * 40 * 56), again(scores.size());
+  Preprocess(image.view(), model.info.input, ChooseNetworkSize(model.info.input, 40, 56), planes.data());
+  LabelImage labels{40, 56, std::vector<std::uint8_t>(40 * 56)};
+  const LabelView view = labels.view();
+  session.RunPlanes(planes.data(), 40, 56, &view, again.data());
+  for (std::size_t i = 0; i < scores.size(); ++i) ASSERT_NEAR(scores[i], again[i], 1e-4);
+  EXPECT_GT(Agreement(labels, session.Run(image.view())), 0.999);
+}
+
+TEST(Session, RefusesWhatCannotBe) {
+  EXPECT_THROW(Session("no-such-model"), Error);
+  const auto model = std::make_shared<LoadedModel>(MakeModel());
+  EXPECT_THROW(Session(model, {.height = 64}), Error);
+  EXPECT_THROW(Session(model, {.threads = -1}), Error);
+  Session session(model, {.threads = 1, .max_memory = 1 << 20});
+  const Image image = Photo(64, 64);
+  EXPECT_THROW(session.Run(ImageView{}), Error);
+  EXPECT_THROW(session.Run({image.pixels.data(), 64, 64, 10}), Error);
+  EXPECT_THROW(session.Run(image.view(), {nullptr, 64, 64, 64}), Error);
+  try {
+    session.Run(Photo(512, 512).view());
+    FAIL() << "512x512 fits in 1 MiB?";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kOutOfMemory) << error.what();
+  }
+  EXPECT_THROW(Session(std::make_shared<LoadedModel>(MakeModel("frfnet-slim", {}, {.size = std::pair{64, 64}})), {.height = 32, .width = 32}), Error);
+}
+
+}  // namespace
+}  // namespace frf::test
