@@ -81,7 +81,7 @@ static void RunDirect(const DirectConv& conv, std::int64_t item, float* scratch)
                     epilogue.sum.data ? sum : nullptr,
                     epilogue.add_first};
     // The first panel brings the rows in, the others find them.
-    const Prefetch prefetch{p == first ? block * conv.stride_w * conv.src.pixel : 0, p == first ? 16 : 0};
+    const Prefetch prefetch = p == first ? Prefetch{block * conv.stride_w * conv.src.pixel, 16} : Prefetch{};
     int y = static_cast<int>(begin / conv.dst.width), x = static_cast<int>(begin % conv.dst.width);
     for (std::int64_t pixel = begin; pixel < end; pixel += block) {
       for (int r = 0; r < block; ++r) {

@@ -56,10 +56,10 @@ __attribute__((noinline)) static V ActivateRare(V v, Act act, float alpha, float
 }
 
 // `ahead`: floats from a row to where the next block's rows begin, which are fetched meanwhile, a cache line at every
-// step: hardware prefetchers do not follow so many short rows. `line` is 16, or 0 where they are in the cache already.
+// step: hardware prefetchers do not follow so many short rows. `line` is 16 (or what lies between lines that are not
+// neighbours), or 0 where nothing is to be fetched.
 struct Prefetch {
-  std::ptrdiff_t ahead = 0;
-  int line = 0;
+  std::ptrdiff_t ahead = 0, line = 0;
 };
 
 // dst[r][n] = sum over taps and depth. Not inlined: alone, its sums, weights and pointers just fit in the registers.

@@ -259,6 +259,49 @@ static void TransformProducts(const WinogradConv& conv, int tile_y, int tile_x, 
   }
 }
 
+// Memory that will be read or written soon, fetched a cache line at a time while products run. The transforms touch many
+// lines in a burst; without this they wait for each, and the products leave the memory idle.
+class Fetcher {
+ public:
+  // Rows [y0, y1) and columns [x0, x1) of a map, clipped; `channels` floats from `offset` at every pixel.
+  void Add(const Map& map, int y0, int y1, int x0, int x1, int channels) {
+    y0 = y0 < 0 ? 0 : y0, x0 = x0 < 0 ? 0 : x0;
+    y1 = y1 > map.height ? map.height : y1, x1 = x1 > map.width ? map.width : x1;
+    if (x1 <= x0) return;
+    const std::ptrdiff_t pixels = x1 - x0;
+    for (int y = y0; y < y1; ++y) {
+      const float* const row = map.data + y * map.row + x0 * map.pixel;
+      if (map.pixel == channels) {  // one piece of memory
+        Push({row, pixels * channels / 16, 16});
+      } else {  // a slice: the pixels' first lines, then their second ones, ...
+        for (int c = 0; c < channels; c += 16) Push({row + c, pixels, map.pixel});
+      }
+    }
+  }
+  // For a product that starts at `row` and takes `steps` steps.
+  Prefetch Next(const float* row, std::ptrdiff_t steps) {
+    if (next_ == count_) return {};
+    Range& range = ranges_[next_];
+    const Prefetch prefetch{range.at - row, range.stride};
+    range.at += range.stride * steps;
+    range.lines -= steps;
+    if (range.lines <= 0) ++next_;
+    return prefetch;
+  }
+
+ private:
+  struct Range {
+    const float* at;
+    std::ptrdiff_t lines, stride;
+  };
+  void Push(const Range& range) {
+    if (count_ < kRanges) ranges_[count_++] = range;
+  }
+  static constexpr int kRanges = 256;
+  Range ranges_[kRanges];
+  int count_ = 0, next_ = 0;
+};
+
 template <int T>
 static void RunWinogradTile(const WinogradConv& conv, std::int64_t item, float* scratch) {
   constexpr int S = T + 2;
@@ -277,6 +320,18 @@ static void RunWinogradTile(const WinogradConv& conv, std::int64_t item, float* 
     TransformSource<T>(conv, static_cast<int>(tile / tiles_x), static_cast<int>(tile % tiles_x),
                        scratch + static_cast<std::ptrdiff_t>(t) * conv.depth, layout.source_point);
   }
+  Fetcher fetcher;
+  const auto fetch = [&](const Map& map, std::int64_t tile, int grow, int shift_y, int shift_x, int channels) {
+    const int y = static_cast<int>(tile / tiles_x) * T - shift_y, x = static_cast<int>(tile % tiles_x) * T - shift_x;
+    fetcher.Add(map, y, y + T + grow, x, x + conv.tiles_per_item * T + grow, channels);
+  };
+  fetch(conv.dst, begin, 0, 0, 0, conv.dst.channels);
+  if (conv.epilogue.add.data) fetch(conv.epilogue.add, begin, 0, 0, 0, conv.dst.channels);
+  if (conv.epilogue.sum.data) fetch(conv.epilogue.sum, begin, 0, 0, 0, conv.dst.channels);
+  // Threads take items in order from a range of their own (Plan::RunSteps): the next is most likely ours.
+  if (begin + conv.tiles_per_item < all) {
+    fetch(conv.src, begin + conv.tiles_per_item, 2, conv.pad_top, conv.pad_left, conv.depth);
+  }
   for (int p = first; p < last; ++p) {
     const int vectors = panels.width(p), channel = panels.start(p) * kLanes, block = Rows(vectors);
     const ProductFunction multiply = ProductOf(vectors);
@@ -289,7 +344,7 @@ static void RunWinogradTile(const WinogradConv& conv, std::int64_t item, float* 
       for (int t = 0; t < count; t += block) {
         const float* rows[kMaxRows];
         for (int r = 0; r < block; ++r) rows[r] = source + static_cast<std::ptrdiff_t>(t + r) * conv.depth;
-        multiply(rows, 1, conv.depth, weights, {}, product + t * stride, stride);
+        multiply(rows, 1, conv.depth, weights, fetcher.Next(rows[0], conv.depth), product + t * stride, stride);
       }
     }
     for (int t = 0; t < count; ++t) {

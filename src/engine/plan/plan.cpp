@@ -18,6 +18,8 @@
 namespace frf::engine {
 namespace {
 
+constexpr int kMaxThreads = 256;
+
 // Denormals cost a hundred times a normal number; they are flushed while steps run, and only then.
 class FlushDenormals {
  public:
@@ -61,7 +63,7 @@ class Barrier {
 }  // namespace
 
 Plan::Plan(Lowered lowered, WeightStore& weights, const PlanOptions& options) : options_(options) {
-  options_.threads = std::max(1, options_.threads);
+  options_.threads = std::clamp(options_.threads, 1, kMaxThreads);
   if (!options_.kernels) options_.kernels = &kernels::BestKernels();
   StepBuilder(*this, lowered, weights).Build();
   for (const Step& step : steps_) scratch_stride_ = std::max(scratch_stride_, step.scratch);
@@ -98,7 +100,9 @@ void Plan::RunSteps(std::size_t begin, std::size_t end, bool timed) {
   struct alignas(64) Counter {
     std::atomic<std::int64_t> next{0};
   };
-  Counter counters[2];
+  // Of two steps in turn, one a thread: every thread takes the items of its own range in order, which keeps what
+  // neighbours share in its cache, and helps with the others' when it is done.
+  Counter counters[2][kMaxThreads];
   Barrier barrier;
   Clock::time_point start = Clock::now();  // of the step; the last thread to finish one begins the next
 #pragma omp parallel num_threads(options_.threads)
@@ -109,10 +113,14 @@ void Plan::RunSteps(std::size_t begin, std::size_t end, bool timed) {
     float* const scratch = scratch_.data() + scratch_stride_ * thread;
     for (std::size_t s = begin; s < end; ++s) {
       Step& step = steps_[s];
-      std::atomic<std::int64_t>& next = counters[s % 2].next;
-      for (std::int64_t item; (item = next.fetch_add(1, std::memory_order_relaxed)) < step.items;) step.run(item, scratch);
-      // The other counter is idle now: nobody reaches the next step before the barrier, none is in the one before.
-      if (thread == 0) counters[(s + 1) % 2].next.store(0, std::memory_order_relaxed);
+      for (int turn = 0; turn < team; ++turn) {
+        const int owner = (thread + turn) % team;
+        const std::int64_t first = step.items * owner / team, last = step.items * (owner + 1) / team;
+        std::atomic<std::int64_t>& next = counters[s % 2][owner].next;
+        for (std::int64_t item; (item = first + next.fetch_add(1, std::memory_order_relaxed)) < last;) step.run(item, scratch);
+      }
+      // The other counters are idle now: nobody reaches the next step before the barrier, none is in the one before.
+      counters[(s + 1) % 2][thread].next.store(0, std::memory_order_relaxed);
       barrier.Wait(team, [&] {
         if (!timed) return;
         const Clock::time_point end_of_step = Clock::now();
