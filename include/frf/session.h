@@ -13,6 +13,7 @@
 // A session is used by one thread at a time; sessions of one model share its packed weights. Errors are frf::Error.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -30,11 +31,13 @@ class LoadedModel {
  public:
   // A file, or the name of shipped weights ("frfnet-camvid"). Throws kNotFound, kCorruptFile, kUnsupported.
   static std::shared_ptr<LoadedModel> Load(const std::string& name_or_path);
+  // The same from the bytes of a file, which are copied; `name` starts the errors.
+  static std::shared_ptr<LoadedModel> LoadBytes(const void* bytes, std::size_t size, const std::string& name = "model in memory");
   explicit LoadedModel(Model model);
   ~LoadedModel();
 
   int classes() const;
-  const std::string& class_name(int id) const;  // id in [0, classes())
+  const std::string& class_name(int id) const;  // id in [0, classes()), else kInvalidArgument
   const std::uint8_t* class_color(int id) const;  // three bytes, RGB
 
   struct Impl;
@@ -50,6 +53,9 @@ struct SessionOptions {
   int height = 0, width = 0;
   int threads = 0;               // 0: all cores this process may use
   std::uint64_t max_memory = 0;  // bytes of maps and scratch; 0: half of RAM. Above: kOutOfMemory, before allocating
+  // Measure which kernels are fastest when a size is first planned (about two seconds) and keep the result in FRF_CACHE,
+  // XDG_CACHE_HOME/frf or ~/.cache/frf. What is kept there is used without this too; else a rule decides.
+  bool tune = false;
 };
 
 class Session {
@@ -66,17 +72,27 @@ class Session {
   void Run(const ImageView& image, const LabelView& labels);
   LabelImage Run(const ImageView& image);
 
-  // Scores, classes x height x width floats at the network's input size (see InputSize), for the image.
+  // Scores before any softmax, classes x height x width floats (CHW) at the network's input size, for the image. The second
+  // form writes them into room for `count` floats; fewer than ScoresShape says is kInvalidArgument.
   std::vector<float> Scores(const ImageView& image);
+  void Scores(const ImageView& image, float* scores, std::size_t count);
 
   // Input that is normalised already: channels x height x width floats, (pixel - mean) / deviation as the file says.
-  // `labels` or `scores` may be null; scores are classes x height x width of the network's output.
+  // `labels` or `scores` may be null; scores have the shape that ScoresShape gives for this height and width.
   void RunPlanes(const float* planes, int height, int width, const LabelView* labels, float* scores);
 
   struct Size {
     int height = 0, width = 0;
   };
+  // The size at which the network sees an image of that size.
   Size InputSize(int image_height, int image_width) const;
+
+  struct Shape {
+    int classes = 0, height = 0, width = 0;
+    std::size_t count() const { return static_cast<std::size_t>(classes) * height * width; }
+  };
+  // Of the scores for an input of that size; plans for it. kUnsupported where the network's output is labels.
+  Shape ScoresShape(int input_height, int input_width);
 
   struct Impl;
   Impl& impl() const { return *impl_; }

@@ -10,6 +10,7 @@
 
 #include "base/system.h"
 #include "engine/plan/lower.h"
+#include "engine/plan/tune.h"
 #include "frf/error.h"
 
 namespace frf {
@@ -60,11 +61,30 @@ std::shared_ptr<LoadedModel> LoadedModel::Load(const std::string& name_or_path) 
   return std::make_shared<LoadedModel>(ReadOnnx(FindModel(name_or_path)));
 }
 
+std::shared_ptr<LoadedModel> LoadedModel::LoadBytes(const void* bytes, std::size_t size, const std::string& name) {
+  if (bytes == nullptr) throw Error(ErrorCode::kInvalidArgument, name + ": there are no bytes to read");
+  return std::make_shared<LoadedModel>(ParseOnnx(std::string(static_cast<const char*>(bytes), size), name));
+}
+
 int LoadedModel::classes() const { return impl_->info.classes.count(); }
 
-const std::string& LoadedModel::class_name(int id) const { return impl_->info.classes.names.at(id); }
+namespace {
 
-const std::uint8_t* LoadedModel::class_color(int id) const { return impl_->info.classes.palette.at(id).data(); }
+void CheckClass(int id, int classes) {
+  if (id < 0 || id >= classes) throw Error(ErrorCode::kInvalidArgument, fmt::format("class {} was asked for, the model has 0 to {}", id, classes - 1));
+}
+
+}  // namespace
+
+const std::string& LoadedModel::class_name(int id) const {
+  CheckClass(id, classes());
+  return impl_->info.classes.names[id];
+}
+
+const std::uint8_t* LoadedModel::class_color(int id) const {
+  CheckClass(id, classes());
+  return impl_->info.classes.palette[id].data();
+}
 
 Session::Session(const std::string& name_or_path, const SessionOptions& options)
     : Session(LoadedModel::Load(name_or_path), options) {}
@@ -103,8 +123,14 @@ engine::Plan& Session::Impl::PlanFor(int height, int width) {
   }
   LoadedModel::Impl& loaded = model->impl();
   const engine::PreparedGraph prepared = engine::Prepare(loaded.graph, {1, 3, height, width});
-  auto plan = std::make_unique<engine::Plan>(engine::Lower(prepared), loaded.weights,
-                                             engine::PlanOptions{.threads = options.threads, .max_memory = options.max_memory});
+  engine::Lowered lowered = engine::Lower(prepared);
+  engine::PlanOptions wanted{.threads = options.threads, .max_memory = options.max_memory};
+  const std::string key = engine::TuningKey(lowered, wanted);
+  if (!engine::ReadTuning(key, wanted.choices) && options.tune) {
+    wanted.choices = engine::Tune(prepared, wanted);
+    engine::WriteTuning(key, wanted.choices);
+  }
+  auto plan = std::make_unique<engine::Plan>(std::move(lowered), loaded.weights, wanted);
   plans.push_front({height, width, std::move(plan)});
   if (plans.size() > kPlans) plans.pop_back();
   resize = {};  // it may speak of the plan that went
@@ -157,17 +183,54 @@ void Session::Impl::RunTo(engine::Plan& plan, const engine::PlanInput& input, in
 
 namespace {
 
+// As large as any image file's. Above it products of sizes and channels could leave 64 bits before a plan counts them.
+constexpr int kMaxSide = 65535;
+
+void CheckSide(int height, int width, const char* what) {
+  if (height > kMaxSide || width > kMaxSide) {
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("{} of {}x{}: a side is at most {}", what, height, width, kMaxSide));
+  }
+}
+
 void CheckImage(const ImageView& image) {
   if (image.data == nullptr || image.height < 1 || image.width < 1 || image.row_stride < std::ptrdiff_t{3} * image.width) {
     throw Error(ErrorCode::kInvalidArgument, fmt::format("an image of {}x{} with {} bytes a row cannot be labelled", image.height, image.width,
                                                          image.row_stride));
   }
+  CheckSide(image.height, image.width, "an image");
 }
 
 void CheckLabels(const LabelView& labels) {
   if (labels.data == nullptr || labels.height < 1 || labels.width < 1 || labels.row_stride < labels.width) {
     throw Error(ErrorCode::kInvalidArgument, fmt::format("labels of {}x{} with {} bytes a row have no room", labels.height, labels.width,
                                                          labels.row_stride));
+  }
+  CheckSide(labels.height, labels.width, "labels");
+}
+
+void CheckPlanes(const LoadedModel::Impl& loaded, int height, int width) {
+  if (height < 1 || width < 1) throw Error(ErrorCode::kInvalidArgument, fmt::format("input planes of {}x{} hold nothing", height, width));
+  CheckSide(height, width, "input planes");
+  if (loaded.fixed_height > 0 && (height != loaded.fixed_height || width != loaded.fixed_width)) {
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("the model's input is fixed at {}x{}, planes of {}x{} were given", loaded.fixed_height,
+                                                         loaded.fixed_width, height, width));
+  }
+}
+
+bool HasScores(const engine::Plan& plan) { return !plan.gives_labels() && plan.classes() > 0; }
+
+void CheckScores(const engine::Plan& plan) {
+  if (!HasScores(plan)) throw Error(ErrorCode::kUnsupported, "the model's output is labels; it has no scores");
+}
+
+std::size_t ScoreCount(const engine::Plan& plan) {
+  return static_cast<std::size_t>(plan.classes()) * plan.output_height() * plan.output_width();
+}
+
+// A label must be one of the model's classes.
+void CheckClasses(const engine::Plan& plan, int classes) {
+  if (HasScores(plan) && plan.classes() != classes) {
+    throw Error(ErrorCode::kCorruptFile, fmt::format("the network gives {} scores a pixel for {} classes in frf.classes", plan.classes(), classes));
   }
 }
 
@@ -197,9 +260,7 @@ void WithInput(Session::Impl& session, const ImageView& image, const Run& run) {
 void Session::Run(const ImageView& image, const LabelView& labels) {
   CheckLabels(labels);
   WithInput(*impl_, image, [&](engine::Plan& plan, const engine::PlanInput& input, const NetworkSize& size) {
-    if (plan.classes() != model().classes() && !plan.gives_labels() && plan.classes() > 0) {
-      throw Error(ErrorCode::kCorruptFile, fmt::format("the network gives {} scores a pixel for {} classes in frf.classes", plan.classes(), model().classes()));
-    }
+    CheckClasses(plan, model().classes());
     impl_->RunTo(plan, input, size.content_height, size.content_width, labels);
   });
 }
@@ -215,22 +276,45 @@ LabelImage Session::Run(const ImageView& image) {
 std::vector<float> Session::Scores(const ImageView& image) {
   std::vector<float> scores;
   WithInput(*impl_, image, [&](engine::Plan& plan, const engine::PlanInput& input, const NetworkSize&) {
-    if (plan.gives_labels() || plan.classes() == 0) throw Error(ErrorCode::kUnsupported, "the model's output is labels; it has no scores");
-    scores.resize(static_cast<std::size_t>(plan.classes()) * plan.output_height() * plan.output_width());
+    CheckScores(plan);
+    scores.resize(ScoreCount(plan));
     plan.Run(input, {.scores = scores.data()});
   });
   return scores;
 }
 
+void Session::Scores(const ImageView& image, float* scores, std::size_t count) {
+  if (scores == nullptr) throw Error(ErrorCode::kInvalidArgument, "there is no room for scores");
+  WithInput(*impl_, image, [&](engine::Plan& plan, const engine::PlanInput& input, const NetworkSize&) {
+    CheckScores(plan);
+    if (count < ScoreCount(plan)) {
+      throw Error(ErrorCode::kInvalidArgument, fmt::format("there is room for {} scores, {}x{}x{} are to be written", count, plan.classes(),
+                                                           plan.output_height(), plan.output_width()));
+    }
+    plan.Run(input, {.scores = scores});
+  });
+}
+
+Session::Shape Session::ScoresShape(int input_height, int input_width) {
+  CheckPlanes(model().impl(), input_height, input_width);
+  const engine::Plan& plan = impl_->PlanFor(input_height, input_width);
+  CheckScores(plan);
+  return {plan.classes(), plan.output_height(), plan.output_width()};
+}
+
 void Session::RunPlanes(const float* planes, int height, int width, const LabelView* labels, float* scores) {
-  if (!planes || height < 1 || width < 1) throw Error(ErrorCode::kInvalidArgument, fmt::format("input planes of {}x{} hold nothing", height, width));
+  if (planes == nullptr) throw Error(ErrorCode::kInvalidArgument, "there are no input planes");
+  if (labels == nullptr && scores == nullptr) throw Error(ErrorCode::kInvalidArgument, "neither labels nor scores were asked for");
+  CheckPlanes(model().impl(), height, width);
+  if (labels) CheckLabels(*labels);
   engine::Plan& plan = impl_->PlanFor(height, width);
+  if (labels) CheckClasses(plan, model().classes());
   const engine::PlanInput input{.planes = planes};
-  if (scores) plan.Run(input, {.scores = scores});
-  if (labels) {
-    CheckLabels(*labels);
-    impl_->RunTo(plan, input, plan.output_height(), plan.output_width(), *labels);
+  if (scores) {
+    CheckScores(plan);
+    plan.Run(input, {.scores = scores});
   }
+  if (labels) impl_->RunTo(plan, input, plan.output_height(), plan.output_width(), *labels);
 }
 
 }  // namespace frf

@@ -250,6 +250,25 @@ TEST(Plan, TransposedGroupedAndShuffled) {
   ExpectSame(Made(std::move(g)), Picture(18, 26));
 }
 
+// Dilated convolutions run as Winograd on every phase; paddings that are no multiple of the dilation shift the phases.
+TEST(Plan, DilatedConvolutions) {
+  for (const auto& [dilation, pad] : {std::pair{2, 2}, {3, 3}, {6, 6}, {12, 12}, {2, 1}, {3, 4}, {4, 0}}) {
+    SCOPED_TRACE(testing::Message() << "dilation " << dilation << " pad " << pad);
+    Builder g("dilated");
+    const Value x = g.Input("image", 16);
+    const Value y = g.Relu(g.Conv(x, {.name = "a", .out = 48, .kernel = 3, .dilation = dilation, .pad = pad, .bias = true}));
+    g.Output(g.Conv(y, {.name = "b", .out = 5}), "scores", OutputRole::kScores);
+    const Graph graph = Made(std::move(g));
+    for (const auto& [height, width] : {std::pair{24, 31}, {9, 10}, {25, 25}}) {
+      if (height + 2 * pad <= 2 * dilation || width + 2 * pad <= 2 * dilation) continue;  // no output left
+      const Tensor image = Picture(height, width, 1, 16);
+      for (const ConvChoice choice : {ConvChoice::kDirect, ConvChoice::kWinograd4, ConvChoice::kWinograd6}) {
+        ExpectSame(graph, image, 1e-4, {.threads = 2, .choices = {{"a+Relu", choice}}});
+      }
+    }
+  }
+}
+
 TEST(Plan, SplitsAreViewsWhereTheyCanBe) {
   Builder g("split");
   const Value x = g.Input("image", 3);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/kernels/gemm.inl.h"
+#include "engine/kernels/program.inl.h"
 
 namespace frf::kernels::FRF_ISA {
 
@@ -38,21 +39,26 @@ static void PlanDirect(DirectConv& conv, int threads, std::size_t l2_bytes) {
   const std::int64_t wanted = 4L * threads;  // items, so that a slow core does not hold up the other
   const std::int64_t even = (pixels + wanted - 1) / wanted;
   if (per_item > even) per_item = even;
+  if (conv.after && per_item > 240) per_item = 240;  // the result stays in L2 until the program has passed
   if (per_item < 48) per_item = 48;
   per_item = (per_item + 119) / 120 * 120;  // a multiple of 5, 6 and 8 rows
   if (per_item > pixels) per_item = pixels;
   conv.pixels_per_item = static_cast<int>(per_item);
   const std::int64_t blocks = (pixels + per_item - 1) / per_item;
   conv.panels_per_item = panels.count;
-  if (blocks < wanted) {
+  if (blocks < wanted && !conv.after) {
     const std::int64_t groups = (wanted + blocks - 1) / blocks;
     conv.panels_per_item = static_cast<int>((panels.count + groups - 1) / groups);
   }
   conv.items = blocks * ((panels.count + conv.panels_per_item - 1) / conv.panels_per_item);
 }
 
-static std::size_t DirectScratch(const DirectConv&) {
-  return static_cast<std::size_t>(kMaxVectors) * kLanes * 2;  // where rows beyond the last pixel are written
+// Rows beyond the last pixel are written to the first part; then the item's result and its program's registers.
+inline constexpr std::size_t kSpareFloats = static_cast<std::size_t>(kMaxVectors) * kLanes * 2;
+
+static std::size_t DirectScratch(const DirectConv& conv) {
+  if (!conv.after) return kSpareFloats;
+  return kSpareFloats + static_cast<std::size_t>(conv.pixels_per_item) * conv.weights.out_blocks * kBlock + ProgramScratch(*conv.after);
 }
 
 static void RunDirect(const DirectConv& conv, std::int64_t item, float* scratch) {
@@ -65,6 +71,12 @@ static void RunDirect(const DirectConv& conv, std::int64_t item, float* scratch)
   const int last = first + conv.panels_per_item < panels.count ? first + conv.panels_per_item : panels.count;
   const int taps = conv.kernel_h * conv.kernel_w;
   const Epilogue& epilogue = conv.epilogue;
+  Map result = conv.dst;
+  if (conv.after) {  // where pixel `begin` is the first of the scratch
+    result.pixel = conv.weights.out_blocks * kBlock;
+    result.row = result.pixel * conv.dst.width;
+    result.data = scratch + kSpareFloats - begin * result.pixel;
+  }
   constexpr int kMaxTaps = 128;
   const float* rows[kMaxTaps * kMaxRows];
   float *dst[kMaxRows], *sum[kMaxRows];
@@ -101,7 +113,7 @@ static void RunDirect(const DirectConv& conv, std::int64_t item, float* scratch)
                 inside && sx >= 0 && sx < conv.src.width ? row + sx * conv.src.pixel : conv.zeros;
           }
         }
-        dst[r] = conv.dst.data + y * conv.dst.row + x * conv.dst.pixel + channel;
+        dst[r] = result.data + y * result.row + x * result.pixel + channel;
         if (epilogue.add.data) {
           add[r] = epilogue.add.data + y * epilogue.add.row + x * epilogue.add.pixel + channel;
         }
@@ -112,6 +124,14 @@ static void RunDirect(const DirectConv& conv, std::int64_t item, float* scratch)
       }
       run(rows, taps, conv.depth, panel, dst, tail, prefetch);
     }
+  }
+  if (!conv.after) return;
+  float* const registers = scratch + kSpareFloats + static_cast<std::ptrdiff_t>(conv.pixels_per_item) * result.pixel;
+  for (std::int64_t pixel = begin; pixel < end;) {
+    const int y = static_cast<int>(pixel / conv.dst.width), x = static_cast<int>(pixel % conv.dst.width);
+    const int stop = conv.dst.width - x < end - pixel ? conv.dst.width : x + static_cast<int>(end - pixel);
+    RunProgramSegment(*conv.after, y, x, stop, registers, conv.after_input, &result);
+    pixel += stop - x;
   }
 }
 

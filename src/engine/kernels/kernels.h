@@ -48,6 +48,8 @@ struct PackedWeights {
   std::int64_t depth = 0;
 };
 
+struct Program;
+
 // Any ungrouped convolution as a product over pixels: for every tap a row of `depth` floats. 1x1 is one tap. A source
 // with a border of its own and no gaps between pixels (the image) may count a kernel row as one tap: kernel_w = 1,
 // depth = true kernel width x channels; the packed weights are the same.
@@ -59,6 +61,10 @@ struct DirectConv {
   const float* zeros = nullptr;   // `depth` zeros: what a tap outside the source reads
   PackedWeights weights;
   Epilogue epilogue;
+  // An element-wise program over the result (program.h), item by item: the result then lies in scratch alone, as the
+  // program's input `after_input`, and dst tells its size only.
+  const Program* after = nullptr;
+  int after_input = 0;
   int pixels_per_item = 0, panels_per_item = 0;
   std::int64_t items = 0;
 };
@@ -88,7 +94,6 @@ struct DepthwiseConv {
   std::int64_t items = 0;
 };
 
-struct Program;
 struct Pool;
 struct WeightedPool;
 struct PictureIn;
@@ -134,6 +139,11 @@ struct Kernels {
   std::size_t (*labels_scratch)(const Labels& labels);
   void (*labels)(const Labels& labels, std::int64_t item, float* scratch);
   void (*scores)(const Scores& scores, std::int64_t item, float* scratch);
+
+  // peak.inl.h: yardsticks. Operations done by `rounds` rounds, two a multiply-accumulate; sinks of 16.
+  double (*peak_fma)(std::int64_t rounds, float* sink);
+  double (*peak_dot)(std::int64_t rounds, std::int32_t* sink);
+  void (*peak_copy)(const float* src, float* dst, std::int64_t count);  // dst 64-byte aligned, count a multiple of 64
 };
 
 // Null where the CPU lacks the instruction set or the build left it out.

@@ -132,8 +132,9 @@ static void ResizeChunk(const ProgramInput& in, int channels, int y, int x, int 
   }
 }
 
-// Row segment [x0, x1) of row y. `scratch` as ProgramScratch says.
-static void RunProgramSegment(const Program& p, int y, int x0, int x1, float* scratch) {
+// Row segment [x0, x1) of row y. `scratch` as ProgramScratch says. Input `replaced` lies at `instead`, where that is given.
+static void RunProgramSegment(const Program& p, int y, int x0, int x1, float* scratch, int replaced = -1,
+                              const Map* instead = nullptr) {
   constexpr int kMaxRegisters = 64;
   const int chunk = ChunkPixels(p), capacity = chunk * p.channels;
   const auto inputs = static_cast<int>(p.inputs.size());
@@ -156,12 +157,13 @@ static void RunProgramSegment(const Program& p, int y, int x0, int x1, float* sc
       if (in.kind == ProgramInput::kResized) {
         ResizeChunk(in, p.channels, y, x, pixels, to);
       } else if (in.kind == ProgramInput::kMap) {
-        const float* from = in.map.data + y * in.map.row + x * in.map.pixel;
-        if (in.map.pixel == p.channels) {
+        const Map& map = r == replaced ? *instead : in.map;
+        const float* from = map.data + y * map.row + x * map.pixel;
+        if (map.pixel == p.channels) {
           at[r] = from;
           continue;
         }
-        for (int i = 0; i < pixels; ++i, from += in.map.pixel) {
+        for (int i = 0; i < pixels; ++i, from += map.pixel) {
           for (int c = 0; c < p.channels; c += kLanes) Store(to + i * p.channels + c, Load(from + c));
         }
       } else if (in.kind == ProgramInput::kPixel) {

@@ -5,6 +5,7 @@
 #include "engine/kernels/depthwise.inl.h"
 #include "engine/kernels/direct_conv.inl.h"
 #include "engine/kernels/maps.inl.h"
+#include "engine/kernels/peak.inl.h"
 #include "engine/kernels/program.inl.h"
 #include "engine/kernels/winograd.inl.h"
 
@@ -38,6 +39,9 @@ static constexpr Kernels MakeTable(const char* name) {
   k.labels_scratch = LabelsScratch;
   k.labels = RunLabels;
   k.scores = RunScores;
+  k.peak_fma = PeakFma;
+  k.peak_dot = PeakDot;
+  k.peak_copy = PeakCopy;
   return k;
 }
 

@@ -18,14 +18,27 @@ namespace {
 constexpr std::size_t kL2Bytes = 1 << 20;
 
 bool FitsWinograd(const ConvOp& op) {
-  return op.weight.dim(2) == 3 && op.weight.dim(3) == 3 && op.stride_h == 1 && op.stride_w == 1 && op.dilation_h == 1 &&
-         op.dilation_w == 1 && op.groups == 1 && op.phase_h == 1 && op.phase_w == 1;
+  return op.weight.dim(2) == 3 && op.weight.dim(3) == 3 && op.stride_h == 1 && op.stride_w == 1 && op.groups == 1 &&
+         op.phase_h == 1 && op.phase_w == 1;
+}
+
+// Every `dilation`-th row and column of a map, from (y, x).
+Map PhaseOf(Map map, int y, int x, int dilation_h, int dilation_w) {
+  if (!map.data) return map;
+  map.data += y * map.row + x * map.pixel;
+  map.height = (map.height - y + dilation_h - 1) / dilation_h;
+  map.width = (map.width - x + dilation_w - 1) / dilation_w;
+  map.row *= dilation_h;
+  map.pixel *= dilation_w;
+  return map;
 }
 
 // Work of Winograd with that tile, in multiply-accumulates: the products, and what the transforms take in the same time
 // (measured on AVX-512 machines, docs/performance.md). Edges that fill no tile count in full.
-double WinogradWork(const Value& dst, int depth, int out, int tile) {
-  const double tiles = static_cast<double>((dst.height + tile - 1) / tile) * ((dst.width + tile - 1) / tile);
+double WinogradWork(const ConvOp& op, const Value& dst, int depth, int out, int tile) {
+  // A dilated convolution is one for every phase of rows and columns.
+  const int height = (dst.height + op.dilation_h - 1) / op.dilation_h, width = (dst.width + op.dilation_w - 1) / op.dilation_w;
+  const double tiles = static_cast<double>((height + tile - 1) / tile) * ((width + tile - 1) / tile) * op.dilation_h * op.dilation_w;
   const double points = (tile + 2.0) * (tile + 2.0), transform = tile == 4 ? 320 : 640;
   return tiles * (points * depth * out + transform * (depth + out));
 }
@@ -40,7 +53,7 @@ ConvChoice StepBuilder::ChoiceOf(const std::string& name, const ConvOp& op) cons
   const Value& dst = lowered_.values[op.dst];
   const int depth = src.padded(), out = PaddedChannels(static_cast<int>(op.weight.dim(0)));
   const double direct = 9.0 * dst.height * dst.width * depth * out;
-  const double four = WinogradWork(dst, depth, out, 4), six = WinogradWork(dst, depth, out, 6);
+  const double four = WinogradWork(op, dst, depth, out, 4), six = WinogradWork(op, dst, depth, out, 6);
   if (direct <= std::min(four, six)) return ConvChoice::kDirect;
   return four <= six ? ConvChoice::kWinograd4 : ConvChoice::kWinograd6;
 }
@@ -60,7 +73,7 @@ Tensor StepBuilder::SpreadOver(const Tensor& weight, const Value& src) const {
   return spread;
 }
 
-void StepBuilder::Build(const std::string& name, const ConvOp& op) {
+Epilogue StepBuilder::EpilogueOf(const ConvOp& op) {
   Epilogue epilogue{.act = op.act, .alpha = op.alpha, .beta = op.beta, .add_first = op.add_first};
   if (op.bias.has_data()) {
     const std::int64_t out = op.weight.dim(0);
@@ -70,6 +83,16 @@ void StepBuilder::Build(const std::string& name, const ConvOp& op) {
   }
   if (op.add >= 0) epilogue.add = MapOf(op.add);
   if (op.sum >= 0) epilogue.sum = MapOf(op.sum);
+  return epilogue;
+}
+
+void StepBuilder::Build(const std::string& name, const ConvElementOp& op) {
+  double ignored = 0;
+  BuildDirect(name, op.conv, EpilogueOf(op.conv), 0, ProgramOf(name, op.element, op.input, ignored), op.input);
+}
+
+void StepBuilder::Build(const std::string& name, const ConvOp& op) {
+  const Epilogue epilogue = EpilogueOf(op);
   if (op.groups > 1 && op.weight.dim(1) == 1) return BuildDepthwise(name, op, epilogue);
   if (op.groups > 1) {  // each group is a convolution of its own between slices
     for (int group = 0; group < op.groups; ++group) BuildDirect(name, op, epilogue, group);
@@ -85,13 +108,21 @@ void StepBuilder::Build(const std::string& name, const ConvOp& op) {
   }
 }
 
-void StepBuilder::BuildDirect(const std::string& name, const ConvOp& op, const Epilogue& epilogue, int group) {
+void StepBuilder::BuildDirect(const std::string& name, const ConvOp& op, const Epilogue& epilogue, int group,
+                              std::shared_ptr<kernels::Program> after, int after_input) {
   const Value& src = lowered_.values[op.src];
   const auto out = static_cast<int>(op.weight.dim(0)) / op.groups, in = static_cast<int>(op.weight.dim(1));
   const auto kh = static_cast<int>(op.weight.dim(2)), kw = static_cast<int>(op.weight.dim(3));
   auto conv = std::make_shared<kernels::DirectConv>();
   conv->src = MapOf(op.src);
-  conv->dst = MapOf(op.dst);
+  if (after) {
+    const Value& dst = lowered_.values[op.dst];
+    conv->dst = {nullptr, dst.height, dst.width, dst.padded(), dst.padded(), static_cast<std::ptrdiff_t>(dst.width) * dst.padded()};
+  } else {
+    conv->dst = MapOf(op.dst);
+  }
+  conv->after = after.get();
+  conv->after_input = after_input;
   conv->kernel_h = kh, conv->kernel_w = kw;
   conv->stride_h = op.stride_h, conv->stride_w = op.stride_w;
   conv->dilation_h = op.dilation_h, conv->dilation_w = op.dilation_w;
@@ -137,38 +168,57 @@ void StepBuilder::BuildDirect(const std::string& name, const ConvOp& op, const E
     dst.pixel *= op.phase_w;
   }
   kernels_.plan_direct(*conv, plan_.options_.threads, kL2Bytes);
-  Step step{.name = name, .kernel = fmt::format("direct {}x{}", kh, kw), .items = conv->items};
+  Step step{.name = name, .kernel = fmt::format("direct {}x{}{}", kh, kw, after ? "+elementwise" : ""), .items = conv->items};
   step.scratch = kernels_.direct_scratch(*conv);
   step.macs = 1.0 * conv->dst.height * conv->dst.width * out * in * kh * kw;
   step.bytes = 4.0 * (1.0 * src.height * src.width * src.padded() + 1.0 * conv->dst.height * conv->dst.width * PaddedChannels(out) + packed.size());
-  step.run = [conv, k = &kernels_](std::int64_t item, float* scratch) { k->direct_conv(*conv, item, scratch); };
+  step.run = [conv, after, k = &kernels_](std::int64_t item, float* scratch) { k->direct_conv(*conv, item, scratch); };
   Add(std::move(step));
 }
 
 void StepBuilder::BuildWinograd(const std::string& name, const ConvOp& op, const Epilogue& epilogue, int tile) {
-  const Value& src = lowered_.values[op.src];
+  const Value &src = lowered_.values[op.src], &dst = lowered_.values[op.dst];
   const auto out = static_cast<int>(op.weight.dim(0));
-  auto conv = std::make_shared<kernels::WinogradConv>();
-  conv->src = MapOf(op.src);
-  conv->dst = MapOf(op.dst);
-  conv->pad_top = op.pad_top, conv->pad_left = op.pad_left;
-  conv->depth = src.padded();
-  conv->tile = tile;
-  conv->zeros = Zeros(conv->depth);
-  conv->epilogue = epilogue;
+  kernels::WinogradConv whole{.src = MapOf(op.src), .dst = MapOf(op.dst), .depth = src.padded(), .tile = tile};
+  whole.zeros = Zeros(whole.depth);
   const Tensor weight = SpreadOver(op.weight, src);
   const auto read = static_cast<int>(weight.dim(1));
-  const std::string key = fmt::format("{}/winograd{}/{}/{}", name, tile, kernels_.isa, conv->depth);
-  const FloatBuffer packed = weights_.Get(key, kernels_.winograd_packed_size(tile, out, conv->depth), [&](float* to) {
-    kernels_.pack_winograd(weight.data<float>(), out, read, conv->depth, tile, to);
+  const std::string key = fmt::format("{}/winograd{}/{}/{}", name, tile, kernels_.isa, whole.depth);
+  const FloatBuffer packed = weights_.Get(key, kernels_.winograd_packed_size(tile, out, whole.depth), [&](float* to) {
+    kernels_.pack_winograd(weight.data<float>(), out, read, whole.depth, tile, to);
   });
-  conv->weights = {Keep(packed), PaddedChannels(out) / kernels::kBlock, conv->depth};
-  kernels_.plan_winograd(*conv, plan_.options_.threads, kL2Bytes);
-  Step step{.name = name, .kernel = fmt::format("winograd F({},3)", tile), .items = conv->items};
-  step.scratch = kernels_.winograd_scratch(*conv);
-  step.macs = 9.0 * conv->dst.height * conv->dst.width * out * op.weight.dim(1);
-  step.bytes = 4.0 * (1.0 * src.height * src.width * src.padded() + 1.0 * conv->dst.height * conv->dst.width * PaddedChannels(out) + packed.size());
-  step.run = [conv, k = &kernels_](std::int64_t item, float* scratch) { k->winograd_conv(*conv, item, scratch); };
+  whole.weights = {Keep(packed), PaddedChannels(out) / kernels::kBlock, whole.depth};
+  Step step{.name = name, .kernel = fmt::format("winograd F({},3)", tile), .items = 0};
+  // A dilated convolution is an ordinary one on every phase of rows and columns: output row q * d + phase reads the
+  // source's rows q * d + phase - pad + k * d, which are one phase too.
+  auto phases = std::make_shared<std::vector<kernels::WinogradConv>>();
+  for (int y = 0; y < std::min(op.dilation_h, dst.height); ++y) {
+    for (int x = 0; x < std::min(op.dilation_w, dst.width); ++x) {
+      const auto source = [](int phase, int pad, int dilation) { return ((phase - pad) % dilation + dilation) % dilation; };
+      const int from_y = source(y, op.pad_top, op.dilation_h), from_x = source(x, op.pad_left, op.dilation_w);
+      if (from_y >= src.height || from_x >= src.width) return BuildDirect(name, op, epilogue);  // a phase that has no pixels
+      kernels::WinogradConv conv = whole;
+      conv.src = PhaseOf(whole.src, from_y, from_x, op.dilation_h, op.dilation_w);
+      conv.dst = PhaseOf(whole.dst, y, x, op.dilation_h, op.dilation_w);
+      conv.pad_top = -(y - op.pad_top - from_y) / op.dilation_h;
+      conv.pad_left = -(x - op.pad_left - from_x) / op.dilation_w;
+      conv.epilogue = epilogue;
+      conv.epilogue.add = PhaseOf(epilogue.add, y, x, op.dilation_h, op.dilation_w);
+      conv.epilogue.sum = PhaseOf(epilogue.sum, y, x, op.dilation_h, op.dilation_w);
+      kernels_.plan_winograd(conv, plan_.options_.threads, kL2Bytes);
+      step.items += conv.items;
+      step.scratch = std::max(step.scratch, kernels_.winograd_scratch(conv));
+      phases->push_back(conv);
+    }
+  }
+  step.macs = 9.0 * dst.height * dst.width * out * op.weight.dim(1);
+  step.bytes = 4.0 * (1.0 * src.height * src.width * src.padded() + 1.0 * dst.height * dst.width * PaddedChannels(out) + packed.size());
+  step.run = [phases, k = &kernels_](std::int64_t item, float* scratch) {
+    for (const kernels::WinogradConv& conv : *phases) {
+      if (item < conv.items) return k->winograd_conv(conv, item, scratch);
+      item -= conv.items;
+    }
+  };
   Add(std::move(step));
 }
 

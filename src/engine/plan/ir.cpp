@@ -20,6 +20,13 @@ struct Reader {
     for (const ElementInput& input : op.inputs) ids.push_back(input.value);
     return ids;
   }
+  std::vector<int> operator()(const ConvElementOp& op) const {
+    std::vector<int> ids = Known(op.conv.src, op.conv.add);
+    for (std::size_t i = 0; i < op.element.inputs.size(); ++i) {
+      if (static_cast<int>(i) != op.input) ids.push_back(op.element.inputs[i].value);
+    }
+    return ids;
+  }
   std::vector<int> operator()(const PlainNodeOp& op) const {
     std::vector<int> ids;
     for (const int id : op.inputs) {
@@ -38,6 +45,7 @@ struct Reader {
 
 struct Writer {
   std::vector<int> operator()(const ConvOp& op) const { return Known(op.dst, op.sum); }
+  std::vector<int> operator()(const ConvElementOp& op) const { return Known(op.element.dst); }
   std::vector<int> operator()(const PlainNodeOp& op) const {
     std::vector<int> ids;
     for (const int id : op.outputs) {

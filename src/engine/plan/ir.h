@@ -58,6 +58,13 @@ struct ElementOp {
   int dst = -1, result = 0;  // register
 };
 
+// A convolution whose result only an element-wise program reads: item by item, so that the result never leaves L2.
+struct ConvElementOp {
+  ConvOp conv;        // its dst is nowhere in memory
+  ElementOp element;
+  int input = 0;      // of the program: the convolution's result
+};
+
 struct PoolOp {
   int src = -1, dst = -1;
   kernels::Pool geometry;  // without its maps
@@ -93,7 +100,7 @@ struct PlainOutputOp {  // a graph output that is no map; its last two dimension
   int value = -1, height = 0, width = 0;
 };
 
-using Operation = std::variant<ConvOp, ElementOp, PoolOp, WeightedPoolOp, CopyChannelsOp, ToMapOp, ToPlainOp, PlainNodeOp,
+using Operation = std::variant<ConvOp, ElementOp, ConvElementOp, PoolOp, WeightedPoolOp, CopyChannelsOp, ToMapOp, ToPlainOp, PlainNodeOp,
                                PictureOp, OutputOp, PlainOutputOp>;
 
 struct NamedOperation {

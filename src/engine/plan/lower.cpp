@@ -11,7 +11,11 @@
 
 namespace frf::engine {
 
-Lowered Lower(const PreparedGraph& prepared) { return Lowering(prepared).Run(); }
+Lowered Lower(const PreparedGraph& prepared) {
+  Lowered lowered = Lowering(prepared).Run();
+  JoinConvolutionsWithPrograms(lowered);
+  return lowered;
+}
 
 Lowering::Lowering(const PreparedGraph& prepared)
     : graph_(prepared.graph), types_(prepared.types), index_(graph_), done_(graph_.nodes.size(), false) {

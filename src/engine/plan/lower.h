@@ -11,4 +11,7 @@ namespace frf::engine {
 // Every graph that the plain executor runs can be lowered.
 Lowered Lower(const PreparedGraph& prepared);
 
+// Part of Lower: joins a convolution that runs directly with the element-wise program that alone reads its result.
+void JoinConvolutionsWithPrograms(Lowered& lowered);
+
 }  // namespace frf::engine

@@ -136,16 +136,17 @@ void StepBuilder::Build() {
   }
 }
 
-void StepBuilder::Build(const std::string& name, const ElementOp& op) {
+std::shared_ptr<kernels::Program> StepBuilder::ProgramOf(const std::string& name, const ElementOp& op, int skipped, double& bytes) {
   const Value& dst = lowered_.values[op.dst];
   auto program = std::make_shared<kernels::Program>();
   program->channels = dst.padded();
   program->true_channels = dst.channels;
   program->height = dst.height;
   program->width = dst.width;
-  double bytes = 0;
-  for (const ElementInput& input : op.inputs) {
-    kernels::ProgramInput in{.kind = input.kind, .map = MapOf(input.value)};
+  for (std::size_t i = 0; i < op.inputs.size(); ++i) {
+    const ElementInput& input = op.inputs[i];
+    kernels::ProgramInput in{.kind = input.kind};
+    if (static_cast<int>(i) != skipped) in.map = MapOf(input.value);
     if (input.kind == kernels::ProgramInput::kResized) {
       const auto keep = [&](const std::vector<kernels::Tap>& taps) {
         FloatBuffer buffer(taps.size() * sizeof(kernels::Tap) / sizeof(float));
@@ -162,10 +163,15 @@ void StepBuilder::Build(const std::string& name, const ElementOp& op) {
   program->outputs = {{op.result, MapOf(op.dst)}};
   kernels_.plan_program(*program, plan_.options_.threads);
   if (program->registers > 64) throw Error(ErrorCode::kInternal, name + ": too many registers in an element-wise program");
+  bytes += 4.0 * dst.height * dst.width * dst.padded();
+  return program;
+}
+
+void StepBuilder::Build(const std::string& name, const ElementOp& op) {
   Step step{.name = name, .kernel = op.code.empty() ? "resize" : fmt::format("elementwise x{}", op.code.size())};
+  const auto program = ProgramOf(name, op, -1, step.bytes);
   step.items = program->items;
   step.scratch = kernels_.program_scratch(*program);
-  step.bytes = bytes + 4.0 * dst.height * dst.width * dst.padded();
   step.run = [program, k = &kernels_](std::int64_t item, float* scratch) { k->program(*program, item, scratch); };
   Add(std::move(step));
 }

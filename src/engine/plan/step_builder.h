@@ -29,7 +29,11 @@ class StepBuilder {
 
   void Add(Step step);
   void Build(const std::string& name, const ConvOp& op);
-  void BuildDirect(const std::string& name, const ConvOp& op, const kernels::Epilogue& epilogue, int group = 0);
+  void BuildDirect(const std::string& name, const ConvOp& op, const kernels::Epilogue& epilogue, int group = 0,
+                   std::shared_ptr<kernels::Program> after = nullptr, int after_input = 0);
+  kernels::Epilogue EpilogueOf(const ConvOp& op);
+  std::shared_ptr<kernels::Program> ProgramOf(const std::string& name, const ElementOp& op, int skipped, double& bytes);
+  void Build(const std::string& name, const ConvElementOp& op);
   void BuildWinograd(const std::string& name, const ConvOp& op, const kernels::Epilogue& epilogue, int tile);
   void BuildDepthwise(const std::string& name, const ConvOp& op, const kernels::Epilogue& epilogue);
   ConvChoice ChoiceOf(const std::string& name, const ConvOp& op) const;
