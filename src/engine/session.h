@@ -12,14 +12,14 @@
 
 namespace frf {
 
-struct LoadedModel::Impl {
+struct [[gnu::visibility("hidden")]] LoadedModel::Impl {  // hidden: not for those who link libfrf.so
   ModelInfo info;
   Graph graph;  // PrepareOnce'd; shapes as the file declares them
   int fixed_height = 0, fixed_width = 0;  // 0: free
   engine::WeightStore weights;
 };
 
-struct Session::Impl {
+struct [[gnu::visibility("hidden")]] Session::Impl {
   std::shared_ptr<LoadedModel> model;
   SessionOptions options;
   std::vector<float> table;  // 3 x 256 by R, G, B, from the file's mean and deviation

@@ -6,39 +6,11 @@
 
 #include <thread>
 
-#include "engine/helpers.h"
 #include "engine/segmenter.h"
-#include "nets/nets.h"
-#include "onnx/onnx_file.h"
+#include "engine/small_model.h"
 
 namespace frf::test {
 namespace {
-
-Model MakeModel(const std::string& net = "frfnet-slim", InputSpec input = {}, const WriteOptions& write = {}) {
-  const Json options{{"classes", 4}, {"ffm", "masks-off"}};
-  Model model;
-  model.graph = BuildNet(net, options).ForInference();
-  InitializeWeights(model.graph, 9);
-  CalibrateBatchNorm(model.graph, RandomTensor({1, 3, 96, 128}, 1));
-  model.info.net = net;
-  model.info.net_options = CompleteOptions(net, options);
-  model.info.classes = {{"a", "b", "c", "d"}, {{1, 2, 3}, {4, 5, 6}, {7, 8, 9}, {10, 11, 12}}, {}};
-  model.info.input = input;
-  model.stamped = false;
-  return ParseOnnx(SerializeOnnx(model, write), "test.onnx");
-}
-
-Image Photo(int height, int width, std::uint64_t seed = 2) {
-  Image image{.height = height, .width = width};
-  image.pixels.resize(image.bytes());
-  Random random(seed);
-  std::uint8_t value = 0;
-  for (std::uint8_t& pixel : image.pixels) {  // blotches of a few pixels
-    if (random.Chance(0.1)) value = static_cast<std::uint8_t>(random.Below(256));
-    pixel = value;
-  }
-  return image;
-}
 
 double Agreement(const LabelImage& a, const LabelImage& b) {
   EXPECT_EQ(a.ids.size(), b.ids.size());

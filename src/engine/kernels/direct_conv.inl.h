@@ -18,11 +18,11 @@ static void PackDirect(const float* weights, int out, int in, int kh, int kw, in
   for (int p = 0; p < panels.count; ++p) {
     const int width = panels.width(p) * kLanes, first = panels.start(p) * kLanes;
     for (std::int64_t tap = 0; tap < taps; ++tap) {
-      for (int c = 0; c < depth; ++c) {
-        for (int k = 0; k < width; ++k) {
-          const int o = first + k;
-          *packed++ = o < out && c < in ? weights[(static_cast<std::int64_t>(o) * in + c) * taps + tap] : 0.0f;
-        }
+      for (int c = 0; c < depth; ++c, packed += width) {
+        const int real = c >= in ? 0 : out - first < width ? out - first : width;
+        const float* const from = weights + (static_cast<std::int64_t>(first) * in + c) * taps + tap;
+        for (int k = 0; k < real; ++k) packed[k] = from[k * in * taps];
+        for (int k = real; k < width; ++k) packed[k] = 0.0f;
       }
     }
   }

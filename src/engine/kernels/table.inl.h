@@ -23,6 +23,8 @@ static constexpr Kernels MakeTable(const char* name) {
   k.winograd_packed_size = WinogradPackedSize;
   k.pack_winograd = PackWinograd;
   k.plan_winograd = PlanWinograd;
+  k.winograd_shared = WinogradShared;
+  k.winograd_transform = TransformShared;
   k.winograd_scratch = WinogradScratch;
   k.winograd_conv = RunWinograd;
   k.depthwise_conv = RunDepthwise;

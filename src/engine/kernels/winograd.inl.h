@@ -90,26 +90,28 @@ template <int T>
 static void PackWinogradTile(const float* weights, int out, int in, int depth, float* packed) {
   constexpr int S = T + 2;
   const Panels panels = PanelsOf(PaddedChannels(out) / kBlock);
+  constexpr int kMaxWidth = kMaxVectors * kLanes;
   for (int p = 0; p < panels.count; ++p) {
     const int width = panels.width(p) * kLanes, first = panels.start(p) * kLanes;
     float* const panel = packed + static_cast<std::int64_t>(first) * S * S * depth;
     for (int c = 0; c < depth; ++c) {
-      for (int k = 0; k < width; ++k) {
-        const int o = first + k;
-        const bool real = o < out && c < in;
-        const float* g = real ? weights + (static_cast<std::int64_t>(o) * in + c) * 9 : nullptr;
-        double rows[S][3] = {};
-        for (int i = 0; real && i < S; ++i) {
-          for (int x = 0; x < 3; ++x) {
-            for (int y = 0; y < 3; ++y) rows[i][x] += Winograd<T>::kKernel[i][y] * g[y * 3 + x];
-          }
+      // A panel's channels side by side, in double: the loops over k are vectors.
+      double g[9][kMaxWidth] = {}, rows[S][3][kMaxWidth];
+      for (int k = 0; k < width && first + k < out && c < in; ++k) {
+        const float* const from = weights + (static_cast<std::int64_t>(first + k) * in + c) * 9;
+        for (int t = 0; t < 9; ++t) g[t][k] = from[t];
+      }
+      for (int i = 0; i < S; ++i) {
+        const double(&m)[3] = Winograd<T>::kKernel[i];
+        for (int x = 0; x < 3; ++x) {
+          for (int k = 0; k < width; ++k) rows[i][x][k] = m[0] * g[x][k] + m[1] * g[3 + x][k] + m[2] * g[6 + x][k];
         }
-        for (int i = 0; i < S; ++i) {
-          for (int j = 0; j < S; ++j) {
-            double value = 0;
-            for (int x = 0; x < 3; ++x) value += rows[i][x] * Winograd<T>::kKernel[j][x];
-            panel[(static_cast<std::int64_t>(i * S + j) * depth + c) * width + k] = static_cast<float>(value);
-          }
+      }
+      for (int i = 0; i < S; ++i) {
+        for (int j = 0; j < S; ++j) {
+          const double(&m)[3] = Winograd<T>::kKernel[j];
+          float* const to = panel + (static_cast<std::int64_t>(i * S + j) * depth + c) * width;
+          for (int k = 0; k < width; ++k) to[k] = static_cast<float>(rows[i][0][k] * m[0] + rows[i][1][k] * m[1] + rows[i][2][k] * m[2]);
         }
       }
     }
@@ -136,37 +138,94 @@ static inline WinogradLayout LayoutOf(const WinogradConv& conv) {
 
 static std::size_t WinogradScratch(const WinogradConv& conv) { return LayoutOf(conv).size; }
 
+// The tiles of all phases, one list.
+struct Tiles {
+  int across, down;       // of one phase
+  std::int64_t each, all;
+};
+
+static inline Tiles TilesOf(const WinogradConv& conv) {
+  const int height = (conv.dst.height + conv.dilation_h - 1) / conv.dilation_h, width = (conv.dst.width + conv.dilation_w - 1) / conv.dilation_w;
+  const int down = (height + conv.tile - 1) / conv.tile, across = (width + conv.tile - 1) / conv.tile;
+  const std::int64_t each = static_cast<std::int64_t>(down) * across;
+  return {across, down, each, each * conv.dilation_h * conv.dilation_w};
+}
+
 // Tiles of an item: transformed source and one panel's products should fill about half of L2, weights stream past.
 static void PlanWinograd(WinogradConv& conv, int threads, std::size_t l2_bytes) {
-  const int tiles_x = (conv.dst.width + conv.tile - 1) / conv.tile;
-  const int tiles_y = (conv.dst.height + conv.tile - 1) / conv.tile;
   const Panels panels = PanelsOf(conv.weights.out_blocks);
   const std::int64_t points = (conv.tile + 2L) * (conv.tile + 2);
   const std::int64_t bytes = points * (conv.depth + panels.wide * kLanes) * 4;  // per tile
   const int rows = Rows(panels.wide);
   std::int64_t tiles = static_cast<std::int64_t>(l2_bytes / 2) / bytes;
-  const std::int64_t all = static_cast<std::int64_t>(tiles_x) * tiles_y, wanted = 2L * threads;
+  const std::int64_t all = TilesOf(conv).all, wanted = 2L * threads;
   const std::int64_t even = (all + wanted - 1) / wanted;
-  if (tiles > even) tiles = even;
+  // Weights that pass by in all many times over cost more than sharing the transformed tiles does.
+  constexpr std::int64_t kMuchTraffic = std::int64_t{48} << 20;
+  const std::int64_t weights = points * conv.depth * conv.weights.out_blocks * kBlock * 4;
+  conv.share = tiles < 12 && panels.count > 1 && weights * (all / (tiles > rows ? tiles : rows)) > kMuchTraffic;
+  if (conv.share) tiles = static_cast<std::int64_t>(l2_bytes / 2) / (points * panels.wide * kLanes * 4);
+  if (tiles > even && !conv.share) tiles = even;
+  if (tiles > all) tiles = all;
   tiles = tiles / rows * rows;
   if (tiles < rows) tiles = rows;
-  if (tiles < 2 * rows && even >= 2 * rows) tiles = 2 * rows;
+  if (!conv.share && tiles < 2 * rows && even >= 2 * rows) tiles = 2 * rows;
   conv.tiles_per_item = static_cast<int>(tiles);
   const std::int64_t blocks = (all + tiles - 1) / tiles;
   // Few tiles: share the weights instead, so that each thread streams its own part of them.
-  conv.panels_per_item = panels.count;
-  if (blocks < wanted) {
+  conv.panels_per_item = conv.share ? 1 : panels.count;
+  if (blocks < wanted && !conv.share) {
     const std::int64_t groups = (wanted + blocks - 1) / blocks;
     conv.panels_per_item = static_cast<int>((panels.count + groups - 1) / groups);
   }
   conv.items = blocks * ((panels.count + conv.panels_per_item - 1) / conv.panels_per_item);
+  constexpr std::int64_t kTransformTiles = 4;
+  conv.transform_items = conv.share ? (all + kTransformTiles - 1) / kTransformTiles : 0;
+}
+
+static std::size_t WinogradShared(const WinogradConv& conv) {
+  if (!conv.share) return 0;
+  const std::int64_t blocks = (TilesOf(conv).all + conv.tiles_per_item - 1) / conv.tiles_per_item;
+  return static_cast<std::size_t>(blocks * LayoutOf(conv).products);
+}
+
+// One tile: the views of its phase, and its corner there.
+struct TilePlace {
+  Map src, dst;
+  Epilogue epilogue;
+  int y, x, pad_top, pad_left;
+};
+
+static inline Map EveryNth(Map map, int y, int x, int down, int across) {
+  if (!map.data) return map;
+  map.data += y * map.row + x * map.pixel;
+  map.height = (map.height - y + down - 1) / down;
+  map.width = (map.width - x + across - 1) / across;
+  map.row *= down;
+  map.pixel *= across;
+  return map;
+}
+
+// Output row q * d + phase reads the source's rows q * d + phase - pad + k * d, which are of one phase as well.
+static inline TilePlace PlaceOf(const WinogradConv& conv, const Tiles& tiles, std::int64_t tile) {
+  const std::int64_t at = tile % tiles.each;
+  const int y = static_cast<int>(at / tiles.across) * conv.tile, x = static_cast<int>(at % tiles.across) * conv.tile;
+  if (conv.dilation_h == 1 && conv.dilation_w == 1) return {conv.src, conv.dst, conv.epilogue, y, x, conv.pad_top, conv.pad_left};
+  const int dh = conv.dilation_h, dw = conv.dilation_w;
+  const int phase = static_cast<int>(tile / tiles.each), py = phase / dw, px = phase % dw;
+  const int sy = ((py - conv.pad_top) % dh + dh) % dh, sx = ((px - conv.pad_left) % dw + dw) % dw;
+  TilePlace place{EveryNth(conv.src, sy, sx, dh, dw), EveryNth(conv.dst, py, px, dh, dw), conv.epilogue, y, x,
+                  -(py - conv.pad_top - sy) / dh, -(px - conv.pad_left - sx) / dw};
+  place.epilogue.add = EveryNth(conv.epilogue.add, py, px, dh, dw);
+  place.epilogue.sum = EveryNth(conv.epilogue.sum, py, px, dh, dw);
+  return place;
 }
 
 template <int T>
-static void TransformSource(const WinogradConv& conv, int tile_y, int tile_x, float* dst, std::ptrdiff_t point) {
+static void TransformSource(const WinogradConv& conv, const TilePlace& place, float* dst, std::ptrdiff_t point) {
   constexpr int S = T + 2;
-  const int y0 = tile_y * T - conv.pad_top, x0 = tile_x * T - conv.pad_left;
-  const Map& src = conv.src;
+  const int y0 = place.y - place.pad_top, x0 = place.x - place.pad_left;
+  const Map& src = place.src;
   const bool inside = y0 >= 0 && x0 >= 0 && y0 + S <= src.height && x0 + S <= src.width;
   const float* from[S][S];
   const float* const corner = src.data + y0 * src.row + x0 * src.pixel;
@@ -210,13 +269,13 @@ static void TransformSource(const WinogradConv& conv, int tile_y, int tile_x, fl
 }
 
 template <int T>
-static void TransformProducts(const WinogradConv& conv, int tile_y, int tile_x, const float* products,
-                              std::ptrdiff_t point, int channel, int vectors) {
+static void TransformProducts(const TilePlace& place, const float* products, std::ptrdiff_t point, int channel, int vectors) {
   constexpr int S = T + 2;
-  const Epilogue& e = conv.epilogue;
-  const int y0 = tile_y * T, x0 = tile_x * T;
-  const int height = conv.dst.height - y0 < T ? conv.dst.height - y0 : T;
-  const int width = conv.dst.width - x0 < T ? conv.dst.width - x0 : T;
+  const Epilogue& e = place.epilogue;
+  const int y0 = place.y, x0 = place.x;
+  const int height = place.dst.height - y0 < T ? place.dst.height - y0 : T;
+  const int width = place.dst.width - x0 < T ? place.dst.width - x0 : T;
+  if (height <= 0 || width <= 0) return;  // a phase that is smaller than the first
   const bool clamp = e.act == Act::kRelu || e.act == Act::kClip, clip = e.act == Act::kClip;
   const bool rare = !clamp && e.act != Act::kNone;
   const V low = Broadcast(clip ? e.alpha : 0.0f), high = Broadcast(clip ? e.beta : __builtin_inff());
@@ -237,7 +296,7 @@ static void TransformProducts(const WinogradConv& conv, int tile_y, int tile_x, 
       const auto at = [&](const Map& map) {
         return map.data + (y0 + i) * map.row + x0 * map.pixel + channel;
       };
-      float* const dst = at(conv.dst);
+      float* const dst = at(place.dst);
       const float* const add = e.add.data ? at(e.add) : nullptr;
       float* const sum = e.sum.data ? at(e.sum) : dst;
       for (int j = 0; j < width; ++j) {
@@ -253,7 +312,7 @@ static void TransformProducts(const WinogradConv& conv, int tile_y, int tile_x, 
             Store(sum + j * e.sum.pixel, total);
           }
         }
-        Store(dst + j * conv.dst.pixel, v);
+        Store(dst + j * place.dst.pixel, v);
       }
     }
   }
@@ -302,43 +361,47 @@ class Fetcher {
   int count_ = 0, next_ = 0;
 };
 
+// What an item will touch: its destinations, and the source of the next item, which is most likely this thread's too
+// (Plan::RunSteps). Of the first tiles' row of an undilated convolution alone; enough, as items are short.
+template <int T>
+static void FetchAround(const WinogradConv& conv, const Tiles& tiles, std::int64_t begin, Fetcher& fetcher) {
+  if (conv.dilation_h != 1 || conv.dilation_w != 1) return;
+  const auto fetch = [&](const Map& map, std::int64_t tile, int grow, int shift_y, int shift_x, int channels) {
+    if (!map.data || tile >= tiles.all) return;
+    const int y = static_cast<int>(tile / tiles.across) * T - shift_y, x = static_cast<int>(tile % tiles.across) * T - shift_x;
+    fetcher.Add(map, y, y + T + grow, x, x + conv.tiles_per_item * T + grow, channels);
+  };
+  fetch(conv.dst, begin, 0, 0, 0, conv.dst.channels);
+  fetch(conv.epilogue.add, begin, 0, 0, 0, conv.dst.channels);
+  fetch(conv.epilogue.sum, begin, 0, 0, 0, conv.dst.channels);
+  if (!conv.share) fetch(conv.src, begin + conv.tiles_per_item, 2, conv.pad_top, conv.pad_left, conv.depth);
+}
+
 template <int T>
 static void RunWinogradTile(const WinogradConv& conv, std::int64_t item, float* scratch) {
   constexpr int S = T + 2;
   const Panels panels = PanelsOf(conv.weights.out_blocks);
   const int groups = (panels.count + conv.panels_per_item - 1) / conv.panels_per_item;
-  const int tiles_x = (conv.dst.width + T - 1) / T, tiles_y = (conv.dst.height + T - 1) / T;
-  const std::int64_t begin = item / groups * conv.tiles_per_item;
-  const std::int64_t all = static_cast<std::int64_t>(tiles_x) * tiles_y;
-  const int count = static_cast<int>(begin + conv.tiles_per_item < all ? conv.tiles_per_item : all - begin);
+  const Tiles tiles = TilesOf(conv);
+  const std::int64_t block_of_tiles = item / groups, begin = block_of_tiles * conv.tiles_per_item;
+  const int count = static_cast<int>(begin + conv.tiles_per_item < tiles.all ? conv.tiles_per_item : tiles.all - begin);
   const int first = static_cast<int>(item % groups) * conv.panels_per_item;
   const int last = first + conv.panels_per_item < panels.count ? first + conv.panels_per_item : panels.count;
   const WinogradLayout layout = LayoutOf(conv);
   float* const products = scratch + layout.products;
-  for (int t = 0; t < count; ++t) {
-    const auto tile = begin + t;
-    TransformSource<T>(conv, static_cast<int>(tile / tiles_x), static_cast<int>(tile % tiles_x),
-                       scratch + static_cast<std::ptrdiff_t>(t) * conv.depth, layout.source_point);
+  const float* const sources = conv.share ? conv.shared + block_of_tiles * layout.products : scratch;
+  for (int t = 0; t < count && !conv.share; ++t) {
+    TransformSource<T>(conv, PlaceOf(conv, tiles, begin + t), scratch + static_cast<std::ptrdiff_t>(t) * conv.depth, layout.source_point);
   }
   Fetcher fetcher;
-  const auto fetch = [&](const Map& map, std::int64_t tile, int grow, int shift_y, int shift_x, int channels) {
-    const int y = static_cast<int>(tile / tiles_x) * T - shift_y, x = static_cast<int>(tile % tiles_x) * T - shift_x;
-    fetcher.Add(map, y, y + T + grow, x, x + conv.tiles_per_item * T + grow, channels);
-  };
-  fetch(conv.dst, begin, 0, 0, 0, conv.dst.channels);
-  if (conv.epilogue.add.data) fetch(conv.epilogue.add, begin, 0, 0, 0, conv.dst.channels);
-  if (conv.epilogue.sum.data) fetch(conv.epilogue.sum, begin, 0, 0, 0, conv.dst.channels);
-  // Threads take items in order from a range of their own (Plan::RunSteps): the next is most likely ours.
-  if (begin + conv.tiles_per_item < all) {
-    fetch(conv.src, begin + conv.tiles_per_item, 2, conv.pad_top, conv.pad_left, conv.depth);
-  }
+  FetchAround<T>(conv, tiles, begin, fetcher);
   for (int p = first; p < last; ++p) {
     const int vectors = panels.width(p), channel = panels.start(p) * kLanes, block = Rows(vectors);
     const ProductFunction multiply = ProductOf(vectors);
     const float* const panel = conv.weights.data + static_cast<std::int64_t>(channel) * S * S * conv.depth;
     const std::ptrdiff_t stride = static_cast<std::ptrdiff_t>(vectors) * kLanes;
     for (int point = 0; point < S * S; ++point) {
-      const float* const source = scratch + point * layout.source_point;
+      const float* const source = sources + point * layout.source_point;
       float* const product = products + point * layout.product_point;
       const float* const weights = panel + point * stride * conv.depth;
       for (int t = 0; t < count; t += block) {
@@ -348,10 +411,19 @@ static void RunWinogradTile(const WinogradConv& conv, std::int64_t item, float* 
       }
     }
     for (int t = 0; t < count; ++t) {
-      const auto tile = begin + t;
-      TransformProducts<T>(conv, static_cast<int>(tile / tiles_x), static_cast<int>(tile % tiles_x),
-                           products + t * stride, layout.product_point, channel, vectors);
+      TransformProducts<T>(PlaceOf(conv, tiles, begin + t), products + t * stride, layout.product_point, channel, vectors);
     }
+  }
+}
+
+static void TransformShared(const WinogradConv& conv, std::int64_t item) {
+  const Tiles tiles = TilesOf(conv);
+  const WinogradLayout layout = LayoutOf(conv);
+  const std::int64_t per_item = (tiles.all + conv.transform_items - 1) / conv.transform_items;
+  for (std::int64_t tile = item * per_item; tile < (item + 1) * per_item && tile < tiles.all; ++tile) {
+    float* const to = conv.shared + tile / conv.tiles_per_item * layout.products + tile % conv.tiles_per_item * conv.depth;
+    const TilePlace place = PlaceOf(conv, tiles, tile);
+    conv.tile == 4 ? TransformSource<4>(conv, place, to, layout.source_point) : TransformSource<6>(conv, place, to, layout.source_point);
   }
 }
 

@@ -22,17 +22,6 @@ bool FitsWinograd(const ConvOp& op) {
          op.phase_h == 1 && op.phase_w == 1;
 }
 
-// Every `dilation`-th row and column of a map, from (y, x).
-Map PhaseOf(Map map, int y, int x, int dilation_h, int dilation_w) {
-  if (!map.data) return map;
-  map.data += y * map.row + x * map.pixel;
-  map.height = (map.height - y + dilation_h - 1) / dilation_h;
-  map.width = (map.width - x + dilation_w - 1) / dilation_w;
-  map.row *= dilation_h;
-  map.pixel *= dilation_w;
-  return map;
-}
-
 // Work of Winograd with that tile, in multiply-accumulates: the products, and what the transforms take in the same time
 // (measured on AVX-512 machines, docs/performance.md). Edges that fill no tile count in full.
 double WinogradWork(const ConvOp& op, const Value& dst, int depth, int out, int tile) {
@@ -179,47 +168,46 @@ void StepBuilder::BuildDirect(const std::string& name, const ConvOp& op, const E
 void StepBuilder::BuildWinograd(const std::string& name, const ConvOp& op, const Epilogue& epilogue, int tile) {
   const Value &src = lowered_.values[op.src], &dst = lowered_.values[op.dst];
   const auto out = static_cast<int>(op.weight.dim(0));
-  kernels::WinogradConv whole{.src = MapOf(op.src), .dst = MapOf(op.dst), .depth = src.padded(), .tile = tile};
-  whole.zeros = Zeros(whole.depth);
+  auto conv = std::make_shared<kernels::WinogradConv>();
+  conv->src = MapOf(op.src);
+  conv->dst = MapOf(op.dst);
+  conv->pad_top = op.pad_top, conv->pad_left = op.pad_left;
+  conv->dilation_h = op.dilation_h, conv->dilation_w = op.dilation_w;
+  conv->depth = src.padded();
+  conv->tile = tile;
+  conv->zeros = Zeros(conv->depth);
+  conv->epilogue = epilogue;
   const Tensor weight = SpreadOver(op.weight, src);
   const auto read = static_cast<int>(weight.dim(1));
-  const std::string key = fmt::format("{}/winograd{}/{}/{}", name, tile, kernels_.isa, whole.depth);
-  const FloatBuffer packed = weights_.Get(key, kernels_.winograd_packed_size(tile, out, whole.depth), [&](float* to) {
-    kernels_.pack_winograd(weight.data<float>(), out, read, whole.depth, tile, to);
+  const std::string key = fmt::format("{}/winograd{}/{}/{}", name, tile, kernels_.isa, conv->depth);
+  const FloatBuffer packed = weights_.Get(key, kernels_.winograd_packed_size(tile, out, conv->depth), [&](float* to) {
+    kernels_.pack_winograd(weight.data<float>(), out, read, conv->depth, tile, to);
   });
-  whole.weights = {Keep(packed), PaddedChannels(out) / kernels::kBlock, whole.depth};
-  Step step{.name = name, .kernel = fmt::format("winograd F({},3)", tile), .items = 0};
-  // A dilated convolution is an ordinary one on every phase of rows and columns: output row q * d + phase reads the
-  // source's rows q * d + phase - pad + k * d, which are one phase too.
-  auto phases = std::make_shared<std::vector<kernels::WinogradConv>>();
-  for (int y = 0; y < std::min(op.dilation_h, dst.height); ++y) {
-    for (int x = 0; x < std::min(op.dilation_w, dst.width); ++x) {
-      const auto source = [](int phase, int pad, int dilation) { return ((phase - pad) % dilation + dilation) % dilation; };
-      const int from_y = source(y, op.pad_top, op.dilation_h), from_x = source(x, op.pad_left, op.dilation_w);
-      if (from_y >= src.height || from_x >= src.width) return BuildDirect(name, op, epilogue);  // a phase that has no pixels
-      kernels::WinogradConv conv = whole;
-      conv.src = PhaseOf(whole.src, from_y, from_x, op.dilation_h, op.dilation_w);
-      conv.dst = PhaseOf(whole.dst, y, x, op.dilation_h, op.dilation_w);
-      conv.pad_top = -(y - op.pad_top - from_y) / op.dilation_h;
-      conv.pad_left = -(x - op.pad_left - from_x) / op.dilation_w;
-      conv.epilogue = epilogue;
-      conv.epilogue.add = PhaseOf(epilogue.add, y, x, op.dilation_h, op.dilation_w);
-      conv.epilogue.sum = PhaseOf(epilogue.sum, y, x, op.dilation_h, op.dilation_w);
-      kernels_.plan_winograd(conv, plan_.options_.threads, kL2Bytes);
-      step.items += conv.items;
-      step.scratch = std::max(step.scratch, kernels_.winograd_scratch(conv));
-      phases->push_back(conv);
-    }
+  conv->weights = {Keep(packed), PaddedChannels(out) / kernels::kBlock, conv->depth};
+  kernels_.plan_winograd(*conv, plan_.options_.threads, kL2Bytes);
+  if (const std::size_t floats = kernels_.winograd_shared(*conv)) {
+    conv->shared = SharedTiles(floats);
+    Step transform{.name = name, .kernel = fmt::format("winograd F({},3), tiles", tile), .items = conv->transform_items};
+    transform.bytes = 4.0 * (1.0 * src.height * src.width * src.padded() + floats);
+    transform.run = [conv, k = &kernels_](std::int64_t item, float*) { k->winograd_transform(*conv, item); };
+    Add(std::move(transform));
   }
+  Step step{.name = name, .kernel = fmt::format("winograd F({},3)", tile), .items = conv->items};
+  step.scratch = kernels_.winograd_scratch(*conv);
   step.macs = 9.0 * dst.height * dst.width * out * op.weight.dim(1);
   step.bytes = 4.0 * (1.0 * src.height * src.width * src.padded() + 1.0 * dst.height * dst.width * PaddedChannels(out) + packed.size());
-  step.run = [phases, k = &kernels_](std::int64_t item, float* scratch) {
-    for (const kernels::WinogradConv& conv : *phases) {
-      if (item < conv.items) return k->winograd_conv(conv, item, scratch);
-      item -= conv.items;
-    }
-  };
+  step.run = [conv, k = &kernels_](std::int64_t item, float* scratch) { k->winograd_conv(*conv, item, scratch); };
   Add(std::move(step));
+}
+
+// Transformed tiles that the items of one convolution share. Steps follow each other, so all convolutions use the same
+// memory, as large as the largest needs; what was handed out before keeps its own.
+float* StepBuilder::SharedTiles(std::size_t floats) {
+  if (shared_.size() < floats) {
+    shared_ = FloatBuffer(floats);
+    Keep(shared_);
+  }
+  return shared_.data();
 }
 
 void StepBuilder::BuildDepthwise(const std::string& name, const ConvOp& op, const Epilogue& epilogue) {

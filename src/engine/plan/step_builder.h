@@ -35,6 +35,7 @@ class StepBuilder {
   std::shared_ptr<kernels::Program> ProgramOf(const std::string& name, const ElementOp& op, int skipped, double& bytes);
   void Build(const std::string& name, const ConvElementOp& op);
   void BuildWinograd(const std::string& name, const ConvOp& op, const kernels::Epilogue& epilogue, int tile);
+  float* SharedTiles(std::size_t floats);
   void BuildDepthwise(const std::string& name, const ConvOp& op, const kernels::Epilogue& epilogue);
   ConvChoice ChoiceOf(const std::string& name, const ConvOp& op) const;
   // Weights with zero input channels where the source has gaps.
@@ -56,6 +57,7 @@ class StepBuilder {
   const kernels::Kernels& kernels_;
   std::vector<float*> address_;  // of root values
   const float* zeros_ = nullptr;
+  FloatBuffer shared_;
 };
 
 }  // namespace frf::engine

@@ -134,7 +134,9 @@ ConvChoices Tune(const PreparedGraph& prepared, const PlanOptions& options, doub
     for (Candidate& candidate : candidates) {
       candidate.plan->Run({.planes = input.data()}, {.labels = labels.data(), .label_stride = any.output_width()}, true);
       if (round == 0) continue;  // pages are touched for the first time
-      for (const Step& step : candidate.plan->steps()) candidate.times[step.name].push_back(step.seconds);
+      std::unordered_map<std::string, double> sums;  // a convolution may be two steps
+      for (const Step& step : candidate.plan->steps()) sums[step.name] += step.seconds;
+      for (const auto& [name, sum] : sums) candidate.times[name].push_back(sum);
     }
     if (round >= 2 && std::chrono::duration<double>(Clock::now() - begin).count() > seconds) break;
   }
