@@ -87,7 +87,7 @@ SessionOptions OptionsOf(const frf_session_options* given) {
       throw Error(ErrorCode::kInvalidArgument, std::string("the options set a field that frf ") + Version() + " does not know; a newer library does");
     }
   }
-  return {.height = options.height, .width = options.width, .threads = options.threads, .max_memory = options.max_memory};
+  return {.height = options.height, .width = options.width, .threads = options.threads, .max_memory = options.max_memory, .tune = options.tune != 0};
 }
 
 ImageView ViewOf(const frf_image* image) {

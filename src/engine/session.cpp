@@ -3,6 +3,9 @@
 #include "engine/session.h"
 
 #include <fmt/format.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 #include <algorithm>
 #include <cmath>
@@ -46,13 +49,17 @@ bool Compose(const std::vector<kernels::WideTap>& inner, int from, int to, std::
 
 LoadedModel::LoadedModel(Model model) : impl_(std::make_unique<Impl>()) {
   impl_->info = std::move(model.info);
-  const Graph& graph = model.graph;
+  Graph& graph = model.graph;
   if (graph.inputs.size() != 1 || graph.inputs[0].shape.size() != 4 || graph.inputs[0].shape[1] != 3) {
     throw Error(ErrorCode::kUnsupported, fmt::format("{}: one image input of 1x3xHxW is wanted, {} are declared", graph.name, graph.inputs.size()));
   }
   impl_->fixed_height = static_cast<int>(std::max<std::int64_t>(0, graph.inputs[0].shape[2]));
   impl_->fixed_width = static_cast<int>(std::max<std::int64_t>(0, graph.inputs[0].shape[3]));
   impl_->graph = engine::PrepareOnce(graph);
+  model.graph = Graph();
+#if defined(__GLIBC__)
+  malloc_trim(0);  // the file's bytes and messages are gone; a robot should not keep their memory
+#endif
 }
 
 LoadedModel::~LoadedModel() = default;

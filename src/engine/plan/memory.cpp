@@ -5,6 +5,8 @@
 #endif
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <numeric>
@@ -15,28 +17,60 @@
 
 namespace frf::engine {
 
-FloatBuffer::FloatBuffer(std::size_t floats) : size_(floats) {
-  // Large buffers in huge pages: kernels touch hundreds of rows at once, more than a TLB of 4 KiB pages holds.
-  constexpr std::size_t kHugePage = std::size_t{2} << 20;
-  std::size_t bytes = (floats * sizeof(float) + 127) / 64 * 64;
-  const bool large = bytes >= kHugePage;
-  if (large) bytes = (bytes + kHugePage - 1) / kHugePage * kHugePage;
-  auto* data = static_cast<float*>(std::aligned_alloc(large ? kHugePage : 64, bytes));
-  if (!data) throw Error(ErrorCode::kOutOfMemory, fmt::format("{} could not be allocated", FormatBytes(bytes)));
+namespace {
+
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
+constexpr std::size_t kSlabFloats = std::size_t{16} << 20;  // of packed weights: address space, not memory
+
+[[noreturn]] void OutOfMemory(std::size_t bytes) {
+  throw Error(ErrorCode::kOutOfMemory, fmt::format("{} could not be allocated", FormatBytes(bytes)));
+}
+
+// Zeroed. Large ones in huge pages (kernels touch hundreds of rows at once, more than a TLB of 4 KiB pages holds) that
+// take memory only as they are touched.
+std::shared_ptr<float> Allocate(std::size_t floats) {
+  const std::size_t bytes = (floats * sizeof(float) + 127) / 64 * 64;
 #if defined(__linux__)
-  if (large) madvise(data, bytes, MADV_HUGEPAGE);  // a hint: without it everything works, a little slower
+  if (bytes >= kHugePage / 2) {
+    const std::size_t mapped = bytes + kHugePage;  // room to begin at a huge page
+    void* const base = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED) OutOfMemory(bytes);
+    const std::size_t offset = (kHugePage - reinterpret_cast<std::uintptr_t>(base) % kHugePage) % kHugePage;
+    auto* const data = reinterpret_cast<float*>(static_cast<std::byte*>(base) + offset);
+    madvise(data, bytes, MADV_HUGEPAGE);  // a hint: without it everything works, a little slower
+    return {data, [base, mapped](float*) { munmap(base, mapped); }};
+  }
 #endif
+  auto* const data = static_cast<float*>(std::aligned_alloc(64, bytes));
+  if (!data) OutOfMemory(bytes);
   std::memset(data, 0, bytes);
-  data_ = {data, [](float* p) { std::free(p); }};
+  return {data, [](float* p) { std::free(p); }};
+}
+
+}  // namespace
+
+FloatBuffer::FloatBuffer(std::size_t floats) : data_(Allocate(floats)), size_(floats) {}
+
+FloatBuffer FloatBuffer::Part(std::size_t offset, std::size_t floats) const {
+  FloatBuffer part;
+  part.data_ = {data_, data_.get() + offset};
+  part.size_ = floats;
+  return part;
 }
 
 FloatBuffer WeightStore::Get(const std::string& key, std::size_t floats, const std::function<void(float*)>& fill) {
   const std::lock_guard lock(mutex_);
   FloatBuffer& buffer = buffers_[key];
-  if (buffer.data() == nullptr) {
-    buffer = FloatBuffer(floats);
-    fill(buffer.data());
+  if (buffer.data() != nullptr) return buffer;
+  // One slab after another, so that weights of all layers lie in the same huge pages.
+  const std::size_t rounded = (floats + 15) / 16 * 16;
+  if (used_ + rounded > slab_.size()) {
+    slab_ = FloatBuffer(std::max(kSlabFloats, rounded));
+    used_ = 0;
   }
+  buffer = slab_.Part(used_, floats);
+  used_ += rounded;
+  fill(buffer.data());
   return buffer;
 }
 

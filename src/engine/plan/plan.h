@@ -28,6 +28,7 @@ class FloatBuffer {
   explicit FloatBuffer(std::size_t floats);  // zeroed; throws kOutOfMemory
   float* data() const { return data_.get(); }
   std::size_t size() const { return size_; }
+  FloatBuffer Part(std::size_t offset, std::size_t floats) const;  // keeps the whole alive
 
  private:
   std::shared_ptr<float> data_;
@@ -44,6 +45,8 @@ class WeightStore {
  private:
   mutable std::mutex mutex_;
   std::unordered_map<std::string, FloatBuffer> buffers_;
+  FloatBuffer slab_;       // what is being filled
+  std::size_t used_ = 0;   // of it
 };
 
 // How a 3x3 convolution is computed.
