@@ -38,6 +38,8 @@ if(train_sources)
   if(EXISTS ${PROJECT_SOURCE_DIR}/src/train/main_train.cpp)
     frf_program(frf-train train/main_train.cpp frf_train_room)
     frf_reuse_torch_headers(frf-train)
+    set_target_properties(frf-train PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)  # libtorch may be a wheel's
+    install(TARGETS frf-train RUNTIME DESTINATION bin COMPONENT frf_train)
   endif()
   if(EXISTS ${PROJECT_SOURCE_DIR}/bench/train_step.cpp)
     add_executable(frf_bench_step EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/bench/train_step.cpp)

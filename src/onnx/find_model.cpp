@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where shipped weights are looked for. Subtle: a path that exists always wins, so a file named like shipped
-// weights can be given as ./frfnet-camvid.
+// weights can be given as ./frfnet-camvid. An installed tree may be moved: nothing but the places of the program and
+// of libfrf.so counts.
+#include <dlfcn.h>
 #include <fmt/format.h>
+#include <link.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -16,20 +19,30 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Folder of the shared library that this code is part of; empty where it is part of the program itself.
+fs::path LibraryFolder() {
+  Dl_info info;
+  void* extra = nullptr;
+  if (::dladdr1(reinterpret_cast<const void*>(&LibraryFolder), &info, &extra, RTLD_DL_LINKMAP) == 0) return {};
+  const auto* library = static_cast<const link_map*>(extra);
+  if (library == nullptr || library->l_name == nullptr || *library->l_name == '\0') return {};
+  std::error_code code;
+  return fs::canonical(library->l_name, code).parent_path();
+}
+
 std::vector<fs::path> WeightFolders() {
   std::vector<fs::path> folders;
   if (const char* given = std::getenv("FRF_WEIGHTS"); given != nullptr && *given != '\0')
     folders.emplace_back(given);
+  if (const fs::path library = LibraryFolder(); !library.empty()) {  // PREFIX/lib, or PREFIX/lib/x86_64-linux-gnu
+    folders.push_back(library / ".." / "share" / "frf" / "weights");
+    folders.push_back(library / ".." / ".." / "share" / "frf" / "weights");
+  }
   const fs::path program = ProgramFolder();
   folders.push_back(program / "weights");
   folders.push_back(program / ".." / "share" / "frf" / "weights");
   folders.push_back(program / ".." / "share" / "frf");
-  // A build folder inside the source tree: build/bin/frf, weights/ beside build/.
-  folders.push_back(program / ".." / "weights");
-  folders.push_back(program / ".." / ".." / "weights");
-#ifdef FRF_SOURCE_WEIGHTS
-  folders.emplace_back(FRF_SOURCE_WEIGHTS);
-#endif
+  folders.push_back(program / ".." / "weights");  // a build folder: CMake links the source tree's there
   return folders;
 }
 

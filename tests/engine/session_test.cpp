@@ -119,6 +119,8 @@ TEST(Session, RefusesWhatCannotBe) {
   EXPECT_THROW(session.Run(ImageView{}), Error);
   EXPECT_THROW(session.Run({image.pixels.data(), 64, 64, 10}), Error);
   EXPECT_THROW(session.Run(image.view(), {nullptr, 64, 64, 64}), Error);
+  EXPECT_THROW(model->class_name(4), Error);
+  EXPECT_THROW(model->class_color(-1), Error);
   try {
     session.Run(Photo(512, 512).view());
     FAIL() << "512x512 fits in 1 MiB?";

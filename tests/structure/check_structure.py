@@ -14,7 +14,7 @@ import sys
 import tempfile
 
 MAX_LINES = 420  # "about 400"
-FOLDERS = ("src", "include", "tests", "bench", "cmake", "scripts", "docs")
+FOLDERS = ("src", "include", "tests", "bench", "cmake", "scripts", "docs", "examples")
 
 # Room -> rooms whose headers it may include besides its own and the public ones (frf/).
 ALLOWED = {
@@ -33,7 +33,7 @@ ALLOWED = {
 TORCH = re.compile(r"^\s*#\s*include\s*[<\"](torch|ATen|c10|c10d|caffe2)/")
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"')
 USING = re.compile(r"^\s*using\s+namespace\b")
-CODE = {".h", ".cpp", ".py", ".sh", ".cmake"}
+CODE = {".h", ".c", ".cpp", ".py", ".sh", ".cmake"}
 
 
 def files_of(root):
@@ -130,6 +130,7 @@ def self_test():
         ("include/frf/a.h", spdx + '#pragma once\n#include "base/json.h"\n', "public header"),
         ("scripts/a.py", "#!/usr/bin/env python3\n# SPDX-License-Identifier: Apache-2.0\n", ""),
         ("scripts/a.sh", "#!/bin/sh\necho\n", "SPDX"),
+        ("examples/a/main.c", "int main(void) { return 0; }\n", "SPDX"),
     ]
     for name, text, part in cases:
         with tempfile.TemporaryDirectory() as root:

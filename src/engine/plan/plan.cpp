@@ -105,11 +105,8 @@ void Plan::RunSteps(std::size_t begin, std::size_t end, bool timed) {
   Counter counters[2][kMaxThreads];
   Barrier barrier;
   Clock::time_point start = Clock::now();  // of the step; the last thread to finish one begins the next
-#pragma omp parallel num_threads(options_.threads)
-  {
+  const auto work = [&](int thread, int team) {
     const FlushDenormals flush;
-    // The team may be smaller than asked for: inside a caller's own region, or under OMP_THREAD_LIMIT.
-    const int thread = omp_get_thread_num(), team = omp_get_num_threads();
     float* const scratch = scratch_.data() + scratch_stride_ * thread;
     for (std::size_t s = begin; s < end; ++s) {
       Step& step = steps_[s];
@@ -128,7 +125,12 @@ void Plan::RunSteps(std::size_t begin, std::size_t end, bool timed) {
         start = end_of_step;
       });
     }
-  }
+  };
+  // A region of one thread would cost libgomp an allocation each time: it keeps no team of one.
+  if (options_.threads == 1) return work(0, 1);
+#pragma omp parallel num_threads(options_.threads)
+  // The team may be smaller than asked for: inside a caller's own region, or under OMP_THREAD_LIMIT.
+  work(omp_get_thread_num(), omp_get_num_threads());
 }
 
 }  // namespace frf::engine
