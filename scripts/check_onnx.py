@@ -3,6 +3,7 @@
 """Holds ONNX files that frf wrote against ONNX's checker and ONNX Runtime.
 
   check_onnx.py --tool build/bin/frf_onnx_dump MODEL.onnx ...     files; free ones at every --size
+  check_onnx.py --tool build/bin/frf_onnx_dump MODEL.onnx --images DIR    the same on pictures (files, or folders of PNG and JPEG)
   check_onnx.py --tool build/bin/frf_onnx_dump --nets             every network and option, with random weights
 
 The tool (built from tests/onnx) runs the same file on frf's plain executor. Subtle: FFM thresholds a difference, so one
@@ -76,8 +77,24 @@ def file_input(model, kind, path, height, width):
     if kind == onnx.TensorProto.UINT8:
         return np.ascontiguousarray(pixels)
     keys = metadata(model)
+    if "frf.input.mean" not in keys or "frf.input.std" not in keys:
+        sys.exit(f"check_onnx.py: {os.path.basename(path)} cannot be normalised: the model has no frf.input.mean and frf.input.std; stamp it with frf export --meta")
     mean, std = (np.array(json.loads(keys[key]), np.float32).reshape(1, 3, 1, 1) for key in ("frf.input.mean", "frf.input.std"))
     return np.ascontiguousarray((pixels.astype(np.float32) - mean) / std)
+
+
+def pictures(paths):
+    """Files as they are, folders as the PNG and JPEG files in them; nothing at all is an error, not a random image."""
+    found = []
+    for path in paths:
+        inside = sorted(os.listdir(path)) if os.path.isdir(path) else [""]
+        found += [os.path.join(path, name) if name else path for name in inside if not name or name.lower().endswith((".png", ".jpg", ".jpeg"))]
+    for path in found:
+        if not os.path.isfile(path):
+            sys.exit(f"check_onnx.py: --images: {path}: no such file")
+    if not found:
+        sys.exit("check_onnx.py: --images: no PNG or JPEG file among " + (", ".join(paths) or "nothing"))
+    return found
 
 
 def run_plain(tool, path, image):
@@ -92,18 +109,21 @@ def run_plain(tool, path, image):
 class Checker:
     def __init__(self, tool):
         self.tool = tool
-        self.failures = 0
+        self.failures = self.compared = self.masks_seen = 0
         self.worst_labels, self.worst_scores = 1.0, 0.0
 
     def report(self, good, text):
         self.failures += not good
         print(("ok    " if good else "FAIL  ") + text, flush=True)
 
-    def compare(self, model, path, image, what):
+    def compare(self, model, path, sessions, image, what):
         name = image_input(model)[0]
         plain = run_plain(self.tool, path, image)
         labels_file = "labels" in plain
-        end_to_end = session(model).run(None, {name: image})[0]
+        whole, fed, masks = sessions
+        self.compared += 1
+        self.masks_seen += bool(masks)
+        end_to_end = whole.run(None, {name: image})[0]
         if labels_file:
             equal = float(np.mean(plain["labels"] == end_to_end))
             self.worst_labels = min(self.worst_labels, equal)
@@ -111,9 +131,8 @@ class Checker:
             return
         scores = plain[model.graph.output[0].name]
         equal = float(np.mean(scores.argmax(1) == end_to_end.argmax(1)))
-        fed, masks = with_mask_inputs(model)
         feeds = {name: image, **{mask: plain[mask[-2:]] for mask in masks}}
-        seen = session(fed).run(None, feeds)[0] if masks else end_to_end
+        seen = fed.run(None, feeds)[0] if masks else end_to_end
         difference = float(np.abs(seen - scores).max() / np.abs(scores).max())
         fired = " ".join(f"{mask[-2:]} {plain[mask[-2:]].mean():.3f}" for mask in masks)
         good = equal >= LABELS_EQUAL and difference <= SCORES_CLOSE and np.isfinite(scores).all()
@@ -130,13 +149,15 @@ class Checker:
             self.report(False, f"{what}: onnx.checker: {error}")
             return
         _, kind, height, width = image_input(model)
+        with_masks, masks = with_mask_inputs(model)
+        sessions = session(model), session(with_masks) if masks else None, masks
         for size in [(height, width)] if height else sizes:
             if images:
                 for image in images:
                     pixels = file_input(model, kind, image, *size)
-                    self.compare(model, path, pixels, f"{what} {size[0]}x{size[1]} {os.path.basename(image)}")
+                    self.compare(model, path, sessions, pixels, f"{what} {size[0]}x{size[1]} {os.path.basename(image)}")
             else:
-                self.compare(model, path, random_input(kind, *size, seed=1), f"{what} {size[0]}x{size[1]}")
+                self.compare(model, path, sessions, random_input(kind, *size, seed=1), f"{what} {size[0]}x{size[1]}")
 
     def check_net(self, net, options, sizes, files):
         for size in sizes:
@@ -153,13 +174,14 @@ def main():
     parser.add_argument("--tool", required=True, help="frf_onnx_dump")
     parser.add_argument("--nets", nargs="?", const=".", metavar="TEXT", help="every network and option whose line holds TEXT")
     parser.add_argument("--size", action="append", metavar="HxW", help="default: 360x480, 512x1024, 357x483")
-    parser.add_argument("--images", nargs="*", default=[])
+    parser.add_argument("--images", nargs="*", metavar="PATH", help="pictures to compare on; default: one random image")
     parser.add_argument("--files", default="fixed,free,half,labels", help="which of the tool's files to check with --nets")
     args = parser.parse_args()
     sizes = [tuple(int(n) for n in size.split("x")) for size in args.size or ["360x480", "512x1024", "357x483"]]
+    images = pictures(args.images) if args.images is not None else []
     checker = Checker(args.tool)
     for path in args.models:
-        checker.check(path, sizes, args.images, os.path.basename(path))
+        checker.check(path, sizes, images, os.path.basename(path))
     if args.nets is not None:
         lines = subprocess.run([args.tool, "list"], check=True, capture_output=True, text=True).stdout.splitlines()
         for line in lines:

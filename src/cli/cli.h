@@ -26,16 +26,36 @@ void AddExport(CLI::App& root, Action& action);
 void AddData(CLI::App& root, Action& action);
 void AddSynth(CLI::App& root, Action& action);
 void AddDemo(CLI::App& root, Action& action);
+void AddBench(CLI::App& root, Action& action);
 void AddTrain(CLI::App& root, Action& action);
 
 // Prints one JSON document, indented, on standard output.
 void PrintJson(const Json& json);
+
+// Whether frf knows a network of this name (`frf info --list`).
+bool IsNet(const std::string& name);
 
 // A run folder's graph with its weights: config.json and a checkpoint's averaged ("ema") or last ("raw") weights.
 Model LoadRun(const std::string& folder, bool raw, bool last);
 
 // A model from an ONNX file, the name of shipped weights or a run folder.
 Model LoadModel(const std::string& name);
+
+// A network by name with random weights whose activations have sane statistics, so that times are of real values.
+struct RandomNet {
+  std::string name, options, classes = "camvid";  // options as --net-options; classes: camvid or cityscapes
+  std::uint64_t seed = 0;
+};
+Model RandomModel(const RandomNet& net);
+
+// As LoadModel; a file without frf.* keys too, with classes and pre-processing made up, which do for times and counts.
+Model LoadForeign(const std::string& name);
+
+// The graph to count: as the network defines it where the model says which one it is, else as it stands.
+Graph GraphAsDefined(const Model& model);
+
+// A drawn street as a network's input, 1 x 3 x height x width.
+Tensor StreetInput(const InputSpec& input, int height, int width);
 
 // "I/N" with 0 <= I < N; empty: from Slurm's or Kubernetes' job index, else {0, 1}.
 std::pair<int, int> ParseShard(const std::string& text);

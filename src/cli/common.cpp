@@ -2,6 +2,7 @@
 // Shared by the verbs: models by name, shards, label ids, JSON output.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -17,6 +18,11 @@ namespace frf::cli {
 
 // File names need not be UTF-8, JSON must be: other bytes become U+FFFD.
 void PrintJson(const Json& json) { fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace)); }
+
+bool IsNet(const std::string& name) {
+  const auto& nets = ListNets();
+  return std::any_of(nets.begin(), nets.end(), [&](const NetEntry& net) { return net.name == name; });
+}
 
 Model LoadRun(const std::string& folder, bool raw, bool last) {
   const std::string config_path = folder + "/config.json";

@@ -29,16 +29,18 @@ struct DemoArguments {
 
 // Pictures beside each other with a caption above each.
 Image SideBySide(const std::vector<std::pair<std::string, Image>>& pictures) {
-  constexpr int kGap = 8, kCaption = 22;
+  constexpr int kGap = 8, kCaption = 24;
+  constexpr Color kPaper{24, 26, 30}, kInk{232, 234, 238};  // as the legend's
   Image sheet{.height = 0, .width = -kGap, .channels = 3};
   for (const auto& [caption, picture] : pictures) {
     sheet.height = std::max(sheet.height, picture.height + kCaption);
     sheet.width += picture.width + kGap;
   }
-  sheet.pixels.assign(sheet.bytes(), 255);
+  for (std::size_t i = 0; i < sheet.bytes(); ++i) sheet.pixels.push_back(kPaper[i % 3]);
   int left = 0;
   for (const auto& [caption, picture] : pictures) {
-    DrawText(sheet, left + 4, 4, caption, {40, 48, 60}, 2);
+    const int scale = TextWidth(caption, 2) + 12 <= picture.width ? 2 : 1;
+    DrawText(sheet, left + 6, (kCaption - kTextHeight * scale) / 2, caption, kInk, scale);
     for (int y = 0; y < picture.height; ++y) {
       std::copy_n(picture.at(y, 0), static_cast<std::size_t>(picture.width) * 3, sheet.at(y + kCaption, left));
     }
@@ -77,15 +79,16 @@ int RunDemo(const DemoArguments& arguments) {
   WritePng((folder / "input.png").string(), scene.image);
   WriteLabels((folder / "mask.png").string(), labels, &classes.palette);
   WritePng((folder / "overlay.png").string(), overlay);
-  std::vector<std::pair<std::string, Image>> sheet{{"picture", scene.image}, {"labels", Colorize(labels, classes.palette)}};
   std::optional<double> miou;
   if (drawn) {
     ConfusionMatrix matrix(classes.count());
     matrix.Add(scene.labels, labels);
     miou = matrix.MeanIou();
-    sheet.push_back({"truth", Colorize(scene.labels, classes.palette)});
   }
-  WritePng((folder / "demo.png").string(), SideBySide(sheet));
+  std::vector<std::pair<std::string, Image>> sheet{{"picture", scene.image}};
+  sheet.emplace_back(miou ? fmt::format("labels, mean IoU {:.1f} %", *miou * 100) : "labels", Colorize(labels, classes.palette));
+  if (drawn) sheet.emplace_back("truth", Colorize(scene.labels, classes.palette));
+  WritePng((folder / "demo.png").string(), WithLegend(SideBySide(sheet), labels, classes));
 
   const int threads = arguments.threads > 0 ? arguments.threads : DefaultThreads();
   if (arguments.json) {

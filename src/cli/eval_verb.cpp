@@ -25,7 +25,7 @@ namespace frf::cli {
 namespace {
 
 struct EvalArguments {
-  std::string model, data, split = "val", list, variant, size, backend = "plain", report, save;
+  std::string model, data, split = "val", list, variant, size, backend = "engine", report, save;
   std::uint64_t seed = 0, max_memory_mb = 0;
   int threads = 0, limit = 0, pictures = 8;
   bool json = false, stamp = false, raw = false, last = false;
@@ -110,16 +110,32 @@ void Stamp(const EvalArguments& arguments, const Json& result) {
   WriteOnnx(model, path);
 }
 
-int RunEval(const EvalArguments& arguments) {
-  if (arguments.backend == "torch") {
-    std::vector<std::string> words{"eval", arguments.model, "--data", arguments.data, "--split", arguments.split};
-    if (!arguments.list.empty()) words.insert(words.end(), {"--list", arguments.list});
-    if (!arguments.report.empty()) words.insert(words.end(), {"--report", arguments.report});
-    if (arguments.threads > 0) words.insert(words.end(), {"--threads", std::to_string(arguments.threads)});
-    if (arguments.json) words.push_back("--json");
-    ExecTrain(words);
+// The same call for frf-train. What it cannot do is refused here, not passed over.
+std::vector<std::string> WordsForTorch(const EvalArguments& arguments) {
+  for (const auto& [given, name] : {std::pair(!arguments.save.empty(), "--save"), {arguments.limit > 0, "--limit"},
+                                    {arguments.max_memory_mb > 0, "--max-memory"}, {arguments.stamp, "--stamp"}}) {
+    if (given) throw Error(ErrorCode::kUsage, fmt::format("{} does not go with --backend torch; leave it out, or use --backend engine", name));
   }
-  SegmenterOptions options{.threads = arguments.threads, .max_memory = arguments.max_memory_mb << 20};
+  std::vector<std::string> words{"eval", arguments.model, "--data", arguments.data, "--split", arguments.split};
+  const auto add = [&](const std::string& name, const std::string& value) {
+    if (!value.empty()) words.insert(words.end(), {name, value});
+  };
+  add("--list", arguments.list);
+  add("--variant", arguments.variant);
+  if (arguments.seed > 0) add("--seed", std::to_string(arguments.seed));
+  add("--size", arguments.size);
+  if (arguments.threads > 0) add("--threads", std::to_string(arguments.threads));
+  add("--report", arguments.report);
+  add("--pictures", std::to_string(2 * arguments.pictures));  // it counts worst and best together
+  if (arguments.raw) words.push_back("--raw");
+  if (arguments.last) words.push_back("--last");
+  if (arguments.json) words.push_back("--json");
+  return words;
+}
+
+int RunEval(const EvalArguments& arguments) {
+  if (arguments.backend == "torch") ExecTrain(WordsForTorch(arguments));
+  SegmenterOptions options{.threads = arguments.threads, .max_memory = arguments.max_memory_mb << 20, .plain = arguments.backend == "plain"};
   if (!arguments.size.empty()) std::tie(options.height, options.width) = ParseSize(arguments.size, "--size");
   const bool run_folder = std::filesystem::is_directory(arguments.model);
   Segmenter segmenter(run_folder ? LoadRun(arguments.model, arguments.raw, arguments.last) : LoadModel(arguments.model), options);
@@ -177,7 +193,8 @@ void AddEval(CLI::App& root, Action& action) {
   app->add_option("--seed", a->seed, "synth: the first scene's seed; 10000000 and above were never trained on");
   app->add_option("--variant", a->variant, "cityscapes: labelIds or trainIds files; synth: camvid or cityscapes classes");
   app->add_option("--size", a->size, "network input size HEIGHTxWIDTH (default: as the model was trained)");
-  app->add_option("--backend", a->backend, "plain, or torch (frf-train; for run folders)")->check(CLI::IsMember({"plain", "torch"}));
+  app->add_option("--backend", a->backend, "engine, plain (the reference executor), or torch (frf-train; for run folders)")
+      ->check(CLI::IsMember({"engine", "plain", "torch"}));
   app->add_option("--report", a->report, "write an HTML report with the worst and best images to this file");
   app->add_option("--pictures", a->pictures, "worst and best images in the report, each")->check(CLI::Range(0, 1000));
   app->add_option("--save", a->save, "folder for the predictions as label images (Cityscapes' evaluator reads them)");

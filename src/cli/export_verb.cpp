@@ -10,12 +10,9 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "cli/cli.h"
-#include "data/dataset.h"
-#include "data/synth.h"
 #include "engine/plain.h"
 #include "frf/error.h"
 #include "image/transform.h"
-#include "nets/nets.h"
 
 namespace frf::cli {
 namespace {
@@ -26,39 +23,9 @@ struct ExportArguments {
   bool half = false, argmax = false, uint8_input = false, raw = false, last = false, json = false;
 };
 
-bool IsNet(const std::string& name) {
-  const auto& nets = ListNets();
-  return std::any_of(nets.begin(), nets.end(), [&](const NetEntry& net) { return net.name == name; });
-}
-
-const Classes& ClassesNamed(const std::string& name) { return name == "cityscapes" ? CityscapesClasses() : CamVidClasses(); }
-
-Tensor StreetInput(const InputSpec& input, int height, int width) {
-  const Sample scene = DrawScene(10'000'000, {.height = height, .width = width});
-  Tensor image = Tensor::Uninitialized(DType::kFloat32, {1, 3, height, width});
-  Preprocess(scene.image.view(), input, {height, width, height, width}, image.data<float>());
-  return image;
-}
-
-// A network by name: random weights whose activations have sane statistics, so that benchmarks see real values.
-Model RandomModel(const ExportArguments& arguments) {
-  Model model;
-  model.info.net = arguments.source;
-  model.info.classes = ClassesNamed(arguments.classes);
-  model.info.net_options = CompleteOptions(arguments.source, ParseNetOptions(arguments.source, arguments.options));
-  Json options = model.info.net_options;
-  options["classes"] = model.info.classes.count();
-  model.graph = BuildNet(arguments.source, options).ForInference();
-  model.info.net_options = options;
-  std::tie(model.info.input.height, model.info.input.width) = arguments.classes == "cityscapes" ? std::pair(512, 1024) : std::pair(360, 480);
-  InitializeWeights(model.graph, arguments.seed);
-  CalibrateBatchNorm(model.graph, StreetInput(model.info.input, 256, 320));
-  return model;
-}
-
 Model LoadSource(const ExportArguments& arguments) {
   if (std::filesystem::is_directory(arguments.source)) return LoadRun(arguments.source, arguments.raw, arguments.last);
-  if (IsNet(arguments.source)) return RandomModel(arguments);
+  if (IsNet(arguments.source)) return RandomModel({arguments.source, arguments.options, arguments.classes, arguments.seed});
   Model model = ReadOnnx(FindModel(arguments.source), {.require_stamp = arguments.meta.empty()});
   if (!arguments.meta.empty()) model.info = ModelInfoFromJson(ParseJson(ReadFile(arguments.meta), arguments.meta), arguments.meta);
   return model;

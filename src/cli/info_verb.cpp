@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `frf info MODEL|NET`: cost by layer and in sum, a picture of the graph, the list of networks.
+// `frf info MODEL|NET`: cost by layer and in sum, a picture of the graph, the list of networks; --plan is in info_plan.cpp.
 // Subtle: the graph is counted as the network defines it, before any lowering to ONNX, so a file that frf wrote is rebuilt
 // from its frf.net key; foreign files are counted as they stand.
 #include <fmt/format.h>
@@ -10,6 +10,7 @@
 #include "base/files.h"
 #include "base/system.h"
 #include "cli/cli.h"
+#include "cli/info_plan.h"
 #include "frf/error.h"
 #include "graph/shapes.h"
 #include "nets/nets.h"
@@ -19,14 +20,9 @@ namespace {
 
 struct InfoArguments {
   std::string name, size = "512x1024", options, draw;
-  int classes = 0;
-  bool list = false, train = false, json = false, all = false;
+  int classes = 0, threads = 0;
+  bool list = false, train = false, json = false, all = false, plan = false;
 };
-
-bool IsNet(const std::string& name) {
-  const auto& nets = ListNets();
-  return std::any_of(nets.begin(), nets.end(), [&](const NetEntry& net) { return net.name == name; });
-}
 
 int ListEverything(bool json) {
   Json nets = Json::array();
@@ -63,13 +59,7 @@ Graph GraphOf(const InfoArguments& arguments) {
   }
   if (!arguments.options.empty()) throw Error(ErrorCode::kUsage, "--net-options belongs to a network's name, not to a file");
   if (std::filesystem::is_directory(arguments.name)) return LoadRun(arguments.name, false, false).graph;
-  const Model model = ReadOnnx(FindModel(arguments.name), {.require_stamp = false});
-  if (!model.info.net.empty() && IsNet(model.info.net)) {
-    Json options = model.info.net_options;
-    options["classes"] = model.info.classes.count();
-    return BuildNet(model.info.net, options);
-  }
-  return model.graph;
+  return GraphAsDefined(ReadOnnx(FindModel(arguments.name), {.require_stamp = false}));
 }
 
 std::string Giga(std::int64_t macs) {
@@ -98,6 +88,9 @@ int RunInfo(const InfoArguments& arguments) {
   if (arguments.list) return ListEverything(arguments.json);
   if (arguments.name.empty()) throw Error(ErrorCode::kUsage, "frf info wants a model file or a network's name; --list shows the networks");
   const auto [height, width] = ParseSize(arguments.size, "--size");
+  if (arguments.plan) {
+    return RunInfoPlan({arguments.name, arguments.options, arguments.classes, height, width, arguments.threads, arguments.json});
+  }
   Graph graph = GraphOf(arguments);
   if (!arguments.train) graph = graph.ForInference();
   const TypeMap types = InferShapes(graph, height, width);
@@ -130,9 +123,11 @@ void AddInfo(CLI::App& root, Action& action) {
   app->add_option("--draw", a->draw, "write a picture of the graph to this SVG file");
   app->add_flag("--all", a->all, "every node, also those without parameters and products");
   app->add_flag("--train", a->train, "the graph as trained: auxiliary heads and dropout included");
+  app->add_flag("--plan", a->plan, "the engine's steps for this size instead: kernel, time, GFLOP/s, share of the measured peak, bytes");
+  app->add_option("--threads", a->threads, "with --plan: CPU threads; 0: all cores")->check(CLI::Range(0, 1024));
   app->add_flag("--list", a->list, "the networks and their options");
   app->add_flag("--json", a->json, "one JSON document on standard output");
-  app->footer("Example: frf info frfnet --size 512x1024 --draw frfnet.svg");
+  app->footer("Examples: frf info frfnet --size 512x1024 --draw frfnet.svg\n          frf info frfnet --size 512x1024 --plan");
   app->callback([a, &action] { action = [a] { return RunInfo(*a); }; });
 }
 

@@ -20,6 +20,7 @@ First steps:
   frf segment street.jpg -o out                     label your own pictures
   frf train --data camvid:DIR -o runs/first         train from scratch (frf train --help)
   frf eval frfnet-camvid --data camvid:DIR --split val
+  frf bench frfnet --against onnxruntime,openvino   frames per second, beside other runtimes (make peers)
 Every verb has --help and --json. Exit codes: 0 done, 1 failed, 2 wrong usage.)";
 
 int Fail(const std::string& message, int code) {
@@ -41,6 +42,7 @@ int main(int argc, char** argv) {
   frf::cli::AddSegment(app, action);
   frf::cli::AddTrain(app, action);
   frf::cli::AddEval(app, action);
+  frf::cli::AddBench(app, action);
   frf::cli::AddExport(app, action);
   frf::cli::AddInfo(app, action);
   frf::cli::AddData(app, action);

@@ -20,12 +20,12 @@ struct DecodeCost {
   std::int64_t height = 0, width = 0;
   std::uint64_t bytes = 0;       // that decoding will hold at once, the compressed file included
   std::uint64_t compressed = 0;  // bytes of the file
-  std::uint64_t pixels_per_byte =
-      0;  // the most that the format can pack into one compressed byte; 0: no bound
+  // The most that the format can pack into one compressed byte; 0: it sets no bound.
+  std::uint64_t pixels_per_byte = 0;
 };
 
-// Refuses sizes above the limits, sizes that the compressed bytes cannot possibly hold, and decompression
-// bombs.
+// Refuses sizes and memory above the limits, sizes that the compressed bytes cannot possibly hold, and absurd
+// density where the format allows any.
 void CheckDecodeCost(const DecodeCost& cost, const char* format, const std::string& name,
                      const ImageLimits& limits);
 

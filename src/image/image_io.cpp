@@ -22,8 +22,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Above this many pixels a file must bring a byte for every kBombRatio of them. Below, an all-grey mask may
-// pack as densely as its format can.
+// What bounds a bomb is ImageLimits: pixels, and bytes held at once. How densely it is packed says nothing,
+// since a mask of one class is as dense as its format allows. Only where the format sets no bound at all
+// (arithmetic JPEG) must a picture above kBombPixels bring a byte for every kBombRatio pixels.
 constexpr std::int64_t kBombPixels = std::int64_t{1} << 26;
 constexpr std::uint64_t kBombRatio = 256;
 constexpr std::size_t kSniffBytes = 64;
@@ -192,7 +193,8 @@ void CheckDecodeCost(const DecodeCost& cost, const char* format, const std::stri
         ErrorCode::kCorruptFile,
         fmt::format("{}: {} cannot fit into {} bytes; is the header damaged?", name, size, cost.compressed));
   }
-  if (pixels > kBombPixels && cost.compressed > 0 && count / kBombRatio > cost.compressed) {
+  if (cost.pixels_per_byte == 0 && pixels > kBombPixels && cost.compressed > 0 &&
+      count / kBombRatio > cost.compressed) {
     throw Error(ErrorCode::kOutOfMemory,
                 fmt::format("{}: {} from {} bytes, over {} a byte: looks like a decompression bomb", name,
                             size, cost.compressed, kBombRatio));

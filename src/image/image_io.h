@@ -44,7 +44,8 @@ void WriteJpeg(const std::string& path, const Image& image, int quality = 92);
 std::string EncodePng(const Image& image);
 std::string EncodeJpeg(const Image& image, int quality = 92);
 // Ids as an 8-bit grey PNG, or as a palette PNG where a palette is given (the stored bytes are the ids in
-// both).
+// both). What is written is within the default ImageLimits, so ReadLabels takes it, one class everywhere
+// included.
 void WriteLabels(const std::string& path, const LabelImage& labels,
                  const std::vector<Color>* palette = nullptr);
 std::string EncodeLabels(const LabelImage& labels, const std::vector<Color>* palette = nullptr);

@@ -13,7 +13,7 @@
 namespace frf {
 namespace {
 
-constexpr Color kPaper{24, 26, 30}, kInk{232, 234, 238}, kFaint{150, 155, 164};
+constexpr Color kPaper{24, 26, 30}, kInk{232, 234, 238}, kFaint{178, 183, 192};
 constexpr std::size_t kLongestName = 22;
 
 struct Entry {
@@ -112,16 +112,16 @@ void FillRectangle(Image& image, int x, int y, int width, int height, const Colo
 
 // Where everything of the legend goes, in pixels.
 struct LegendLayout {
-  int scale, margin, swatch, gap, name_width = 0, share_width = 0, cell_width, row_height, columns, rows,
-                                  height;
+  int scale, margin, swatch, swatch_width, gap;
+  int name_width = 0, share_width = 0, cell_width, row_height, columns, rows, height;
 
   LegendLayout(const std::vector<Entry>& entries, int width) : scale(ScaleFor(width)) {
-    margin = 8 * scale, swatch = 9 * scale, gap = 5 * scale;
+    margin = 8 * scale, swatch = 9 * scale, swatch_width = 14 * scale, gap = 5 * scale;
     for (const Entry& entry : entries) {
       name_width = std::max(name_width, TextWidth(entry.name, scale));
       share_width = std::max(share_width, TextWidth(entry.share, scale));
     }
-    cell_width = swatch + gap + name_width + 2 * gap + share_width;
+    cell_width = swatch_width + gap + name_width + 2 * gap + share_width;
     row_height = 14 * scale;
     const int count = static_cast<int>(entries.size()), between = 4 * gap;
     columns = std::clamp((width - 2 * margin + between) / (cell_width + between), 1, std::max(1, count));
@@ -132,7 +132,7 @@ struct LegendLayout {
   int total_width() const { return 2 * margin + columns * cell_width + (columns - 1) * 4 * gap; }
 };
 
-Image WithLegend(const Image& image, const std::vector<Entry>& entries) {
+Image DrawLegend(const Image& image, const std::vector<Entry>& entries) {
   if (entries.empty()) return image;
   const LegendLayout layout(entries, image.width);
   Image out{.height = image.height + layout.height,
@@ -149,11 +149,11 @@ Image WithLegend(const Image& image, const std::vector<Entry>& entries) {
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const int column = static_cast<int>(i) / layout.rows, row = static_cast<int>(i) % layout.rows;
     const int x = layout.margin + column * pitch, y = image.height + layout.margin + row * layout.row_height;
-    FillRectangle(out, x, y, layout.swatch, layout.swatch,
+    FillRectangle(out, x, y, layout.swatch_width, layout.swatch,
                   kFaint);  // a thin frame keeps dark swatches visible
-    FillRectangle(out, x + layout.scale, y + layout.scale, layout.swatch - 2 * layout.scale,
+    FillRectangle(out, x + layout.scale, y + layout.scale, layout.swatch_width - 2 * layout.scale,
                   layout.swatch - 2 * layout.scale, entries[i].color);
-    const int text_x = x + layout.swatch + layout.gap, text_y = y + layout.scale;
+    const int text_x = x + layout.swatch_width + layout.gap, text_y = y + layout.scale;
     DrawText(out, text_x, text_y, entries[i].name, kInk, layout.scale);
     const int share_x = x + layout.cell_width - TextWidth(entries[i].share, layout.scale);
     DrawText(out, share_x, text_y, entries[i].share, kFaint, layout.scale);
@@ -163,12 +163,16 @@ Image WithLegend(const Image& image, const std::vector<Entry>& entries) {
 
 }  // namespace
 
+Image WithLegend(const Image& picture, const LabelImage& labels, const Classes& classes) {
+  return DrawLegend(picture, Entries(labels, classes));
+}
+
 Image Overlay(const Image& image, const LabelImage& labels, const Classes& classes,
               const OverlayOptions& options) {
   Check(image, labels, classes, options);
   Image out = image;
   Blend(labels, classes.palette, options, out);
-  return options.legend ? WithLegend(out, Entries(labels, classes)) : out;
+  return options.legend ? WithLegend(out, labels, classes) : out;
 }
 
 }  // namespace frf

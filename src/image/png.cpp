@@ -361,6 +361,13 @@ std::string EncodeLabels(const LabelImage& labels, const std::vector<Color>* pal
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("labels of {}x{} hold {} ids", labels.height, labels.width, labels.ids.size()));
   }
+  const ImageLimits limits;  // the reader's: what is written here can be read again
+  if (std::max(labels.height, labels.width) > limits.max_side ||
+      static_cast<std::int64_t>(labels.height) * labels.width > limits.max_pixels) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("labels of {}x{}: masks of at most {} a side and {} million pixels are written",
+                            labels.height, labels.width, limits.max_side, limits.max_pixels / 1'000'000));
+  }
   return Encode(labels.ids.data(), labels.height, labels.width,
                 palette != nullptr ? PNG_COLOR_TYPE_PALETTE : PNG_COLOR_TYPE_GRAY, palette);
 }

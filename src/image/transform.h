@@ -50,6 +50,9 @@ struct OverlayOptions {
 Image Overlay(const Image& image, const LabelImage& labels, const Classes& classes,
               const OverlayOptions& options = {});
 
+// Any picture with that strip below it: classes of `labels`, largest first, with their shares.
+Image WithLegend(const Image& picture, const LabelImage& labels, const Classes& classes);
+
 // A small built-in bitmap font (ASCII 32..126), for legends, grids and captions; (x, y) is the top left
 // corner.
 void DrawText(Image& image, int x, int y, const std::string& text, const Color& color, int scale = 1);

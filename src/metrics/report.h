@@ -9,6 +9,7 @@
 
 #include "base/model_info.h"
 #include "frf/image.h"
+#include "metrics/chart.h"
 #include "metrics/confusion.h"
 
 namespace frf {
@@ -21,13 +22,10 @@ class HtmlReport {
   // Name-value pairs: what was run, on which machine.
   void Facts(const std::vector<std::pair<std::string, std::string>>& facts);
   // One chart with several lines; points (x, y); `percent` formats y as a percentage.
-  struct Line {
-    std::string name;
-    std::vector<std::pair<double, double>> points;
-  };
+  using Line = ChartLine;
   void Chart(const std::string& title, const std::string& x_name, const std::vector<Line>& lines, bool percent = false,
              bool log_y = false);
-  void ScoreTable(const ConfusionMatrix& matrix, const Classes& classes);       // per class IoU as bars
+  void ScoreTable(const ConfusionMatrix& matrix, const Classes& classes);       // per class IoU as bars, share of the truth's pixels
   void ConfusionTable(const ConfusionMatrix& matrix, const Classes& classes);   // row-normalised heat map
   void Legend(const Classes& classes);
   struct Row {

@@ -122,14 +122,10 @@ Autocast::~Autocast() {
 bool LossScaler::Update(double gradient_norm) {
   if (!active_) return true;
   if (!std::isfinite(gradient_norm)) {
-    scale_ = std::max(scale_ / 2, 1.0);
-    good_steps_ = 0;
+    state_ = {.scale = std::max(state_.scale / 2, 1.0)};
     return false;
   }
-  if (++good_steps_ >= 2000) {
-    scale_ = std::min(scale_ * 2, 0x1p24);
-    good_steps_ = 0;
-  }
+  if (++state_.good_steps >= 2000) state_ = {.scale = std::min(state_.scale * 2, 0x1p24)};
   return true;
 }
 

@@ -54,21 +54,28 @@ class Autocast {
   bool active_ = false, cuda_ = false;
 };
 
+// All that a loss scaler remembers between steps: a checkpoint keeps both, or a resumed run would double
+// later.
+struct LossScale {
+  double scale = 1;
+  std::int64_t good_steps = 0;  // in a row, since the scale last changed
+};
+
 // Dynamic loss scale for float16, as torch's GradScaler: doubled after 2000 good steps, halved (and the step
 // skipped) when a gradient is not finite. Always 1 in other precisions.
 class LossScaler {
  public:
   explicit LossScaler(Precision precision)
-      : active_(precision == Precision::kFloat16), scale_(active_ ? 65536.0 : 1.0) {}
-  double scale() const { return scale_; }
-  void set_scale(double scale) { scale_ = active_ ? scale : 1.0; }
+      : active_(precision == Precision::kFloat16), state_{.scale = active_ ? 65536.0 : 1.0} {}
+  double scale() const { return state_.scale; }
+  const LossScale& state() const { return state_; }
+  void set_state(const LossScale& state) { state_ = active_ ? state : LossScale{}; }
   // Whether the step counts: false where the norm is not finite and scaling is active.
   bool Update(double gradient_norm);
 
  private:
   bool active_;
-  double scale_;
-  int good_steps_ = 0;
+  LossScale state_;
 };
 
 }  // namespace frf

@@ -7,8 +7,9 @@
 //
 // Subtle: on a CPU with AVX-512, in float32, convolutions and what surrounds them run in kernels of our own
 // on channel-blocked maps (blocked.h), with Winograd where it exists; everywhere else libtorch's operators
-// run. SetKernels or FRF_TRAIN_KERNELS (winograd, direct, plain) choose; all are held to the same golden
-// file.
+// run. SetKernels or FRF_TRAIN_KERNELS (winograd, direct, plain) choose. One golden file holds all three:
+// libtorch's operators in double precision, our kernels in float32, to 1e-4, where they run at all. Last bits
+// differ between the three, and oneDNN's convolutions may differ with the number of threads.
 #pragma once
 
 #include <torch/torch.h>

@@ -45,6 +45,23 @@ Curves ReadCurves(const std::vector<Json>& log, const Classes& classes) {
   return curves;
 }
 
+// A recipe's field as people read it: "scale_min 0.5, scale_max 2", numbers in four digits, what is empty
+// left out.
+std::string Readable(const Json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_number_float()) return fmt::format("{:.4g}", value.get<double>());
+  if (!value.is_structured()) return value.dump();
+  std::string text;
+  const bool nested = value.is_array() && !value.empty() && value[0].is_structured();
+  for (const auto& [key, item] : value.items()) {
+    const std::string shown = Readable(item);
+    if (shown.empty()) continue;
+    if (!text.empty()) text += nested ? "; " : ", ";
+    text += value.is_object() ? key + " " + shown : shown;
+  }
+  return text;
+}
+
 // The classes that lag: those with the lowest last score, six lines at most so that colours stay apart.
 std::vector<HtmlReport::Line> WeakestClasses(const Curves& curves) {
   std::vector<HtmlReport::Line> lines;
@@ -80,7 +97,7 @@ void WriteTrainReport(const RunFolder& run, const Plan& plan, const TrainReport&
                     "scale, void excluded.",
                     content.matrix->images(), DataName(plan.validation), SplitName(plan.validation)));
     report.ScoreTable(*content.matrix, plan.model.classes);
-    report.Section("Confusion", "Rows are the truth, columns the prediction.");
+    report.Section("Confusion");
     report.ConfusionTable(*content.matrix, plan.model.classes);
   }
   if (!content.rows.empty()) {
@@ -91,9 +108,7 @@ void WriteTrainReport(const RunFolder& run, const Plan& plan, const TrainReport&
   report.Section("Recipe");
   std::vector<std::pair<std::string, std::string>> fields;
   const Json recipe = ToJson(plan.recipe);
-  for (const auto& [key, value] : recipe.items()) {
-    fields.emplace_back(key, value.is_string() ? value.get<std::string>() : value.dump());
-  }
+  for (const auto& [key, value] : recipe.items()) fields.emplace_back(key, Readable(value));
   report.Facts(fields);
   report.Write(run / "report.html");
 }

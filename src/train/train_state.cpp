@@ -76,7 +76,8 @@ Json ToJson(const TrainState& s) {
           {"best_epoch", s.best_epoch},
           {"seconds", s.seconds},
           {"waited", s.waited},
-          {"loss_scale", s.loss_scale},
+          {"loss_scale", s.loss_scale.scale},
+          {"loss_good_steps", s.loss_scale.good_steps},
           {"finished", s.finished}};
 }
 
@@ -93,7 +94,8 @@ TrainState TrainStateFromJson(const Json& json, const std::string& file) {
     s.best_epoch = json.at("best_epoch");
     s.seconds = json.at("seconds");
     s.waited = json.at("waited");
-    s.loss_scale = json.at("loss_scale");
+    s.loss_scale.scale = json.at("loss_scale");
+    s.loss_scale.good_steps = json.value("loss_good_steps", std::int64_t{0});  // absent in older files
     s.finished = json.at("finished");
     return s;
   } catch (const Json::exception& error) {

@@ -14,6 +14,7 @@
 
 #include "base/checkpoint.h"
 #include "train/average.h"
+#include "train/device.h"
 #include "train/module.h"
 #include "train/optimizer.h"
 
@@ -27,7 +28,7 @@ struct TrainState {
   std::optional<double> last_miou, best_miou;
   std::int64_t best_epoch = 0;     // 1-based
   double seconds = 0, waited = 0;  // training time of all sittings, and what of it the loader cost
-  double loss_scale = 1;           // half precision
+  LossScale loss_scale;            // half precision
   bool finished = false;
 };
 Json ToJson(const TrainState& state);

@@ -91,7 +91,7 @@ Trainer::Trainer(const TrainOptions& options)
 void Trainer::Resume() {
   const Checkpoint checkpoint = Checkpoint::Load(run_ / "last.ckpt");
   LoadState(checkpoint, state_, Everything());
-  scaler_.set_scale(state_.loss_scale);
+  scaler_.set_state(state_.loss_scale);
   saved_step_ = state_.step;
 }
 
@@ -197,7 +197,7 @@ void Trainer::Step(const Batch& batch, const Phase& phase) {
   ++state_.step;
   ++state_.epoch_step;
   state_.loss_sum += value;
-  state_.loss_scale = scaler_.scale();
+  state_.loss_scale = scaler_.state();
   sitting_pixels_ += static_cast<double>(batch.images.size());
   progress_->Advance(1, fmt::format("epoch {}/{}  loss {:.4f}", state_.epoch + 1, TotalEpochs(), value));
   if (state_.step % kScalarEvery == 0) {

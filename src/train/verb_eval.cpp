@@ -47,12 +47,16 @@ int RunEval(const EvalArguments& a) {
     HtmlReport report(fmt::format("{} on {}", a.run, data->description()));
     report.Facts({{"run", a.run},
                   {"network", info.net},
-                  {"mean IoU", fmt::format("{:.4f}", evaluation.matrix.MeanIou().value_or(0))},
+                  {"data", data->description()},
+                  {"mean IoU", fmt::format("{:.2f} %", evaluation.matrix.MeanIou().value_or(0) * 100)},
                   {"backend", "libtorch"},
                   {"machine", ThisMachine().cpu},
                   {"commit", Commit()}});
+    report.Section("Classes");
     report.ScoreTable(evaluation.matrix, info.classes);
+    report.Section("Confusion");
     report.ConfusionTable(evaluation.matrix, info.classes);
+    report.Section("Worst and best images", "By the mean IoU of the image alone.");
     report.Legend(info.classes);
     report.Pictures(ExampleRows(module, *data, options, evaluation.scores, a.pictures));
     report.Write(a.report);

@@ -74,8 +74,10 @@ TEST(Checkpoint, RefusesEveryCut) {
   Written content;
   const std::string bytes = ReadFile(WriteSample(folder, content));
   const std::string cut = folder / "cut.ckpt";
-  for (std::size_t size = 0; size < bytes.size(); ++size) {
-    WriteFileAtomically(cut, std::string_view(bytes).substr(0, size));
+  WriteFileAtomically(cut, bytes);
+  for (std::size_t size = bytes.size();
+       size-- > 0;) {  // shortened in place: a write of each would sync 1300 times
+    std::filesystem::resize_file(cut, size);
     EXPECT_FRF_ERROR(Checkpoint::Load(cut), ErrorCode::kCorruptFile, "cut.ckpt");
   }
   WriteFileAtomically(cut, bytes + "x");

@@ -23,7 +23,7 @@ Json ParsedOutput(const Finished& finished) {
 }
 
 TEST(Cli, EveryVerbHasHelpThatShowsDefaults) {
-  for (const std::string verb : {"demo", "segment", "eval", "export", "info", "synth", "data"}) {
+  for (const std::string verb : {"demo", "segment", "eval", "bench", "export", "info", "synth", "data"}) {
     const Finished help = RunFrf({verb, "--help"});
     EXPECT_EQ(help.code, 0) << verb << help.err;
     EXPECT_NE(help.out.find("--help"), std::string::npos) << verb;
@@ -48,6 +48,35 @@ TEST(Cli, FailuresAreExitCodeOneAndNameTheFile) {
   EXPECT_EQ(test::LineCount(finished.err), 1) << finished.err;
 }
 
+// frf-train is played by a script that prints the words it gets, one a line.
+TEST(Cli, EvalWithTorchPassesEveryOptionOnOrRefusesIt) {
+  const test::TempFolder folder;
+  std::filesystem::copy_file(FRF_BINARY_DIR "/bin/frf", folder / "frf");
+  const std::string version = RunFrf({"--version"}).out;  // "frf 0.1.0 (COMMIT)"
+  const std::string commit = version.substr(version.find('(') + 1, version.find(')') - version.find('(') - 1);
+  WriteFileAtomically(folder / "frf-train", "#!/bin/sh\n[ \"$1\" = --commit ] && echo '" + commit + "' || printf '%s\\n' \"$@\"\n");
+  std::filesystem::permissions(folder / "frf-train", std::filesystem::perms::owner_all);
+  const std::vector<std::string> call{"eval", "runs/first", "--backend", "torch", "--data", "synth:9"};
+  const auto run = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> words = call;
+    words.insert(words.end(), more.begin(), more.end());
+    return test::RunProgram(folder / "frf", words);
+  };
+  const Finished bare = run({});
+  EXPECT_EQ(bare.out, "eval\nruns/first\n--data\nsynth:9\n--split\nval\n--pictures\n16\n") << bare.err;
+  const Finished all = run({"--split", "test", "--list", "l.txt", "--seed", "10000000", "--variant", "cityscapes", "--size", "64x96", "--threads", "1",
+                            "--report", "r.html", "--pictures", "3", "--raw", "--last", "--json"});
+  EXPECT_EQ(all.code, 0) << all.err;
+  EXPECT_EQ(all.out, "eval\nruns/first\n--data\nsynth:9\n--split\ntest\n--list\nl.txt\n--variant\ncityscapes\n--seed\n10000000\n--size\n64x96\n"
+                     "--threads\n1\n--report\nr.html\n--pictures\n6\n--raw\n--last\n--json\n");
+  for (const std::vector<std::string>& more : std::vector<std::vector<std::string>>{{"--save", "x"}, {"--limit", "2"}, {"--max-memory", "9"}, {"--stamp"}}) {
+    const Finished refused = run(more);
+    EXPECT_EQ(refused.code, 2) << more[0];
+    EXPECT_NE(refused.err.find(more[0]), std::string::npos) << refused.err;
+    EXPECT_TRUE(refused.out.empty()) << refused.out;
+  }
+}
+
 TEST(Cli, InfoPrintsThePaperCounts) {
   const Json full = ParsedOutput(RunFrf({"info", "frfnet", "--size", "512x1024", "--json"}));
   EXPECT_EQ(full["params"].get<std::int64_t>(), 4016339);
@@ -64,6 +93,17 @@ TEST(Cli, InfoDrawsASvg) {
   const std::string svg = ReadFile(folder / "net.svg");
   EXPECT_NE(svg.find("<svg"), std::string::npos);
   EXPECT_NE(svg.find("stage4"), std::string::npos);
+}
+
+TEST(Cli, DemoDrawsASheetWithTruthAndLegend) {
+  const test::TempFolder folder;
+  const Json json = ParsedOutput(RunFrf({"demo", "-o", folder / "demo", "--json"}));
+  EXPECT_TRUE(json["repeatable"].get<bool>());
+  EXPECT_GT(json["miou"].get<double>(), 0.3);
+  const Image sheet = ReadImage(folder / "demo/demo.png");
+  EXPECT_EQ(sheet.width, 3 * 480 + 2 * 8);
+  EXPECT_GT(sheet.height, 360 + 24 + 30);  // captions above, the legend below
+  EXPECT_EQ(ReadLabels(folder / "demo/mask.png").width, 480);
 }
 
 // One model for the tests below: random weights, written and proved by the program itself.

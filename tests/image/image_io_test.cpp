@@ -62,6 +62,35 @@ TEST(ImageIo, WritesByEndingAndRefusesOthers) {
   EXPECT_EQ(ReadLabels(folder / "l.png").ids, labels.ids);
 }
 
+// One class everywhere packs as densely as deflate can, over 800 pixels a byte, up to the largest picture
+// that is read: still no bomb.
+TEST(ImageIo, AMaskOfOneClassIsReadAtEverySizeThatIsWritten) {
+  const test::TempFolder folder;
+  const std::vector<Color> palette{{1, 2, 3}, {4, 5, 6}};
+  for (const int side : {6000, 10000}) {
+    for (const std::vector<Color>* colors : {static_cast<const std::vector<Color>*>(nullptr), &palette}) {
+      LabelImage labels{.height = side, .width = side};
+      labels.ids.assign(static_cast<std::size_t>(side) * side, 7);
+      WriteLabels(folder / "mask.png", labels, colors);
+      EXPECT_LT(std::filesystem::file_size(folder / "mask.png"), labels.ids.size() / 700);
+      EXPECT_EQ(ReadImageSize(folder / "mask.png"), (std::pair{side, side}));
+      EXPECT_EQ(ReadLabels(folder / "mask.png").ids, labels.ids) << side;
+    }
+  }
+}
+
+TEST(ImageIo, AMaskThatWouldNotBeReadIsNotWritten) {
+  const test::TempFolder folder;
+  LabelImage labels{.height = 1, .width = 65501};
+  labels.ids.assign(65501, 0);
+  EXPECT_FRF_ERROR(WriteLabels(folder / "mask.png", labels), ErrorCode::kInvalidArgument,
+                   "labels of 1x65501: masks of at most 65500 a side");
+  labels = {.height = 10000, .width = 10001};
+  labels.ids.assign(std::size_t{10000} * 10001, 0);
+  EXPECT_FRF_ERROR(WriteLabels(folder / "mask.png", labels), ErrorCode::kInvalidArgument, "100 million");
+  EXPECT_FALSE(std::filesystem::exists(folder / "mask.png"));
+}
+
 TEST(ImageIo, AFailedWriteLeavesTheOldFile) {
   const test::TempFolder folder;
   WritePng(folder / "a.png", Picture(5, 7));

@@ -86,6 +86,19 @@ TEST(Overlay, LegendGrowsBelowAndShowsTheSwatch) {
   EXPECT_EQ(colours.count({100, 0, 0}), 0u);  // road is not in this picture
 }
 
+TEST(Overlay, AnyPictureTakesALegendOfTheLabelsClasses) {
+  const Image sheet = Plain(90, 1400, 40);  // a sheet of several pictures is not of the labels' size
+  const Image out = WithLegend(sheet, {.height = 1, .width = 2, .ids = {0, 0}}, TwoClasses());
+  EXPECT_EQ(out.width, 1400);
+  EXPECT_GT(out.height, 90);
+  EXPECT_TRUE(std::equal(sheet.pixels.begin(), sheet.pixels.end(), out.pixels.begin()));
+  int road = 0;
+  for (int y = 90; y < out.height; ++y) {
+    for (int x = 0; x < out.width; ++x) road += out.at(y, x)[0] == 100 && out.at(y, x)[1] == 0;
+  }
+  EXPECT_GT(road, 200);  // the swatch is large enough to tell colours apart
+}
+
 TEST(Overlay, AnySizeAndManyClassesFit) {
   Classes many{.palette = DefaultPalette(255)};
   for (int i = 0; i < 255; ++i) many.names.push_back("a class with quite a long name " + std::to_string(i));

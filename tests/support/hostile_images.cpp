@@ -133,11 +133,14 @@ void AddPngBombs(List& list) {
   list.push_back(
       {"promises-too-much.png", PngOf(9000, 9000, 8, kPngRgb, tiny), kRefused, 0, 0, "cannot fit"});
   list.push_back({"bomb-16384.png", zeros(16384, 16384), kRefused, 0, 0, "million"});
-  list.push_back({"bomb-9500.png", zeros(9500, 9500), kRefused, 0, 0, "bomb"});
-  list.push_back({"bomb-padded.png", zeros(9500, 9500) + std::string(400000, 'x'), kDecodes, 9500, 9500});
-  list.push_back({"bomb-interlaced.png", PngOf(9500, 9500, 1, kPngGrey, DeflateZeros(9500 * 1189), 1),
-                  kRefused, 0, 0, "bomb"});
+  list.push_back({"bomb-10001.png", zeros(10001, 10001), kRefused, 0, 0, "million"});
+  list.push_back({"bomb-interlaced.png", PngOf(12000, 12000, 1, kPngGrey, DeflateZeros(12000 * 1501), 1),
+                  kRefused, 0, 0, "million"});
+  list.push_back(
+      {"too-dense-one-bit.png", PngOf(9500, 9500, 1, kPngGrey, tiny), kRefused, 0, 0, "cannot fit"});
+  // As dense as deflate can be, and yet a picture that somebody may have drawn: within the limits it is read.
   list.push_back({"uniform-5000.png", zeros(5000, 5000), kDecodes, 5000, 5000});
+  list.push_back({"uniform-9500.png", zeros(9500, 9500), kDecodes, 9500, 9500});
   const std::string text_bomb = std::string("a\0\0", 3) + DeflateZeros(std::uint64_t{1} << 30);
   list.push_back({"text-bomb.png",
                   MakePng({.height = 5, .width = 6, .extra_chunks = PngChunk("zTXt", text_bomb)}, Smooth),
@@ -211,6 +214,11 @@ void AddOddJpeg(List& list) {
       {"ycck.jpg", MakeJpeg({.height = 9, .width = 11, .space = JpegSpace::kYcck}, Smooth), kDecodes, 9, 11});
   list.push_back(
       {"arithmetic.jpg", MakeJpeg({.height = 9, .width = 11, .arithmetic = true}, Smooth), kEither, 9, 11});
+  // Arithmetic coding has no bound of its own: 300 bytes for 90 million pixels.
+  const std::string arithmetic = MakeJpeg({.height = 9, .width = 11, .arithmetic = true}, Smooth);
+  list.push_back({"bomb-arithmetic.jpg",
+                  Patched(arithmetic, FindMarker(arithmetic, 0xc9) + 5, "\x25\x1c\x25\x1c"), kRefused, 0, 0,
+                  "bomb"});
   list.push_back({"one-pixel.jpg", MakeJpeg({.height = 1, .width = 1}, Smooth), kDecodes, 1, 1});
   list.push_back({"one-row.jpg", MakeJpeg({.height = 1, .width = 3000}, Smooth), kDecodes, 1, 3000});
   list.push_back({"one-column.jpg", MakeJpeg({.height = 3000, .width = 1}, Smooth), kDecodes, 3000, 1});

@@ -39,7 +39,7 @@ inline Finished RunProgram(const std::string& program, const std::vector<std::st
   const TempFolder folder;
   std::string command = environment.empty() ? "" : "env " + environment + " ";
   command += Quoted(program);
-  for (const auto& word : words) command += " " + Quoted(word);
+  for (const auto& word : words) command.append(" ").append(Quoted(word));
   command += " </dev/null >" + (folder / "out") + " 2>" + (folder / "err");
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), ReadWhole(folder / "out"), ReadWhole(folder / "err")};

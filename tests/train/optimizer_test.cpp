@@ -243,7 +243,16 @@ TEST(Device, LossScaleHalvesAndDoubles) {
   EXPECT_EQ(scaler.scale(), start / 2);
   for (int i = 0; i < 2000; ++i) EXPECT_TRUE(scaler.Update(1.0));
   EXPECT_EQ(scaler.scale(), start);
+  // A scaler that goes on from another's state doubles at the same step.
+  for (int i = 0; i < 1500; ++i) scaler.Update(1.0);
+  LossScaler resumed(Precision::kFloat16);
+  resumed.set_state(scaler.state());
+  for (int i = 0; i < 499; ++i) resumed.Update(1.0);
+  EXPECT_EQ(resumed.scale(), start);
+  resumed.Update(1.0);
+  EXPECT_EQ(resumed.scale(), start * 2);
   LossScaler off(Precision::kFloat32);
+  off.set_state(scaler.state());
   EXPECT_TRUE(off.Update(NAN));
   EXPECT_EQ(off.scale(), 1.0);
 }

@@ -12,6 +12,7 @@
 #include "graph/weights.h"
 #include "support/support.h"
 #include "train/run_folder.h"
+#include "train/train_state.h"
 
 namespace frf {
 namespace {
@@ -82,6 +83,17 @@ TEST(Trainer, StoppingAndResumingChangesNoBit) {
   // A finished run stays as it is.
   const TrainResult again = Train(options);
   EXPECT_EQ(again.weights_hash, whole.weights_hash);
+}
+
+TEST(Trainer, ACheckpointKeepsTheWholeLossScale) {
+  TrainState state;
+  state.loss_scale = {.scale = 1024, .good_steps = 1500};
+  Json json = ToJson(state);
+  const TrainState back = TrainStateFromJson(json, "last.ckpt");
+  EXPECT_EQ(back.loss_scale.scale, 1024);
+  EXPECT_EQ(back.loss_scale.good_steps, 1500);
+  json.erase("loss_good_steps");  // as files were before
+  EXPECT_EQ(TrainStateFromJson(json, "last.ckpt").loss_scale.good_steps, 0);
 }
 
 TEST(Trainer, FillsARunFolder) {

@@ -2,10 +2,11 @@
 // Batch norm with ReLU and a following addition, in one pass forward after the statistics and two passes
 // backward. Maps are channel-blocked: [images][channels / 16][pixels][16].
 //
-//   BatchNormSums / BatchNormForward for training and inference, BatchNormBackward for gradients.
+//   Moments and Normalize forward (Normalize alone in inference), BatchNormBackward for gradients.
 //
 // Subtle: ReLU's mask is recomputed from the input, so neither the normalised map nor the mask is kept. Sums
-// run in float over at most 256 pixels around a shift near the mean, then in double: as exact as torch's.
+// run in float over at most 256 pixels, shifted by the channel's first pixel so that a mean far from 0 costs
+// few digits, then in double.
 #pragma once
 
 #include <cstdint>

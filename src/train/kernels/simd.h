@@ -7,7 +7,9 @@
 //
 // Subtle: target_clones picks the version at load time. A kernel must be a plain function: the bodies of
 // OpenMP regions and lambdas are not cloned, so regions call kernels on ranges. Ranges, and the order of sums
-// over them, never depend on the number of threads, so results do not either.
+// over them, do not depend on the number of threads, so what these kernels compute does not either. They
+// depend on the instruction set (fused multiply-adds round once). oneDNN's convolutions, beside them, may sum
+// in another order with another number of threads.
 #pragma once
 
 #include <bit>

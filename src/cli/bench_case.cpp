@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// A case of the benchmark, and frf itself as one of those who run it.
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "base/version.h"
+#include "cli/bench.h"
+#include "cli/bench_convert.h"
+#include "frf/error.h"
+
+namespace frf::cli {
+namespace {
+
+class Ours : public Contestant {
+ public:
+  explicit Ours(const BenchCase& bench_case)
+      : case_(bench_case),
+        session_(bench_case.loaded, {.height = bench_case.height,
+                                     .width = bench_case.width,
+                                     .threads = bench_case.threads,
+                                     .tune = bench_case.tune}) {
+    engine = "frf";
+    version = Version();
+    labels_ = {bench_case.height, bench_case.width, {}};
+    if (bench_case.to_labels) {
+      labels_.ids.resize(static_cast<std::size_t>(bench_case.height) * bench_case.width);
+    } else {
+      shape_ = session_.ScoresShape(bench_case.height, bench_case.width);
+      scores_.resize(shape_.count());
+    }
+  }
+
+  double Run() override {
+    const auto start = std::chrono::steady_clock::now();
+    if (case_.to_labels) session_.Run(case_.picture.view(), labels_.view());
+    else session_.RunPlanes(case_.planes.data(), case_.height, case_.width, nullptr, scores_.data());
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  }
+
+  void Read(FrameResult& result) override {
+    if (case_.to_labels) {
+      result.height = case_.height, result.width = case_.width;
+      result.labels = labels_.ids;
+      return;
+    }
+    result.height = shape_.height, result.width = shape_.width, result.classes = shape_.classes;
+    const std::int64_t pixels = std::int64_t{shape_.height} * shape_.width;
+    result.labels.resize(pixels);
+    ArgMax(scores_.data(), shape_.classes, pixels, result.labels.data(), case_.threads);
+    result.scores = scores_;
+  }
+
+ private:
+  const BenchCase& case_;
+  Session session_;
+  LabelImage labels_;
+  Session::Shape shape_;
+  std::vector<float> scores_;
+};
+
+}  // namespace
+
+bool BenchCase::bytes_in() const { return model.graph.inputs.at(0).dtype == DType::kUint8; }
+
+bool BenchCase::gives_labels() const { return model.graph.outputs.at(0).dtype != DType::kFloat32; }
+
+std::string BenchCase::size() const { return fmt::format("{}x{}", height, width); }
+
+std::unique_ptr<Contestant> MakeOurs(const BenchCase& bench_case) { return std::make_unique<Ours>(bench_case); }
+
+}  // namespace frf::cli

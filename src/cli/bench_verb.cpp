@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+// `frf bench MODEL|NET... [--size HxW,...] [--against PEER,...]`: frames per second of one or more networks at one or more
+// sizes, beside the machine's own peaks and beside other runtimes.
+// Subtle: peers run in processes of their own, which are this program again (--serve-peer) or the Python of a wheel.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <sstream>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "base/system.h"
+#include "cli/bench.h"
+#include "cli/bench_convert.h"
+#include "cli/bench_peer.h"
+#include "cli/cli.h"
+#include "data/synth.h"
+#include "frf/error.h"
+#include "graph/shapes.h"
+#include "image/transform.h"
+
+namespace frf::cli {
+namespace {
+
+struct BenchArguments {
+  std::vector<std::string> models;
+  std::string sizes, to = "labels", against, venv, output, options, classes = "cityscapes", serve_peer, library;
+  std::uint64_t seed = 0;
+  int threads = 0, runs = 0;
+  bool tune = false, json = false;
+};
+
+std::vector<std::string> SplitAtCommas(const std::string& text, const std::string& what) {
+  std::vector<std::string> parts;
+  std::istringstream stream(text);
+  for (std::string part; std::getline(stream, part, ',');) parts.push_back(part);
+  for (const std::string& part : parts) {
+    if (part.empty()) throw Error(ErrorCode::kUsage, fmt::format("{} '{}': nothing stands between two commas", what, text));
+  }
+  return parts;
+}
+
+std::vector<std::string> PeersOf(const BenchArguments& arguments) {
+  const std::vector<std::string> peers = SplitAtCommas(arguments.against, "--against");
+  for (const std::string& peer : peers) {
+    const auto& known = PeerNames();
+    if (std::find(known.begin(), known.end(), peer) == known.end()) {
+      throw Error(ErrorCode::kUsage, fmt::format("--against '{}': known are {}", peer, fmt::join(known, ", ")));
+    }
+  }
+  return peers;
+}
+
+// The file's own size where it is fixed; else --size; else the one that it was trained at; else 512x1024.
+std::vector<std::pair<int, int>> SizesOf(const std::vector<std::pair<int, int>>& sizes, const Model& model, const std::string& name, bool network) {
+  const Shape& shape = model.graph.inputs.at(0).shape;
+  const bool fixed = shape.size() == 4 && shape[2] > 0 && shape[3] > 0;
+  if (fixed) {
+    const std::pair own{static_cast<int>(shape[2]), static_cast<int>(shape[3])};
+    if (std::any_of(sizes.begin(), sizes.end(), [&](const auto& size) { return size != own; })) {
+      throw Error(ErrorCode::kUsage, fmt::format("{}: its input is fixed at {}x{}; leave --size out", name, own.first, own.second));
+    }
+    return {own};
+  }
+  if (!sizes.empty()) return sizes;
+  const InputSpec& input = model.info.input;
+  if (!network && input.height > 0 && input.width > 0) return {{input.height, input.width}};
+  return {{512, 1024}};
+}
+
+// The street of the demo, at sizes that no scene is drawn at brought there.
+Image PictureOf(int height, int width) {
+  const int drawn_height = std::clamp(height, 32, 8192), drawn_width = std::clamp(width, 32, 8192);
+  const Image scene = DrawScene(kSynthTestSeed + 7, {.height = drawn_height, .width = drawn_width}).image;
+  return drawn_height == height && drawn_width == width ? scene : ResizeBilinear(scene.view(), height, width);
+}
+
+std::vector<BenchCase> CasesOf(const BenchArguments& arguments, const std::vector<std::pair<int, int>>& sizes, const std::string& name) {
+  const bool network = IsNet(name);
+  if (!network && !arguments.options.empty()) throw Error(ErrorCode::kUsage, "--net-options belongs to a network's name, not to a file");
+  const Model model = network ? RandomModel({name, arguments.options, arguments.classes, arguments.seed}) : LoadForeign(name);
+  const auto loaded = std::make_shared<LoadedModel>(model);
+  const Graph counted = GraphAsDefined(model).ForInference();
+  std::vector<BenchCase> cases;
+  for (const auto& [height, width] : SizesOf(sizes, model, name, network)) {
+    BenchCase made;
+    made.name = network ? name : std::filesystem::path(name).stem().string();
+    made.model = model;
+    made.loaded = loaded;
+    made.height = height, made.width = width;
+    made.threads = arguments.threads > 0 ? arguments.threads : DefaultThreads();
+    made.to_labels = arguments.to == "labels";
+    made.tune = arguments.tune;
+    if (!made.to_labels && (made.bytes_in() || made.gives_labels())) {
+      throw Error(ErrorCode::kUsage, fmt::format("{}: --to scores wants a model with float input and scores as output", name));
+    }
+    made.macs = static_cast<double>(CountCost(counted, InferShapes(counted, height, width)).macs_all);
+    made.picture = PictureOf(height, width);
+    made.planes.resize(std::size_t{3} * height * width);
+    PlanarFloats(made.picture.view(), model.info.input, made.planes.data(), made.threads);
+    cases.push_back(std::move(made));
+  }
+  return cases;
+}
+
+BenchRow FailedRow(const BenchCase& bench_case, const std::string& engine, const std::string& error) {
+  BenchRow row;
+  row.name = bench_case.name, row.size = bench_case.size(), row.engine = engine, row.error = error;
+  row.to_labels = bench_case.to_labels, row.threads = bench_case.threads, row.macs = bench_case.macs;
+  return row;
+}
+
+// frf's row, then the peers' in the order in which they were named.
+void RunCase(const BenchArguments& arguments, const BenchCase& bench_case, const std::vector<std::string>& peers,
+             const std::filesystem::path& venv, std::vector<BenchRow>& rows) {
+  std::vector<std::unique_ptr<Contestant>> contestants;
+  contestants.push_back(MakeOurs(bench_case));
+  std::vector<BenchRow> failed;
+  {
+    Progress progress(fmt::format("bench {} {}: setting up", bench_case.name, bench_case.size()), static_cast<std::int64_t>(peers.size()));
+    for (const std::string& peer : peers) {
+      progress.Advance(0, peer);
+      try {
+        contestants.push_back(MakePeer(bench_case, {peer, venv}));
+      } catch (const Error& error) {
+        failed.push_back(FailedRow(bench_case, peer, error.what()));
+      }
+      progress.Advance(1, peer);
+    }
+  }
+  std::vector<BenchRow> measured =
+      Measure(bench_case, contestants, {.runs = arguments.runs, .title = fmt::format("bench {} {}", bench_case.name, bench_case.size())});
+  if (!measured.front().error.empty()) throw Error(ErrorCode::kInternal, measured.front().error);
+  rows.push_back(measured.front());
+  for (const std::string& peer : peers) {
+    for (const std::vector<BenchRow>* list : {&measured, &failed}) {
+      for (const BenchRow& row : *list) {
+        if (row.engine == peer) rows.push_back(row);
+      }
+    }
+  }
+}
+
+void Warn(const BenchReport& report) {
+  for (const BenchRow& row : report.rows) {
+    if (row.wide_spread()) {
+      LogWarning(fmt::format("{} {} on {}: times spread by {:.0f} % of their median; something else uses the machine, compare with care", row.name,
+                             row.size, row.engine, 100 * row.ms.mad / row.ms.median));
+    }
+    if (row.agreement >= 0 && row.agreement < 0.99) {
+      LogWarning(fmt::format("{} {} on {}: {:.2f} % of labels equal only; its time is of other work", row.name, row.size, row.engine,
+                             100 * row.agreement));
+    }
+  }
+}
+
+int RunBench(const BenchArguments& arguments) {
+  if (!arguments.serve_peer.empty()) return ServePeer(arguments.serve_peer, arguments.library);
+  if (arguments.models.empty()) throw Error(ErrorCode::kUsage, "frf bench wants a model file or a network's name; frf info --list shows the networks");
+  std::vector<std::pair<int, int>> sizes;
+  for (const std::string& size : SplitAtCommas(arguments.sizes, "--size")) sizes.push_back(ParseSize(size, "--size"));
+  const std::vector<std::string> peers = PeersOf(arguments);
+  const std::filesystem::path venv = peers.empty() ? "" : FindPeersVenv(arguments.venv);
+  if (!arguments.output.empty()) MakeFolder(arguments.output);
+  BenchReport report;
+  report.threads = arguments.threads > 0 ? arguments.threads : DefaultThreads();
+  report.to_labels = arguments.to == "labels";
+  report.compared = !peers.empty();
+  report.peaks = MeasurePeaks(report.threads);
+  for (const std::string& name : arguments.models) {
+    for (const BenchCase& bench_case : CasesOf(arguments, sizes, name)) RunCase(arguments, bench_case, peers, venv, report.rows);
+  }
+  ClearProgressLine();
+  Warn(report);
+  if (!arguments.output.empty()) {
+    const std::filesystem::path folder = arguments.output;
+    WriteFileAtomically(folder / "bench.md", Markdown(report));
+    WriteFileAtomically(folder / "bench.svg", PlotSvg(report));
+  }
+  if (arguments.json) {
+    PrintJson(ToJson(report));
+  } else {
+    PrintTable(report);
+    if (!arguments.output.empty()) fmt::print("written: {0}/bench.md and {0}/bench.svg\n", arguments.output);
+  }
+  return 0;
+}
+
+constexpr const char* kExamples = R"(
+What is measured: batch 1, one frame after another, the median of 100 after warm-up (fewer where a row would take over
+20 s; --runs N is exact). Every frame's labels are compared. A MAD above 5 % of the median is marked with ! and warned of.
+With --against, engines take turns call by call; each peer gets a file of fixed size, all its optimisations, float32, the same
+threads, and the faster of its two files (plain, or 8-bit picture in and labels out). docs/bench.md says it all.
+
+Examples:
+  frf bench frfnet                                      random weights, 512x1024
+  frf bench frfnet frfnet-slim --size 360x480,512x1024  several networks and sizes in one table
+  frf bench my.onnx --against onnxruntime,openvino -o out   your own export beside other runtimes; out/bench.md, bench.svg
+  frf bench frfnet --to scores --threads 1 --json
+make peers installs onnxruntime, openvino and ncnn in .venv-peers.)";
+
+}  // namespace
+
+void AddBench(CLI::App& root, Action& action) {
+  auto a = std::make_shared<BenchArguments>();
+  CLI::App* app = root.add_subcommand("bench", "frames per second, beside the machine's peaks and beside other runtimes");
+  app->add_option("models", a->models, "ONNX files, run folders, shipped weights, or network names (random weights)");
+  app->add_option("--size", a->sizes, "input sizes HEIGHTxWIDTH, with commas between (default: as trained; networks by name: 512x1024)");
+  app->add_option("--to", a->to, "labels: 8-bit RGB in, 8-bit labels out; scores: float planes in, full-size float scores out")
+      ->check(CLI::IsMember({"labels", "scores"}));
+  app->add_option("--threads", a->threads, "CPU threads; 0: all cores")->check(CLI::Range(0, 1024));
+  app->add_option("--runs", a->runs, "timed frames a row; 0: 100, fewer where they would take over 20 s")->check(CLI::Range(0, 1'000'000));
+  app->add_option("--against", a->against, "peers, with commas between: onnxruntime, openvino, ncnn");
+  app->add_option("--venv", a->venv, "virtual environment with the peers (default: FRF_PEERS_VENV, or .venv-peers here or beside the program)");
+  app->add_flag("--tune", a->tune, "measure first which kernels are fastest at this size, and keep the result");
+  app->add_option("--net-options", a->options, "of a network by name: name=value,name=value");
+  app->add_option("--classes", a->classes, "of a network by name: whose classes")->check(CLI::IsMember({"camvid", "cityscapes"}));
+  app->add_option("--seed", a->seed, "of a network's random weights");
+  app->add_option("-o,--output", a->output, "folder for bench.md, a table, and bench.svg, a plot");
+  app->add_flag("--json", a->json, "one JSON document on standard output");
+  app->add_option("--serve-peer", a->serve_peer)->group("")->check(CLI::IsMember({"onnxruntime", "openvino"}));
+  app->add_option("--library", a->library)->group("");
+  app->footer(kExamples);
+  app->callback([a, &action] { action = [a] { return RunBench(*a); }; });
+}
+
+}  // namespace frf::cli

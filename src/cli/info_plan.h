@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// `frf info MODEL|NET --plan`: the steps that the engine runs for one size, each timed and held against the machine's peaks.
+#pragma once
+
+#include <string>
+
+namespace frf::cli {
+
+struct PlanArguments {
+  std::string name, options;  // of a network: --net-options
+  int classes = 0;            // of a network; 0: 19
+  int height = 0, width = 0, threads = 0;
+  bool json = false;
+};
+int RunInfoPlan(const PlanArguments& arguments);
+
+}  // namespace frf::cli

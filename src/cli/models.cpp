@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Models that bench, export and info get by other ways than a stamped file: a network's name, a foreign file.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "cli/cli.h"
+#include "data/dataset.h"
+#include "data/synth.h"
+#include "engine/plain.h"
+#include "frf/error.h"
+#include "graph/shapes.h"
+#include "image/transform.h"
+#include "nets/nets.h"
+
+namespace frf::cli {
+
+Tensor StreetInput(const InputSpec& input, int height, int width) {
+  const Sample scene = DrawScene(kSynthTestSeed, {.height = height, .width = width});
+  Tensor image = Tensor::Uninitialized(DType::kFloat32, {1, 3, height, width});
+  Preprocess(scene.image.view(), input, {height, width, height, width}, image.data<float>());
+  return image;
+}
+
+Model RandomModel(const RandomNet& net) {
+  const bool cityscapes = net.classes == "cityscapes";
+  Model model;
+  model.info.net = net.name;
+  model.info.classes = cityscapes ? CityscapesClasses() : CamVidClasses();
+  model.info.net_options = CompleteOptions(net.name, ParseNetOptions(net.name, net.options));
+  model.info.net_options["classes"] = model.info.classes.count();
+  model.graph = BuildNet(net.name, model.info.net_options).ForInference();
+  std::tie(model.info.input.height, model.info.input.width) = cityscapes ? std::pair(512, 1024) : std::pair(360, 480);
+  InitializeWeights(model.graph, net.seed);
+  CalibrateBatchNorm(model.graph, StreetInput(model.info.input, 256, 320));
+  return model;
+}
+
+Model LoadForeign(const std::string& name) {
+  if (std::filesystem::is_directory(name)) return LoadRun(name, false, false);
+  std::string path;
+  try {
+    path = FindModel(name);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kNotFound) throw;
+    throw Error(ErrorCode::kNotFound, fmt::format("{}; frf info --list shows the networks", error.what()));
+  }
+  Model model = ReadOnnx(path, {.require_stamp = false});
+  if (model.stamped) return model;
+  // Who exported it knows classes and pre-processing; for times any will do.
+  const Graph graph = model.graph.ForInference();
+  const Shape& image = graph.inputs.empty() ? Shape{} : graph.inputs[0].shape;
+  if (image.size() != 4) throw Error(ErrorCode::kUnsupported, fmt::format("{}: an image input of 1x3xHxW is wanted", name));
+  const int height = image[2] > 0 ? static_cast<int>(image[2]) : 256, width = image[3] > 0 ? static_cast<int>(image[3]) : 256;
+  const TensorType output = InferShapes(graph, height, width).at(graph.outputs.at(0).name);
+  const bool scores = output.dtype == DType::kFloat32 && output.shape.size() == 4;
+  const int classes = scores ? static_cast<int>(std::min<std::int64_t>(output.shape[1], kMaxClasses)) : kMaxClasses;
+  for (int id = 0; id < classes; ++id) model.info.classes.names.push_back(fmt::format("class {}", id));
+  model.info.classes.palette = DefaultPalette(classes);
+  if (!scores) model.info.output = "labels";
+  return model;
+}
+
+Graph GraphAsDefined(const Model& model) {
+  if (model.info.net.empty() || !IsNet(model.info.net)) return model.graph;
+  Json options = model.info.net_options;
+  options["classes"] = model.info.classes.count();
+  return BuildNet(model.info.net, options);
+}
+
+}  // namespace frf::cli

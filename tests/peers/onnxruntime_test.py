@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that `frf export` writes from the shipped weights, in ONNX Runtime and on frf's plain executor, on 20 pictures.
+
+usage: onnxruntime_test.py PATH_OF_FRF PATH_OF_FRF_ONNX_DUMP drawn|camvid
+exit code 77: ONNX Runtime is not installed, or CamVid is not there (../shared/camvid, FRF_CAMVID): skipped
+
+With height and width free and fixed, at 360x480, 512x1024 and an odd size: at least 99.95 % of a picture's labels agree, and
+scores lie within 1e-4 of the largest one when both sides use the plain executor's FFM masks.
+"""
+import os
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+sys.path.insert(0, os.path.join(ROOT, "scripts"))
+try:
+    import PIL.Image  # noqa: F401  (check_onnx reads pictures with it)
+    import check_onnx
+except ImportError as error:
+    print(f"{error.name} is not installed (make peers): skipped")
+    sys.exit(77)
+
+SIZES = [(360, 480), (512, 1024), (357, 483)]
+COUNT = 20
+WEIGHTS = "frfnet-slim-synth"
+
+
+def run(*words):
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+
+
+def drawn_pictures(frf, folder):
+    """Scenes that were never trained on."""
+    run(frf, "synth", "-o", folder, "--count", "2", "--test-count", str(COUNT))
+    return check_onnx.pictures([os.path.join(folder, "test")])
+
+
+def camvid_pictures():
+    """Every fifth validation image: neighbours are frames of one drive."""
+    folder = os.environ.get("FRF_CAMVID") or os.path.join(ROOT, "..", "shared", "camvid")
+    if not os.path.isdir(os.path.join(folder, "val")):
+        print("CamVid is not at ../shared/camvid nor at FRF_CAMVID: skipped")
+        sys.exit(77)
+    return check_onnx.pictures([os.path.join(folder, "val")])[::5]
+
+
+def main():
+    frf, dump, kind = sys.argv[1:]
+    with tempfile.TemporaryDirectory() as work:
+        images = (camvid_pictures() if kind == "camvid" else drawn_pictures(frf, os.path.join(work, "tree")))[:COUNT]
+        assert len(images) == COUNT, f"{len(images)} pictures, {COUNT} are wanted"
+        checker = check_onnx.Checker(dump)
+        path = os.path.join(work, "free.onnx")
+        run(frf, "export", WEIGHTS, "-o", path)
+        checker.check(path, SIZES, images, "free")
+        for height, width in SIZES:
+            path = os.path.join(work, f"{height}x{width}.onnx")
+            run(frf, "export", WEIGHTS, "-o", path, "--size", f"{height}x{width}")
+            checker.check(path, [], images, "fixed")
+        wanted = 2 * len(SIZES) * COUNT
+        print(f"{checker.compared} comparisons; worst: labels {checker.worst_labels:.6f}, scores {checker.worst_scores:.1e}; {checker.failures} failed")
+        assert checker.compared == wanted, f"{wanted} comparisons are wanted"
+        assert checker.masks_seen == wanted, "the FFM masks were not found in every file: scores were compared without them"
+        return 1 if checker.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
