@@ -195,8 +195,8 @@ With --against, engines take turns call by call; each peer gets a file of fixed 
 threads, and the faster of its two files (plain, or 8-bit picture in and labels out). docs/bench.md says it all.
 
 Examples:
-  frf bench frfnet                                      random weights, 512x1024
-  frf bench frfnet frfnet-slim --size 360x480,512x1024  several networks and sizes in one table
+  frf bench frfnet                                          random weights, 512x1024
+  frf bench frfnet frfnet-slim --size 360x480,512x1024      several networks and sizes in one table
   frf bench my.onnx --against onnxruntime,openvino -o out   your own export beside other runtimes; out/bench.md, bench.svg
   frf bench frfnet --to scores --threads 1 --json
 make peers installs onnxruntime, openvino and ncnn in .venv-peers.)";
@@ -206,7 +206,7 @@ make peers installs onnxruntime, openvino and ncnn in .venv-peers.)";
 void AddBench(CLI::App& root, Action& action) {
   auto a = std::make_shared<BenchArguments>();
   CLI::App* app = root.add_subcommand("bench", "frames per second, beside the machine's peaks and beside other runtimes");
-  app->add_option("models", a->models, "ONNX files, run folders, shipped weights, or network names (random weights)");
+  app->add_option("models", a->models, "ONNX files, run folders, shipped weights, or network names (random weights)")->option_text("MODEL|NET ...");
   app->add_option("--size", a->sizes, "input sizes HEIGHTxWIDTH, with commas between (default: as trained; networks by name: 512x1024)");
   app->add_option("--to", a->to, "labels: 8-bit RGB in, 8-bit labels out; scores: float planes in, full-size float scores out")
       ->check(CLI::IsMember({"labels", "scores"}));
