@@ -27,6 +27,7 @@ void AddData(CLI::App& root, Action& action);
 void AddSynth(CLI::App& root, Action& action);
 void AddDemo(CLI::App& root, Action& action);
 void AddBench(CLI::App& root, Action& action);
+void AddQuantize(CLI::App& root, Action& action);
 void AddTrain(CLI::App& root, Action& action);
 
 // Prints one JSON document, indented, on standard output.

@@ -25,8 +25,13 @@ constexpr int kFrames = 15, kWarmUp = 3;
 
 struct StepLine {
   std::string name, kernel, output;
-  double ms = 0, macs = 0, bytes = 0;
+  double ms = 0, macs = 0, bytes = 0, integer_macs = 0;
   double gflops() const { return ms > 0 ? 2 * macs / ms * 1e-6 : 0; }
+  // Of what the machine does at best, each kind of multiply-accumulate held to its own peak.
+  double of_peak(const Peaks& peaks) const {
+    const double seconds = (macs - integer_macs) / peaks.f32_gflops + integer_macs / peaks.int8_gops;
+    return ms > 0 ? 2 * seconds / ms * 1e-6 : 0;
+  }
   double gbytes() const { return ms > 0 ? bytes / ms * 1e-6 : 0; }
 };
 
@@ -66,14 +71,15 @@ std::vector<StepLine> TimeSteps(engine::Plan& plan, const engine::PreparedGraph&
   std::vector<StepLine> lines;
   for (std::size_t s = 0; s < times.size(); ++s) {
     const engine::Step& step = plan.steps()[s];
-    lines.push_back({step.name, step.kernel, OutputOf(prepared, step.name), Summarize(times[s]).median, step.macs, step.bytes});
+    lines.push_back({step.name, step.kernel, OutputOf(prepared, step.name), Summarize(times[s]).median, step.macs, step.bytes,
+                     step.integers ? step.macs : 0});
   }
   return lines;
 }
 
 StepLine SumOf(const std::vector<StepLine>& lines) {
-  StepLine sum{"sum", fmt::format("{} steps", lines.size()), "", 0, 0, 0};
-  for (const StepLine& line : lines) sum.ms += line.ms, sum.macs += line.macs, sum.bytes += line.bytes;
+  StepLine sum{"sum", fmt::format("{} steps", lines.size()), "", 0, 0, 0, 0};
+  for (const StepLine& line : lines) sum.ms += line.ms, sum.macs += line.macs, sum.bytes += line.bytes, sum.integer_macs += line.integer_macs;
   return sum;
 }
 
@@ -94,7 +100,7 @@ void PrintPlan(const std::vector<StepLine>& lines, const Peaks& peaks) {
   const auto print = [&](const StepLine& line) {
     fmt::print("{:<{}}  {:<{}} {:>14} {:>8.3f} {:>5.1f}% {:>8} {:>8} {:>10} {:>6.1f}\n", Short(line.name, 44), name_width, line.kernel, kernel_width,
                line.output, line.ms, sum.ms > 0 ? 100 * line.ms / sum.ms : 0, line.macs > 0 ? fmt::format("{:.0f}", line.gflops()) : "",
-               line.macs > 0 ? fmt::format("{:.0f} %", 100 * line.gflops() / peaks.f32_gflops) : "",
+               line.macs > 0 ? fmt::format("{:.0f} %", 100 * line.of_peak(peaks)) : "",
                FormatBytes(static_cast<std::uint64_t>(line.bytes)), line.gbytes());
   };
   for (const StepLine& line : lines) print(line);
@@ -103,7 +109,7 @@ void PrintPlan(const std::vector<StepLine>& lines, const Peaks& peaks) {
 
 Json ToJson(const StepLine& line, const Peaks& peaks) {
   return {{"name", line.name}, {"kernel", line.kernel}, {"output", line.output}, {"ms", line.ms}, {"macs", line.macs}, {"gflops", line.gflops()},
-          {"of_peak", line.gflops() / peaks.f32_gflops}, {"bytes", line.bytes}, {"gbytes_per_second", line.gbytes()}};
+          {"integer_macs", line.integer_macs}, {"of_peak", line.of_peak(peaks)}, {"bytes", line.bytes}, {"gbytes_per_second", line.gbytes()}};
 }
 
 }  // namespace
@@ -130,7 +136,7 @@ int RunInfoPlan(const PlanArguments& arguments) {
     Json steps = Json::array();
     for (const StepLine& line : lines) steps.push_back(ToJson(line, peaks));
     PrintJson({{"name", arguments.name}, {"size", fmt::format("{}x{}", arguments.height, arguments.width)}, {"threads", threads},
-               {"steps", steps}, {"sum", ToJson(sum, peaks)}, {"peaks", {{"f32_gflops", peaks.f32_gflops}, {"int8_gops", peaks.int8_gops},
+               {"steps", steps}, {"sum", ToJson(sum, peaks)}, {"integer_share", sum.macs > 0 ? sum.integer_macs / sum.macs : 0}, {"peaks", {{"f32_gflops", peaks.f32_gflops}, {"int8_gops", peaks.int8_gops},
                {"copy_gbytes", peaks.copy_gbytes}}}, {"arena_bytes", plan.arena_bytes()}, {"scratch_bytes", plan.scratch_bytes()},
                {"weight_bytes", loaded.weights.bytes()}, {"machine", frf::ToJson(ThisMachine())}, {"commit", Commit()}});
     return 0;
@@ -138,7 +144,8 @@ int RunInfoPlan(const PlanArguments& arguments) {
   PrintPlan(lines, peaks);
   fmt::print("\n{} at {}x{} on {} ({}), {} threads, frf {} ({}), median of {} frames\n", arguments.name, arguments.height, arguments.width,
              ThisMachine().cpu, ThisMachine().isa, threads, Version(), Commit(), kFrames);
-  fmt::print("peak now: {:.0f} GFLOP/s float32, {:.1f} GB/s copied; maps {}, scratch {}, packed weights {}\n", peaks.f32_gflops, peaks.copy_gbytes,
+  if (sum.integer_macs > 0) fmt::print("{:.2f} % of multiply-accumulates in 8-bit integers\n", 100 * sum.integer_macs / sum.macs);
+  fmt::print("peak now: {:.0f} GFLOP/s float32, {:.0f} GOP/s int8, {:.1f} GB/s copied; maps {}, scratch {}, packed weights {}\n", peaks.f32_gflops, peaks.int8_gops, peaks.copy_gbytes,
              FormatBytes(plan.arena_bytes()), FormatBytes(plan.scratch_bytes()), FormatBytes(loaded.weights.bytes()));
   return 0;
 }

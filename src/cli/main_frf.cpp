@@ -44,6 +44,7 @@ int main(int argc, char** argv) {
   frf::cli::AddEval(app, action);
   frf::cli::AddBench(app, action);
   frf::cli::AddExport(app, action);
+  frf::cli::AddQuantize(app, action);
   frf::cli::AddInfo(app, action);
   frf::cli::AddData(app, action);
   frf::cli::AddSynth(app, action);

@@ -153,4 +153,9 @@ void ParallelFor(int count, int threads, const std::function<void(int)>& work) {
   if (error) std::rethrow_exception(error);
 }
 
+std::string RecordingOf(const std::string& name) {
+  const std::size_t start = name.rfind('/') + 1;  // npos + 1 is 0
+  return name.substr(start, name.find('_', start) - start);
+}
+
 }  // namespace frf

@@ -52,6 +52,9 @@ class Dataset {
 // Throws kUsage for a malformed spec, kNotFound for a missing folder, split or listed file.
 std::unique_ptr<Dataset> OpenDataset(const DatasetSpec& spec);
 
+// The recording that an image's name says it is from: the file's name up to the first '_' ("0001TP", "aachen").
+std::string RecordingOf(const std::string& name);
+
 // The classes of the two published sets.
 const Classes& CamVidClasses();      // 11, SegNet order and palette
 const Classes& CityscapesClasses();  // 19 train ids, label_ids set

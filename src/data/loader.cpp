@@ -80,12 +80,6 @@ class SampleCache {
   std::vector<std::shared_ptr<const Sample>> kept_;
 };
 
-// The recording an image belongs to: folder and the name's part before the first '_' ("0001TP", "aachen").
-std::string Recording(const std::string& name) {
-  const std::size_t start = name.rfind('/') + 1;  // npos + 1 is 0
-  return name.substr(start, name.find('_', start) - start);
-}
-
 // The images of an epoch, in order. Balanced ones by systematic sampling: image i stands in it as often as
 // its expected count says, rounded up or down by chance, and their number stays that of the data set.
 std::vector<int> EpochOrder(const Dataset& data, const LoaderOptions& options, std::int64_t epoch) {
@@ -95,14 +89,14 @@ std::vector<int> EpochOrder(const Dataset& data, const LoaderOptions& options, s
   Random random(options.seed ^ kOrderKey, epoch);
   if (options.balance > 0) {
     std::map<std::string, int> images;  // of a recording
-    for (int i = 0; i < count; ++i) ++images[Recording(data.name(i))];
+    for (int i = 0; i < count; ++i) ++images[RecordingOf(data.name(i))];
     double sum = 0;
     for (const auto& [recording, size] : images) sum += std::pow(size, 1 - options.balance);
     const double offset = random.Uniform();
     double expected = 0;
     std::int64_t taken = 0;
     for (int i = 0; i < count; ++i) {
-      expected += count * std::pow(images[Recording(data.name(i))], -options.balance) / sum;
+      expected += count * std::pow(images[RecordingOf(data.name(i))], -options.balance) / sum;
       // The last one fills up, whatever rounding left.
       const std::int64_t until =
           i + 1 == count ? count
@@ -161,11 +155,11 @@ struct Loader::Impl {
     const int count = data->size();
     if (state.augment.copy_paste <= 0 || count < 2) return nullptr;
     Random random(options.seed ^ kDonorKey, state.epoch, position);
-    const std::string recording = Recording(data->name(index));
+    const std::string recording = RecordingOf(data->name(index));
     int donor = index;
     for (int attempt = 0; attempt < 4; ++attempt) {  // another recording, if four draws find one
       donor = static_cast<int>((index + 1 + random.Below(count - 1)) % count);
-      if (Recording(data->name(donor)) != recording) break;
+      if (RecordingOf(data->name(donor)) != recording) break;
     }
     return cache.Get(donor, state.augment.base_scale);
   }

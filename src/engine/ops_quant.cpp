@@ -26,10 +26,8 @@ Scheme ReadScheme(const OpContext& c) {
     c.Bad(fmt::format("scale is {}, wanted a number or a list", ToString(c.Input(1).shape())));
   s.zero = c.Has(2) ? c.Input(2).ToVector<std::int32_t>() : std::vector<std::int32_t>(s.count, 0);
   if (static_cast<std::int64_t>(s.zero.size()) != s.count) c.Bad("scale and zero point differ in length");
-  if (s.count == 1 && c.Input(1).rank() == 0) return s;
-  if (s.count == 1 && x.rank() == 0) return s;
+  if (s.count == 1) return s;  // also as a list of one, which ONNX Runtime's quantiser writes
   const int axis = c.Axis(c.node.Int("axis", 1), x.rank());
-  if (s.count == 1) return s;
   if (x.dim(axis) != s.count)
     c.Bad(fmt::format("{} scales for axis {} of {}", s.count, axis, ToString(x.shape())));
   s.inner = Product(x.shape(), axis + 1, x.rank());

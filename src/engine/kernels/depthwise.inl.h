@@ -11,6 +11,7 @@ static void RunDepthwise(const DepthwiseConv& conv, std::int64_t item) {
   const int begin = static_cast<int>(item) * conv.rows_per_item;
   const int end = begin + conv.rows_per_item < conv.dst.height ? begin + conv.rows_per_item : conv.dst.height;
   const Epilogue& e = conv.epilogue;
+  const Rounder round(e.round), round_sum(e.round_sum);
   for (int y = begin; y < end; ++y) {
     for (int c = 0; c < conv.dst.channels; c += kLanes) {
       const V bias = e.bias ? Load(e.bias + c) : Zero();
@@ -40,14 +41,15 @@ static void RunDepthwise(const DepthwiseConv& conv, std::int64_t item) {
           v = ActivateRare(v, e.act, e.alpha, e.beta);
         }
         if (e.add.data && !e.add_first) {
-          const V total = v + Load(e.add.data + y * e.add.row + at * e.add.pixel + c);
+          const V add = Load(e.add.data + y * e.add.row + at * e.add.pixel + c);
           if (e.sum.data) {
-            Store(e.sum.data + y * e.sum.row + at * e.sum.pixel + c, total);
+            if (round.on) v = round(v);
+            Store(e.sum.data + y * e.sum.row + at * e.sum.pixel + c, round_sum.on ? round_sum(v + add) : v + add);
           } else {
-            v = total;
+            v = v + add;
           }
         }
-        Store(conv.dst.data + y * conv.dst.row + at * conv.dst.pixel + c, v);
+        Store(conv.dst.data + y * conv.dst.row + at * conv.dst.pixel + c, round.on ? round(v) : v);
       }
     }
   }

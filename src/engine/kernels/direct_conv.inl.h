@@ -29,13 +29,12 @@ static void PackDirect(const float* weights, int out, int in, int kh, int kw, in
 }
 
 // An item is a run of output pixels, and all panels or, where pixels are few, some of them. Its source rows should stay
-// in half of L2 while the panels pass, and every thread should find several items.
-static void PlanDirect(DirectConv& conv, int threads, std::size_t l2_bytes) {
-  const std::int64_t pixels = static_cast<std::int64_t>(conv.dst.height) * conv.dst.width;
-  const Panels panels = PanelsOf(conv.weights.out_blocks);
-  const std::int64_t floats = static_cast<std::int64_t>(conv.depth) * (conv.stride_w > 1 ? conv.stride_w : 1) +
-                              conv.weights.out_blocks * kBlock;
-  std::int64_t per_item = static_cast<std::int64_t>(l2_bytes / 8) / (floats * conv.kernel_h);
+// in half of L2 while the panels pass, and every thread should find several items. `pixel_bytes` is what an output pixel
+// reads of one kernel row and writes.
+template <typename Conv>
+static void PlanPixels(Conv& conv, std::int64_t pixels, int out_blocks, std::int64_t pixel_bytes, int threads, std::size_t l2_bytes) {
+  const Panels panels = PanelsOf(out_blocks);
+  std::int64_t per_item = static_cast<std::int64_t>(l2_bytes / 2) / (pixel_bytes * conv.kernel_h);
   const std::int64_t wanted = 4L * threads;  // items, so that a slow core does not hold up the other
   const std::int64_t even = (pixels + wanted - 1) / wanted;
   if (per_item > even) per_item = even;
@@ -53,12 +52,43 @@ static void PlanDirect(DirectConv& conv, int threads, std::size_t l2_bytes) {
   conv.items = blocks * ((panels.count + conv.panels_per_item - 1) / conv.panels_per_item);
 }
 
+static void PlanDirect(DirectConv& conv, int threads, std::size_t l2_bytes) {
+  const std::int64_t floats = static_cast<std::int64_t>(conv.depth) * (conv.stride_w > 1 ? conv.stride_w : 1) +
+                              conv.weights.out_blocks * kBlock;
+  PlanPixels(conv, static_cast<std::int64_t>(conv.dst.height) * conv.dst.width, conv.weights.out_blocks, 4 * floats, threads, l2_bytes);
+}
+
 // Rows beyond the last pixel are written to the first part; then the item's result and its program's registers.
 inline constexpr std::size_t kSpareFloats = static_cast<std::size_t>(kMaxVectors) * kLanes * 2;
 
 static std::size_t DirectScratch(const DirectConv& conv) {
   if (!conv.after) return kSpareFloats;
   return kSpareFloats + static_cast<std::size_t>(conv.pixels_per_item) * conv.weights.out_blocks * kBlock + ProgramScratch(*conv.after);
+}
+
+// Where output pixel (y, x) reads: one pointer a tap, `block` apart in `rows`. For floats and for bytes.
+template <typename Conv, typename Source, typename T>
+FRF_INLINE void GatherTaps(const Conv& conv, const Source& src, int y, int x, int block, const T** rows) {
+  for (int ky = 0; ky < conv.kernel_h; ++ky) {
+    const int sy = y * conv.stride_h + ky * conv.dilation_h - conv.pad_top;
+    const bool inside = sy >= 0 && sy < src.height;
+    const T* row = src.data + sy * src.row;
+    for (int kx = 0; kx < conv.kernel_w; ++kx) {
+      const int sx = x * conv.stride_w + kx * conv.dilation_w - conv.pad_left;
+      rows[(ky * conv.kernel_w + kx) * block] = inside && sx >= 0 && sx < src.width ? row + sx * src.pixel : conv.zeros;
+    }
+  }
+}
+
+// The program that follows a convolution, over pixels [begin, end) of its result in scratch.
+template <typename Conv>
+static void RunAfter(const Conv& conv, int width, std::int64_t begin, std::int64_t end, const Map& result, float* registers) {
+  for (std::int64_t pixel = begin; pixel < end;) {
+    const int y = static_cast<int>(pixel / width), x = static_cast<int>(pixel % width);
+    const int stop = width - x < end - pixel ? width : x + static_cast<int>(end - pixel);
+    RunProgramSegment(*conv.after, y, x, stop, registers, conv.after_input, &result);
+    pixel += stop - x;
+  }
 }
 
 static void RunDirect(const DirectConv& conv, std::int64_t item, float* scratch) {
@@ -91,7 +121,9 @@ static void RunDirect(const DirectConv& conv, std::int64_t item, float* scratch)
                     epilogue.beta,
                     epilogue.add.data ? add : nullptr,
                     epilogue.sum.data ? sum : nullptr,
-                    epilogue.add_first};
+                    epilogue.add_first,
+                    epilogue.round,
+                    epilogue.round_sum};
     // The first panel brings the rows in, the others find them.
     const Prefetch prefetch = p == first ? Prefetch{block * conv.stride_w * conv.src.pixel, 16} : Prefetch{};
     int y = static_cast<int>(begin / conv.dst.width), x = static_cast<int>(begin % conv.dst.width);
@@ -103,16 +135,7 @@ static void RunDirect(const DirectConv& conv, std::int64_t item, float* scratch)
           add[r] = scratch + kMaxVectors * kLanes;
           continue;
         }
-        for (int ky = 0; ky < conv.kernel_h; ++ky) {
-          const int sy = y * conv.stride_h + ky * conv.dilation_h - conv.pad_top;
-          const bool inside = sy >= 0 && sy < conv.src.height;
-          const float* row = conv.src.data + sy * conv.src.row;
-          for (int kx = 0; kx < conv.kernel_w; ++kx) {
-            const int sx = x * conv.stride_w + kx * conv.dilation_w - conv.pad_left;
-            rows[(ky * conv.kernel_w + kx) * block + r] =
-                inside && sx >= 0 && sx < conv.src.width ? row + sx * conv.src.pixel : conv.zeros;
-          }
-        }
+        GatherTaps(conv, conv.src, y, x, block, rows + r);
         dst[r] = result.data + y * result.row + x * result.pixel + channel;
         if (epilogue.add.data) {
           add[r] = epilogue.add.data + y * epilogue.add.row + x * epilogue.add.pixel + channel;
@@ -125,13 +148,8 @@ static void RunDirect(const DirectConv& conv, std::int64_t item, float* scratch)
       run(rows, taps, conv.depth, panel, dst, tail, prefetch);
     }
   }
-  if (!conv.after) return;
-  float* const registers = scratch + kSpareFloats + static_cast<std::ptrdiff_t>(conv.pixels_per_item) * result.pixel;
-  for (std::int64_t pixel = begin; pixel < end;) {
-    const int y = static_cast<int>(pixel / conv.dst.width), x = static_cast<int>(pixel % conv.dst.width);
-    const int stop = conv.dst.width - x < end - pixel ? conv.dst.width : x + static_cast<int>(end - pixel);
-    RunProgramSegment(*conv.after, y, x, stop, registers, conv.after_input, &result);
-    pixel += stop - x;
+  if (conv.after) {
+    RunAfter(conv, conv.dst.width, begin, end, result, scratch + kSpareFloats + static_cast<std::ptrdiff_t>(conv.pixels_per_item) * result.pixel);
   }
 }
 

@@ -5,6 +5,7 @@
 // of any other (what XNNPACK calls an indirect product). A weight panel stays in L1 or L2 while many rows pass by.
 #pragma once
 
+#include "engine/kernels/bytes.inl.h"
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/simd.h"
 
@@ -26,6 +27,7 @@ struct Tail {
   const float* const* add;        // R pointers at the panel's first channel; null: none
   float* const* sum;              // likewise; null: none
   bool add_first;
+  Coding round, round_sum;        // Epilogue's
 };
 
 FRF_INLINE V Activate(V v, Act act, float alpha, float beta) {
@@ -108,6 +110,7 @@ static void TailBlock(const float* const* rows, int taps, int depth, const float
   Multiply<N>(rows, taps, depth, panel, prefetch, sums, kWidth);
   const bool clamp = tail.act == Act::kRelu || tail.act == Act::kClip, clip = tail.act == Act::kClip;
   const V low = Broadcast(clip ? tail.alpha : 0.0f), high = Broadcast(clip ? tail.beta : __builtin_inff());
+  const Rounder round(tail.round), round_sum(tail.round_sum);
   for (int r = 0; r < R; ++r) {
     float *const from = sums + r * kWidth, *const to = dst[r];
     const float* const add = tail.add ? tail.add[r] : nullptr;
@@ -123,14 +126,15 @@ static void TailBlock(const float* const* rows, int taps, int depth, const float
         v = ActivateRare(v, tail.act, tail.alpha, tail.beta);
       }
       if (add && !tail.add_first) {
-        const V total = v + Load(add + n);
         if (sum) {
-          Store(sum + n, total);
+          if (round.on) v = round(v);
+          const V total = v + Load(add + n);
+          Store(sum + n, round_sum.on ? round_sum(total) : total);
         } else {
-          v = total;
+          v = v + Load(add + n);
         }
       }
-      Store(to + n, v);
+      Store(to + n, round.on ? round(v) : v);
     }
   }
 }

@@ -4,7 +4,7 @@
 //   const Kernels& k = BestKernels();            // FRF_FORCE_ISA=baseline|avx2|avx512 forces one
 //   for (int i = 0; i < conv.items; ++i) k.direct_conv(conv, i, scratch);
 //
-// Layout of every map: HWC, float32, `pixel` floats from one pixel to the next, so that a kernel reads and writes a
+// Layout of every map: HWC, float32 (or bytes, see ByteMap), `pixel` floats from one pixel to the next, so that a kernel reads and writes a
 // slice of a concatenation in place. Channels are stored in multiples of 16 (kBlock); the lanes above the true count
 // hold finite numbers that no weight looks at. Work is cut into items that write disjoint data: any thread may take any
 // item, and the result does not depend on which. Kernels allocate nothing; scratch is one region a thread.
@@ -29,6 +29,20 @@ struct Map {  // a view: `channels` of them, padded, at every pixel
   std::ptrdiff_t row = 0;    // floats from one row to the next; width * pixel unless there is a border
 };
 
+// A map in 8 bits, as an ONNX file with QuantizeLinear and DequantizeLinear means it: value = (byte - zero) * step.
+struct Coding {
+  float step = 1;
+  int zero = 0;
+  bool operator==(const Coding&) const = default;
+};
+
+struct ByteMap {  // as Map, in bytes; the lanes above the true count hold whatever no weight looks at
+  std::uint8_t* data = nullptr;
+  int height = 0, width = 0, channels = 0;
+  std::ptrdiff_t pixel = 0, row = 0;  // bytes
+  Coding coding;
+};
+
 enum class Act : std::uint8_t { kNone, kRelu, kClip, kLeaky, kSigmoid, kHardSigmoid, kHardSwish, kSilu };
 
 // What happens to a convolution's sum before it is stored: act(sum + bias [+ add]) [+ add].
@@ -39,6 +53,9 @@ struct Epilogue {
   Map add;                      // data null: none
   bool add_first = false;       // added before the activation instead of after it
   Map sum;                      // with `add` after: where value + add goes; the plain value still goes to dst
+  // Where the file rounds a map to 8 bits and the CPU has no dot product for them: floats are stored that such bytes stand
+  // for. Steps of 0: nothing is rounded.
+  Coding round{0, 0}, round_sum{0, 0};
 };
 
 // Weights as the kernels read them: panels of `vectors` x lanes output channels, depth-major inside.
@@ -88,6 +105,28 @@ struct WinogradConv {
   std::int64_t items = 0, transform_items = 0;
 };
 
+// A convolution of bytes by signed weights, summed in 32 bits: DirectConv's geometry, one dot product for four channels.
+struct ByteConv {
+  ByteMap src;
+  ByteMap dst;   // bytes out: round(sum * scale + offset), clamped to [low, high]; data null: none are stored
+  Map floats;    // or floats out: act(sum * scale + offset); its size counts in either case
+  int kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
+  int pad_top = 0, pad_left = 0;
+  int depth = 0;                        // bytes read per tap, a multiple of 4
+  const std::uint8_t* zeros = nullptr;  // `depth` bytes of the source's zero point: what a tap outside the source reads
+  const std::int8_t* weights = nullptr;
+  int out_blocks = 0;                   // output channels / 16, padded
+  const float *scale = nullptr, *offset = nullptr;  // padded channels
+  int low = 0, high = 255;
+  Act act = Act::kNone;                 // of floats; that of bytes is in low
+  float alpha = 0, beta = 0;
+  ByteMap add, sum;                     // sum = round(dst + add), each in its own coding; the running sums of a DAM
+  const Program* after = nullptr;       // over the floats, as in DirectConv
+  int after_input = 0;
+  int pixels_per_item = 0, panels_per_item = 0;
+  std::int64_t items = 0;
+};
+
 // One filter a channel; channels of source and destination are the same.
 struct DepthwiseConv {
   Map src, dst;
@@ -111,8 +150,6 @@ struct Kernels {
   const char* isa;
   int lanes;
 
-
-
   // `weights`: out x in x kh x kw. Sizes in floats. `in` channels are read as `depth_channels` (>= in, zeros between).
   std::size_t (*direct_packed_size)(int out, std::int64_t taps, int depth);
   void (*pack_direct)(const float* weights, int out, int in, int kh, int kw, int depth, float* packed);
@@ -129,6 +166,14 @@ struct Kernels {
   void (*winograd_conv)(const WinogradConv& conv, std::int64_t item, float* scratch);
 
   void (*depthwise_conv)(const DepthwiseConv& conv, std::int64_t item);
+
+  // Weights: out x in x kh x kw, of which `tap_w` kernel columns at a time are one tap.
+  bool (*has_dot)();  // the CPU has the instruction; else nothing of ByteConv may be called
+  std::size_t (*bytes_packed_size)(int out, std::int64_t taps, int depth);
+  void (*pack_bytes)(const std::int8_t* weights, int out, int in, int kh, int kw, int tap_w, int depth, std::int8_t* packed);
+  void (*plan_byte_conv)(ByteConv& conv, int threads, std::size_t l2_bytes);
+  std::size_t (*byte_conv_scratch)(const ByteConv& conv);
+  void (*byte_conv)(const ByteConv& conv, std::int64_t item, float* scratch);
 
   // program.h
   void (*plan_program)(Program& program, int threads);  // fills registers, rows_per_item, items

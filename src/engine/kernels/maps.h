@@ -16,6 +16,7 @@ struct Pool {
   int pad_bottom = 0, pad_right = 0;  // needed to clip that window
   int rows_per_item = 1;
   std::int64_t items = 0;
+  ByteMap src_bytes, dst_bytes;  // of a maximum: instead of src and dst where their data is set, both in one coding
 };
 
 // dst[c] = scale * sum over y of rows[y][c] * (sum over x of columns[x][c] * src[y][x][c]); null weights count as 1.
@@ -23,6 +24,7 @@ struct Pool {
 // the sum is the same for any number of threads: `parts` row bands, then their sum.
 struct WeightedPool {
   Map src, dst;                    // dst: 1 x 1
+  ByteMap bytes;                   // instead of src, where its data is set; src still tells the size
   const float* rows = nullptr;     // height x padded channels
   const float* columns = nullptr;  // width x padded channels
   float scale = 1;
@@ -37,12 +39,16 @@ struct PictureIn {
   bool bgr = false;
   const float* table = nullptr;  // 3 x 256, by colour channel R, G, B
   Map dst;                       // pixel 3, or padded channels; without its border
+  const std::uint8_t* byte_table = nullptr;  // with `bytes`: as table
+  ByteMap bytes;                 // instead of dst, where its data is set
 };
 
 struct PlanesIn {  // NCHW floats to a map
   const float* planes = nullptr;
   int channels = 0;  // true count
   Map dst;
+  ByteMap bytes;     // instead of dst, where its data is set
+  Coding round{0, 0};  // of dst: as Epilogue::round
 };
 
 struct PlanesOut {  // a map to NCHW floats

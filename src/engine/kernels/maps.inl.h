@@ -4,13 +4,41 @@
 #pragma once
 
 #include "engine/kernels/maps.h"
-#include "engine/kernels/simd.h"
+#include "engine/kernels/program.inl.h"
 
 namespace frf::kernels::FRF_ISA {
 
+// The largest byte of each window, sixteen channels at a time.
+static void RunBytePool(const Pool& p, int begin, int end) {
+  typedef std::uint8_t Bytes __attribute__((vector_size(kBlock)));
+  const ByteMap &src = p.src_bytes, &dst = p.dst_bytes;
+  for (int y = begin; y < end; ++y) {
+    for (int x = 0; x < dst.width; ++x) {
+      std::uint8_t* const to = dst.data + y * dst.row + x * dst.pixel;
+      for (int c = 0; c < dst.channels; c += kBlock) {
+        Bytes most{};
+        for (int i = 0; i < p.kernel_h; ++i) {
+          const int sy = y * p.stride_h - p.pad_top + i * p.dilation_h;
+          if (sy < 0 || sy >= src.height) continue;
+          for (int j = 0; j < p.kernel_w; ++j) {
+            const int sx = x * p.stride_w - p.pad_left + j * p.dilation_w;
+            if (sx < 0 || sx >= src.width) continue;
+            Bytes v;
+            __builtin_memcpy(&v, src.data + sy * src.row + sx * src.pixel + c, sizeof v);
+            most = v > most ? v : most;
+          }
+        }
+        __builtin_memcpy(to + c, &most, sizeof most);
+      }
+    }
+  }
+}
+
 static void RunPool(const Pool& p, std::int64_t item) {
   const int begin = static_cast<int>(item) * p.rows_per_item;
-  const int end = begin + p.rows_per_item < p.dst.height ? begin + p.rows_per_item : p.dst.height;
+  const int height = p.dst_bytes.data ? p.dst_bytes.height : p.dst.height;
+  const int end = begin + p.rows_per_item < height ? begin + p.rows_per_item : height;
+  if (p.src_bytes.data) return RunBytePool(p, begin, end);
   for (int y = begin; y < end; ++y) {
     const int top = y * p.stride_h - p.pad_top;
     for (int x = 0; x < p.dst.width; ++x) {
@@ -61,35 +89,42 @@ static void RunPool(const Pool& p, std::int64_t item) {
   }
 }
 
-static void RunWeightedPool(const WeightedPool& p, std::int64_t part) {
+template <typename Source>
+static void WeightedPoolPart(const WeightedPool& p, const Source& load, std::int64_t part) {
   const int begin = static_cast<int>(part * p.src.height / p.parts);
   const int end = static_cast<int>((part + 1) * p.src.height / p.parts);
   float* const to = p.partial + part * p.src.channels;
+  const std::ptrdiff_t pixel = load.map.pixel;
   for (int c = 0; c < p.src.channels; c += kLanes) {
     V total = Zero();
     for (int y = begin; y < end; ++y) {
-      const float* from = p.src.data + y * p.src.row + c;
+      const auto* from = load.map.data + y * load.map.row + c;
       V sum = Zero(), other = Zero();
       int x = 0;
       if (p.columns) {
         const float* weight = p.columns + c;
-        for (; x + 1 < p.src.width; x += 2, from += 2 * p.src.pixel, weight += 2 * p.src.channels) {
-          sum = Fma(Load(from), Load(weight), sum);
-          other = Fma(Load(from + p.src.pixel), Load(weight + p.src.channels), other);
+        for (; x + 1 < p.src.width; x += 2, from += 2 * pixel, weight += 2 * p.src.channels) {
+          sum = Fma(load(from), Load(weight), sum);
+          other = Fma(load(from + pixel), Load(weight + p.src.channels), other);
         }
-        if (x < p.src.width) sum = Fma(Load(from), Load(weight), sum);
+        if (x < p.src.width) sum = Fma(load(from), Load(weight), sum);
       } else {
-        for (; x + 1 < p.src.width; x += 2, from += 2 * p.src.pixel) {
-          sum = sum + Load(from);
-          other = other + Load(from + p.src.pixel);
+        for (; x + 1 < p.src.width; x += 2, from += 2 * pixel) {
+          sum = sum + load(from);
+          other = other + load(from + pixel);
         }
-        if (x < p.src.width) sum = sum + Load(from);
+        if (x < p.src.width) sum = sum + load(from);
       }
       sum = sum + other;
       total = p.rows ? Fma(sum, Load(p.rows + static_cast<std::ptrdiff_t>(y) * p.src.channels + c), total) : total + sum;
     }
     Store(to + c, total);
   }
+}
+
+static void RunWeightedPool(const WeightedPool& p, std::int64_t part) {
+  if (p.bytes.data) WeightedPoolPart(p, ByteSource(p.bytes), part);
+  else WeightedPoolPart(p, FloatSource{p.src}, part);
 }
 
 static void FinishWeightedPool(const WeightedPool& p) {
@@ -100,27 +135,45 @@ static void FinishWeightedPool(const WeightedPool& p) {
   }
 }
 
-static void RunPictureIn(const PictureIn& p, std::int64_t y) {
+template <typename T>
+static void PictureRow(const PictureIn& p, std::int64_t y, const T* table, T* to, std::ptrdiff_t pixel, int width) {
   const std::uint8_t* from = p.pixels + y * p.stride;
-  float* to = p.dst.data + y * p.dst.row;
-  const float *red = p.table, *green = p.table + 256, *blue = p.table + 512;
+  const T *red = table, *green = table + 256, *blue = table + 512;
   const int r = p.bgr ? 2 : 0, b = p.bgr ? 0 : 2;
-  for (int x = 0; x < p.dst.width; ++x, from += 3, to += p.dst.pixel) {
+  for (int x = 0; x < width; ++x, from += 3, to += pixel) {
     to[0] = red[from[r]];
     to[1] = green[from[1]];
     to[2] = blue[from[b]];
   }
 }
 
+static void RunPictureIn(const PictureIn& p, std::int64_t y) {
+  if (p.bytes.data) PictureRow(p, y, p.byte_table, p.bytes.data + y * p.bytes.row, p.bytes.pixel, p.bytes.width);
+  else PictureRow(p, y, p.table, p.dst.data + y * p.dst.row, p.dst.pixel, p.dst.width);
+}
+
 static void RunPlanesIn(const PlanesIn& p, std::int64_t y) {
-  const std::int64_t plane = static_cast<std::int64_t>(p.dst.height) * p.dst.width;
-  float* const row = p.dst.data + y * p.dst.row;
-  const int padded = p.dst.pixel < p.dst.channels ? static_cast<int>(p.dst.pixel) : p.dst.channels;
+  const bool bytes = p.bytes.data != nullptr;
+  const Coding& coding = bytes ? p.bytes.coding : p.round;
+  const int height = bytes ? p.bytes.height : p.dst.height, width = bytes ? p.bytes.width : p.dst.width;
+  const std::ptrdiff_t pixel = bytes ? p.bytes.pixel : p.dst.pixel;
+  const int channels = bytes ? p.bytes.channels : p.dst.channels;
+  const std::int64_t plane = static_cast<std::int64_t>(height) * width;
+  const int padded = pixel < channels ? static_cast<int>(pixel) : channels;
   for (int c0 = 0; c0 < padded; c0 += kBlock) {  // blocks of 16 channels: a cache line a pixel
     const int c1 = c0 + kBlock < padded ? c0 + kBlock : padded;
-    for (int x = 0; x < p.dst.width; ++x) {
-      float* const to = row + x * p.dst.pixel;
-      for (int c = c0; c < c1; ++c) to[c] = c < p.channels ? p.planes[c * plane + y * p.dst.width + x] : 0.0f;
+    for (int x = 0; x < width; ++x) {
+      for (int c = c0; c < c1; ++c) {
+        float v = c < p.channels ? p.planes[c * plane + y * width + x] : 0.0f;
+        if (coding.step > 0) {
+          const float zero = static_cast<float>(coding.zero);
+          v = __builtin_nearbyintf(v / coding.step) + zero;
+          v = v > 0.0f ? (v < 255.0f ? v : 255.0f) : 0.0f;
+          if (!bytes) v = (v - zero) * coding.step;
+        }
+        if (bytes) p.bytes.data[y * p.bytes.row + x * pixel + c] = static_cast<std::uint8_t>(v);
+        else p.dst.data[y * p.dst.row + x * pixel + c] = v;
+      }
     }
   }
 }

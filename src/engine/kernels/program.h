@@ -48,6 +48,7 @@ struct ProgramInput {
   };
   Kind kind = kMap;
   Map map;
+  ByteMap bytes;                 // instead of map, where its data is set
   const Tap* rows = nullptr;     // height of the program entries
   const Tap* columns = nullptr;  // width
 };
@@ -55,6 +56,8 @@ struct ProgramInput {
 struct ProgramOutput {
   int reg;
   Map map;
+  ByteMap bytes;       // instead of map, where its data is set
+  Coding round{0, 0};  // of the map: as Epilogue::round
 };
 
 struct Program {

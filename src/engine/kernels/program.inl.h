@@ -3,6 +3,7 @@
 // looking at it vanishes; inputs and results that lie dense in memory are used where they are.
 #pragma once
 
+#include "engine/kernels/bytes.inl.h"
 #include "engine/kernels/math.inl.h"
 #include "engine/kernels/program.h"
 
@@ -112,23 +113,96 @@ static void Execute(const ProgramInstruction& code, int n, float* d, const float
   }
 }
 
+// Loads of a map's numbers: floats as they are, bytes decoded.
+struct FloatSource {
+  using Element = float;
+  const Map& map;
+  FRF_INLINE V operator()(const float* p) const { return Load(p); }
+  float one(const float* p) const { return *p; }
+};
+struct ByteSource {
+  using Element = std::uint8_t;
+  const ByteMap& map;
+  V step, shift;
+  explicit ByteSource(const ByteMap& m)
+      : map(m), step(Broadcast(m.coding.step)), shift(Broadcast(-m.coding.step * static_cast<float>(m.coding.zero))) {}
+  FRF_INLINE V operator()(const std::uint8_t* p) const { return Fma(LoadBytes(p), step, shift); }
+  float one(const std::uint8_t* p) const { return static_cast<float>(*p - map.coding.zero) * map.coding.step; }
+};
+
 // `pixels` of row y from column x, resized, into a dense buffer.
-static void ResizeChunk(const ProgramInput& in, int channels, int y, int x, int pixels, float* dst) {
+template <typename Source>
+static void ResizeChunk(const ProgramInput& in, const Source& load, int channels, int y, int x, int pixels, float* dst) {
   const Tap row = in.rows[y];
-  const float* const top = in.map.data + row.first * in.map.row;
-  const float* const bottom = in.map.data + row.second * in.map.row;
+  const auto* const top = load.map.data + row.first * load.map.row;
+  const auto* const bottom = load.map.data + row.second * load.map.row;
   for (int i = 0; i < pixels; ++i, dst += channels) {
     const Tap column = in.columns[x + i];
-    const std::ptrdiff_t left = column.first * in.map.pixel, right = column.second * in.map.pixel;
+    const std::ptrdiff_t left = column.first * load.map.pixel, right = column.second * load.map.pixel;
     const V w00 = Broadcast(row.first_weight * column.first_weight);
     const V w01 = Broadcast(row.first_weight * column.second_weight);
     const V w10 = Broadcast(row.second_weight * column.first_weight);
     const V w11 = Broadcast(row.second_weight * column.second_weight);
     for (int c = 0; c < channels; c += kLanes) {
-      const V upper = Fma(Load(top + right + c), w01, Load(top + left + c) * w00);
-      const V lower = Fma(Load(bottom + right + c), w11, Load(bottom + left + c) * w10);
+      const V upper = Fma(load(top + right + c), w01, load(top + left + c) * w00);
+      const V lower = Fma(load(bottom + right + c), w11, load(bottom + left + c) * w10);
       Store(dst + c, upper + lower);
     }
+  }
+}
+
+// Input `in` at every pixel of the chunk, dense; kVector and kScalar are laid out once for all chunks.
+template <typename Source>
+static void LayOut(const ProgramInput& in, const Source& load, int channels, int y, int x, int pixels, float* to) {
+  const typename Source::Element* from = load.map.data;
+  switch (in.kind) {
+    case ProgramInput::kResized:
+      return ResizeChunk(in, load, channels, y, x, pixels, to);
+    case ProgramInput::kVector:
+      for (int i = 0; i < pixels; ++i) {
+        for (int c = 0; c < channels; c += kLanes) Store(to + i * channels + c, load(from + c));
+      }
+      return;
+    case ProgramInput::kScalar: {
+      const V v = Broadcast(load.one(from));
+      for (int i = 0; i < pixels * channels; i += kLanes) Store(to + i, v);
+      return;
+    }
+    case ProgramInput::kMap:
+      from += y * load.map.row + x * load.map.pixel;
+      for (int i = 0; i < pixels; ++i, from += load.map.pixel) {
+        for (int c = 0; c < channels; c += kLanes) Store(to + i * channels + c, load(from + c));
+      }
+      return;
+    case ProgramInput::kPixel:
+      from += y * load.map.row + x * load.map.pixel;
+      for (int i = 0; i < pixels; ++i, from += load.map.pixel) {
+        const V v = Broadcast(load.one(from));
+        for (int c = 0; c < channels; c += kLanes) Store(to + i * channels + c, v);
+      }
+  }
+}
+
+static void LayOut(const ProgramInput& in, int channels, int y, int x, int pixels, float* to) {
+  if (in.bytes.data) LayOut(in, ByteSource(in.bytes), channels, y, x, pixels, to);
+  else LayOut(in, FloatSource{in.map}, channels, y, x, pixels, to);
+}
+
+static void StoreOutput(const Program& p, const ProgramOutput& out, int y, int x, int pixels, const float* from) {
+  if (out.bytes.data) {
+    const V inverse = Broadcast(1.0f / out.bytes.coding.step), zero = Broadcast(static_cast<float>(out.bytes.coding.zero));
+    const V high = Broadcast(255.0f);
+    std::uint8_t* to = out.bytes.data + y * out.bytes.row + x * out.bytes.pixel;
+    for (int i = 0; i < pixels; ++i, to += out.bytes.pixel, from += p.channels) {
+      for (int c = 0; c < p.channels; c += kLanes) StoreBytes(to + c, Clamp(Fma(Load(from + c), inverse, zero), Zero(), high));
+    }
+    return;
+  }
+  const Rounder round(out.round);
+  float* to = out.map.data + y * out.map.row + x * out.map.pixel;
+  for (int i = 0; i < pixels; ++i, to += out.map.pixel, from += p.channels) {
+    for (int c = 0; c < p.channels; c += kLanes) Store(to + c, round.on ? round(Load(from + c)) : Load(from + c));
+    for (int c = p.true_channels; c < p.channels; ++c) to[c] = 0.0f;
   }
 }
 
@@ -143,35 +217,21 @@ static void RunProgramSegment(const Program& p, int y, int x0, int x1, float* sc
   const auto buffer = [&](int r) { return scratch + static_cast<std::ptrdiff_t>(r) * capacity; };
   for (int r = 0; r < inputs; ++r) {  // what is the same at every pixel is laid out once
     const ProgramInput& in = p.inputs[r];
-    if (in.kind != ProgramInput::kVector && in.kind != ProgramInput::kScalar) continue;
-    float* const to = buffer(r);
-    for (int i = 0; i < chunk; ++i) {
-      for (int c = 0; c < p.channels; ++c) to[i * p.channels + c] = in.map.data[in.kind == ProgramInput::kVector ? c : 0];
-    }
+    if (in.kind == ProgramInput::kVector || in.kind == ProgramInput::kScalar) LayOut(in, p.channels, y, 0, chunk, buffer(r));
   }
   for (int x = x0; x < x1; x += chunk) {
     const int pixels = x1 - x < chunk ? x1 - x : chunk, floats = pixels * p.channels;
     for (int r = 0; r < inputs; ++r) {
       const ProgramInput& in = p.inputs[r];
-      float* const to = buffer(r);
-      if (in.kind == ProgramInput::kResized) {
-        ResizeChunk(in, p.channels, y, x, pixels, to);
-      } else if (in.kind == ProgramInput::kMap) {
-        const Map& map = r == replaced ? *instead : in.map;
-        const float* from = map.data + y * map.row + x * map.pixel;
-        if (map.pixel == p.channels) {
-          at[r] = from;
-          continue;
-        }
-        for (int i = 0; i < pixels; ++i, from += map.pixel) {
-          for (int c = 0; c < p.channels; c += kLanes) Store(to + i * p.channels + c, Load(from + c));
-        }
-      } else if (in.kind == ProgramInput::kPixel) {
-        const float* from = in.map.data + y * in.map.row + x * in.map.pixel;
-        for (int i = 0; i < pixels; ++i, from += in.map.pixel) {
-          const V v = Broadcast(*from);
-          for (int c = 0; c < p.channels; c += kLanes) Store(to + i * p.channels + c, v);
-        }
+      if (in.kind == ProgramInput::kVector || in.kind == ProgramInput::kScalar) continue;
+      const Map& map = r == replaced ? *instead : in.map;
+      const bool floats_there = in.kind == ProgramInput::kMap && (r == replaced || !in.bytes.data);
+      if (floats_there && map.pixel == p.channels) {
+        at[r] = map.data + y * map.row + x * map.pixel;
+      } else if (r == replaced) {
+        LayOut(in, FloatSource{map}, p.channels, y, x, pixels, buffer(r));
+      } else {
+        LayOut(in, p.channels, y, x, pixels, buffer(r));
       }
     }
     for (const ProgramInstruction& code : p.code) {
@@ -179,14 +239,7 @@ static void RunProgramSegment(const Program& p, int y, int x0, int x1, float* sc
       Execute(code, floats, to, at[code.a], at[code.b], at[code.c]);
       at[code.dst] = to;
     }
-    for (const ProgramOutput& out : p.outputs) {
-      float* to = out.map.data + y * out.map.row + x * out.map.pixel;
-      const float* from = at[out.reg];
-      for (int i = 0; i < pixels; ++i, to += out.map.pixel, from += p.channels) {
-        for (int c = 0; c < p.channels; c += kLanes) Store(to + c, Load(from + c));
-        for (int c = p.true_channels; c < p.channels; ++c) to[c] = 0.0f;
-      }
-    }
+    for (const ProgramOutput& out : p.outputs) StoreOutput(p, out, y, x, pixels, at[out.reg]);
   }
 }
 

@@ -2,6 +2,7 @@
 // The table of one instruction set, in the translation unit that is compiled for it.
 #pragma once
 
+#include "engine/kernels/byte_conv.inl.h"
 #include "engine/kernels/depthwise.inl.h"
 #include "engine/kernels/direct_conv.inl.h"
 #include "engine/kernels/maps.inl.h"
@@ -28,6 +29,12 @@ static constexpr Kernels MakeTable(const char* name) {
   k.winograd_scratch = WinogradScratch;
   k.winograd_conv = RunWinograd;
   k.depthwise_conv = RunDepthwise;
+  k.has_dot = HasDot;
+  k.bytes_packed_size = BytePackedSize;
+  k.pack_bytes = PackBytes;
+  k.plan_byte_conv = PlanByteConv;
+  k.byte_conv_scratch = ByteConvScratch;
+  k.byte_conv = RunByteConv;
   k.plan_program = PlanProgram;
   k.program_scratch = ProgramScratch;
   k.program = RunProgram;

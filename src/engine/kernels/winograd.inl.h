@@ -279,6 +279,7 @@ static void TransformProducts(const TilePlace& place, const float* products, std
   const bool clamp = e.act == Act::kRelu || e.act == Act::kClip, clip = e.act == Act::kClip;
   const bool rare = !clamp && e.act != Act::kNone;
   const V low = Broadcast(clip ? e.alpha : 0.0f), high = Broadcast(clip ? e.beta : __builtin_inff());
+  const Rounder round(e.round), round_sum(e.round_sum);
   for (int n = 0; n < vectors; ++n, channel += kLanes, products += kLanes) {
     V grid[T][S];
     for (int j = 0; j < S; ++j) {
@@ -305,14 +306,15 @@ static void TransformProducts(const TilePlace& place, const float* products, std
         if (clamp) v = Min(Max(v, low), high);
         if (rare) v = ActivateRare(v, e.act, e.alpha, e.beta);
         if (add && !e.add_first) {
-          const V total = v + Load(add + j * e.add.pixel);
           if (sum == dst) {
-            v = total;
+            v = v + Load(add + j * e.add.pixel);
           } else {
-            Store(sum + j * e.sum.pixel, total);
+            if (round.on) v = round(v);
+            const V total = v + Load(add + j * e.add.pixel);
+            Store(sum + j * e.sum.pixel, round_sum.on ? round_sum(total) : total);
           }
         }
-        Store(dst + j * place.dst.pixel, v);
+        Store(dst + j * place.dst.pixel, round.on ? round(v) : v);
       }
     }
   }

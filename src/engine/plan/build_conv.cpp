@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "engine/plan/step_builder.h"
 #include "frf/error.h"
@@ -64,6 +65,8 @@ Tensor StepBuilder::SpreadOver(const Tensor& weight, const Value& src) const {
 
 Epilogue StepBuilder::EpilogueOf(const ConvOp& op) {
   Epilogue epilogue{.act = op.act, .alpha = op.alpha, .beta = op.beta, .add_first = op.add_first};
+  epilogue.round = RoundingOf(op.dst);
+  if (op.sum >= 0) epilogue.round_sum = RoundingOf(op.sum);
   if (op.bias.has_data()) {
     const std::int64_t out = op.weight.dim(0);
     std::vector<float> bias(PaddedChannels(static_cast<int>(out)), 0.0f);
@@ -77,10 +80,12 @@ Epilogue StepBuilder::EpilogueOf(const ConvOp& op) {
 
 void StepBuilder::Build(const std::string& name, const ConvElementOp& op) {
   double ignored = 0;
+  if (op.conv.integers && kernels_.has_dot()) return BuildByteConv(name, op.conv, ProgramOf(name, op.element, op.input, ignored), op.input);
   BuildDirect(name, op.conv, EpilogueOf(op.conv), 0, ProgramOf(name, op.element, op.input, ignored), op.input);
 }
 
 void StepBuilder::Build(const std::string& name, const ConvOp& op) {
+  if (op.integers && kernels_.has_dot()) return BuildByteConv(name, op);
   const Epilogue epilogue = EpilogueOf(op);
   if (op.groups > 1 && op.weight.dim(1) == 1) return BuildDepthwise(name, op, epilogue);
   if (op.groups > 1) {  // each group is a convolution of its own between slices
@@ -162,6 +167,86 @@ void StepBuilder::BuildDirect(const std::string& name, const ConvOp& op, const E
   step.macs = 1.0 * conv->dst.height * conv->dst.width * out * in * kh * kw;
   step.bytes = 4.0 * (1.0 * src.height * src.width * src.padded() + 1.0 * conv->dst.height * conv->dst.width * PaddedChannels(out) + packed.size());
   step.run = [conv, after, k = &kernels_](std::int64_t item, float* scratch) { k->direct_conv(*conv, item, scratch); };
+  Add(std::move(step));
+}
+
+// value = (sum of bytes * weights - zero * sum of weights) * source step * weight step + bias, in steps of the destination
+// where that is bytes.
+void StepBuilder::BuildByteConv(const std::string& name, const ConvOp& op, std::shared_ptr<kernels::Program> after, int after_input) {
+  const Value &src = lowered_.values[op.src], &dst = lowered_.values[op.dst];
+  const QuantizedWeight& integers = *op.integers;
+  const auto out = static_cast<int>(op.weight.dim(0)), in = static_cast<int>(op.weight.dim(1));
+  const auto kh = static_cast<int>(op.weight.dim(2)), kw = static_cast<int>(op.weight.dim(3));
+  auto conv = std::make_shared<kernels::ByteConv>();
+  conv->src = ByteMapOf(op.src);
+  const bool bytes_out = !after && IsBytes(op.dst);
+  if (bytes_out) {
+    conv->dst = ByteMapOf(op.dst);
+    conv->floats = {nullptr, dst.height, dst.width, dst.padded(), 0, 0};
+  } else if (after) {
+    conv->floats = {nullptr, dst.height, dst.width, dst.padded(), dst.padded(), static_cast<std::ptrdiff_t>(dst.width) * dst.padded()};
+  } else {
+    conv->floats = MapOf(op.dst);
+  }
+  conv->after = after.get();
+  conv->after_input = after_input;
+  conv->kernel_h = kh, conv->kernel_w = kw;
+  conv->stride_h = op.stride_h, conv->stride_w = op.stride_w;
+  conv->dilation_h = op.dilation_h, conv->dilation_w = op.dilation_w;
+  conv->pad_top = op.pad_top, conv->pad_left = op.pad_left;
+  conv->depth = src.padded();
+  int tap_w = 1;
+  if (op.src == lowered_.picture && PictureIsBordered()) {  // a kernel row is one tap (see Build of PictureOp)
+    tap_w = kw;
+    const int width = std::max(src.width + std::max(0, op.pad_left), (dst.width - 1) * op.stride_w + kw);
+    conv->src.pixel = 3, conv->src.row = static_cast<std::ptrdiff_t>(width) * 3;
+    conv->src.height = std::max(src.height + std::max(0, op.pad_top), (dst.height - 1) * op.stride_h + (kh - 1) * op.dilation_h + 1);
+    conv->src.width = width;
+    conv->pad_top = conv->pad_left = 0;
+    conv->kernel_w = 1;
+    conv->depth = (3 * kw + 3) / 4 * 4;
+  }
+  conv->zeros = ZeroPoints(src.coding->zero, conv->depth);
+  // Input channels as they lie in memory.
+  Tensor weight = integers.values;
+  if (!src.parts.empty()) weight = SpreadOver(weight.Cast(DType::kFloat32), src).Cast(DType::kInt8);
+  const auto read = static_cast<int>(weight.dim(1));
+  const std::size_t bytes = kernels_.bytes_packed_size(out, static_cast<std::int64_t>(conv->kernel_h) * conv->kernel_w, conv->depth);
+  const std::string key = fmt::format("{}/bytes/{}/{}/{}", name, kernels_.isa, conv->depth, tap_w);
+  const FloatBuffer packed = weights_.Get(key, (bytes + 3) / 4, [&](float* to) {
+    kernels_.pack_bytes(weight.data<std::int8_t>(), out, read, kh, kw, tap_w, conv->depth, reinterpret_cast<std::int8_t*>(to));
+  });
+  conv->weights = reinterpret_cast<const std::int8_t*>(Keep(packed));
+  conv->out_blocks = PaddedChannels(out) / kernels::kBlock;
+  std::vector<float> scale(PaddedChannels(out), 0.0f), offset(PaddedChannels(out), 0.0f);
+  const double unit = bytes_out ? dst.coding->step : 1.0;
+  const std::int64_t each = static_cast<std::int64_t>(in) * kh * kw;
+  for (int o = 0; o < out; ++o) {
+    const double step = static_cast<double>(src.coding->step) * integers.scales[integers.scales.size() > 1 ? o : 0];
+    std::int64_t sum = 0;
+    for (std::int64_t i = 0; i < each; ++i) sum += integers.values.data<std::int8_t>()[o * each + i];
+    const double bias = op.bias.has_data() ? op.bias.data<float>()[o] : 0.0;
+    scale[o] = static_cast<float>(step / unit);
+    offset[o] = static_cast<float>((bias - src.coding->zero * static_cast<double>(sum) * step) / unit + (bytes_out ? dst.coding->zero : 0));
+  }
+  conv->scale = Keep(scale);
+  conv->offset = Keep(offset);
+  conv->act = op.act, conv->alpha = op.alpha, conv->beta = op.beta;
+  if (bytes_out) {
+    const auto byte_of = [&](float value) {
+      return static_cast<int>(std::clamp(std::nearbyint(static_cast<double>(value) / unit) + dst.coding->zero, 0.0, 255.0));
+    };
+    conv->low = op.act == kernels::Act::kRelu ? byte_of(0) : op.act == kernels::Act::kClip ? byte_of(op.alpha) : 0;
+    conv->high = op.act == kernels::Act::kClip ? byte_of(op.beta) : 255;
+  }
+  if (op.sum >= 0) conv->add = ByteMapOf(op.add), conv->sum = ByteMapOf(op.sum);
+  kernels_.plan_byte_conv(*conv, plan_.options_.threads, kL2Bytes);
+  Step step{.name = name, .kernel = fmt::format("int8 {}x{}{}", kh, kw, after ? "+elementwise" : ""), .items = conv->items};
+  step.scratch = kernels_.byte_conv_scratch(*conv);
+  step.integers = true;
+  step.macs = 1.0 * dst.height * dst.width * out * in * kh * kw;
+  step.bytes = 1.0 * src.height * src.width * src.padded() + (bytes_out ? 1.0 : 4.0) * dst.height * dst.width * PaddedChannels(out) + static_cast<double>(bytes);
+  step.run = [conv, after, k = &kernels_](std::int64_t item, float* scratch) { k->byte_conv(*conv, item, scratch); };
   Add(std::move(step));
 }
 

@@ -9,12 +9,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "engine/kernels/maps.h"
 #include "engine/kernels/program.h"
+#include "engine/plan/quantized.h"
 #include "graph/graph.h"
 
 namespace frf::engine {
@@ -26,6 +28,9 @@ struct Value {
   std::vector<int> parts;      // true channels of a concatenation with gaps; empty: no gaps
   int parent = -1, offset = 0;  // slice of another map, in padded channels
   Tensor constant;             // of a plain value; or of a map in NCHW
+  // A map that is rounded to 8 bits (quantized.h): bytes where the CPU has a dot product for them, else the floats that
+  // they stand for.
+  std::optional<kernels::Coding> coding;
   int padded() const {
     if (parts.empty()) return kernels::PaddedChannels(channels);
     int total = 0;
@@ -37,6 +42,8 @@ struct Value {
 struct ConvOp {
   int src = -1, dst = -1;
   Tensor weight, bias;  // out x in/groups x kh x kw; bias may be empty
+  // Of a convolution of bytes by integers: src has a coding; dst has one, or none and gets floats; with `sum`, all have one.
+  std::optional<QuantizedWeight> integers;
   int groups = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1, pad_top = 0, pad_left = 0;
   kernels::Act act = kernels::Act::kNone;
   float alpha = 0, beta = 0;

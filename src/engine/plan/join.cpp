@@ -34,7 +34,7 @@ void JoinConvolutionsWithPrograms(Lowered& lowered) {
       const int id = element->inputs[i].value;
       if (element->inputs[i].kind != kernels::ProgramInput::kMap || readers[id] != 1 || maker[id] < 0) continue;
       const Value& value = lowered.values[id];
-      if (value.parent >= 0 || has_slices[id] || !value.parts.empty()) continue;
+      if (value.parent >= 0 || has_slices[id] || !value.parts.empty() || value.coding) continue;
       const auto* conv = std::get_if<ConvOp>(&lowered.ops[maker[id]].op);
       if (!conv || gone[maker[id]] || conv->dst != id || !RunsDirectly(*conv, lowered)) continue;
       ConvElementOp joined{*conv, *element, static_cast<int>(i)};

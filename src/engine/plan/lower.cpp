@@ -18,7 +18,8 @@ Lowered Lower(const PreparedGraph& prepared) {
 }
 
 Lowering::Lowering(const PreparedGraph& prepared)
-    : graph_(prepared.graph), types_(prepared.types), index_(graph_), done_(graph_.nodes.size(), false) {
+    : graph_(prepared.graph), types_(prepared.types), index_(graph_), quantization_(prepared.quantization),
+      done_(graph_.nodes.size(), false) {
   lowered_.opset = graph_.opset;
 }
 
@@ -36,7 +37,7 @@ Lowered Lowering::Run() && {
   }
   for (std::size_t i = 1; i < outputs.size(); ++i) {
     auto& output = std::get<OutputOp>(outputs[i].op);
-    output.value = MapOf(outputs[i].name);
+    output.value = FloatMapOf(outputs[i].name);
     lowered_.ops.push_back(std::move(outputs[i]));
   }
   for (std::size_t i = 0; i < graph_.outputs.size(); ++i) {
@@ -65,6 +66,13 @@ void Lowering::LowerInput() {
   Emit(input.name, PictureOp{.dst = id});
   if (!bytes) {
     maps_[input.name] = id;
+    // Rounded before anything else: so is the picture.
+    const Node* node = OnlyReader(input.name);
+    if (node && node->Is("Identity") && CodingOf(node->outputs[0]) && index_.producer.at(node->outputs[0]) >= 0) {
+      done_[node - graph_.nodes.data()] = true;
+      maps_[node->outputs[0]] = id;
+      lowered_.values[id].coding = CodingOf(node->outputs[0]);
+    }
     return;
   }
   const auto channels = static_cast<std::size_t>(shape[1]);
@@ -94,8 +102,10 @@ void Lowering::LowerInput() {
     }
     done_[node - graph_.nodes.data()] = true;
     value = node->outputs[0];
+    if (CodingOf(value)) break;
   }
   maps_[value] = id;
+  lowered_.values[id].coding = CodingOf(value);
 }
 
 bool Lowering::IsMap(const std::string& name) const {
@@ -131,8 +141,42 @@ int Lowering::NewMap(const std::string& name) {
     lowered_.values[id].parent = slot->second.first;
     lowered_.values[id].offset = slot->second.second;
   }
+  lowered_.values[id].coding = CodingOf(name);
   maps_[name] = id;
   return id;
+}
+
+std::optional<kernels::Coding> Lowering::CodingOf(const std::string& name) const {
+  if (!quantization_) return std::nullopt;
+  const auto found = quantization_->codings.find(name);
+  return found == quantization_->codings.end() ? std::nullopt : std::optional(found->second);
+}
+
+void Lowering::EmitCopy(const std::string& name, int src, int dst) {
+  ElementOp copy;
+  copy.inputs.push_back({.value = src});
+  copy.dst = dst;
+  Emit(name, std::move(copy));
+}
+
+int Lowering::FloatMapOf(const std::string& name) {
+  const int id = DenseMapOf(name);
+  const Value value = lowered_.values[id];
+  if (!value.coding) return id;
+  if (const auto known = floats_.find(id); known != floats_.end()) return known->second;
+  const int floats = NewMapLike(name + ".floats", value.channels, value.height, value.width);
+  EmitCopy(name + ".floats", id, floats);
+  return floats_[id] = floats;
+}
+
+int Lowering::FloatResult(const std::string& name) {
+  if (!CodingOf(name)) return NewMap(name);
+  const Shape& shape = ShapeOf(name);
+  return NewMapLike(name + ".floats", static_cast<int>(shape[1]), static_cast<int>(shape[2]), static_cast<int>(shape[3]));
+}
+
+void Lowering::RoundResult(const std::string& name, int floats) {
+  if (CodingOf(name)) EmitCopy(name, floats, NewMap(name));
 }
 
 int Lowering::MapOf(const std::string& name) {
@@ -143,9 +187,10 @@ int Lowering::MapOf(const std::string& name) {
     return id;
   }
   const int plain = plains_.at(name);
-  const int id = NewMap(name);
+  const int id = FloatResult(name);
   Emit(name, ToMapOp{plain, id});
-  return id;
+  RoundResult(name, id);
+  return maps_.at(name);
 }
 
 int Lowering::DenseMapOf(const std::string& name) {
@@ -153,6 +198,7 @@ int Lowering::DenseMapOf(const std::string& name) {
   if (lowered_.values[id].parts.empty()) return id;
   const Value gapped = lowered_.values[id];  // rare: somebody other than a convolution reads it after all
   const int dense = NewMapLike(name + ".dense", gapped.channels, gapped.height, gapped.width);
+  lowered_.values[dense].coding = gapped.coding;
   int from = 0, to = 0;
   for (const int part : gapped.parts) {
     Emit(name + ".dense", CopyChannelsOp{id, dense, from, to, part, to + part == gapped.channels});
@@ -167,7 +213,7 @@ int Lowering::PlainOf(const std::string& name) {
   Value value{.name = name, .map = false};
   const Tensor* constant = ConstantOf(name);
   if (constant) value.constant = *constant;
-  const int map = constant ? -1 : DenseMapOf(name);
+  const int map = constant ? -1 : FloatMapOf(name);
   lowered_.values.push_back(std::move(value));
   const int id = static_cast<int>(lowered_.values.size()) - 1;
   plains_[name] = id;
@@ -198,7 +244,33 @@ void Lowering::LowerPlain(const Node& node) {
     op.outputs.push_back(static_cast<int>(lowered_.values.size()) - 1);
     plains_[output] = op.outputs.back();
   }
+  const std::vector<int> outputs = op.outputs;
   Emit(node.name, std::move(op));
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (outputs[i] >= 0 && CodingOf(node.outputs[i])) RoundPlain(node.outputs[i]);
+  }
+}
+
+// A plain value with a coding: by way of its map where it is one, else to the letter.
+void Lowering::RoundPlain(const std::string& name) {
+  if (IsMap(name)) {
+    MapOf(name);
+    plains_.erase(name);  // the numbers before rounding
+    return;
+  }
+  const kernels::Coding coding = *CodingOf(name);
+  const auto plain = [&](const std::string& value, Tensor constant) {
+    lowered_.values.push_back(Value{.name = value, .map = false, .constant = std::move(constant)});
+    return static_cast<int>(lowered_.values.size()) - 1;
+  };
+  const int scale = plain(name + ".scale", Tensor::Scalar(coding.step));
+  const int zero = plain(name + ".zero", Tensor::Scalar(static_cast<std::uint8_t>(coding.zero)));
+  const int bytes = plain(name + ".bytes", {}), rounded = plain(name, {});
+  Emit(name, PlainNodeOp{Node{.name = name + ".quantize", .op = "QuantizeLinear", .inputs = {"x", "scale", "zero"}, .outputs = {"y"}},
+                         {plains_.at(name), scale, zero}, {bytes}});
+  Emit(name, PlainNodeOp{Node{.name = name + ".dequantize", .op = "DequantizeLinear", .inputs = {"x", "scale", "zero"}, .outputs = {"y"}},
+                         {bytes, scale, zero}, {rounded}});
+  plains_[name] = rounded;
 }
 
 // A graph output that is a map, or a map resized linearly, or the argmax of either over the classes: one operation makes
@@ -230,7 +302,8 @@ bool Lowering::TryOutput(const GraphOutput& output) {
   const Shape& shape = ShapeOf(name);
   op.height = static_cast<int>(shape[2]);
   op.width = static_cast<int>(shape[3]);
-  if (node && node->Is("Resize") && IsMap(node->inputs[0])) {
+  // A resize whose result is rounded to 8 bits has to be computed.
+  if (node && node->Is("Resize") && IsMap(node->inputs[0]) && !CodingOf(name)) {
     std::vector<Tensor> constants;
     for (const std::string& input : node->inputs) {
       const Tensor* constant = ConstantOf(input);
@@ -289,12 +362,13 @@ void Lowering::PlanConcats() {
     int offset = 0;
     for (std::size_t i = 0; i < parts.size(); ++i) {
       const std::string& input = node.inputs[i];
-      const bool own = ConstantOf(input) == nullptr && input != graph_.inputs[0].name && !maps_.contains(input);
+      const bool own = ConstantOf(input) == nullptr && input != graph_.inputs[0].name && !maps_.contains(input) &&
+                       CodingOf(input) == CodingOf(node.outputs[0]);
       if (own) slots_.emplace(input, std::pair{id, offset});  // the first concatenation wins
       // A concatenation inside this one was planned before: it moves in as a whole, unless it moved elsewhere.
       const auto inner = maps_.find(input);
-      if (!own && inner != maps_.end() && lowered_.values[inner->second].parent < 0 && input != graph_.inputs[0].name &&
-          lowered_.values[inner->second].parts.empty()) {
+      if (!own && inner != maps_.end() && lowered_.values[inner->second].parent < 0 && inner->second != lowered_.picture &&
+          lowered_.values[inner->second].parts.empty() && CodingOf(input) == CodingOf(node.outputs[0])) {
         lowered_.values[inner->second].parent = id;
         lowered_.values[inner->second].offset = offset;
       }

@@ -94,8 +94,14 @@ bool Lowering::TryConv(int n) {
     const bool depthwise = in == 1 && out == 1;
     if (!depthwise && (in % kernels::kBlock != 0 || out % kernels::kBlock != 0)) return false;
   }
-  const int src = conv.groups > 1 ? DenseMapOf(node.inputs[0]) : MapOf(node.inputs[0]);
-  conv.src = src;
+  if (const QuantizedWeight* integers = IntegersOf(node)) {
+    conv.integers = *integers;
+    conv.src = MapOf(node.inputs[0]);
+  } else if (conv.groups > 1 || CodingOf(node.inputs[0])) {
+    conv.src = FloatMapOf(node.inputs[0]);
+  } else {
+    conv.src = MapOf(node.inputs[0]);
+  }
 
   std::string result = node.outputs[0];
   std::string name = node.name;
@@ -111,7 +117,9 @@ bool Lowering::TryConv(int n) {
     // A planned concatenation has its place before its parts are there.
     const auto producer = index_.producer.find(other);
     const bool made = producer != index_.producer.end() && done_[producer->second];
-    return ready && made && IsMap(other) && SameShape(ShapeOf(other), ShapeOf(result)) && SameShape(ShapeOf(add.outputs[0]), ShapeOf(result))
+    const bool same = CodingOf(other).has_value() == CodingOf(add.outputs[0]).has_value() &&
+                      CodingOf(other).has_value() == CodingOf(result).has_value();
+    return ready && made && same && IsMap(other) && SameShape(ShapeOf(other), ShapeOf(result)) && SameShape(ShapeOf(add.outputs[0]), ShapeOf(result))
                ? other
                : "";
   };
@@ -120,9 +128,36 @@ bool Lowering::TryConv(int n) {
     return group == group_of_.end() ? 0 : static_cast<int>(groups_.at(group->second).size());
   };
   const Node* next = OnlyReader(result);
-  if (next && TakeActivation(*next, conv)) {
+  ConvOp acting = conv;
+  if (next && !CodingOf(result) && TakeActivation(*next, acting) && (ActsOnBytes(acting.act) || !CodingOf(next->outputs[0]))) {
+    conv.act = acting.act, conv.alpha = acting.alpha, conv.beta = acting.beta;
     take(next);
     next = OnlyReader(result);
+  }
+  const auto emit = [&] {
+    done_[n] = true;
+    const bool apart = !conv.integers && CodingOf(result);
+    conv.dst = apart ? FloatResult(result) : NewMap(result);
+    const int dst = conv.dst;
+    Emit(name, std::move(conv));
+    if (apart) RoundResult(result, dst);
+    return true;
+  };
+  if (conv.integers || CodingOf(result)) {  // of what follows, running sums alone are done on bytes; the rest is left to programs
+    const auto readers = index_.consumers.find(result);
+    if (!conv.integers || !CodingOf(result) || readers == index_.consumers.end() || readers->second.size() < 2) return emit();
+    for (const int reader : readers->second) {
+      const Node& add = graph_.nodes[reader];
+      if (!add.domain.empty() || !add.Is("Add") || group_size(&add) != 1 || done_[reader]) continue;
+      const std::string other = other_of(add);
+      if (other.empty()) continue;
+      conv.add = MapOf(other);
+      conv.sum = NewMap(add.outputs[0]);
+      done_[reader] = true;
+      name += "+Add";
+      break;
+    }
+    return emit();
   }
   const bool active = conv.act != Act::kNone;
   if (next && next->Is("Add") && group_size(next) <= (active ? 1 : 2)) {
@@ -158,10 +193,16 @@ bool Lowering::TryConv(int n) {
       break;
     }
   }
-  conv.dst = NewMap(result);
-  done_[n] = true;
-  Emit(name, std::move(conv));
-  return true;
+  return emit();
+}
+
+const QuantizedWeight* Lowering::IntegersOf(const Node& conv) const {
+  if (!quantization_ || !CodingOf(conv.inputs[0]) || conv.Int("group", 1) != 1) return nullptr;
+  const auto weight = quantization_->weights.find(conv.inputs[1]);
+  if (weight == quantization_->weights.end()) return nullptr;
+  const Tensor& values = weight->second.values;
+  // Sums of products of 255 and 127 must stay within 31 bits.
+  return values.size() / values.dim(0) <= 66000 ? &weight->second : nullptr;
 }
 
 // y[o] = sum over k of x[(o + pad - k * dilation) / stride] * w[k] where that is whole. For every phase of o modulo the
@@ -179,7 +220,7 @@ bool Lowering::TryConvTranspose(const Node& node) {
   const auto kh = static_cast<int>(weight->dim(2)), kw = static_cast<int>(weight->dim(3));
   if (sh > kh || sw > kw || kh * kw > 121) return false;  // some phase would have no taps
   const std::int64_t in = weight->dim(0), out = weight->dim(1);
-  const int src = DenseMapOf(node.inputs[0]), dst = NewMap(node.outputs[0]);
+  const int src = FloatMapOf(node.inputs[0]), dst = FloatResult(node.outputs[0]);
   for (int phase_y = 0; phase_y < sh; ++phase_y) {
     for (int phase_x = 0; phase_x < sw; ++phase_x) {
       // Taps k with (phase + pad - k) divisible by the stride, from the largest k (the lowest source pixel) down.
@@ -209,6 +250,7 @@ bool Lowering::TryConvTranspose(const Node& node) {
       Emit(node.name, std::move(conv));
     }
   }
+  RoundResult(node.outputs[0], dst);
   return true;
 }
 

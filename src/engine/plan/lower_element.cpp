@@ -85,7 +85,8 @@ void Lowering::PlanGroups() {
   const auto belongs_to_conv = [&](int n) {
     const Node& node = graph_.nodes[n];
     ConvOp ignored;
-    if (node.inputs.empty() || UsesOf(node.inputs[0]) != 1 || !TakeActivation(node, ignored)) return false;
+    if (node.inputs.empty() || UsesOf(node.inputs[0]) != 1 || CodingOf(node.inputs[0]) || !TakeActivation(node, ignored)) return false;
+    if (!ActsOnBytes(ignored.act) && CodingOf(node.outputs[0])) return false;
     const auto producer = index_.producer.find(node.inputs[0]);
     return producer != index_.producer.end() && graph_.nodes[producer->second].domain.empty() &&
            graph_.nodes[producer->second].Is("Conv");
@@ -106,6 +107,7 @@ void Lowering::PlanGroups() {
         if (std::find(members.begin(), members.end(), candidate) != members.end()) continue;
         const Node& node = graph_.nodes[candidate];
         if (!IsMap(node.outputs[0]) || ShapeOf(node.outputs[0]) != result || belongs_to_conv(candidate)) continue;
+        if (CodingOf(node.outputs[0])) continue;  // it is rounded, so it ends a group
         if (is_resize(candidate) ? !ResizedInput(node) : !IsElementNode(node)) continue;
         const auto& readers = index_.consumers.at(node.outputs[0]);
         const bool inside = UsesOf(node.outputs[0]) == static_cast<int>(readers.size()) &&

@@ -16,7 +16,9 @@ bool Lowering::TryPool(const Node& node) {
   if (node.String("auto_pad", "NOTSET") != "NOTSET") return false;
   const auto kernel = node.Ints("kernel_shape", {1, 1}), strides = node.Ints("strides", {1, 1});
   const auto pads = node.Ints("pads", {0, 0, 0, 0}), dilations = node.Ints("dilations", {1, 1});
-  PoolOp op{.src = DenseMapOf(node.inputs[0])};
+  // The largest byte stands for the largest number.
+  const bool same = !average && CodingOf(node.inputs[0]) == CodingOf(node.outputs[0]);
+  PoolOp op{.src = same ? DenseMapOf(node.inputs[0]) : FloatMapOf(node.inputs[0])};
   kernels::Pool& g = op.geometry;
   g.kernel_h = static_cast<int>(kernel[0]), g.kernel_w = static_cast<int>(kernel[1]);
   g.stride_h = static_cast<int>(strides[0]), g.stride_w = static_cast<int>(strides[1]);
@@ -25,8 +27,9 @@ bool Lowering::TryPool(const Node& node) {
   g.pad_bottom = static_cast<int>(pads[2]), g.pad_right = static_cast<int>(pads[3]);
   g.average = average;
   g.count_padding = average && node.Int("count_include_pad", 0) != 0;
-  op.dst = NewMap(node.outputs[0]);
+  const int dst = op.dst = same ? NewMap(node.outputs[0]) : FloatResult(node.outputs[0]);
   Emit(node.name, std::move(op));
+  if (!same) RoundResult(node.outputs[0], dst);
   return true;
 }
 
@@ -49,8 +52,9 @@ bool Lowering::TryGlobalPool(const Node& node) {
   }
   WeightedPoolOp op{.src = DenseMapOf(node.inputs[0])};
   op.scale = 1.0f / static_cast<float>(src[2] * src[3]);
-  op.dst = NewMap(node.outputs[0]);
+  const int result = op.dst = FloatResult(node.outputs[0]);
   Emit(node.name, std::move(op));
+  RoundResult(node.outputs[0], result);
   return true;
 }
 
@@ -69,7 +73,7 @@ bool Lowering::TryWeightedPool(int n) {
     if (shape.size() == 4 && shape[0] == 1) shape.erase(shape.begin());
     return shape == Shape{c, h, w} && tensor.dtype() == DType::kFloat32;
   };
-  if (!is(*columns, src[1], src[3], 1) || !is(*rows, src[1], 1, src[2])) return false;
+  if (!is(*columns, src[1], src[3], 1) || !is(*rows, src[1], 1, src[2]) || CodingOf(across.outputs[0])) return false;
   WeightedPoolOp op{.src = DenseMapOf(across.inputs[0])};
   const int padded = PaddedChannels(static_cast<int>(src[1]));
   const auto transpose = [&](const Tensor& table, std::int64_t length) {
@@ -81,9 +85,10 @@ bool Lowering::TryWeightedPool(int n) {
   };
   op.rows = transpose(*rows, src[2]);
   op.columns = transpose(*columns, src[3]);
-  op.dst = NewMap(along->outputs[0]);
+  const int dst = op.dst = FloatResult(along->outputs[0]);
   done_[along - graph_.nodes.data()] = true;
   Emit(along->name, std::move(op));
+  RoundResult(along->outputs[0], dst);
   return true;
 }
 
@@ -94,19 +99,28 @@ bool Lowering::TryConcat(int n) {
   if (axis != 1 && axis != -3) return false;
   if (!std::all_of(node.inputs.begin(), node.inputs.end(), [&](const std::string& input) { return IsMap(input); })) return false;
   const bool planned = maps_.contains(node.outputs[0]);
-  const int whole = NewMap(node.outputs[0]);
+  const int whole = planned ? maps_.at(node.outputs[0]) : FloatResult(node.outputs[0]);
+  const std::optional<kernels::Coding> coding = lowered_.values[whole].coding;
   const bool gaps = !lowered_.values[whole].parts.empty();
   int offset = 0;
   for (std::size_t i = 0; i < node.inputs.size(); ++i) {
-    const int part = DenseMapOf(node.inputs[i]);
-    const int channels = lowered_.values[part].channels;
-    const bool in_place = planned && lowered_.values[part].parent == whole && lowered_.values[part].offset == offset;
-    if (!in_place) {
+    const int part = planned ? DenseMapOf(node.inputs[i]) : FloatMapOf(node.inputs[i]);
+    const Value value = lowered_.values[part];
+    const int channels = value.channels;
+    const bool in_place = planned && value.parent == whole && value.offset == offset;
+    if (!in_place && value.coding != coding) {  // planned parts begin at whole blocks
+      const int slice = NewMapLike(node.outputs[0] + ".part", channels, value.height, value.width);
+      lowered_.values[slice].coding = coding;
+      lowered_.values[slice].parent = whole;
+      lowered_.values[slice].offset = offset;
+      EmitCopy(node.name, part, slice);
+    } else if (!in_place) {
       const bool tail = gaps || i + 1 == node.inputs.size();
       Emit(node.name, CopyChannelsOp{part, whole, 0, offset, channels, tail});
     }
     offset += planned ? PaddedChannels(channels) : channels;
   }
+  if (!planned) RoundResult(node.outputs[0], whole);
   return true;
 }
 
@@ -119,6 +133,7 @@ bool Lowering::TrySlice(const Node& node) {
   for (const std::string& output : node.outputs) {
     if (output.empty() || !IsMap(output) || offset % kernels::kBlock != 0) return false;
     if (slots_.contains(output)) return false;  // it has to be copied there
+    if (CodingOf(output) != CodingOf(node.inputs[0])) return false;
     offset += static_cast<int>(ShapeOf(output)[1]);
   }
   const int whole = DenseMapOf(node.inputs[0]);

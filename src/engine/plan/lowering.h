@@ -26,6 +26,12 @@ class Lowering {
   int UsesOf(const std::string& name) const;
   int MapOf(const std::string& name);    // value id of the map; converts a plain tensor or constant when needed
   int DenseMapOf(const std::string& name);  // without gaps
+  int FloatMapOf(const std::string& name);  // without gaps or coding
+  std::optional<kernels::Coding> CodingOf(const std::string& name) const;
+  // Where an operation that knows floats alone puts value `name`, and what is emitted after it: rounding, if there is a coding.
+  int FloatResult(const std::string& name);
+  void RoundResult(const std::string& name, int floats);
+  void EmitCopy(const std::string& name, int src, int dst);  // between codings
   int PlainOf(const std::string& name);  // likewise the other way
   int NewMap(const std::string& name);   // with the name's shape, not yet produced
   int NewMapLike(const std::string& name, int channels, int height, int width);
@@ -33,6 +39,7 @@ class Lowering {
   void LowerInput();
   void LowerNode(int n);
   void LowerPlain(const Node& node);
+  void RoundPlain(const std::string& name);
   void LowerOutputs();
   bool TryOutput(const GraphOutput& output);
   void PlanConcats();
@@ -43,6 +50,9 @@ class Lowering {
   // The node that alone reads `value`, if it is one of ONNX's.
   const Node* OnlyReader(const std::string& value) const;
   bool TakeActivation(const Node& node, ConvOp& conv) const;
+  // Activations that are bounds of a rounded result; others are computed on floats and rounded apart.
+  static bool ActsOnBytes(kernels::Act act) { return act == kernels::Act::kNone || act == kernels::Act::kRelu || act == kernels::Act::kClip; }
+  const QuantizedWeight* IntegersOf(const Node& conv) const;  // null: it is no convolution of bytes by integers
 
   // lower_element.cpp
   void PlanGroups();                 // which element-wise nodes run together, by their last one
@@ -65,7 +75,9 @@ class Lowering {
   const TypeMap& types_;
   GraphIndex index_;
   Lowered lowered_;
+  std::shared_ptr<const Quantization> quantization_;        // null: nothing is
   std::unordered_map<std::string, int> maps_, plains_;      // value name -> id
+  std::unordered_map<int, int> floats_;                     // map with a coding -> the same as floats
   std::vector<bool> done_;                                  // nodes that another one took along
   std::unordered_map<std::string, std::pair<int, int>> slots_;  // value -> (concatenation's value, channel offset)
   std::unordered_map<int, std::vector<int>> groups_;        // last node -> all nodes of the group, in order

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 
 #include "engine/plan/step_builder.h"
 
@@ -70,6 +71,10 @@ Plan::Plan(Lowered lowered, WeightStore& weights, const PlanOptions& options) : 
   scratch_stride_ = (scratch_stride_ + 63) / 32 * 32 + 32;  // not a power of two: threads' buffers in other cache sets
   scratch_ = FloatBuffer(scratch_stride_ * options_.threads);
   table_ = std::move(lowered.table);
+  if (picture_coding_.step > 0) {
+    byte_table_.resize(3 * 256);
+    rounded_table_.resize(3 * 256);
+  }
 }
 
 Plan::~Plan() = default;
@@ -79,6 +84,7 @@ std::uint64_t Plan::scratch_bytes() const { return scratch_.size() * sizeof(floa
 void Plan::Run(const PlanInput& input, const PlanOutput& output, bool timed) {
   input_ = input;
   output_ = output;
+  if (picture_coding_.step > 0 && input.pixels) RoundTable();
   for (std::size_t begin = 0; begin < steps_.size();) {
     std::size_t end = begin + 1;
     if (!steps_[begin].serial) {
@@ -86,6 +92,15 @@ void Plan::Run(const PlanInput& input, const PlanOutput& output, bool timed) {
     }
     RunSteps(begin, end, timed);
     begin = end;
+  }
+}
+
+void Plan::RoundTable() {
+  const auto zero = static_cast<float>(picture_coding_.zero);
+  for (std::size_t i = 0; i < rounded_table_.size(); ++i) {
+    const float byte = std::clamp(std::nearbyint(input_.table[i] / picture_coding_.step) + zero, 0.0f, 255.0f);
+    byte_table_[i] = static_cast<std::uint8_t>(byte);
+    rounded_table_[i] = (byte - zero) * picture_coding_.step;
   }
 }
 

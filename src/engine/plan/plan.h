@@ -82,6 +82,7 @@ struct Step {
   std::size_t scratch = 0;  // floats a thread
   bool serial = false;      // not in the parallel region: it brings its own threads
   double macs = 0, bytes = 0;
+  bool integers = false;    // the macs are of 8-bit integers
   std::function<void(std::int64_t item, float* scratch)> run;
   double seconds = 0;  // of the last timed run
 };
@@ -110,6 +111,7 @@ class Plan {
  private:
   friend class StepBuilder;
   void RunSteps(std::size_t begin, std::size_t end, bool timed);
+  void RoundTable();
 
   PlanOptions options_;
   std::vector<Tensor> plain_;    // plain values as they are made
@@ -123,6 +125,10 @@ class Plan {
   bool gives_labels_ = false;
   std::vector<kernels::WideTap> output_rows_, output_columns_;
   std::vector<float> table_;
+  // A picture that is rounded to 8 bits: what each byte of each channel becomes, of the table that Run was given.
+  kernels::Coding picture_coding_{0, 0};
+  std::vector<std::uint8_t> byte_table_;
+  std::vector<float> rounded_table_;
 };
 
 // Offsets in one arena for buffers that live from one operation to another; buffers that overlap in time never overlap

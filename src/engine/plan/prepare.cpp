@@ -58,9 +58,13 @@ PreparedGraph Prepare(const Graph& graph, const Shape& input) {
   ready.inputs[0].shape = input;
   ready = FixShapes(ready, InferShapes(ready, {{ready.inputs[0].name, input}}));
   ready = FoldConstants(ready);
+  auto quantization = std::make_shared<Quantization>();
+  ready = TakeQuantization(ready, *quantization);  // after all that may rename values
   TypeMap types = InferShapes(ready, {{ready.inputs[0].name, input}});
+  if (!quantization->empty()) return {std::move(ready), std::move(types), std::move(quantization)};
+  // Values that are rounded must not be summed in another order; whoever quantised a file has unrolled its sums.
   ready = UnrollRunningSums(ready, types);
-  return {std::move(ready), std::move(types)};
+  return {std::move(ready), std::move(types), nullptr};
 }
 
 }  // namespace frf::engine

@@ -2,11 +2,14 @@
 // A graph made ready for one input size: standard operators only, every shape known, everything constant folded, batch
 // norm gone into the convolutions, running sums unrolled.
 //
-//   PreparedGraph prepared = Prepare(model.graph, {1, 3, 512, 1024});
+//   PreparedGraph prepared = Prepare(PrepareOnce(model.graph), {1, 3, 512, 1024});
 //
 // Each rewrite computes the same function; the tests hold both forms to 1e-5.
 #pragma once
 
+#include <memory>
+
+#include "engine/plan/quantized.h"
 #include "graph/graph.h"
 #include "graph/shapes.h"
 
@@ -15,13 +18,14 @@ namespace frf::engine {
 struct PreparedGraph {
   Graph graph;
   TypeMap types;  // of every value
+  std::shared_ptr<const Quantization> quantization;  // null: nothing is
 };
 
 // Throws kInvalidArgument where the shape does not fit the graph.
 PreparedGraph Prepare(const Graph& graph, const Shape& input);
 
 // The part of Prepare that does not depend on the input's size, done once for a model: ForInference, constants (half
-// precision weights stand behind Casts), batch norm.
+// precision weights stand behind Casts; those in 8 bits stay so), batch norm.
 Graph PrepareOnce(const Graph& graph);
 
 // A 1x1 convolution over concat(x, f_1 .. f_n) with f_i = r_i + f_(i-1), f_1 = r_1, equals one over

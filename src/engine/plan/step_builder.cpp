@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where values lie, and the steps of everything but convolutions.
+// Where values lie, and the steps between the ends that are no convolutions.
 #include "engine/plan/step_builder.h"
 
 #include <fmt/format.h>
@@ -30,6 +30,20 @@ Map StepBuilder::MapOf(int id) const {
           static_cast<std::ptrdiff_t>(value.width) * pixel};
 }
 
+kernels::ByteMap StepBuilder::ByteMapOf(int id) const {
+  const Map map = MapOf(id);  // counts in channels: here bytes
+  const auto* root = reinterpret_cast<std::uint8_t*>(address_[RootOf(id)]);
+  return {const_cast<std::uint8_t*>(root) + (map.data - address_[RootOf(id)]), map.height, map.width, map.channels, map.pixel, map.row,
+          *lowered_.values[id].coding};
+}
+
+const std::uint8_t* StepBuilder::ZeroPoints(int zero, std::size_t bytes) {
+  if (zero == 0) return reinterpret_cast<const std::uint8_t*>(Zeros((bytes + 3) / 4));
+  FloatBuffer buffer((bytes + 3) / 4);
+  std::memset(buffer.data(), zero, buffer.size() * sizeof(float));
+  return reinterpret_cast<const std::uint8_t*>(Keep(buffer));
+}
+
 const float* StepBuilder::Keep(const FloatBuffer& buffer) {
   plan_.kept_.push_back(buffer);
   return buffer.data();
@@ -49,23 +63,6 @@ const float* StepBuilder::Zeros(std::size_t floats) {
     zeros_ = plan_.kept_.front().data();
   }
   return zeros_;
-}
-
-// The picture keeps its three channels and a border of zeros when one convolution alone reads it: that one's rows are
-// then one piece of memory each.
-bool StepBuilder::PictureIsBordered() const {
-  const int picture = lowered_.picture;
-  if (lowered_.values[picture].channels != 3) return false;
-  int readers = 0;
-  const ConvOp* conv = nullptr;
-  for (const NamedOperation& named : lowered_.ops) {
-    const std::vector<int> reads = Reads(named.op);
-    if (std::find(reads.begin(), reads.end(), picture) == reads.end()) continue;
-    ++readers;
-    conv = std::get_if<ConvOp>(&named.op);
-  }
-  return readers == 1 && conv && conv->src == picture && conv->groups == 1 && conv->dilation_w == 1 && conv->phase_h == 1 &&
-         conv->phase_w == 1;
 }
 
 void StepBuilder::KeepConstants() {
@@ -111,6 +108,7 @@ void StepBuilder::PlaceValues() {
     std::size_t floats = static_cast<std::size_t>(value.height) * value.width * value.padded();
     // Room for a border on every side, as wide as any kernel here.
     if (id == lowered_.picture) floats = (value.height + 32UL) * (value.width + 32UL) * std::max(3, PictureIsBordered() ? 3 : value.padded());
+    if (IsBytes(id)) floats = (floats + 3) / 4 + 16;  // kernels read whole blocks of 16 and of four
     ids.push_back(id);
     buffers.push_back({(floats + 31) / 16 * 16, lives[id].first, lives[id].last});
   }
@@ -146,7 +144,9 @@ std::shared_ptr<kernels::Program> StepBuilder::ProgramOf(const std::string& name
   for (std::size_t i = 0; i < op.inputs.size(); ++i) {
     const ElementInput& input = op.inputs[i];
     kernels::ProgramInput in{.kind = input.kind};
-    if (static_cast<int>(i) != skipped) in.map = MapOf(input.value);
+    const bool bytes_in = static_cast<int>(i) != skipped && IsBytes(input.value);
+    if (bytes_in) in.bytes = ByteMapOf(input.value);
+    else if (static_cast<int>(i) != skipped) in.map = MapOf(input.value);
     if (input.kind == kernels::ProgramInput::kResized) {
       const auto keep = [&](const std::vector<kernels::Tap>& taps) {
         FloatBuffer buffer(taps.size() * sizeof(kernels::Tap) / sizeof(float));
@@ -156,14 +156,21 @@ std::shared_ptr<kernels::Program> StepBuilder::ProgramOf(const std::string& name
       in.rows = keep(input.rows);
       in.columns = keep(input.columns);
     }
-    bytes += 4.0 * in.map.height * in.map.width * in.map.channels;
+    bytes += 4.0 * in.map.height * in.map.width * in.map.channels + 1.0 * in.bytes.height * in.bytes.width * in.bytes.channels;
     program->inputs.push_back(in);
   }
   program->code = op.code;
-  program->outputs = {{op.result, MapOf(op.dst)}};
+  kernels::ProgramOutput output{.reg = op.result};
+  if (IsBytes(op.dst)) {
+    output.bytes = ByteMapOf(op.dst);
+  } else {
+    output.map = MapOf(op.dst);
+    output.round = RoundingOf(op.dst);
+  }
+  program->outputs = {output};
   kernels_.plan_program(*program, plan_.options_.threads);
   if (program->registers > 64) throw Error(ErrorCode::kInternal, name + ": too many registers in an element-wise program");
-  bytes += 4.0 * dst.height * dst.width * dst.padded();
+  bytes += (IsBytes(op.dst) ? 1.0 : 4.0) * dst.height * dst.width * dst.padded();
   return program;
 }
 
@@ -180,10 +187,12 @@ void StepBuilder::Build(const std::string& name, const PoolOp& op) {
   auto pool = std::make_shared<kernels::Pool>(op.geometry);
   pool->src = MapOf(op.src);
   pool->dst = MapOf(op.dst);
+  const bool bytes = IsBytes(op.src);
+  if (bytes) pool->src_bytes = ByteMapOf(op.src), pool->dst_bytes = ByteMapOf(op.dst);
   pool->rows_per_item = std::max(1, pool->dst.height / (4 * plan_.options_.threads));
   pool->items = (pool->dst.height + pool->rows_per_item - 1) / pool->rows_per_item;
-  Step step{.name = name, .kernel = pool->average ? "average pool" : "max pool", .items = pool->items};
-  step.bytes = 4.0 * pool->src.channels * (1.0 * pool->src.height * pool->src.width + 1.0 * pool->dst.height * pool->dst.width);
+  Step step{.name = name, .kernel = bytes ? "max pool u8" : pool->average ? "average pool" : "max pool", .items = pool->items};
+  step.bytes = (bytes ? 1.0 : 4.0) * pool->src.channels * (1.0 * pool->src.height * pool->src.width + 1.0 * pool->dst.height * pool->dst.width);
   step.run = [pool, k = &kernels_](std::int64_t item, float*) { k->pool(*pool, item); };
   Add(std::move(step));
 }
@@ -192,6 +201,7 @@ void StepBuilder::Build(const std::string& name, const WeightedPoolOp& op) {
   auto pool = std::make_shared<kernels::WeightedPool>();
   pool->src = MapOf(op.src);
   pool->dst = MapOf(op.dst);
+  if (IsBytes(op.src)) pool->bytes = ByteMapOf(op.src);
   pool->rows = Keep(op.rows);
   pool->columns = Keep(op.columns);
   pool->scale = op.scale;
@@ -199,8 +209,8 @@ void StepBuilder::Build(const std::string& name, const WeightedPoolOp& op) {
   FloatBuffer partial(static_cast<std::size_t>(pool->parts) * pool->src.channels);
   Keep(partial);
   pool->partial = partial.data();
-  Step step{.name = name, .kernel = "weighted pool", .items = pool->parts};
-  step.bytes = 4.0 * pool->src.channels * pool->src.height * pool->src.width;
+  Step step{.name = name, .kernel = pool->bytes.data ? "weighted pool u8" : "weighted pool", .items = pool->parts};
+  step.bytes = (pool->bytes.data ? 1.0 : 4.0) * pool->src.channels * pool->src.height * pool->src.width;
   step.run = [pool, k = &kernels_](std::int64_t part, float*) { k->weighted_pool(*pool, part); };
   Add(std::move(step));
   Step finish{.name = name, .kernel = "weighted pool, sum"};
@@ -209,9 +219,19 @@ void StepBuilder::Build(const std::string& name, const WeightedPoolOp& op) {
 }
 
 void StepBuilder::Build(const std::string& name, const CopyChannelsOp& op) {
-  const Map src = MapOf(op.src), dst = MapOf(op.dst);
-  Step step{.name = name, .kernel = "copy channels", .items = src.height};
+  Step step{.name = name, .kernel = "copy channels", .items = lowered_.values[op.src].height};
   const int tail = op.clear_tail ? PaddedChannels(op.to + op.count) - op.to - op.count : 0;
+  if (IsBytes(op.src)) {  // both are in one coding (Lowering)
+    const kernels::ByteMap src = ByteMapOf(op.src), dst = ByteMapOf(op.dst);
+    step.bytes = 2.0 * op.count * src.height * src.width;
+    step.run = [=, from = op.from, to = op.to, count = op.count](std::int64_t y, float*) {
+      for (int x = 0; x < src.width; ++x) {
+        std::memcpy(dst.data + y * dst.row + x * dst.pixel + to, src.data + y * src.row + x * src.pixel + from, count);
+      }
+    };
+    return Add(std::move(step));
+  }
+  const Map src = MapOf(op.src), dst = MapOf(op.dst);
   step.bytes = 8.0 * op.count * src.height * src.width;
   step.run = [=, from = op.from, to = op.to, count = op.count](std::int64_t y, float*) {
     const float* source = src.data + y * src.row + from;
@@ -230,7 +250,7 @@ void StepBuilder::Build(const std::string& name, const ToMapOp& op) {
   Step step{.name = name, .kernel = "planes to map", .items = dst.height};
   step.bytes = 8.0 * channels * dst.height * dst.width;
   step.run = [=, plan = &plan_, k = &kernels_, src = op.src](std::int64_t y, float*) {
-    k->planes_in({plan->plain_[src].data<float>(), channels, dst}, y);
+    k->planes_in({.planes = plan->plain_[src].data<float>(), .channels = channels, .dst = dst}, y);
   };
   Add(std::move(step));
 }
@@ -276,117 +296,6 @@ void StepBuilder::Build(const std::string& name, const PlainNodeOp& op) {
       plan->plain_[id] = outputs[i];
     }
     state->memory.ReleaseTemporaries();
-  };
-  Add(std::move(step));
-}
-
-void StepBuilder::Build(const std::string& name, const PlainOutputOp& op) {
-  Step step{.name = name, .kernel = "output", .serial = true};
-  plan_.output_height_ = op.height;
-  plan_.output_width_ = op.width;
-  plan_.gives_labels_ = true;  // unless Run finds floats there and scores are asked for
-  step.run = [plan = &plan_, op, name](std::int64_t, float*) {
-    const Tensor& tensor = plan->plain_[op.value];
-    if (plan->output_.scores) {
-      if (tensor.dtype() != DType::kFloat32) throw Error(ErrorCode::kUnsupported, fmt::format("{} is {}, not float scores", name, Name(tensor.dtype())));
-      std::memcpy(plan->output_.scores, tensor.raw(), tensor.bytes());
-      return;
-    }
-    if (!plan->output_.labels) return;
-    const std::int64_t pixels = static_cast<std::int64_t>(op.height) * op.width;
-    if (tensor.dtype() == DType::kFloat32 || tensor.size() != pixels) {
-      throw Error(ErrorCode::kUnsupported, fmt::format("{} is {} {}, neither class scores 1xCxHxW nor labels", name, Name(tensor.dtype()), ToString(tensor.shape())));
-    }
-    const Tensor labels = tensor.Cast(DType::kUint8);
-    for (int y = 0; y < op.height; ++y) {
-      std::memcpy(plan->output_.labels + y * plan->output_.label_stride, labels.data<std::uint8_t>() + static_cast<std::size_t>(y) * op.width, op.width);
-    }
-  };
-  Add(std::move(step));
-}
-
-void StepBuilder::Build(const std::string& name, const PictureOp& op) {
-  Map dst = MapOf(op.dst);
-  const Value& value = lowered_.values[op.dst];
-  const bool bordered = PictureIsBordered();
-  int top = 0, left = 0, height = dst.height, width = dst.width;
-  if (bordered) {  // the convolution's padding, and one kernel more at the far sides
-    for (const NamedOperation& named : lowered_.ops) {
-      const auto* conv = std::get_if<ConvOp>(&named.op);
-      if (!conv || conv->src != op.dst) continue;
-      top = std::max(0, conv->pad_top), left = std::max(0, conv->pad_left);
-      const Value& out = lowered_.values[conv->dst];
-      height = std::max(dst.height + top, (out.height - 1) * conv->stride_h + static_cast<int>(conv->weight.dim(2) - 1) * conv->dilation_h + 1);
-      width = std::max(dst.width + left, (out.width - 1) * conv->stride_w + static_cast<int>(conv->weight.dim(3)));
-    }
-    if (height > dst.height + 32 || width > dst.width + 32) throw Error(ErrorCode::kUnsupported, name + ": the first kernel is too large");
-    dst.pixel = 3;
-    dst.row = static_cast<std::ptrdiff_t>(width) * 3;
-    dst.channels = 3;
-  }
-  float* const base = dst.data;
-  Map inner = dst;
-  inner.data = base + top * dst.row + left * dst.pixel;
-  Step step{.name = name, .kernel = "image table", .items = height};
-  step.bytes = static_cast<double>(dst.height) * dst.width * (3 + 4.0 * dst.pixel);
-  step.run = [=, plan = &plan_, k = &kernels_, channels = value.channels](std::int64_t item, float*) {
-    const int y = static_cast<int>(item) - top;
-    if (bordered) {
-      float* const row = base + item * dst.row;
-      if (y < 0 || y >= inner.height) {
-        std::memset(row, 0, dst.row * sizeof(float));
-        return;
-      }
-      std::memset(row, 0, left * 3 * sizeof(float));
-      std::memset(row + (left + inner.width) * 3, 0, (width - left - inner.width) * 3 * sizeof(float));
-    }
-    const PlanInput& in = plan->input_;
-    if (in.pixels) {
-      k->picture_in({in.pixels, in.row_stride, in.bgr, in.table, inner}, y);
-    } else {
-      k->planes_in({in.planes, channels, inner}, y);
-    }
-  };
-  Add(std::move(step));
-}
-
-void StepBuilder::Build(const std::string& name, const OutputOp& op) {
-  const Value& value = lowered_.values[op.value];
-  auto scores = std::make_shared<kernels::Scores>();
-  kernels::Labels& labels = scores->shape;
-  labels.src = MapOf(op.value);
-  labels.classes = value.channels;
-  labels.height = op.height;
-  labels.width = op.width;
-  plan_.output_rows_ = op.rows;
-  plan_.output_columns_ = op.columns;
-  plan_.gives_labels_ = op.labels;
-  labels.rows = plan_.output_rows_.data();
-  labels.columns = plan_.output_columns_.data();
-  kernels_.plan_labels(labels, plan_.options_.threads);
-  plan_.output_height_ = op.height;
-  plan_.output_width_ = op.width;
-  plan_.classes_ = value.channels;
-  Step step{.name = name, .kernel = "upsample+argmax", .items = labels.items, .scratch = kernels_.labels_scratch(labels)};
-  step.bytes = 4.0 * labels.src.height * labels.src.width * labels.src.channels + 1.0 * op.height * op.width;
-  step.run = [scores, plan = &plan_, k = &kernels_](std::int64_t item, float* scratch) {
-    if (plan->output_.labels) {
-      kernels::Labels with = scores->shape;
-      with.labels = plan->output_.labels;
-      with.stride = plan->output_.label_stride;
-      if (plan->output_.rows) {
-        with.rows = plan->output_.rows->data();
-        with.columns = plan->output_.columns->data();
-        with.height = static_cast<int>(plan->output_.rows->size());
-        with.width = static_cast<int>(plan->output_.columns->size());
-        with.rows_per_item = static_cast<int>((with.height + with.items - 1) / with.items);
-      }
-      k->labels(with, item, scratch);
-    } else {
-      kernels::Scores with = *scores;
-      with.planes = plan->output_.scores;
-      k->scores(with, item, scratch);
-    }
   };
   Add(std::move(step));
 }

@@ -19,6 +19,11 @@ class StepBuilder {
  private:
   // A map's view; of a slice where it is one.
   kernels::Map MapOf(int value) const;
+  kernels::ByteMap ByteMapOf(int value) const;
+  // Maps with a coding are bytes where the CPU has a dot product for them.
+  bool IsBytes(int value) const { return lowered_.values[value].coding && kernels_.has_dot(); }
+  kernels::Coding RoundingOf(int value) const { return lowered_.values[value].coding.value_or(kernels::Coding{0, 0}); }
+  const std::uint8_t* ZeroPoints(int zero, std::size_t bytes);
   int RootOf(int value) const;
   void PlaceValues();
   void KeepConstants();
@@ -34,6 +39,7 @@ class StepBuilder {
   kernels::Epilogue EpilogueOf(const ConvOp& op);
   std::shared_ptr<kernels::Program> ProgramOf(const std::string& name, const ElementOp& op, int skipped, double& bytes);
   void Build(const std::string& name, const ConvElementOp& op);
+  void BuildByteConv(const std::string& name, const ConvOp& op, std::shared_ptr<kernels::Program> after = nullptr, int after_input = 0);
   void BuildWinograd(const std::string& name, const ConvOp& op, const kernels::Epilogue& epilogue, int tile);
   float* SharedTiles(std::size_t floats);
   void BuildDepthwise(const std::string& name, const ConvOp& op, const kernels::Epilogue& epilogue);

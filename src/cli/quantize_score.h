@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// What rounding to 8 bits costs, on labelled images: one network's labels beside another's.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "engine/segmenter.h"
+#include "metrics/confusion.h"
+
+namespace frf::cli {
+
+// Images of a data set, decoded once, and what a network says of them.
+struct ScoredImages {
+  std::vector<Sample> samples;
+  std::vector<std::string> recordings;  // that they come from, each once
+};
+
+struct NetworkScore {
+  std::vector<ConfusionMatrix> images;
+  std::vector<LabelImage> labels;  // predicted
+  double seconds = 0;              // of all images
+  ConfusionMatrix Sum() const;
+  double MeanIou() const { return Sum().MeanIou().value_or(0); }
+};
+
+// `title`: of the progress bar; empty: none.
+NetworkScore ScoreNetwork(const Model& model, const SegmenterOptions& options, const ScoredImages& images, const std::string& title = {});
+
+// Share of pixels with other labels.
+double Disagreement(const NetworkScore& a, const NetworkScore& b);
+
+// Mean IoU of `wanted` less that of `got`, in points, over the images; and the 95 % interval that drawing as many images with
+// replacement gives (bootstrap, 1000 draws, always the same ones).
+struct Drop {
+  double points = 0, low = 0, high = 0;
+};
+Drop DropOf(const NetworkScore& wanted, const NetworkScore& got);
+
+}  // namespace frf::cli

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+// Convolution in 8-bit integers: unsigned bytes times signed weights, four at a time into 32-bit sums, by the dot-product
+// instruction of AVX-512 VNNI or AVX-VNNI. Exact: no sum leaves 32 bits (255 * 127 * 4 KiB * taps is below 2^31), so it
+// equals any other order of the same additions.
+// Subtle: the instruction wants the unsigned factor first, and it is the weights that come as vectors, so the picture's four
+// bytes are broadcast: rows and panels are those of gemm.inl.h with four channels where that one has one.
+#pragma once
+
+#include "engine/kernels/direct_conv.inl.h"
+
+namespace frf::kernels::FRF_ISA {
+
+#if defined(FRF_ISA_AVX512)
+#define FRF_DOT_TARGET __attribute__((target("avx512vnni")))
+using Sums = __m512i;
+#define FRF_DOT(sum, bytes, weights) _mm512_dpbusd_epi32(sum, bytes, weights)
+#define FRF_LOAD_SUMS(p) _mm512_loadu_si512(p)
+#define FRF_STORE_SUMS(p, v) _mm512_storeu_si512(p, v)
+#define FRF_FOUR_BYTES(x) _mm512_set1_epi32(x)
+FRF_INLINE V SumsToFloat(const std::int32_t* p) { return _mm512_cvtepi32_ps(_mm512_loadu_si512(p)); }
+static bool HasDot() { return __builtin_cpu_supports("avx512vnni"); }
+#elif defined(FRF_ISA_AVX2)
+#define FRF_DOT_TARGET __attribute__((target("avxvnni")))
+using Sums = __m256i;
+#define FRF_DOT(sum, bytes, weights) _mm256_dpbusd_avx_epi32(sum, bytes, weights)
+#define FRF_LOAD_SUMS(p) _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))
+#define FRF_STORE_SUMS(p, v) _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v)
+#define FRF_FOUR_BYTES(x) _mm256_set1_epi32(x)
+FRF_INLINE V SumsToFloat(const std::int32_t* p) {
+  return _mm256_cvtepi32_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
+static bool HasDot() { return __builtin_cpu_supports("avxvnni"); }
+#else
+static bool HasDot() { return false; }
+#endif
+
+static std::size_t BytePackedSize(int out, std::int64_t taps, int depth) {
+  return static_cast<std::size_t>(PaddedChannels(out)) * taps * depth;
+}
+
+// Weights out x in x kh x kw to panels: for every four channels of a tap, four bytes an output channel.
+static void PackBytes(const std::int8_t* weights, int out, int in, int kh, int kw, int tap_w, int depth, std::int8_t* packed) {
+  const Panels panels = PanelsOf(PaddedChannels(out) / kBlock);
+  for (int p = 0; p < panels.count; ++p) {
+    const int width = panels.width(p) * kLanes, first = panels.start(p) * kLanes;
+    for (int ky = 0; ky < kh; ++ky) {
+      for (int tap = 0; tap < kw / tap_w; ++tap) {
+        for (int d = 0; d < depth; d += 4) {
+          for (int k = 0; k < width; ++k) {
+            for (int i = 0; i < 4; ++i) {
+              // A tap of several kernel columns has their channels one after the other.
+              const int kx = tap * tap_w + (d + i) / (tap_w > 1 ? in : depth), c = tap_w > 1 ? (d + i) % in : d + i;
+              const bool real = first + k < out && c < in && kx < kw;
+              *packed++ = real ? weights[((static_cast<std::int64_t>(first + k) * in + c) * kh + ky) * kw + kx] : 0;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+#if defined(FRF_ISA_AVX512) || defined(FRF_ISA_AVX2)
+
+template <int N>
+FRF_DOT_TARGET __attribute__((noinline)) static void MultiplyBytes(const std::uint8_t* const* rows, int taps, std::ptrdiff_t depth,
+                                                                   const std::int8_t* panel, Prefetch prefetch, std::int32_t* dst) {
+  constexpr int R = Rows(N), kWidth = N * kLanes;
+  Sums acc[R][N];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) acc[r][n] = Sums{};
+  }
+  for (; taps > 0; --taps, rows += R) {
+    const std::uint8_t* row[R];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) row[r] = rows[r];
+    const std::uint8_t* next = row[0] + prefetch.ahead;
+    for (std::ptrdiff_t c = 0; c < depth; c += 4, next += prefetch.line) {
+      __builtin_prefetch(next);
+      Sums weight[N];
+#pragma GCC unroll 8
+      for (int n = 0; n < N; ++n) weight[n] = FRF_LOAD_SUMS(panel + n * kLanes * 4);
+      panel += kWidth * 4;
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) {
+        std::int32_t four;
+        __builtin_memcpy(&four, row[r] + c, 4);
+        const Sums bytes = FRF_FOUR_BYTES(four);
+#pragma GCC unroll 8
+        for (int n = 0; n < N; ++n) acc[r][n] = FRF_DOT(acc[r][n], bytes, weight[n]);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) FRF_STORE_SUMS(dst + r * kWidth + n * kLanes, acc[r][n]);
+  }
+}
+
+using ByteProduct = void (*)(const std::uint8_t* const*, int, std::ptrdiff_t, const std::int8_t*, Prefetch, std::int32_t*);
+
+static inline ByteProduct ByteProductOf(int vectors) {
+  if constexpr (kLanes == 16) {
+    static constexpr ByteProduct kTable[] = {MultiplyBytes<1>, MultiplyBytes<2>, MultiplyBytes<3>, MultiplyBytes<4>, MultiplyBytes<5>};
+    return kTable[vectors - 1];
+  } else {
+    static constexpr ByteProduct kTable[] = {MultiplyBytes<1>, MultiplyBytes<2>};
+    return kTable[vectors - 1];
+  }
+}
+
+static void PlanByteConv(ByteConv& conv, int threads, std::size_t l2_bytes) {
+  const std::int64_t width = conv.out_blocks * kBlock;
+  const std::int64_t bytes = static_cast<std::int64_t>(conv.depth) * (conv.stride_w > 1 ? conv.stride_w : 1) +
+                             (conv.dst.data ? width : 4 * width);
+  PlanPixels(conv, static_cast<std::int64_t>(conv.floats.height) * conv.floats.width, conv.out_blocks, bytes, threads, l2_bytes);
+}
+
+// Rows beyond the last pixel are written to the first part; then the item's floats and its program's registers.
+static std::size_t ByteConvScratch(const ByteConv& conv) {
+  if (!conv.after) return kSpareFloats;
+  return kSpareFloats + static_cast<std::size_t>(conv.pixels_per_item) * conv.out_blocks * kBlock + ProgramScratch(*conv.after);
+}
+
+// What becomes of the sums of one row of pixels.
+struct ByteTail {
+  const float *scale, *offset;  // at the panel's first channel
+  V low, high, add_step, dst_step, sum_offset;
+};
+
+// Bytes: round(sum * scale + offset), and where there is an addition, its sum in a third coding.
+FRF_INLINE void StoreByteRow(const std::int32_t* sums, int width, const ByteTail& tail, std::uint8_t* dst, const std::uint8_t* add,
+                             std::uint8_t* total) {
+  for (int n = 0; n < width; n += kLanes) {
+    const V v = Fma(SumsToFloat(sums + n), Load(tail.scale + n), Load(tail.offset + n));
+    const V clamped = Clamp(v, tail.low, tail.high);
+    StoreBytes(dst + n, clamped);
+    if (!add) continue;
+    const V magic = Broadcast(12582912.0f);
+    const V rounded = (clamped + magic) - magic;
+    StoreBytes(total + n, Clamp(Fma(rounded, tail.dst_step, Fma(LoadBytes(add + n), tail.add_step, tail.sum_offset)), Zero(), Broadcast(255.0f)));
+  }
+}
+
+FRF_INLINE void StoreFloatRow(const std::int32_t* sums, int width, const ByteTail& tail, const ByteConv& conv, float* dst) {
+  for (int n = 0; n < width; n += kLanes) {
+    V v = Fma(SumsToFloat(sums + n), Load(tail.scale + n), Load(tail.offset + n));
+    if (conv.act == Act::kRelu) v = Max(v, Zero());
+    else if (conv.act != Act::kNone) v = ActivateRare(v, conv.act, conv.alpha, conv.beta);
+    Store(dst + n, v);
+  }
+}
+
+static void RunByteConv(const ByteConv& conv, std::int64_t item, float* scratch) {
+  const Panels panels = PanelsOf(conv.out_blocks);
+  const int groups = (panels.count + conv.panels_per_item - 1) / conv.panels_per_item;
+  const int out_width = conv.floats.width;
+  const std::int64_t pixels = static_cast<std::int64_t>(conv.floats.height) * out_width;
+  const std::int64_t begin = item / groups * conv.pixels_per_item;
+  const std::int64_t end = begin + conv.pixels_per_item < pixels ? begin + conv.pixels_per_item : pixels;
+  const int first = static_cast<int>(item % groups) * conv.panels_per_item;
+  const int last = first + conv.panels_per_item < panels.count ? first + conv.panels_per_item : panels.count;
+  const int taps = conv.kernel_h * conv.kernel_w;
+  Map result = conv.floats;
+  if (conv.after) {  // where pixel `begin` is the first of the scratch
+    result.pixel = conv.out_blocks * kBlock;
+    result.row = result.pixel * out_width;
+    result.data = scratch + kSpareFloats - begin * result.pixel;
+  }
+  const float to_sum = conv.add.data ? 1.0f / conv.sum.coding.step : 0.0f;
+  ByteTail tail{nullptr, nullptr, Broadcast(static_cast<float>(conv.low)), Broadcast(static_cast<float>(conv.high)), Broadcast(conv.add.coding.step * to_sum),
+                Broadcast(conv.dst.coding.step * to_sum), Zero()};
+  tail.sum_offset = Broadcast(static_cast<float>(conv.sum.coding.zero) -
+                              (static_cast<float>(conv.add.coding.zero) * conv.add.coding.step +
+                               static_cast<float>(conv.dst.coding.zero) * conv.dst.coding.step) * to_sum);
+  constexpr int kMaxTaps = 128;
+  const std::uint8_t* rows[kMaxTaps * kMaxRows];
+  std::uint8_t *dst[kMaxRows], *sum[kMaxRows];
+  const std::uint8_t* add[kMaxRows];
+  float* floats[kMaxRows];
+  alignas(64) std::int32_t sums[kMaxRows * kMaxVectors * kLanes];
+  for (int p = first; p < last; ++p) {
+    const int vectors = panels.width(p), width = vectors * kLanes, channel = panels.start(p) * kLanes, block = Rows(vectors);
+    const std::int8_t* panel = conv.weights + static_cast<std::int64_t>(channel) * taps * conv.depth;
+    const ByteProduct multiply = ByteProductOf(vectors);
+    tail.scale = conv.scale + channel, tail.offset = conv.offset + channel;
+    // The first panel brings the rows in, the others find them. A step takes four bytes, a cache line holds 64.
+    const Prefetch prefetch = p == first ? Prefetch{block * conv.stride_w * conv.src.pixel, conv.src.pixel > conv.depth ? 0 : 4} : Prefetch{};
+    int y = static_cast<int>(begin / out_width), x = static_cast<int>(begin % out_width);
+    for (std::int64_t pixel = begin; pixel < end; pixel += block) {
+      const int count = end - pixel < block ? static_cast<int>(end - pixel) : block;
+      for (int r = 0; r < block; ++r) {
+        if (r >= count) {  // repeat the row before
+          for (int tap = 0; tap < taps; ++tap) rows[tap * block + r] = rows[tap * block + r - 1];
+          continue;
+        }
+        GatherTaps(conv, conv.src, y, x, block, rows + r);
+        if (conv.dst.data) {
+          dst[r] = conv.dst.data + y * conv.dst.row + x * conv.dst.pixel + channel;
+          add[r] = conv.add.data ? conv.add.data + y * conv.add.row + x * conv.add.pixel + channel : nullptr;
+          sum[r] = conv.sum.data + y * conv.sum.row + x * conv.sum.pixel + channel;
+        } else {
+          floats[r] = result.data + y * result.row + x * result.pixel + channel;
+        }
+        if (++x == out_width) x = 0, ++y;
+      }
+      multiply(rows, taps, conv.depth, panel, prefetch, sums);
+      for (int r = 0; r < count; ++r) {
+        if (conv.dst.data) StoreByteRow(sums + r * width, width, tail, dst[r], add[r], sum[r]);
+        else StoreFloatRow(sums + r * width, width, tail, conv, floats[r]);
+      }
+    }
+  }
+  if (conv.after) {
+    RunAfter(conv, out_width, begin, end, result, scratch + kSpareFloats + static_cast<std::ptrdiff_t>(conv.pixels_per_item) * result.pixel);
+  }
+}
+
+#else  // no instruction for it: maps stay floats that bytes stand for (Epilogue::round), and none of this is called
+
+static void PlanByteConv(ByteConv&, int, std::size_t) {}
+static std::size_t ByteConvScratch(const ByteConv&) { return 0; }
+static void RunByteConv(const ByteConv&, std::int64_t, float*) {}
+
+#endif
+
+}  // namespace frf::kernels::FRF_ISA

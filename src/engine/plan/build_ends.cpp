@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+// The two ends of a plan: the picture on its way in, labels or scores on their way out.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine/plan/step_builder.h"
+#include "frf/error.h"
+
+namespace frf::engine {
+
+using kernels::Map;
+
+// The picture keeps its three channels and a border of zeros when one convolution alone reads it: that one's rows are
+// then one piece of memory each.
+bool StepBuilder::PictureIsBordered() const {
+  const int picture = lowered_.picture;
+  if (lowered_.values[picture].channels != 3) return false;
+  int readers = 0;
+  const ConvOp* conv = nullptr;
+  for (const NamedOperation& named : lowered_.ops) {
+    const std::vector<int> reads = Reads(named.op);
+    if (std::find(reads.begin(), reads.end(), picture) == reads.end()) continue;
+    ++readers;
+    conv = std::get_if<ConvOp>(&named.op);
+  }
+  return readers == 1 && conv && conv->src == picture && conv->groups == 1 && conv->dilation_w == 1 && conv->phase_h == 1 &&
+         conv->phase_w == 1;
+}
+
+void StepBuilder::Build(const std::string& name, const PlainOutputOp& op) {
+  Step step{.name = name, .kernel = "output", .serial = true};
+  plan_.output_height_ = op.height;
+  plan_.output_width_ = op.width;
+  plan_.gives_labels_ = true;  // unless Run finds floats there and scores are asked for
+  step.run = [plan = &plan_, op, name](std::int64_t, float*) {
+    const Tensor& tensor = plan->plain_[op.value];
+    if (plan->output_.scores) {
+      if (tensor.dtype() != DType::kFloat32) throw Error(ErrorCode::kUnsupported, fmt::format("{} is {}, not float scores", name, Name(tensor.dtype())));
+      std::memcpy(plan->output_.scores, tensor.raw(), tensor.bytes());
+      return;
+    }
+    if (!plan->output_.labels) return;
+    const std::int64_t pixels = static_cast<std::int64_t>(op.height) * op.width;
+    if (tensor.dtype() == DType::kFloat32 || tensor.size() != pixels) {
+      throw Error(ErrorCode::kUnsupported, fmt::format("{} is {} {}, neither class scores 1xCxHxW nor labels", name, Name(tensor.dtype()), ToString(tensor.shape())));
+    }
+    const Tensor labels = tensor.Cast(DType::kUint8);
+    for (int y = 0; y < op.height; ++y) {
+      std::memcpy(plan->output_.labels + y * plan->output_.label_stride, labels.data<std::uint8_t>() + static_cast<std::size_t>(y) * op.width, op.width);
+    }
+  };
+  Add(std::move(step));
+}
+
+void StepBuilder::Build(const std::string& name, const PictureOp& op) {
+  Map dst = MapOf(op.dst);
+  const Value& value = lowered_.values[op.dst];
+  const bool bordered = PictureIsBordered();
+  int top = 0, left = 0, height = dst.height, width = dst.width;
+  if (bordered) {  // the convolution's padding, and one kernel more at the far sides
+    for (const NamedOperation& named : lowered_.ops) {
+      const auto* conv = std::get_if<ConvOp>(&named.op);
+      if (!conv || conv->src != op.dst) continue;
+      top = std::max(0, conv->pad_top), left = std::max(0, conv->pad_left);
+      const Value& out = lowered_.values[conv->dst];
+      height = std::max(dst.height + top, (out.height - 1) * conv->stride_h + static_cast<int>(conv->weight.dim(2) - 1) * conv->dilation_h + 1);
+      width = std::max(dst.width + left, (out.width - 1) * conv->stride_w + static_cast<int>(conv->weight.dim(3)));
+    }
+    if (height > dst.height + 32 || width > dst.width + 32) throw Error(ErrorCode::kUnsupported, name + ": the first kernel is too large");
+    dst.pixel = 3;
+    dst.row = static_cast<std::ptrdiff_t>(width) * 3;
+    dst.channels = 3;
+  }
+  plan_.picture_coding_ = RoundingOf(op.dst);
+  if (IsBytes(op.dst)) {
+    kernels::ByteMap bytes = ByteMapOf(op.dst);
+    bytes.pixel = dst.pixel, bytes.row = dst.row, bytes.channels = dst.channels;
+    kernels::ByteMap inner = bytes;
+    inner.data += top * bytes.row + left * bytes.pixel;
+    Step step{.name = name, .kernel = "image table u8", .items = height};
+    step.bytes = static_cast<double>(dst.height) * dst.width * (3.0 + static_cast<double>(dst.pixel));
+    step.run = [=, plan = &plan_, k = &kernels_, channels = value.channels](std::int64_t item, float*) {
+      const int y = static_cast<int>(item) - top;
+      if (bordered) {
+        std::uint8_t* const row = bytes.data + item * bytes.row;
+        if (y < 0 || y >= inner.height) {
+          std::memset(row, bytes.coding.zero, bytes.row);
+          return;
+        }
+        std::memset(row, bytes.coding.zero, left * 3);
+        std::memset(row + (left + inner.width) * 3, bytes.coding.zero, (width - left - inner.width) * 3);
+      }
+      const PlanInput& in = plan->input_;
+      if (in.pixels) k->picture_in({.pixels = in.pixels, .stride = in.row_stride, .bgr = in.bgr, .byte_table = plan->byte_table_.data(), .bytes = inner}, y);
+      else k->planes_in({.planes = in.planes, .channels = channels, .bytes = inner}, y);
+    };
+    return Add(std::move(step));
+  }
+  float* const base = dst.data;
+  Map inner = dst;
+  inner.data = base + top * dst.row + left * dst.pixel;
+  Step step{.name = name, .kernel = "image table", .items = height};
+  step.bytes = static_cast<double>(dst.height) * dst.width * (3 + 4.0 * dst.pixel);
+  step.run = [=, plan = &plan_, k = &kernels_, channels = value.channels](std::int64_t item, float*) {
+    const int y = static_cast<int>(item) - top;
+    if (bordered) {
+      float* const row = base + item * dst.row;
+      if (y < 0 || y >= inner.height) {
+        std::memset(row, 0, dst.row * sizeof(float));
+        return;
+      }
+      std::memset(row, 0, left * 3 * sizeof(float));
+      std::memset(row + (left + inner.width) * 3, 0, (width - left - inner.width) * 3 * sizeof(float));
+    }
+    const PlanInput& in = plan->input_;
+    if (in.pixels) {
+      const float* table = plan->picture_coding_.step > 0 ? plan->rounded_table_.data() : in.table;
+      k->picture_in({.pixels = in.pixels, .stride = in.row_stride, .bgr = in.bgr, .table = table, .dst = inner}, y);
+    } else {
+      k->planes_in({.planes = in.planes, .channels = channels, .dst = inner, .round = plan->picture_coding_}, y);
+    }
+  };
+  Add(std::move(step));
+}
+
+void StepBuilder::Build(const std::string& name, const OutputOp& op) {
+  const Value& value = lowered_.values[op.value];
+  auto scores = std::make_shared<kernels::Scores>();
+  kernels::Labels& labels = scores->shape;
+  labels.src = MapOf(op.value);
+  labels.classes = value.channels;
+  labels.height = op.height;
+  labels.width = op.width;
+  plan_.output_rows_ = op.rows;
+  plan_.output_columns_ = op.columns;
+  plan_.gives_labels_ = op.labels;
+  labels.rows = plan_.output_rows_.data();
+  labels.columns = plan_.output_columns_.data();
+  kernels_.plan_labels(labels, plan_.options_.threads);
+  plan_.output_height_ = op.height;
+  plan_.output_width_ = op.width;
+  plan_.classes_ = value.channels;
+  Step step{.name = name, .kernel = "upsample+argmax", .items = labels.items, .scratch = kernels_.labels_scratch(labels)};
+  step.bytes = 4.0 * labels.src.height * labels.src.width * labels.src.channels + 1.0 * op.height * op.width;
+  step.run = [scores, plan = &plan_, k = &kernels_](std::int64_t item, float* scratch) {
+    if (plan->output_.labels) {
+      kernels::Labels with = scores->shape;
+      with.labels = plan->output_.labels;
+      with.stride = plan->output_.label_stride;
+      if (plan->output_.rows) {
+        with.rows = plan->output_.rows->data();
+        with.columns = plan->output_.columns->data();
+        with.height = static_cast<int>(plan->output_.rows->size());
+        with.width = static_cast<int>(plan->output_.columns->size());
+        with.rows_per_item = static_cast<int>((with.height + with.items - 1) / with.items);
+      }
+      k->labels(with, item, scratch);
+    } else {
+      kernels::Scores with = *scores;
+      with.planes = plan->output_.scores;
+      k->scores(with, item, scratch);
+    }
+  };
+  Add(std::move(step));
+}
+
+}  // namespace frf::engine

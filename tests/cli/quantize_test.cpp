@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// `frf quantize` as a user runs it, with the shipped weights on drawn scenes.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "base/files.h"
+#include "base/json.h"
+#include "onnx/onnx_file.h"
+#include "support/process.h"
+
+namespace frf {
+namespace {
+
+using test::Finished;
+using test::RunFrf;
+
+std::vector<std::string> Quantize(const std::string& output, std::vector<std::string> more = {}) {
+  std::vector<std::string> words{"quantize", "frfnet-slim-synth", "--data", "synth:9", "--seed", "4000000", "--select-images", "3", "-o", output};
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+TEST(QuantizeVerb, WritesWhatItMeasured) {
+  const test::TempFolder folder;
+  const std::string file = folder / "q.onnx";
+  const Finished finished = RunFrf(Quantize(file, {"--json"}));
+  ASSERT_EQ(finished.code, 0) << finished.err;
+  const Json result = ParseJson(finished.out, "standard output");
+  EXPECT_EQ(result["calibration"]["images"], 3);
+  EXPECT_EQ(result["tried"].size(), 6U) << "four kinds of ranges, corrected biases, equalised layers";
+  EXPECT_LT(result["scoring"]["labels_changed"].get<double>(), 0.02);
+  EXPECT_LT(result["scoring"]["drop"].get<double>(), 1.5);
+  const Model model = ReadOnnx(file);
+  EXPECT_EQ(model.info.weights, "int8");
+  EXPECT_EQ(model.info.quant["method"], result["method"]);
+  EXPECT_LT(std::filesystem::file_size(file), 3600000U);
+
+  // The engine, with integers and with floats that stand for them, means what the plain executor reads in the file.
+  const auto score = [&](const std::string& backend, const std::string& isa) {
+    const Finished eval = RunFrf({"eval", file, "--data", "synth:3", "--split", "test", "--seed", "20000500", "--backend", backend, "--json"},
+                                 isa.empty() ? "" : "FRF_FORCE_ISA=" + isa);
+    EXPECT_EQ(eval.code, 0) << eval.err;
+    return ParseJson(eval.out, "standard output")["miou"].get<double>();
+  };
+  const double wanted = score("plain", "");
+  EXPECT_NEAR(score("engine", ""), wanted, 0.004);
+  EXPECT_NEAR(score("engine", "baseline"), wanted, 0.004);
+
+  const Finished plan = RunFrf({"info", file, "--plan", "--size", "360x480", "--json"});
+  ASSERT_EQ(plan.code, 0) << plan.err;
+  const Json steps = ParseJson(plan.out, "standard output");
+  if (steps["peaks"]["int8_gops"] > 3 * steps["peaks"]["f32_gflops"].get<double>()) {  // there is a dot product
+    EXPECT_GT(steps["integer_share"].get<double>(), 0.99);
+  }
+}
+
+TEST(QuantizeVerb, BudgetsAndLayersThatStayFloat) {
+  const test::TempFolder folder;
+  const Finished finished = RunFrf(Quantize(folder / "q.onnx", {"--method", "minmax", "--keep-float", "stem.conv1", "--sensitivity"}));
+  ASSERT_EQ(finished.code, 0) << finished.err;
+  EXPECT_NE(finished.out.find("this one alone in int8"), std::string::npos);
+  const Model model = ReadOnnx(folder / "q.onnx");
+  EXPECT_EQ(model.info.quant["float_nodes"], Json::array({"stem.conv1"}));
+  EXPECT_EQ(model.graph.FindInitializer("stem.conv1.weight")->value.dtype(), DType::kFloat32);
+  EXPECT_FALSE(model.info.quant["sensitivity"].empty());
+}
+
+TEST(QuantizeVerb, WhatCannotBeDoneIsSaidAndNothingIsWritten) {
+  const test::TempFolder folder;
+  const std::string file = folder / "q.onnx";
+  const auto fails = [&](const std::vector<std::string>& words, int code, const std::string& says) {
+    const Finished finished = RunFrf(words);
+    EXPECT_EQ(finished.code, code);
+    EXPECT_NE(finished.err.find(says), std::string::npos) << finished.err;
+    EXPECT_FALSE(std::filesystem::exists(file));
+  };
+  fails(Quantize(file, {"--keep-float", "no.such.layer"}), 2, "no.such.layer");
+  fails({"quantize", "frfnet-slim-synth", "--data", "synth:2", "-o", file}, 1, "at least 3 images");
+  fails({"quantize", "frfnet-slim-synth", "--data", "synth:9", "--variant", "cityscapes", "-o", file}, 1, "19");
+  fails({"quantize", "no-such-model", "--data", "synth:9", "-o", file}, 1, "no-such-model");
+  fails({"quantize", "frfnet-slim-synth", "-o", file}, 2, "--data");
+  const std::string once = folder / "once.onnx";
+  ASSERT_EQ(RunFrf(Quantize(once, {"--method", "minmax"})).code, 0);
+  fails({"quantize", once, "--data", "synth:9", "-o", file}, 1, "quantised already");
+}
+
+}  // namespace
+}  // namespace frf

@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: Apache-2.0
+// Quantised files: what they mean (the plain executor, to the letter), what the engine makes of them with and without a dot
+// product, and what `frf quantize` puts into them.
+#include "engine/quantize/insert.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "engine/helpers.h"
+#include "engine/plan/lower.h"
+#include "engine/plan/plan.h"
+#include "frf/error.h"
+#include "graph/builder.h"
+#include "nets/nets.h"
+#include "onnx/onnx_file.h"
+
+namespace frf::test {
+namespace {
+
+using engine::ChooseCoding;
+using engine::QuantizeScheme;
+using engine::RangeKind;
+using engine::ReadyGraph;
+using engine::StatisticsCollector;
+using kernels::Coding;
+
+Tensor Picture(int height, int width, std::uint64_t seed = 3, int channels = 3) { return RandomTensor({1, channels, height, width}, seed); }
+
+Graph Made(Builder&& g) {
+  Graph graph = std::move(g).Build();
+  InitializeWeights(graph, 5);
+  return graph;
+}
+
+Graph Net(const std::string& name, const Json& options, int height, int width) {
+  Graph graph = BuildNet(name, options).ForInference();
+  InitializeWeights(graph, 7);
+  CalibrateBatchNorm(graph, Picture(height, width));
+  return graph;
+}
+
+Graph Quantized(const Graph& graph, const Shape& input, QuantizeScheme scheme = {}) {
+  const ReadyGraph ready = engine::ReadyForQuantization(graph, input);
+  StatisticsCollector collector(ready.graph, engine::MeasuredValues(ready), {.threads = 2});
+  for (std::uint64_t seed = 3; seed < 6; ++seed) collector.Add(Picture(static_cast<int>(input[2]), static_cast<int>(input[3]), seed, static_cast<int>(input[1])));
+  return engine::InsertQuantization(ready, collector.statistics(), scheme);
+}
+
+struct Ran {
+  std::vector<float> scores;
+  std::vector<std::string> kernels;
+  double macs = 0, integer_macs = 0;
+  bool Has(const std::string& kernel) const {
+    return std::any_of(kernels.begin(), kernels.end(), [&](const std::string& k) { return k.find(kernel) != std::string::npos; });
+  }
+};
+
+Ran RunPlan(const Graph& graph, const Tensor& image, const kernels::Kernels* k = nullptr) {
+  const engine::PreparedGraph prepared = engine::Prepare(engine::PrepareOnce(graph), image.shape());
+  engine::WeightStore weights;
+  engine::Plan plan(engine::Lower(prepared), weights, {.threads = 2, .kernels = k});
+  Ran ran;
+  ran.scores.resize(NumElements(prepared.types.at(prepared.graph.outputs[0].name).shape));
+  plan.Run({.planes = image.data<float>()}, {.scores = ran.scores.data()});
+  std::vector<float> again(ran.scores.size());
+  plan.Run({.planes = image.data<float>()}, {.scores = again.data()});
+  EXPECT_EQ(again, ran.scores);
+  for (const engine::Step& step : plan.steps()) {
+    ran.kernels.push_back(step.kernel);
+    ran.macs += step.macs;
+    ran.integer_macs += step.integers ? step.macs : 0;
+  }
+  return ran;
+}
+
+std::vector<float> RunPlain(const Graph& graph, const Tensor& image) {
+  PlainExecutor plain(graph, {.threads = 2});
+  return plain.Run({{graph.inputs[0].name, image}}).at(graph.outputs[0].name).ToVector<float>();
+}
+
+// Rounding at a tie goes either way, and what follows moves with it: almost all numbers are equal, the others near.
+void ExpectNear(const std::vector<float>& got, const std::vector<float>& wanted, double most_apart, double share = 0.02) {
+  ASSERT_EQ(got.size(), wanted.size());
+  double largest = 1e-12;
+  std::size_t different = 0;
+  for (const float v : wanted) largest = std::max(largest, std::abs(static_cast<double>(v)));
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    const double apart = std::isfinite(got[i]) ? std::abs(static_cast<double>(got[i]) - wanted[i]) / largest : 1e30;
+    ASSERT_LT(apart, most_apart) << i;
+    different += apart > 1e-4;
+  }
+  EXPECT_LE(static_cast<double>(different), share * static_cast<double>(got.size()));
+}
+
+// Every instruction set: integers where there is a dot product, floats that stand for them elsewhere.
+void ExpectSameEverywhere(const Graph& graph, const Tensor& image, double most_apart = 0.05, double share = 0.02) {
+  const std::vector<float> wanted = RunPlain(graph, image);
+  for (const kernels::Kernels* k : kernels::AllKernels()) {
+    SCOPED_TRACE(k->isa);
+    ExpectNear(RunPlan(graph, image, k).scores, wanted, most_apart, share);
+  }
+}
+
+double LabelsEqual(const std::vector<float>& a, const std::vector<float>& b, int classes) {
+  const std::size_t pixels = a.size() / classes;
+  std::size_t equal = 0;
+  for (std::size_t i = 0; i < pixels; ++i) {
+    const auto best = [&](const std::vector<float>& scores) {
+      int label = 0;
+      for (int c = 1; c < classes; ++c) label = scores[c * pixels + i] > scores[label * pixels + i] ? c : label;
+      return label;
+    };
+    equal += best(a) == best(b);
+  }
+  return static_cast<double>(equal) / static_cast<double>(pixels);
+}
+
+Value Layer(Builder& g, const Value& x, const std::string& name, int out, int kernel = 3, int stride = 1) {
+  return g.Relu(g.Conv(x, {.name = name, .out = out, .kernel = kernel, .stride = stride, .bias = true}));
+}
+
+TEST(Quantize, AFewLayersEqualTheLetterOfTheFile) {
+  Builder g("layers");
+  const Value x = g.Input("image", 3);
+  const Value a = Layer(g, x, "a", 24, 3, 2), b = Layer(g, a, "b", 40);
+  g.Output(g.Conv(b, {.name = "last", .out = 5, .bias = true}), "scores", OutputRole::kScores);
+  const Graph graph = Made(std::move(g)), quantized = Quantized(graph, {1, 3, 23, 31});
+  ExpectSameEverywhere(quantized, Picture(23, 31, 9));
+  const Ran ran = RunPlan(quantized, Picture(23, 31, 9));
+  if (kernels::BestKernels().has_dot()) {
+    EXPECT_TRUE(ran.Has("int8 3x3"));
+    EXPECT_EQ(ran.integer_macs, ran.macs);
+  }
+  // And 8 bits are near the floats.
+  ExpectNear(RunPlain(quantized, Picture(23, 31, 9)), RunPlain(graph, Picture(23, 31, 9)), 0.1, 1.0);
+}
+
+TEST(Quantize, RunningSumsConcatenationsAndPoolsShareMemory) {
+  Builder g("dam");
+  const Value x = Layer(g, g.Input("image", 3), "stem", 32);
+  std::vector<Value> parts{x};
+  Value sum = x;
+  for (int i = 0; i < 4; ++i) {
+    const Value f = Layer(g, i == 0 ? x : sum, fmt::format("conv{}", i), 16);
+    sum = i == 0 ? f : g.Add(f, sum);
+    parts.push_back(sum);
+  }
+  const Value all = Layer(g, g.Concat(parts), "aggregate", 48, 1);
+  const Value down = g.Concat({Layer(g, g.MaxPool(all, {.kernel = 2, .stride = 2}), "pooled", 16, 1), Layer(g, all, "strided", 16, 3, 2)});
+  g.Output(g.Conv(down, {.name = "last", .out = 4}), "scores", OutputRole::kScores);
+  const Graph quantized = Quantized(Made(std::move(g)), {1, 3, 20, 28});
+  ExpectSameEverywhere(quantized, Picture(20, 28, 9), 0.1, 0.1);
+  const Ran ran = RunPlan(quantized, Picture(20, 28, 9));
+  if (!kernels::BestKernels().has_dot()) return;
+  EXPECT_TRUE(ran.Has("max pool u8"));
+  EXPECT_FALSE(ran.Has("copy")) << "parts are written in place";
+  EXPECT_FALSE(ran.Has("elementwise")) << "sums are the convolutions' business";
+}
+
+TEST(Quantize, GatesAndResizesAreComputedBetween) {
+  Builder g("gates");
+  const Value x = Layer(g, g.Input("image", 3), "stem", 32);
+  const Value low = Layer(g, Layer(g, x, "down", 32, 3, 2), "deep", 32);
+  const Value up = g.ResizeLike(low, x), lateral = g.Conv(x, {.name = "lateral", .out = 32, .bias = true});
+  const Value gated = g.Add(up, g.Mul(lateral, g.Sigmoid(up)));
+  const Value mean = g.Sigmoid(g.Conv(g.GlobalAveragePool(low), {.name = "vector", .out = 32}));
+  g.Output(g.ResizeLike(g.Conv(Layer(g, g.Mul(gated, mean), "head", 32), {.name = "last", .out = 6}), x), "scores", OutputRole::kScores);
+  const Graph quantized = Quantized(Made(std::move(g)), {1, 3, 24, 36});
+  ExpectSameEverywhere(quantized, Picture(24, 36, 9), 0.05, 0.1);
+  const Ran ran = RunPlan(quantized, Picture(24, 36, 9));
+  EXPECT_FALSE(ran.Has("plain"));
+  if (kernels::BestKernels().has_dot()) {
+    EXPECT_TRUE(ran.Has("int8 1x1+elementwise"));
+  }
+}
+
+TEST(Quantize, TheFamilyRunsOnIntegers) {
+  for (const char* net : {"frfnet", "frfnet-slim"}) {
+    SCOPED_TRACE(net);
+    const Graph graph = Net(net, {{"classes", 5}, {"ffm", "masks-off"}}, 64, 96);
+    const Graph quantized = Quantized(graph, {1, 3, 64, 96}, {.range = {RangeKind::kMse}, .float_nodes = {}, .bias_correction = true});
+    // Random weights turn a flipped rounding into other labels; what trained ones say is tested with `frf quantize`.
+    for (const kernels::Kernels* k : kernels::AllKernels()) {
+      const Ran ran = RunPlan(quantized, Picture(64, 96, 3), k);
+      for (const float score : ran.scores) ASSERT_TRUE(std::isfinite(score)) << k->isa;
+      EXPECT_FALSE(ran.Has("plain"));
+      if (k->has_dot()) {
+        EXPECT_GT(ran.integer_macs / ran.macs, 0.98) << "all but attention over single pixels, which weighs more in small pictures";
+      }
+    }
+  }
+}
+
+TEST(Quantize, AFileIsReadBackAsWritten) {
+  Model model;
+  model.graph = Quantized(Net("frfnet-slim", {{"classes", 4}}, 64, 64), {1, 3, 64, 64});
+  model.info.classes = {{"a", "b", "c", "d"}, {{1, 2, 3}, {4, 5, 6}, {7, 8, 9}, {10, 11, 12}}, {}};
+  model.info.weights = "int8";
+  model.info.quant = {{"method", "minmax"}};
+  model.stamped = false;
+  for (const auto& size : {std::optional<std::pair<int, int>>(), std::optional(std::pair(64, 96))}) {
+    const std::string bytes = SerializeOnnx(model, {.size = size});
+    const Model read = ParseOnnx(bytes, "q.onnx");
+    EXPECT_EQ(SerializeOnnx(read), bytes);
+    EXPECT_EQ(read.info.quant["method"], "minmax");
+    const Initializer* weight = read.graph.FindInitializer("stem.conv1.weight");
+    ASSERT_NE(weight, nullptr) << "int8 weights keep the checkpoint's names";
+    EXPECT_EQ(weight->value.dtype(), DType::kInt8);
+    const Tensor image = Picture(64, 96, 3);
+    EXPECT_GT(LabelsEqual(RunPlain(read.graph, image), RunPlain(model.graph, image), 4), 0.999);
+  }
+}
+
+TEST(Quantize, LayersThatStayFloat) {
+  Builder g("mixed");
+  const Value x = g.Input("image", 3);
+  const Value a = Layer(g, x, "a", 16), b = Layer(g, a, "b", 16), c = Layer(g, b, "c", 16);
+  g.Output(g.Conv(g.Concat({a, b, c}), {.name = "last", .out = 4}), "scores", OutputRole::kScores);
+  const Graph graph = Made(std::move(g));
+  for (const std::set<std::string>& kept : {std::set<std::string>{"b"}, {"a"}, {"a", "b", "c", "last"}}) {
+    const Graph quantized = Quantized(graph, {1, 3, 17, 19}, {.range = {}, .float_nodes = kept});
+    ExpectSameEverywhere(quantized, Picture(17, 19, 9), 0.05, 0.1);
+    const Ran ran = RunPlan(quantized, Picture(17, 19, 9));
+    if (kernels::BestKernels().has_dot()) {
+    EXPECT_EQ(ran.integer_macs > 0, kept.size() < 4);
+  }
+  }
+}
+
+// As other tools write them: int8 activations, a DequantizeLinear for every reader, requantised parts, rounded scores.
+TEST(Quantize, OtherToolsFiles) {
+  Graph graph;
+  graph.name = "foreign";
+  graph.inputs = {{.name = "x", .shape = {1, 16, 9, 11}}};
+  const auto constant = [&](const std::string& name, Tensor value) {
+    graph.initializers.push_back({.name = name, .role = Role::kConstant, .init = Init::kGiven, .value = std::move(value)});
+  };
+  const auto code = [&](const std::string& value, float scale, int zero, bool is_signed, int readers) {
+    constant(value + ".s", Tensor::Scalar(scale));
+    constant(value + ".z", is_signed ? Tensor::Scalar(static_cast<std::int8_t>(zero)) : Tensor::Scalar(static_cast<std::uint8_t>(zero)));
+    graph.nodes.push_back({.name = value + ".Q", .op = "QuantizeLinear", .inputs = {value, value + ".s", value + ".z"}, .outputs = {value + ".q"}});
+    for (int r = 0; r < readers; ++r) {
+      graph.nodes.push_back({.name = fmt::format("{}.D{}", value, r), .op = "DequantizeLinear", .inputs = {value + ".q", value + ".s", value + ".z"},
+                             .outputs = {fmt::format("{}.{}", value, r)}});
+    }
+  };
+  const auto conv = [&](const std::string& name, const std::string& input, int out, int in, std::uint64_t seed) {
+    Random random(seed);
+    Tensor weight = Tensor::Zeros(DType::kInt8, {out, in, 3, 3});
+    for (std::int64_t i = 0; i < weight.size(); ++i) weight.data<std::int8_t>()[i] = static_cast<std::int8_t>(random.Uniform(-100, 100));
+    constant(name + ".w", weight);
+    constant(name + ".ws", Tensor::Of<float>({1}, {0.002f}));  // a list of one, as ONNX Runtime writes it
+    graph.nodes.push_back({.name = name + ".wd", .op = "DequantizeLinear", .inputs = {name + ".w", name + ".ws"}, .outputs = {name + ".wf"}});
+    Node node{.name = name, .op = "Conv", .inputs = {input, name + ".wf"}, .outputs = {name + ".y"}};
+    node.attributes["pads"] = std::vector<std::int64_t>{1, 1, 1, 1};
+    graph.nodes.push_back(node);
+  };
+  code("x", 0.008f, 3, true, 2);
+  conv("a", "x.0", 16, 16, 1);
+  graph.nodes.push_back({.name = "relu", .op = "Relu", .inputs = {"a.y"}, .outputs = {"a.r"}});
+  code("a.r", 0.02f, -128, true, 3);
+  conv("b", "a.r.0", 16, 16, 2);
+  code("b.y", 0.05f, 120, false, 1);
+  Node concat{.name = "concat", .op = "Concat", .inputs = {"a.r.1", "b.y.0", "x.1"}, .outputs = {"c"}};
+  concat.attributes["axis"] = std::int64_t{1};
+  graph.nodes.push_back(concat);
+  code("c", 0.04f, 110, false, 1);
+  conv("d", "c.0", 8, 48, 3);
+  code("d.y", 0.1f, 128, false, 1);
+  graph.outputs = {{.name = "d.y.0"}};
+  graph.Validate();
+  ExpectSameEverywhere(graph, Picture(9, 11, 4, 16), 0.03, 0.1);
+  if (kernels::BestKernels().has_dot()) {
+    EXPECT_TRUE(RunPlan(graph, Picture(9, 11, 4, 16)).Has("int8 3x3"));
+  }
+}
+
+TEST(Quantize, ValuesThatAreNoMapsAreRoundedToo) {
+  Builder g("flat");
+  const Value x = Layer(g, g.Input("image", 3), "a", 8);
+  g.Output(g.Conv(x, {.name = "last", .out = 4}), "scores", OutputRole::kScores);
+  Graph graph = Made(std::move(g));
+  // a -> Transpose -> Q -> DQ -> Transpose -> scores: no kernel of ours between.
+  const std::string value = graph.nodes.back().inputs[0];
+  const auto constant = [&](const std::string& name, Tensor tensor) {
+    graph.initializers.push_back({.name = name, .role = Role::kConstant, .init = Init::kGiven, .value = std::move(tensor)});
+  };
+  constant("s", Tensor::Scalar(0.05f));
+  constant("z", Tensor::Scalar<std::uint8_t>(0));
+  constant("shape", Tensor::Of<std::int64_t>({2}, {8, -1}));
+  constant("back", Tensor::Of<std::int64_t>({4}, {1, 8, 12, 14}));
+  Node last = graph.nodes.back();
+  graph.nodes.pop_back();
+  graph.nodes.push_back({.name = "flat", .op = "Reshape", .inputs = {value, "shape"}, .outputs = {"f"}});
+  graph.nodes.push_back({.name = "q", .op = "QuantizeLinear", .inputs = {"f", "s", "z"}, .outputs = {"fq"}});
+  graph.nodes.push_back({.name = "d", .op = "DequantizeLinear", .inputs = {"fq", "s", "z"}, .outputs = {"fd"}});
+  graph.nodes.push_back({.name = "unflat", .op = "Reshape", .inputs = {"fd", "back"}, .outputs = {"u"}});
+  last.inputs[0] = "u";
+  graph.nodes.push_back(last);
+  graph.Validate();
+  ExpectSameEverywhere(graph, Picture(12, 14), 0.05);
+}
+
+TEST(Quantize, EqualizedLayersComputeTheSame) {
+  Builder g("pairs");
+  const Value x = g.Input("image", 3);
+  g.Output(g.Conv(Layer(g, Layer(g, x, "a", 16), "b", 24), {.name = "last", .out = 4, .bias = true}), "scores", OutputRole::kScores);
+  const Graph graph = Made(std::move(g));
+  ReadyGraph ready = engine::ReadyForQuantization(graph, {1, 3, 12, 14});
+  Initializer* uneven = ready.graph.FindInitializer("a.weight");
+  for (std::int64_t i = 0; i < 27; ++i) uneven->value.data<float>()[i] *= 50;
+  const std::vector<float> wanted = RunPlain(ready.graph, Picture(12, 14));
+  EXPECT_EQ(engine::EqualizeLayers(ready), 2);
+  const std::vector<float> got = RunPlain(ready.graph, Picture(12, 14));
+  ExpectNear(got, wanted, 1e-4, 0.0);
+}
+
+TEST(Quantize, CorrectedBiasesBringTheMeanBack) {
+  Builder g("bias");
+  g.Output(g.Conv(Layer(g, g.Input("image", 3), "a", 32), {.name = "last", .out = 16}), "scores", OutputRole::kScores);
+  const Graph graph = Made(std::move(g));
+  const auto error_of_means = [&](bool corrected) {
+    const Graph quantized = Quantized(graph, {1, 3, 32, 32}, {.range = {}, .float_nodes = {}, .bias_correction = corrected});
+    const std::vector<float> a = RunPlain(graph, Picture(32, 32, 4)), b = RunPlain(quantized, Picture(32, 32, 4));
+    double error = 0;
+    for (int c = 0; c < 16; ++c) {
+      double difference = 0;
+      for (int i = 0; i < 1024; ++i) difference += a[c * 1024 + i] - b[c * 1024 + i];
+      error += std::abs(difference / 1024);
+    }
+    return error;
+  };
+  EXPECT_LT(error_of_means(true), 0.8 * error_of_means(false));
+}
+
+TEST(Ranges, MethodsCutWhatIsRare) {
+  Builder g("range");
+  g.Output(g.Relu(g.Input("image", 1)), "scores", OutputRole::kScores);
+  const Graph graph = Made(std::move(g));
+  StatisticsCollector collector(graph, {"image"}, {.threads = 2});
+  Tensor image = RandomTensor({1, 1, 100, 100}, 1);
+  for (std::int64_t i = 0; i < image.size(); ++i) image.data<float>()[i] = std::abs(image.data<float>()[i]);
+  image.data<float>()[17] = 100;  // one number far out
+  collector.Add(image);
+  collector.Add(RandomTensor({1, 1, 50, 50}, 2).Reshaped({1, 1, 50, 50}));
+  const auto& seen = collector.statistics().at("image");
+  EXPECT_EQ(seen.high, 100);
+  EXPECT_LT(seen.low, -0.9f);
+  EXPECT_EQ(seen.pixels, 12500);
+  const Coding all = ChooseCoding({&seen}, {RangeKind::kMinMax, 1}), most = ChooseCoding({&seen}, {RangeKind::kPercentile, 0.999}),
+               least = ChooseCoding({&seen}, {RangeKind::kMse, 1});
+  EXPECT_NEAR(all.step * 255, 101, 0.1);
+  EXPECT_LT(most.step * 255, 3);
+  EXPECT_LT(least.step, all.step);
+  for (const Coding& coding : {all, most, least}) EXPECT_GT(coding.zero, 0);
+  // Nothing negative: zero is byte 0. Nothing at all: no division by zero.
+  engine::ValueStatistics positive = seen, nothing;
+  positive.low = 0;
+  EXPECT_EQ(ChooseCoding({&positive}, {RangeKind::kMinMax, 1}).zero, 0);
+  EXPECT_GT(ChooseCoding({&nothing}, {RangeKind::kMse, 1}).step, 0);
+}
+
+TEST(Quantize, WhatIsQuantisedAlreadyIsRefused) {
+  Builder g("twice");
+  g.Output(Layer(g, g.Input("image", 3), "a", 8), "scores", OutputRole::kScores);
+  const Graph quantized = Quantized(Made(std::move(g)), {1, 3, 8, 8});
+  EXPECT_THROW(engine::ReadyForQuantization(quantized, {1, 3, 8, 8}), Error);
+}
+
+}  // namespace
+}  // namespace frf::test
