@@ -25,7 +25,7 @@ namespace frf::cli {
 namespace {
 
 struct EvalArguments {
-  std::string model, data, split = "val", list, variant, size, backend = "engine", report, save;
+  std::string model, against, data, split = "val", list, variant, size, backend = "engine", report, save;
   std::uint64_t seed = 0, max_memory_mb = 0;
   int threads = 0, limit = 0, pictures = 8;
   bool json = false, stamp = false, raw = false, last = false;
@@ -34,7 +34,35 @@ struct EvalArguments {
 struct Scored {
   int index;
   double miou;
+  double changed = 0;  // share of labels that --against gives otherwise
 };
+
+// The other network's side of the comparison.
+struct Other {
+  explicit Other(int classes) : matrix(classes) {}
+  std::unique_ptr<Segmenter> segmenter;
+  ConfusionMatrix matrix;
+  std::int64_t changed = 0, pixels = 0;
+  double changed_share() const { return pixels > 0 ? static_cast<double>(changed) / static_cast<double>(pixels) : 0; }
+};
+
+std::int64_t CountChanged(const LabelImage& a, const LabelImage& b) {
+  std::int64_t changed = 0;
+  for (std::size_t i = 0; i < a.ids.size(); ++i) changed += a.ids[i] != b.ids[i];
+  return changed;
+}
+
+std::string DifferenceTable(const ConfusionMatrix& matrix, const Other& other, const EvalArguments& arguments, const Classes& classes) {
+  const auto ours = matrix.Iou(), theirs = other.matrix.Iou();
+  std::string table = fmt::format("{:<14} {:>9} {:>9} {:>8}\n", "class", "this", "against", "points");
+  for (int c = 0; c < classes.count(); ++c) {
+    if (!ours[c] || !theirs[c]) continue;
+    table += fmt::format("{:<14} {:>7.2f} % {:>7.2f} % {:>+8.2f}\n", classes.names[c], *ours[c] * 100, *theirs[c] * 100, (*ours[c] - *theirs[c]) * 100);
+  }
+  const double mine = matrix.MeanIou().value_or(0), its = other.matrix.MeanIou().value_or(0);
+  table += fmt::format("{:<14} {:>7.2f} % {:>7.2f} % {:>+8.2f}\n", "mean IoU", mine * 100, its * 100, (mine - its) * 100);
+  return table + fmt::format("{:.2f} % of labels differ from those of {}\n", other.changed_share() * 100, arguments.against);
+}
 
 // What a prediction's file is called: "x_leftImg8bit" becomes "x_pred_labelIds" as Cityscapes' evaluator expects.
 std::string PredictionName(const std::string& sample) {
@@ -60,8 +88,25 @@ void CheckClasses(const Classes& model, const Classes& data, const std::string& 
   }
 }
 
+// Picture, truth, both predictions, and where they differ.
+HtmlReport::Row ChangedRow(const Scored& scored, const Sample& sample, Segmenter& segmenter, Other& other) {
+  const Classes& classes = segmenter.info().classes;
+  const LabelImage ours = segmenter.Run(sample.image.view()), theirs = other.segmenter->Run(sample.image.view());
+  Image where = sample.image;
+  for (std::size_t i = 0; i < ours.ids.size(); ++i) {
+    const bool changed = ours.ids[i] != theirs.ids[i];
+    for (int c = 0; c < 3; ++c) {
+      std::uint8_t& value = where.pixels[i * 3 + c];
+      value = changed ? (c == 0 ? 255 : 40) : static_cast<std::uint8_t>(value / 3);
+    }
+  }
+  return {fmt::format("{}: {:.2f} % of labels changed, mean IoU {:.1f} %", sample.name, scored.changed * 100, scored.miou * 100),
+          {{"picture", sample.image}, {"truth", Colorize(sample.labels, classes.palette)}, {"this", Colorize(ours, classes.palette)},
+           {"against", Colorize(theirs, classes.palette)}, {"changed", where}}};
+}
+
 void WriteReport(const EvalArguments& arguments, const Dataset& data, Segmenter& segmenter, const ConfusionMatrix& matrix,
-                 std::vector<Scored> scored, double ms) {
+                 std::vector<Scored> scored, double ms, Other* other) {
   const Classes& classes = segmenter.info().classes;
   HtmlReport report(fmt::format("{} on {}", arguments.model, data.description()));
   report.Facts({{"model", arguments.model}, {"network", segmenter.info().net}, {"data", data.description()},
@@ -71,6 +116,22 @@ void WriteReport(const EvalArguments& arguments, const Dataset& data, Segmenter&
                 {"machine", ThisMachine().cpu}, {"commit", Commit()}});
   report.Section("Classes");
   report.ScoreTable(matrix, classes);
+  if (other) {
+    const double its = other->matrix.MeanIou().value_or(0);
+    report.Section("Beside " + arguments.against,
+                   fmt::format("Mean IoU {:.2f} % there, {:+.2f} points here; {:.2f} % of labels differ. Its classes:", its * 100,
+                               (matrix.MeanIou().value_or(0) - its) * 100, other->changed_share() * 100));
+    report.ScoreTable(other->matrix, classes);
+    std::vector<Scored> changed = scored;
+    std::stable_sort(changed.begin(), changed.end(), [](const Scored& a, const Scored& b) { return a.changed > b.changed; });
+    std::vector<HtmlReport::Row> rows;
+    for (int i = 0; i < std::min(arguments.pictures, static_cast<int>(changed.size())); ++i) {
+      rows.push_back(ChangedRow(changed[i], data.Get(changed[i].index), segmenter, *other));
+    }
+    report.Section("Images that changed most");
+    report.Legend(classes);
+    report.Pictures(rows);
+  }
   report.Section("Confusion");
   report.ConfusionTable(matrix, classes);
   std::stable_sort(scored.begin(), scored.end(), [](const Scored& a, const Scored& b) { return a.miou < b.miou; });
@@ -113,7 +174,8 @@ void Stamp(const EvalArguments& arguments, const Json& result) {
 // The same call for frf-train. What it cannot do is refused here, not passed over.
 std::vector<std::string> WordsForTorch(const EvalArguments& arguments) {
   for (const auto& [given, name] : {std::pair(!arguments.save.empty(), "--save"), {arguments.limit > 0, "--limit"},
-                                    {arguments.max_memory_mb > 0, "--max-memory"}, {arguments.stamp, "--stamp"}}) {
+                                    {arguments.max_memory_mb > 0, "--max-memory"}, {arguments.stamp, "--stamp"},
+                                    {!arguments.against.empty(), "--against"}}) {
     if (given) throw Error(ErrorCode::kUsage, fmt::format("{} does not go with --backend torch; leave it out, or use --backend engine", name));
   }
   std::vector<std::string> words{"eval", arguments.model, "--data", arguments.data, "--split", arguments.split};
@@ -144,6 +206,12 @@ int RunEval(const EvalArguments& arguments) {
   const Classes& classes = segmenter.info().classes;
   CheckClasses(classes, data->classes(), arguments.model);
   if (!arguments.save.empty()) MakeFolder(arguments.save);
+  std::unique_ptr<Other> other;
+  if (!arguments.against.empty()) {
+    other = std::make_unique<Other>(classes.count());
+    other->segmenter = std::make_unique<Segmenter>(LoadModel(arguments.against), options);
+    CheckClasses(other->segmenter->info().classes, data->classes(), arguments.against);
+  }
 
   const int count = arguments.limit > 0 ? std::min(arguments.limit, data->size()) : data->size();
   ConfusionMatrix matrix(classes.count());
@@ -158,7 +226,16 @@ int RunEval(const EvalArguments& arguments) {
     ConfusionMatrix one(classes.count());
     one.Add(sample.labels, labels);
     matrix.Merge(one);
-    if (one.MeanIou()) scored.push_back({i, *one.MeanIou()});
+    double changed = 0;
+    if (other) {
+      const LabelImage theirs = other->segmenter->Run(sample.image.view());
+      other->matrix.Add(sample.labels, theirs);
+      const std::int64_t count_changed = CountChanged(labels, theirs);
+      other->changed += count_changed;
+      other->pixels += static_cast<std::int64_t>(labels.ids.size());
+      changed = static_cast<double>(count_changed) / static_cast<double>(labels.ids.size());
+    }
+    if (one.MeanIou()) scored.push_back({i, *one.MeanIou(), changed});
     if (!arguments.save.empty()) {
       WriteLabels(arguments.save + "/" + PredictionName(sample.name), ToLabelIds(labels, classes));
     }
@@ -174,10 +251,15 @@ int RunEval(const EvalArguments& arguments) {
                        ? fmt::format("{}x{}", segmenter.info().input.height, segmenter.info().input.width)
                        : fmt::format("{}x{}", first.image.height, first.image.width);
   result["ms"] = ms;
-  if (!arguments.report.empty()) WriteReport(arguments, *data, segmenter, matrix, scored, ms);
+  if (other) {
+    result["against"] = {{"model", arguments.against}, {"miou", other->matrix.MeanIou().value_or(0)}, {"labels_changed", other->changed_share()},
+                         {"iou", ToJson(other->matrix, classes)["iou"]}};
+  }
+  if (!arguments.report.empty()) WriteReport(arguments, *data, segmenter, matrix, scored, ms, other.get());
   if (arguments.stamp) Stamp(arguments, result);
   if (arguments.json) PrintJson(result);
   else fmt::print("{} on {}\n{}", arguments.model, data->description(), FormatTable(matrix, classes));
+  if (other && !arguments.json) fmt::print("\n{}", DifferenceTable(matrix, *other, arguments, classes));
   return 0;
 }
 
@@ -196,6 +278,7 @@ void AddEval(CLI::App& root, Action& action) {
   app->add_option("--backend", a->backend, "engine, plain (the reference executor), or torch (frf-train; for run folders)")
       ->check(CLI::IsMember({"engine", "plain", "torch"}));
   app->add_option("--report", a->report, "write an HTML report with the worst and best images to this file");
+  app->add_option("--against", a->against, "another model: difference by class, and in the report the images whose labels changed most");
   app->add_option("--pictures", a->pictures, "worst and best images in the report, each")->check(CLI::Range(0, 1000));
   app->add_option("--save", a->save, "folder for the predictions as label images (Cityscapes' evaluator reads them)");
   app->add_option("--limit", a->limit, "only the first N images; 0: all");
@@ -205,7 +288,9 @@ void AddEval(CLI::App& root, Action& action) {
   app->add_flag("--last", a->last, "run folder: the last checkpoint instead of the best");
   app->add_flag("--stamp", a->stamp, "write the result into the model file's metadata (frf.eval)");
   app->add_flag("--json", a->json, "one JSON document on standard output");
-  app->footer("Example: frf eval frfnet-camvid --data camvid:/data/camvid --split val --report val.html");
+  app->footer(R"(Examples:
+  frf eval frfnet-camvid --data camvid:/data/camvid --split val --report val.html
+  frf eval street-int8.onnx --against street.onnx --data camvid:/data/camvid --report int8.html)");
   app->callback([a, &action] { action = [a] { return RunEval(*a); }; });
 }
 

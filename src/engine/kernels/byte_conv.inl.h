@@ -192,12 +192,13 @@ static void RunByteConv(const ByteConv& conv, std::int64_t item, float* scratch)
     int y = static_cast<int>(begin / out_width), x = static_cast<int>(begin % out_width);
     for (std::int64_t pixel = begin; pixel < end; pixel += block) {
       const int count = end - pixel < block ? static_cast<int>(end - pixel) : block;
+      const bool plain = count == block && GatherRow(conv, conv.src, y, x, block, out_width, rows);
       for (int r = 0; r < block; ++r) {
         if (r >= count) {  // repeat the row before
           for (int tap = 0; tap < taps; ++tap) rows[tap * block + r] = rows[tap * block + r - 1];
           continue;
         }
-        GatherTaps(conv, conv.src, y, x, block, rows + r);
+        if (!plain) GatherTaps(conv, conv.src, y, x, block, rows + r);
         if (conv.dst.data) {
           dst[r] = conv.dst.data + y * conv.dst.row + x * conv.dst.pixel + channel;
           add[r] = conv.add.data ? conv.add.data + y * conv.add.row + x * conv.add.pixel + channel : nullptr;

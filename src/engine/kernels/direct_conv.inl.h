@@ -80,6 +80,24 @@ FRF_INLINE void GatherTaps(const Conv& conv, const Source& src, int y, int x, in
   }
 }
 
+// The same for `block` neighbours of one row, whose kernels lie inside the source: no questions asked. False where they do not.
+template <typename Conv, typename Source, typename T>
+FRF_INLINE bool GatherRow(const Conv& conv, const Source& src, int y, int x, int block, int width, const T** rows) {
+  const int top = y * conv.stride_h - conv.pad_top, left = x * conv.stride_w - conv.pad_left;
+  const int last = left + (block - 1) * conv.stride_w + (conv.kernel_w - 1) * conv.dilation_w;
+  if (x + block > width || top < 0 || left < 0 || last >= src.width || top + (conv.kernel_h - 1) * conv.dilation_h >= src.height) return false;
+  const std::ptrdiff_t step = conv.stride_w * src.pixel;
+  const T* row = src.data + top * src.row + left * src.pixel;
+  for (int ky = 0; ky < conv.kernel_h; ++ky, row += conv.dilation_h * src.row) {
+    const T* tap = row;
+    for (int kx = 0; kx < conv.kernel_w; ++kx, tap += conv.dilation_w * src.pixel, rows += block) {
+      const T* at = tap;
+      for (int r = 0; r < block; ++r, at += step) rows[r] = at;
+    }
+  }
+  return true;
+}
+
 // The program that follows a convolution, over pixels [begin, end) of its result in scratch.
 template <typename Conv>
 static void RunAfter(const Conv& conv, int width, std::int64_t begin, std::int64_t end, const Map& result, float* registers) {
@@ -128,6 +146,7 @@ static void RunDirect(const DirectConv& conv, std::int64_t item, float* scratch)
     const Prefetch prefetch = p == first ? Prefetch{block * conv.stride_w * conv.src.pixel, 16} : Prefetch{};
     int y = static_cast<int>(begin / conv.dst.width), x = static_cast<int>(begin % conv.dst.width);
     for (std::int64_t pixel = begin; pixel < end; pixel += block) {
+      const bool plain = pixel + block <= end && GatherRow(conv, conv.src, y, x, block, conv.dst.width, rows);
       for (int r = 0; r < block; ++r) {
         if (pixel + r >= end) {  // repeat the row before, throw the result away
           for (int tap = 0; tap < taps; ++tap) rows[tap * block + r] = rows[tap * block + r - 1];
@@ -135,7 +154,7 @@ static void RunDirect(const DirectConv& conv, std::int64_t item, float* scratch)
           add[r] = scratch + kMaxVectors * kLanes;
           continue;
         }
-        GatherTaps(conv, conv.src, y, x, block, rows + r);
+        if (!plain) GatherTaps(conv, conv.src, y, x, block, rows + r);
         dst[r] = result.data + y * result.row + x * result.pixel + channel;
         if (epilogue.add.data) {
           add[r] = epilogue.add.data + y * epilogue.add.row + x * epilogue.add.pixel + channel;

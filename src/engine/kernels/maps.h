@@ -75,6 +75,7 @@ struct Labels {
   std::ptrdiff_t stride = 0;         // bytes from row to row
   int rows_per_item = 1;
   std::int64_t items = 0;
+  int planned_width = 0;             // by plan_labels: scratch has room to lay out so many columns once for an item
 };
 
 struct Scores {  // the same resize, scores kept: NCHW floats

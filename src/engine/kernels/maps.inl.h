@@ -220,8 +220,30 @@ static void VerticalPass(const Labels& p, int y, float* line, std::ptrdiff_t str
 
 static inline std::ptrdiff_t LineStride(const Labels& p) { return (p.src.width + 4 + 15) / 16 * 16 + 16; }
 
-static std::size_t LabelsScratch(const Labels& p) {
-  return static_cast<std::size_t>(p.classes) * LineStride(p);
+// Sixteen output columns: where each takes from. The same for all rows, so an item lays them out once.
+struct ColumnGroup {
+  std::int32_t first[16];
+  float weight[4][16];
+  std::int32_t taps, near, unused[14];  // of four; near: two taps, from at most sixteen source columns. A multiple of 64 bytes
+};
+
+static inline std::size_t GroupFloats(const Labels& p) { return (p.planned_width + 15) / 16 * sizeof(ColumnGroup) / sizeof(float); }
+
+static std::size_t LabelsScratch(const Labels& p) { return static_cast<std::size_t>(p.classes) * LineStride(p) + GroupFloats(p); }
+
+static void LayOutColumns(const Labels& p, int x, ColumnGroup& group) {
+  group.taps = 1;
+  for (int i = 0; i < 16; ++i) {
+    const WideTap& tap = p.columns[x + i < p.width ? x + i : p.width - 1];
+    group.first[i] = tap.first;
+    for (int t = 0; t < 4; ++t) {
+      group.weight[t][i] = tap.weight[t];
+      if (tap.weight[t] != 0.0f && t >= group.taps) group.taps = t + 1;
+    }
+  }
+  int low = group.first[0], high = low;
+  for (const std::int32_t first : group.first) low = first < low ? first : low, high = first > high ? first : high;
+  group.near = group.taps <= 2 && low == group.first[0] && high - low < 16 && low + 17 <= LineStride(p);
 }
 
 #if defined(FRF_ISA_AVX512)
@@ -239,32 +261,30 @@ FRF_INLINE V HorizontalNear(const float* line, int base, __m512i index, const V&
   return Fma(_mm512_permutexvar_ps(index, b), w1, _mm512_permutexvar_ps(index, a) * w0);
 }
 
-static void LabelRow(const Labels& p, const float* line, std::ptrdiff_t stride, std::uint8_t* out) {
+// `groups`: null where the item has not laid them out.
+static void LabelRow(const Labels& p, const ColumnGroup* groups, const float* line, std::ptrdiff_t stride, std::uint8_t* out) {
+  ColumnGroup own;
   for (int x = 0; x < p.width; x += 16) {
-    const int count = p.width - x < 16 ? p.width - x : 16;
-    alignas(64) int first[16];
-    alignas(64) float weight[4][16];
-    int taps = 1;
-    for (int i = 0; i < 16; ++i) {
-      const WideTap& tap = p.columns[x + (i < count ? i : count - 1)];
-      first[i] = tap.first;
-      for (int t = 0; t < 4; ++t) {
-        weight[t][i] = tap.weight[t];
-        if (tap.weight[t] != 0.0f && t >= taps) taps = t + 1;
-      }
-    }
-    const V w[4] = {Load(weight[0]), Load(weight[1]), Load(weight[2]), Load(weight[3])};
-    const int base = first[0];
-    const bool near = taps <= 2 && first[15] - base < 16 && base + 17 <= stride;
-    const __m512i where = _mm512_load_si512(first), index = _mm512_sub_epi32(where, _mm512_set1_epi32(base));
-    V best = near ? HorizontalNear(line, base, index, w[0], w[1]) : Horizontal(line, where, w, taps);
+    if (!groups) LayOutColumns(p, x, own);
+    const ColumnGroup* const group = groups ? groups + x / 16 : &own;
+    const int count = p.width - x < 16 ? p.width - x : 16, base = group->first[0], taps = group->taps;
+    const V w[4] = {Load(group->weight[0]), Load(group->weight[1]), Load(group->weight[2]), Load(group->weight[3])};
+    const __m512i where = _mm512_loadu_si512(group->first), index = _mm512_sub_epi32(where, _mm512_set1_epi32(base));
     __m512i label = _mm512_setzero_si512();
-    for (int c = 1; c < p.classes; ++c) {
-      const float* const from = line + c * stride;
-      const V v = near ? HorizontalNear(from, base, index, w[0], w[1]) : Horizontal(from, where, w, taps);
-      const __mmask16 better = _mm512_cmp_ps_mask(v, best, _CMP_GT_OQ);
-      best = _mm512_mask_mov_ps(best, better, v);
-      label = _mm512_mask_mov_epi32(label, better, _mm512_set1_epi32(c));
+    const auto compare = [&](V best, const auto& at) {
+      for (int c = 1; c < p.classes; ++c) {
+        const V v = at(line + c * stride);
+        const __mmask16 better = _mm512_cmp_ps_mask(v, best, _CMP_GT_OQ);
+        best = _mm512_mask_mov_ps(best, better, v);
+        label = _mm512_mask_mov_epi32(label, better, _mm512_set1_epi32(c));
+      }
+    };
+    if (group->near) {
+      const auto at = [&](const float* from) { return HorizontalNear(from, base, index, w[0], w[1]); };
+      compare(at(line), at);
+    } else {
+      const auto at = [&](const float* from) { return Horizontal(from, where, w, taps); };
+      compare(at(line), at);
     }
     const __mmask16 valid = static_cast<__mmask16>(count == 16 ? 0xffff : (1u << count) - 1);
     _mm512_mask_cvtepi32_storeu_epi8(out + x, valid, label);
@@ -273,30 +293,21 @@ static void LabelRow(const Labels& p, const float* line, std::ptrdiff_t stride, 
 
 #else
 
-static void LabelRow(const Labels& p, const float* line, std::ptrdiff_t stride, std::uint8_t* out) {
+static void LabelRow(const Labels& p, const ColumnGroup* groups, const float* line, std::ptrdiff_t stride, std::uint8_t* out) {
+  ColumnGroup own;
   for (int x0 = 0; x0 < p.width; x0 += 16) {
+    if (!groups) LayOutColumns(p, x0, own);
+    const ColumnGroup* const group = groups ? groups + x0 / 16 : &own;
     const int count = p.width - x0 < 16 ? p.width - x0 : 16;
     float best[16];
     int label[16];
-    int first[16];
-    float w[4][16];
-    int taps = 1;
-    for (int i = 0; i < 16; ++i) {
-      const WideTap& tap = p.columns[x0 + (i < count ? i : count - 1)];
-      first[i] = tap.first;
-      for (int t = 0; t < 4; ++t) {
-        w[t][i] = tap.weight[t];
-        if (tap.weight[t] != 0.0f && t >= taps) taps = t + 1;
-      }
-      label[i] = 0;
-      best[i] = -__builtin_inff();
-    }
+    for (int i = 0; i < 16; ++i) label[i] = 0, best[i] = -__builtin_inff();
     for (int c = 0; c < p.classes; ++c) {
       const float* const from = line + c * stride;
       float v[16];
-      for (int i = 0; i < 16; ++i) v[i] = from[first[i]] * w[0][i];
-      for (int t = 1; t < taps; ++t) {
-        for (int i = 0; i < 16; ++i) v[i] += from[first[i] + t] * w[t][i];
+      for (int i = 0; i < 16; ++i) v[i] = from[group->first[i]] * group->weight[0][i];
+      for (int t = 1; t < group->taps; ++t) {
+        for (int i = 0; i < 16; ++i) v[i] += from[group->first[i] + t] * group->weight[t][i];
       }
       for (int i = 0; i < 16; ++i) {
         const bool better = v[i] > best[i];
@@ -312,6 +323,7 @@ static void LabelRow(const Labels& p, const float* line, std::ptrdiff_t stride, 
 
 static void PlanLabels(Labels& p, int threads) {
   const int wanted = 8 * threads;
+  p.planned_width = p.width;
   p.rows_per_item = (p.height + wanted - 1) / wanted;
   p.items = (p.height + p.rows_per_item - 1) / p.rows_per_item;
 }
@@ -319,9 +331,14 @@ static void PlanLabels(Labels& p, int threads) {
 static void RunLabels(const Labels& p, std::int64_t item, float* scratch) {
   const int begin = static_cast<int>(item) * p.rows_per_item;
   const int end = begin + p.rows_per_item < p.height ? begin + p.rows_per_item : p.height;
+  auto* const room = reinterpret_cast<ColumnGroup*>(scratch);
+  float* const line = scratch + GroupFloats(p);
+  const bool fits = p.width <= p.planned_width && end - begin > 1;
+  for (int x = 0; fits && x < p.width; x += 16) LayOutColumns(p, x, room[x / 16]);
+  const ColumnGroup* const groups = fits ? room : nullptr;
   for (int y = begin; y < end; ++y) {
-    VerticalPass(p, y, scratch, LineStride(p));
-    LabelRow(p, scratch, LineStride(p), p.labels + y * p.stride);
+    VerticalPass(p, y, line, LineStride(p));
+    LabelRow(p, groups, line, LineStride(p), p.labels + y * p.stride);
   }
 }
 
