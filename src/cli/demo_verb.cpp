@@ -57,13 +57,13 @@ struct Shown {
   LabelImage labels;
   TimingStats stats;
   bool repeatable = true;
-  std::optional<double> miou;
+  std::optional<double> miou, accuracy;  // of a drawn street
 };
 
 // Labels first, timed afterwards: at least five frames, at most about a second and a half.
 Shown Show(const std::string& name, const std::string& numbers, const Sample& scene, const DemoArguments& arguments) {
   Segmenter segmenter(LoadModel(name), {.threads = arguments.threads});
-  Shown shown{name, numbers, segmenter.info().classes, segmenter.Run(scene.image.view()), {}, true, std::nullopt};
+  Shown shown{name, numbers, segmenter.info().classes, segmenter.Run(scene.image.view()), {}, true, std::nullopt, std::nullopt};
   std::vector<double> times;
   const auto begin = std::chrono::steady_clock::now();
   const auto seconds_since = [](auto start) { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
@@ -79,6 +79,7 @@ Shown Show(const std::string& name, const std::string& numbers, const Sample& sc
     ConfusionMatrix matrix(shown.classes.count());
     matrix.Add(scene.labels, shown.labels);
     shown.miou = matrix.MeanIou();
+    shown.accuracy = matrix.PixelAccuracy();
   }
   return shown;
 }
@@ -119,7 +120,7 @@ int RunDemo(const DemoArguments& arguments) {
   std::vector<std::pair<std::string, Image>> sheet{{"picture", scene.image}};
   if (drawn) sheet.emplace_back("truth", Colorize(scene.labels, classes.palette));
   for (const Shown& one : shown) {
-    sheet.emplace_back(fmt::format("{}: {:.0f} fps{}", one.numbers, 1000 / one.stats.median, one.miou ? fmt::format(", mIoU {:.1f} %", *one.miou * 100) : ""),
+    sheet.emplace_back(fmt::format("{}: {:.0f} fps{}", one.numbers, 1000 / one.stats.median, one.accuracy ? fmt::format(", {:.1f} % right", *one.accuracy * 100) : ""),
                        Colorize(one.labels, classes.palette));
   }
   WritePng((folder / "demo.png").string(), WithLegend(SideBySide(sheet), first.labels, classes));
@@ -128,7 +129,7 @@ int RunDemo(const DemoArguments& arguments) {
   if (arguments.json) {
     const auto json_of = [&](const Shown& one) {
       return Json{{"model", one.name}, {"fps", 1000 / one.stats.median}, {"ms", ToJson(one.stats)}, {"runs", one.stats.runs}, {"repeatable", one.repeatable},
-                  {"miou", one.miou ? Json(*one.miou) : Json(nullptr)}};
+                  {"miou", one.miou ? Json(*one.miou) : Json(nullptr)}, {"pixel_accuracy", one.accuracy ? Json(*one.accuracy) : Json(nullptr)}};
     };
     Json result = json_of(first);
     result.update({{"size", fmt::format("{}x{}", scene.image.height, scene.image.width)}, {"threads", threads}, {"machine", ToJson(ThisMachine())},
@@ -144,7 +145,7 @@ int RunDemo(const DemoArguments& arguments) {
              scene.image.height, scene.image.width, threads, ThisMachine().cpu);
   for (const Shown& one : shown) {
     fmt::print("  {:<8} {:>6.1f} frames a second, {:.1f} ms a frame (median of {}, +-{:.1f}){}\n", one.numbers, 1000 / one.stats.median, one.stats.median,
-               one.stats.runs, one.stats.mad, one.miou ? fmt::format(", mean IoU {:.1f} % against the drawing's exact labels", *one.miou * 100) : "");
+               one.stats.runs, one.stats.mad, one.miou ? fmt::format(", {:.1f} % of pixels right, mean IoU {:.1f} %", *one.accuracy * 100, *one.miou * 100) : "");
   }
   if (shown.size() > 1) {
     fmt::print("  int8 is {:.2f} times as fast and gives the same label on {:.2f} % of pixels\n", first.stats.median / shown[1].stats.median,

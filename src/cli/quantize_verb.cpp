@@ -78,6 +78,13 @@ std::vector<std::vector<int>> SplitByRecording(const Dataset& data, int parts, b
   return split;
 }
 
+// The first few, and how many more.
+std::string Some(const std::vector<std::string>& names) {
+  constexpr std::size_t kShown = 4;
+  if (names.size() <= kShown + 1) return fmt::format("{}", fmt::join(names, ", "));
+  return fmt::format("{} and {} more", fmt::join(names.begin(), names.begin() + kShown, ", "), names.size() - kShown);
+}
+
 // Everything that is measured once and tried in many forms.
 class Quantizer {
  public:
@@ -264,9 +271,9 @@ class Quantizer {
     quantized.info.weights = "int8";
     Json quant{{"method", best.scheme.range.name()}, {"bias_correction", best.scheme.bias_correction}, {"equalized_pairs", best.prepared->equalized},
                {"float_nodes", Json::array()}, {"data", arguments_.data.substr(0, arguments_.data.find(':'))},
-               {"calibration", {{"images", calibration_.samples.size()}, {"recordings", calibration_.recordings}}},
-               {"selection", {{"images", selection_.samples.size()}, {"recordings", selection_.recordings}}},
-               {"scoring", {{"images", scoring_.samples.size()}, {"recordings", scoring_.recordings}, {"miou_float", wanted.MeanIou()}, {"miou", got.MeanIou()},
+               {"calibration", {{"images", calibration_.samples.size()}, {"recordings", Some(calibration_.recordings)}}},
+               {"selection", {{"images", selection_.samples.size()}, {"recordings", Some(selection_.recordings)}}},
+               {"scoring", {{"images", scoring_.samples.size()}, {"recordings", Some(scoring_.recordings)}, {"miou_float", wanted.MeanIou()}, {"miou", got.MeanIou()},
                             {"drop", drop.points}, {"drop_low", drop.low}, {"drop_high", drop.high}, {"labels_changed", changed}}}};
     for (const std::string& node : best.scheme.float_nodes) quant["float_nodes"].push_back(node);
     if (!sensitivity_.empty()) quant["sensitivity"] = sensitivity_;
@@ -299,7 +306,7 @@ class Quantizer {
     }
     fmt::print("chosen: {}{}{}, on {} images of {}; ranges of {} images of {}, {:.0f} s\n\n", best.scheme.range.name(),
                best.scheme.bias_correction ? ", bias corrected" : "", best.prepared->equalized > 0 ? ", equalised" : "", selection_.samples.size(),
-               fmt::join(selection_.recordings, ", "), calibration_.samples.size(), fmt::join(calibration_.recordings, ", "), calibrated);
+               Some(selection_.recordings), calibration_.samples.size(), Some(calibration_.recordings), calibrated);
     if (!sensitivity_.empty()) {
       fmt::print("{:<40} {:>15} {:>8}  95 %\n", "this one alone in int8", "labels changed", "points");
       for (const Json& row : sensitivity_) {
@@ -316,7 +323,7 @@ class Quantizer {
     }
     fmt::print("{:<14} {:>7.2f} % {:>7.2f} % {:>+8.2f}\n", "mean IoU", wanted.MeanIou() * 100, got.MeanIou() * 100, -drop.points);
     fmt::print("drop {:.2f} points, 95 % {:.2f} to {:.2f}; {:.2f} % of labels changed; {} held-out images of {}\n", drop.points, drop.low, drop.high, changed * 100,
-               scoring_.samples.size(), fmt::join(scoring_.recordings, ", "));
+               scoring_.samples.size(), Some(scoring_.recordings));
     fmt::print("float32 {:.1f} ms, int8 {:.1f} ms an image\n", wanted.seconds * 1000 / static_cast<double>(scoring_.samples.size()),
                got.seconds * 1000 / static_cast<double>(scoring_.samples.size()));
     fmt::print("{}: {:.1f} MB, {} of {} convolutions in int8\n", arguments_.output, static_cast<double>(bytes) * 1e-6, nodes.size() - best.scheme.float_nodes.size(), nodes.size());
