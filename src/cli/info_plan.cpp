@@ -123,7 +123,7 @@ int RunInfoPlan(const PlanArguments& arguments) {
     throw Error(ErrorCode::kUsage, fmt::format("{}: its input is fixed, --size {}x{} is wanted", arguments.name, loaded.fixed_height, loaded.fixed_width));
   }
   engine::Plan& plan = impl.PlanFor(arguments.height, arguments.width);
-  const engine::PreparedGraph prepared = engine::Prepare(loaded.graph, {1, 3, arguments.height, arguments.width});
+  const engine::PreparedGraph prepared = engine::Prepare(*impl.model->impl().GraphToPlan(), {1, 3, arguments.height, arguments.width});
   std::vector<std::uint8_t> picture(std::size_t{3} * arguments.height * arguments.width);
   for (std::size_t i = 0; i < picture.size(); ++i) picture[i] = static_cast<std::uint8_t>((i * 2654435761U) >> 13);
   const engine::PlanInput input{.pixels = picture.data(), .row_stride = std::ptrdiff_t{3} * arguments.width,

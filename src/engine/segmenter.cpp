@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "engine/session.h"
 #include "frf/error.h"
 #include "graph/passes.h"
 
@@ -14,8 +15,9 @@ namespace frf {
 
 Segmenter::Segmenter(Model model, const SegmenterOptions& options) : info_(model.info), options_(options) {
   if (!options.plain) {
-    session_ = std::make_unique<Session>(std::make_shared<LoadedModel>(std::move(model)),
-                                         SessionOptions{options.height, options.width, options.threads, options.max_memory});
+    auto loaded = std::make_shared<LoadedModel>(std::move(model));
+    loaded->impl().one_session = true;
+    session_ = std::make_unique<Session>(std::move(loaded), SessionOptions{options.height, options.width, options.threads, options.max_memory});
     return;
   }
   // Constants first: a half-precision file's weights stand behind Casts.

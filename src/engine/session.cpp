@@ -11,6 +11,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/files.h"
+#include "base/hash.h"
 #include "base/system.h"
 #include "engine/plan/lower.h"
 #include "engine/plan/tune.h"
@@ -55,7 +57,7 @@ LoadedModel::LoadedModel(Model model) : impl_(std::make_unique<Impl>()) {
   }
   impl_->fixed_height = static_cast<int>(std::max<std::int64_t>(0, graph.inputs[0].shape[2]));
   impl_->fixed_width = static_cast<int>(std::max<std::int64_t>(0, graph.inputs[0].shape[3]));
-  impl_->graph = engine::PrepareOnce(graph);
+  impl_->graph = std::make_shared<const Graph>(engine::PrepareOnce(graph));
   model.graph = Graph();
 #if defined(__GLIBC__)
   malloc_trim(0);  // the file's bytes and messages are gone; a robot should not keep their memory
@@ -65,7 +67,38 @@ LoadedModel::LoadedModel(Model model) : impl_(std::make_unique<Impl>()) {
 LoadedModel::~LoadedModel() = default;
 
 std::shared_ptr<LoadedModel> LoadedModel::Load(const std::string& name_or_path) {
-  return std::make_shared<LoadedModel>(ReadOnnx(FindModel(name_or_path)));
+  const std::string path = FindModel(name_or_path);
+  std::string bytes = ReadFile(path);
+  const std::uint64_t hash = XxHash64(bytes);
+  Model model = ParseOnnx(bytes, path);
+  bytes = {};  // before the graph is prepared: memory is at its highest there
+  auto loaded = std::make_shared<LoadedModel>(std::move(model));
+  loaded->impl().path = path;
+  loaded->impl().file_hash = hash;
+  return loaded;
+}
+
+std::shared_ptr<const Graph> LoadedModel::Impl::GraphToPlan() {
+  const std::lock_guard lock(mutex);
+  if (graph) return graph;
+  if (path.empty()) throw Error(ErrorCode::kInternal, "a model of one session is planned twice");
+  const std::string bytes = ReadFile(path);
+  if (XxHash64(bytes) != file_hash) {
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("{} has changed since it was loaded; load it again", path));
+  }
+  graph = std::make_shared<const Graph>(engine::PrepareOnce(ParseOnnx(bytes, path).graph));
+  return graph;
+}
+
+void LoadedModel::Impl::Planned() {
+  if (fixed_height == 0 || (path.empty() && !one_session)) return;
+  {
+    const std::lock_guard lock(mutex);
+    graph.reset();
+  }
+#if defined(__GLIBC__)
+  malloc_trim(0);
+#endif
 }
 
 std::shared_ptr<LoadedModel> LoadedModel::LoadBytes(const void* bytes, std::size_t size, const std::string& name) {
@@ -129,7 +162,7 @@ engine::Plan& Session::Impl::PlanFor(int height, int width) {
     return *plans.front().plan;
   }
   LoadedModel::Impl& loaded = model->impl();
-  const engine::PreparedGraph prepared = engine::Prepare(loaded.graph, {1, 3, height, width});
+  engine::PreparedGraph prepared = engine::Prepare(*loaded.GraphToPlan(), {1, 3, height, width});
   engine::Lowered lowered = engine::Lower(prepared);
   engine::PlanOptions wanted{.threads = options.threads, .max_memory = options.max_memory};
   const std::string key = engine::TuningKey(lowered, wanted);
@@ -137,7 +170,9 @@ engine::Plan& Session::Impl::PlanFor(int height, int width) {
     wanted.choices = engine::Tune(prepared, wanted);
     engine::WriteTuning(key, wanted.choices);
   }
+  prepared = {};
   auto plan = std::make_unique<engine::Plan>(std::move(lowered), loaded.weights, wanted);
+  loaded.Planned();
   plans.push_front({height, width, std::move(plan)});
   if (plans.size() > kPlans) plans.pop_back();
   resize = {};  // it may speak of the plan that went

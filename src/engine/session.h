@@ -3,6 +3,8 @@
 #pragma once
 
 #include <list>
+#include <memory>
+#include <mutex>
 
 #include "base/model_info.h"
 #include "engine/plan/plan.h"
@@ -14,9 +16,18 @@ namespace frf {
 
 struct [[gnu::visibility("hidden")]] LoadedModel::Impl {  // hidden: not for those who link libfrf.so
   ModelInfo info;
-  Graph graph;  // PrepareOnce'd; shapes as the file declares them
   int fixed_height = 0, fixed_width = 0;  // 0: free
   engine::WeightStore weights;
+
+  // PrepareOnce'd; shapes as the file declares them. A file of one fixed size is planned once, as a rule: its graph then goes,
+  // and with it a second copy of the weights, and is read again should another session want it.
+  std::shared_ptr<const Graph> GraphToPlan();
+  void Planned();
+  std::mutex mutex;
+  std::shared_ptr<const Graph> graph;
+  std::string path;            // empty: not from a file, the graph stays
+  bool one_session = false;    // nobody else plans: it need not be read again
+  std::uint64_t file_hash = 0;  // a file that has changed since is refused: packed weights are the old one's
 };
 
 struct [[gnu::visibility("hidden")]] Session::Impl {

@@ -6,8 +6,10 @@
 
 #include <thread>
 
+#include "base/files.h"
 #include "engine/segmenter.h"
 #include "engine/small_model.h"
+#include "frf/error.h"
 
 namespace frf::test {
 namespace {
@@ -128,6 +130,24 @@ TEST(Session, RefusesWhatCannotBe) {
     EXPECT_EQ(error.code(), ErrorCode::kOutOfMemory) << error.what();
   }
   EXPECT_THROW(Session(std::make_shared<LoadedModel>(MakeModel("frfnet-slim", {}, {.size = std::pair{64, 64}})), {.height = 32, .width = 32}), Error);
+}
+
+// A file of one fixed size gives its graph back once it is planned; another session reads it again.
+TEST(Session, FixedFilesAreReadAgainForAnotherSession) {
+  const TempFolder folder;
+  const std::string file = folder / "fixed.onnx";
+  WriteFileAtomically(file, MakeModelBytes("frfnet-slim", {}, {.size = std::pair(64, 96)}));
+  const auto model = LoadedModel::Load(file);
+  const Image photo = Photo(64, 96);
+  Session first(model, {.threads = 1}), second(model, {.threads = 2});
+  const LabelImage labels = first.Run(photo.view());
+  EXPECT_EQ(model->impl().graph, nullptr);
+  EXPECT_EQ(second.Run(photo.view()).ids, labels.ids);
+  EXPECT_EQ(first.Run(photo.view()).ids, labels.ids);
+  WriteFileAtomically(file, MakeModelBytes("frfnet", {}, {.size = std::pair(64, 96)}));
+  Session third(model, {.threads = 1});
+  EXPECT_THROW(third.Run(photo.view()), Error) << "weights of the one with the graph of the other";
+  EXPECT_EQ(first.Run(photo.view()).ids, labels.ids);
 }
 
 }  // namespace
