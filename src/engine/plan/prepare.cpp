@@ -63,7 +63,7 @@ PreparedGraph Prepare(const Graph& graph, const Shape& input) {
   TypeMap types = InferShapes(ready, {{ready.inputs[0].name, input}});
   if (!quantization->empty()) return {std::move(ready), std::move(types), std::move(quantization)};
   // Values that are rounded must not be summed in another order; whoever quantised a file has unrolled its sums.
-  ready = UnrollRunningSums(ready, types);
+  ready = UnrollRunningSums(ready, types).ForInference();  // the last sum has no reader any more
   return {std::move(ready), std::move(types), nullptr};
 }
 
