@@ -36,8 +36,6 @@ void Decoder::OpenCamera() {
     if (options_.height > 0) dictionary.Set("video_size", fmt::format("{}x{}", options_.width, options_.height));
     if (options_.rate > 0) dictionary.Set("framerate", fmt::format("{}", options_.rate));
     if (!options_.format.empty()) dictionary.Set("input_format", options_.format);
-  } else {
-    format_->flags |= AVFMT_FLAG_NOBUFFER;
   }
   ForgetLog();
   deadline_ = av_gettime_relative() + 10'000'000;

@@ -88,8 +88,8 @@ class Encoder final : public VideoWriter {
   void Start() {
     const std::string tried = OpenEncoder();
     if (!codec_) {
-      throw Error(ErrorCode::kUnsupported, fmt::format("{}: libavcodec has no encoder for this container; wanted one of {} (on Debian: apt-get "
-                                                       "install libavcodec-extra59)", path_, tried.empty() ? "libx264, mpeg4" : tried));
+      throw Error(ErrorCode::kUnsupported, fmt::format("{}: libavcodec has no encoder for this container that starts; wanted libx264 or mpeg4 (Debian's "
+                                                       "libavcodec59 has both), tried: {}", path_, tried.empty() ? "none" : tried));
     }
     AVStream* stream = Checked(avformat_new_stream(format_, nullptr), path_);
     stream->time_base = codec_->time_base;
@@ -109,7 +109,8 @@ class Encoder final : public VideoWriter {
     std::string tried;
     for (const char* name : kEncoders) {
       const AVCodec* encoder = avcodec_find_encoder_by_name(name);
-      if (encoder == nullptr || avformat_query_codec(format_->oformat, encoder->id, FF_COMPLIANCE_NORMAL) != 1) continue;
+      // 0 is no; some containers cannot say.
+      if (encoder == nullptr || avformat_query_codec(format_->oformat, encoder->id, FF_COMPLIANCE_NORMAL) == 0) continue;
       const std::optional<AVPixelFormat> pixels = PixelFormat(*encoder);
       tried += (tried.empty() ? "" : ", ") + std::string(name);
       if (!pixels) continue;
