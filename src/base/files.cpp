@@ -86,25 +86,34 @@ std::string ReadFile(const std::filesystem::path& path, std::uint64_t max_bytes)
   return bytes;
 }
 
-void WriteFileAtomically(const std::filesystem::path& path, const std::function<void(const AppendBytes&)>& write) {
-  const std::filesystem::path temporary = path.string() + fmt::format(".tmp{}", ::getpid());
-  try {
-    Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-    if (file.get() < 0) ThrowErrno(path, "create", errno);
-    write([&](const void* data, std::size_t size) {
-      WriteAll(file.get(), static_cast<const char*>(data), size, path);
-    });
-    if (::fsync(file.get()) != 0 && errno != EINVAL) ThrowErrno(path, "sync", errno);
-    if (file.Close() != 0) ThrowErrno(path, "close", errno);
-    if (::rename(temporary.c_str(), path.c_str()) != 0) ThrowErrno(path, "replace", errno);
-  } catch (...) {
-    ::unlink(temporary.c_str());
-    throw;
-  }
+PendingFile::PendingFile(std::filesystem::path path)
+    : path_(std::move(path)), temporary_(path_.string() + fmt::format(".tmp{}", ::getpid())) {}
+
+PendingFile::~PendingFile() {
+  if (!committed_) ::unlink(temporary_.c_str());
+}
+
+void PendingFile::Commit() {
+  const Descriptor file(::open(temporary_.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) ThrowErrno(path_, "create", errno);
+  if (::fsync(file.get()) != 0 && errno != EINVAL) ThrowErrno(path_, "sync", errno);
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) ThrowErrno(path_, "replace", errno);
+  committed_ = true;
   // The rename itself is durable once the folder is synced; a file system that cannot is not an error.
-  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  const std::filesystem::path folder = path_.has_parent_path() ? path_.parent_path() : ".";
   const Descriptor handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (handle.get() >= 0) (void)::fsync(handle.get());
+}
+
+void WriteFileAtomically(const std::filesystem::path& path, const std::function<void(const AppendBytes&)>& write) {
+  PendingFile pending(path);
+  Descriptor file(::open(pending.temporary().c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  if (file.get() < 0) ThrowErrno(path, "create", errno);
+  write([&](const void* data, std::size_t size) {
+    WriteAll(file.get(), static_cast<const char*>(data), size, path);
+  });
+  if (file.Close() != 0) ThrowErrno(path, "close", errno);
+  pending.Commit();
 }
 
 void WriteFileAtomically(const std::filesystem::path& path, std::string_view bytes) {

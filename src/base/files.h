@@ -22,6 +22,23 @@ void WriteFileAtomically(const std::filesystem::path& path, std::string_view byt
 using AppendBytes = std::function<void(const void* data, std::size_t size)>;
 void WriteFileAtomically(const std::filesystem::path& path, const std::function<void(const AppendBytes& append)>& write);
 
+// For writers that want a name to write to and a file they may seek in (video containers): they fill temporary(), then Commit()
+// syncs it and puts it at path(). Without Commit the temporary file is removed and what was at path() stays.
+class PendingFile {
+ public:
+  explicit PendingFile(std::filesystem::path path);
+  ~PendingFile();
+  PendingFile(const PendingFile&) = delete;
+  PendingFile& operator=(const PendingFile&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+  const std::filesystem::path& temporary() const { return temporary_; }
+  void Commit();
+
+ private:
+  std::filesystem::path path_, temporary_;
+  bool committed_ = false;
+};
+
 // Creates the folder and its parents; an error names the path.
 void MakeFolder(const std::filesystem::path& path);
 

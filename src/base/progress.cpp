@@ -39,10 +39,16 @@ void Progress::Advance(std::int64_t steps, const std::string& note) {
   done_ += steps;
   if (!terminal_) return;
   const auto now = Clock::now();
-  if (now - started_ < kQuietFor || (now - drawn_ < kRedrawEvery && done_ < total_)) return;
+  if (now - started_ < kQuietFor || (now - drawn_ < kRedrawEvery && done_ != total_)) return;
   drawn_ = now;
   const double fraction = total_ > 0 ? std::min(1.0, static_cast<double>(done_) / static_cast<double>(total_)) : 0;
   const double elapsed = std::chrono::duration<double>(now - started_).count();
+  if (total_ <= 0) {
+    fmt::print(stderr, "\r\033[K{} {}  {}  {}", title_, done_, FormatDuration(elapsed), note);
+    std::fflush(stderr);
+    line_shown = true;
+    return;
+  }
   const double left = fraction > 0 ? elapsed / fraction - elapsed : -1;
   const int filled = static_cast<int>(fraction * kBarWidth);
   fmt::print(stderr, "\r\033[K{} [{}{}] {}/{}  {} left  {}", title_, std::string(filled, '='),

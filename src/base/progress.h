@@ -14,7 +14,7 @@ namespace frf {
 
 class Progress {
  public:
-  Progress(std::string title, std::int64_t total);
+  Progress(std::string title, std::int64_t total);  // total 0: unknown (a camera); steps and the time so far are shown
   ~Progress();  // clears the line
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;

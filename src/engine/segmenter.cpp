@@ -41,6 +41,16 @@ Segmenter::Segmenter(Model model, const SegmenterOptions& options) : info_(model
 
 LabelImage Segmenter::Run(const ImageView& image) { return session_ ? session_->Run(image) : RunPlain(image); }
 
+void Segmenter::Run(const ImageView& image, LabelImage& labels) {
+  if (!session_) {
+    labels = RunPlain(image);
+    return;
+  }
+  labels.height = image.height, labels.width = image.width;
+  labels.ids.resize(static_cast<std::size_t>(image.height) * image.width);
+  session_->Run(image, labels.view());
+}
+
 LabelImage Segmenter::RunPlain(const ImageView& image) {
   if (image.data == nullptr || image.height < 1 || image.width < 1) {
     throw Error(ErrorCode::kInvalidArgument, fmt::format("an image of {}x{} has no pixels to label", image.height, image.width));

@@ -35,6 +35,7 @@ class Segmenter {
   const ModelInfo& info() const { return info_; }
   // Labels (class ids) at the image's size. Refuses above max_memory before allocating.
   LabelImage Run(const ImageView& image);
+  void Run(const ImageView& image, LabelImage& labels);  // its buffer is used again
 
  private:
   LabelImage RunPlain(const ImageView& image);

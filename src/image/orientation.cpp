@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "image/codec.h"
+#include "image/transform.h"
 
 namespace frf {
 namespace {
@@ -59,22 +60,27 @@ int ExifOrientation(std::string_view segment) {
 
 Image ApplyOrientation(Image image, int orientation) {
   if (orientation <= 1 || orientation > 8) return image;
-  const int h = image.height, w = image.width;
+  Image out;
+  ApplyOrientation(image, orientation, out);
+  return out;
+}
+
+void ApplyOrientation(const Image& src, int orientation, Image& dst) {
+  const int h = src.height, w = src.width;
   const bool turned = orientation >= 5;
-  Image out{.height = turned ? w : h, .width = turned ? h : w, .channels = image.channels};
-  out.pixels.resize(out.bytes());
+  dst.height = turned ? w : h, dst.width = turned ? h : w, dst.channels = src.channels;
+  dst.pixels.resize(dst.bytes());
   const bool from_bottom = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
   const bool from_right = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
-  for (int y = 0; y < out.height; ++y) {
-    std::uint8_t* dst = out.at(y, 0);
-    for (int x = 0; x < out.width; ++x, dst += out.channels) {
+  for (int y = 0; y < dst.height; ++y) {
+    std::uint8_t* to = dst.at(y, 0);
+    for (int x = 0; x < dst.width; ++x, to += dst.channels) {
       int row = turned ? x : y, column = turned ? y : x;
       if (from_bottom) row = h - 1 - row;
       if (from_right) column = w - 1 - column;
-      std::copy_n(image.at(row, column), out.channels, dst);
+      std::copy_n(src.at(row, column), dst.channels, to);
     }
   }
-  return out;
 }
 
 }  // namespace frf

@@ -161,7 +161,38 @@ Image DrawLegend(const Image& image, const std::vector<Entry>& entries) {
   return out;
 }
 
+// A legend inside the picture: all classes in their own order, each always at one place.
+void DrawLegendInside(Image& image, const LabelImage& labels, const Classes& classes) {
+  std::array<bool, 256> present{};
+  for (const std::uint8_t id : labels.ids) present[id] = true;
+  std::vector<Entry> entries;
+  for (std::size_t id = 0; id < classes.names.size(); ++id) entries.push_back({ShortName(classes.names[id]), "", classes.palette[id]});
+  if (entries.empty()) return;
+  LegendLayout layout(entries, image.width);
+  const int top = image.height - layout.height;
+  if (layout.total_width() > image.width || layout.height > image.height / 4) return;
+  for (std::size_t i = image.bytes() / image.height * top; i < image.bytes(); ++i) {  // the picture stays to be seen, darker
+    image.pixels[i] = static_cast<std::uint8_t>((image.pixels[i] + 3 * kPaper[i % 3]) / 4);
+  }
+  const int free = image.width - 2 * layout.margin - layout.columns * layout.cell_width;
+  const int pitch = layout.cell_width + (layout.columns > 1 ? free / (layout.columns - 1) : 0);
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const int column = static_cast<int>(i) / layout.rows, row = static_cast<int>(i) % layout.rows;
+    const int x = layout.margin + column * pitch, y = top + layout.margin + row * layout.row_height;
+    Color color = entries[i].color, ink = kInk;
+    for (std::size_t c = 0; c < 3 && !present[i]; ++c) color[c] = color[c] / 3, ink[c] = ink[c] / 3;
+    FillRectangle(image, x, y, layout.swatch_width, layout.swatch, color);
+    DrawText(image, x + layout.swatch_width + layout.gap, y + layout.scale, entries[i].name, ink, layout.scale);
+  }
+}
+
 }  // namespace
+
+void OverlayInPlace(Image& image, const LabelImage& labels, const Classes& classes, const OverlayOptions& options) {
+  Check(image, labels, classes, options);
+  Blend(labels, classes.palette, options, image);
+  if (options.legend) DrawLegendInside(image, labels, classes);
+}
 
 Image WithLegend(const Image& picture, const LabelImage& labels, const Classes& classes) {
   return DrawLegend(picture, Entries(labels, classes));
@@ -169,7 +200,7 @@ Image WithLegend(const Image& picture, const LabelImage& labels, const Classes& 
 
 Image Overlay(const Image& image, const LabelImage& labels, const Classes& classes,
               const OverlayOptions& options) {
-  Check(image, labels, classes, options);
+  Check(image, labels, classes, options);  // before the copy
   Image out = image;
   Blend(labels, classes.palette, options, out);
   return options.legend ? WithLegend(out, labels, classes) : out;

@@ -89,21 +89,26 @@ std::vector<Color> DefaultPalette(int classes) {
 }
 
 Image Colorize(const LabelImage& labels, const std::vector<Color>& palette) {
-  Image image{.height = labels.height, .width = labels.width, .channels = 3};
+  Image image;
+  Colorize(labels, palette, image);
+  return image;
+}
+
+void Colorize(const LabelImage& labels, const std::vector<Color>& palette, Image& image) {
+  image.height = labels.height, image.width = labels.width, image.channels = 3;
   image.pixels.resize(image.bytes());
   std::uint8_t* dst = image.pixels.data();
   for (std::size_t i = 0; i < labels.ids.size(); ++i, dst += 3) {
     const std::uint8_t id = labels.ids[i];
-    if (id == kVoidLabel) continue;  // black
-    if (id >= palette.size()) {
+    if (id >= palette.size() && id != kVoidLabel) {
       throw Error(ErrorCode::kInvalidArgument,
                   fmt::format("Colorize: label {} at row {}, column {}, but the palette has {} colours", id,
                               i / static_cast<std::size_t>(labels.width),
                               i % static_cast<std::size_t>(labels.width), palette.size()));
     }
-    for (std::size_t c = 0; c < 3; ++c) dst[c] = palette[id][c];
+    const Color color = id == kVoidLabel ? Color{} : palette[id];
+    for (std::size_t c = 0; c < 3; ++c) dst[c] = color[c];
   }
-  return image;
 }
 
 }  // namespace frf

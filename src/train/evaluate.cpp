@@ -9,9 +9,9 @@
 #include <numeric>
 
 #include "base/progress.h"
+#include "base/stop_signal.h"
 #include "frf/error.h"
 #include "image/transform.h"
-#include "train/run_folder.h"
 
 namespace frf {
 namespace {

@@ -6,9 +6,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
-#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <sstream>
@@ -18,16 +16,6 @@
 #include "frf/error.h"
 
 namespace frf {
-namespace {
-
-std::atomic<bool> stop_requested{false};
-
-extern "C" void OnStopSignal(int signal) {
-  stop_requested = true;
-  std::signal(signal, SIG_DFL);  // the second one ends the process
-}
-
-}  // namespace
 
 RunFolder::RunFolder(const std::string& path) : path_(path) {
   while (path_.size() > 1 && path_.back() == '/') path_.pop_back();
@@ -122,19 +110,5 @@ void RunFolder::Rewind(const std::function<bool(const Json&)>& keep) {
   }
   WriteFileAtomically(path_ + "/log.jsonl", kept);
 }
-
-StopSignal::StopSignal() {
-  stop_requested = false;
-  std::signal(SIGINT, OnStopSignal);
-  std::signal(SIGTERM, OnStopSignal);
-}
-
-StopSignal::~StopSignal() {
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
-}
-
-bool StopSignal::Requested() { return stop_requested; }
-void StopSignal::Request() { stop_requested = true; }
 
 }  // namespace frf

@@ -44,15 +44,4 @@ class RunFolder {
   bool warned_ = false;
 };
 
-// Ctrl-C (SIGINT) and SIGTERM ask for a stop while one of these lives; a second one ends the process at once.
-class StopSignal {
- public:
-  StopSignal();
-  ~StopSignal();
-  StopSignal(const StopSignal&) = delete;
-  StopSignal& operator=(const StopSignal&) = delete;
-  static bool Requested();
-  static void Request();  // as if a signal had come (tests)
-};
-
 }  // namespace frf

@@ -9,6 +9,7 @@
 
 #include "base/files.h"
 #include "base/log.h"
+#include "base/stop_signal.h"
 #include "base/system.h"
 #include "base/version.h"
 #include "frf/error.h"

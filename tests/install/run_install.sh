@@ -83,6 +83,18 @@ ldd "$work/c/segment_c" | grep -F libfrf | grep -qF "$moved" || fail "segment_c 
 PKG_CONFIG_PATH="$moved/$libdir/pkgconfig" pkg-config --libs frf | grep -q "some.*where" || fail "frf.pc did not move with its tree"
 "$cmake" -S "$source/examples/segment_cpp" -B "$work/cpp2" -DCMAKE_PREFIX_PATH="$moved" >"$work/log" 2>&1 || { cat "$work/log" >&2; fail "find_package in the moved tree"; }
 
+step "video"
+# Without its library frf has no video and says so; with it (where it was built) the moved tree labels a clip.
+if ldd "$moved/bin/frf" "$moved/$libdir/libfrf.so" | grep -E 'libav|libsw'; then fail "frf or libfrf.so links FFmpeg"; fi
+{ printf 'YUV4MPEG2 W64 H64 F25:1 Ip A1:1 C420jpeg\nFRAME\n'; head -c 6144 /dev/zero; } >clip.y4m
+if "$moved/bin/frf" segment clip.y4m -o out.mp4 -m only-here 2>"$work/error"; then fail "frf took a video without its library"; fi
+grep -q "clip.y4m: this build of frf has no video" "$work/error" || fail "frf without video said: $(cat "$work/error")"
+if [ -e "$build/lib/frf/libfrf-video.so" ]; then
+  "$cmake" --install "$build" --prefix "$moved" --component frf_video --strip >"$work/log" || { cat "$work/log" >&2; exit 1; }
+  "$moved/bin/frf" segment clip.y4m -o out.mp4 -m only-here >/dev/null || fail "the moved frf labels no video"
+  [ -s out.mp4 ] || fail "the moved frf wrote no video"
+fi
+
 step "size"
 needs=$(ldd "$moved/bin/frf" "$moved/$libdir/libfrf.so" | grep -oE '/[^ ]*/lib(dnnl|onnx_proto|protobuf|png16|jpeg|gomp)\.so[^ ]*' | sort -u)
 rm "$moved/share/frf/weights/only-here.onnx"

@@ -27,10 +27,12 @@ ALLOWED = {
     "onnx": {"base", "graph"},
     "engine": {"base", "image", "graph", "onnx"},
     "train": {"base", "image", "graph", "nets", "data", "metrics"},
+    "video": {"base", "image"},
     "serve": {"base", "image", "graph", "onnx", "nets", "data", "metrics", "engine"},
-    "cli": {"base", "image", "graph", "onnx", "nets", "data", "metrics", "engine", "serve"},
+    "cli": {"base", "image", "graph", "onnx", "nets", "data", "metrics", "engine", "serve", "video"},
 }
 TORCH = re.compile(r"^\s*#\s*include\s*[<\"](torch|ATen|c10|c10d|caffe2)/")
+FFMPEG = re.compile(r"^\s*#\s*include\s*[<\"]lib(av|sw)[a-z]+/")
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"')
 USING = re.compile(r"^\s*using\s+namespace\b")
 CODE = {".h", ".c", ".cpp", ".py", ".sh", ".cmake"}
@@ -80,6 +82,8 @@ def check_includes(path, lines, rooms):
     for number, line in enumerate(lines, 1):
         if TORCH.match(line) and room != "train" and not str(path).startswith(("cmake/pch_torch", "tests/train/")):
             yield number, "only src/train and its tests may include torch"
+        if FFMPEG.match(line) and path.parts[:3] != ("src", "video", "ffmpeg"):
+            yield number, "only src/video/ffmpeg may include FFmpeg, so that frf starts without it"
         found = INCLUDE.match(line)
         if not found:
             continue
@@ -126,6 +130,8 @@ def self_test():
         ("tests/data/a.cpp", spdx + "#include <ATen/ATen.h>\n", "torch"),
         ("tests/train/a.cpp", spdx + "#include <torch/torch.h>\n", ""),
         ("src/engine/a.cpp", spdx + '#include "cli/cli.h"\n', "src/engine must not include"),
+        ("src/cli/a.cpp", spdx + "#include <libavcodec/avcodec.h>\n", "FFmpeg"),
+        ("src/video/ffmpeg/a.cpp", spdx + "#include <libavcodec/avcodec.h>\n", ""),
         ("src/other/a.cpp", spdx + '#include "base/files.h"\n', "not a room"),
         ("include/frf/a.h", spdx + '#pragma once\n#include "base/json.h"\n', "public header"),
         ("scripts/a.py", "#!/usr/bin/env python3\n# SPDX-License-Identifier: Apache-2.0\n", ""),

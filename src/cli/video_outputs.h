@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// What `frf segment` writes of a video: a folder of masks, a video of class colours, a video of overlays.
+// Subtle: until Finish everything stands under temporary names. Masks of an earlier, longer run must not stay among the new
+// ones: files called like masks are removed from the folder, all others are left alone.
+//
+// Threads: used by one. Errors: one line with the output's name.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "cli/segment.h"
+#include "video/video.h"
+
+namespace frf::cli {
+
+class MaskFolder {
+ public:
+  explicit MaskFolder(std::filesystem::path path);
+  ~MaskFolder();
+  MaskFolder(const MaskFolder&) = delete;
+  MaskFolder& operator=(const MaskFolder&) = delete;
+  std::string NextFile();  // 000000.png, 000001.png, ...
+  void Finish();
+  std::string name() const { return path_.string(); }
+
+ private:
+  std::filesystem::path path_, temporary_;
+  std::int64_t next_ = 0;
+};
+
+class VideoOutputs {
+ public:
+  VideoOutputs(const SegmentArguments& arguments, const Job& job, const Classes& classes, const VideoInfo& info);
+  void Write(VideoFrame& frame);  // draws in frame.image
+  Json Finish();                  // kind -> path
+
+ private:
+  void Create(std::unique_ptr<VideoWriter>& writer, const char* kind, const std::string& path, const VideoInfo& info);
+  const SegmentArguments& arguments_;
+  const Classes& classes_;
+  std::unique_ptr<MaskFolder> masks_;
+  std::unique_ptr<VideoWriter> color_, overlay_;
+  Image colors_;
+  Json paths_ = Json::object();
+};
+
+}  // namespace frf::cli

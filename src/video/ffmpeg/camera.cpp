@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Cameras: Video4Linux devices by number or path, and network cameras by address.
+// Subtle: a device is opened so that reading never waits inside the kernel; Ctrl-C and a camera that has gone silent are then
+// noticed by the loop in ReadPacket.
+extern "C" {
+#include <libavdevice/avdevice.h>
+#include <libavutil/time.h>
+}
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+
+#include "video/ffmpeg/decoder.h"
+
+namespace frf::video {
+
+void Decoder::OpenCamera() {
+  const bool address = name_.find("://") != std::string::npos;
+  const bool number = !name_.empty() && std::all_of(name_.begin(), name_.end(), [](unsigned char c) { return std::isdigit(c); });
+  if (number) name_ = "/dev/video" + name_;
+  if (!address && !std::filesystem::exists(name_)) {
+    throw Error(ErrorCode::kNotFound, fmt::format("{}: there is no such camera; `ls /dev/video*` shows what there is", name_));
+  }
+  Dictionary dictionary;
+  const AVInputFormat* input = nullptr;
+  format_ = Checked(avformat_alloc_context(), name_);
+  format_->interrupt_callback = {Interrupted, this};
+  if (!address) {
+    avdevice_register_all();
+    input = av_find_input_format("video4linux2,v4l2");
+    if (input == nullptr) throw Error(ErrorCode::kUnsupported, fmt::format("{}: this libavdevice has no Video4Linux", name_));
+    format_->flags |= AVFMT_FLAG_NONBLOCK;
+    if (options_.height > 0) dictionary.Set("video_size", fmt::format("{}x{}", options_.width, options_.height));
+    if (options_.rate > 0) dictionary.Set("framerate", fmt::format("{}", options_.rate));
+    if (!options_.format.empty()) dictionary.Set("input_format", options_.format);
+  }
+  ForgetLog();
+  deadline_ = av_gettime_relative() + 10'000'000;
+  const int result = avformat_open_input(&format_, name_.c_str(), input, dictionary.get());
+  if (result < 0) Throw(ErrorCode::kIo, name_, "cannot open the camera", result);
+}
+
+}  // namespace frf::video

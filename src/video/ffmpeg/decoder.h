@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// A file's or camera's pictures through libavformat, libavcodec and libswscale: upright 8-bit RGB, in the order they are shown.
+// Subtle: a phone stores the sensor's rows and a matrix that says how to turn them; the matrix is one of eight, those of EXIF
+// orientation, so pictures and videos are turned by one piece of code.
+//
+// Threads: used by one; the codec has some of its own. Ownership: its own buffers, the caller's frames.
+// Errors: a file that cannot be read at all throws when opened, so does an mp4 or avi whose index points beyond its end. Packets
+// that cannot be decoded are skipped and counted in warning(); a size that changes throws.
+#pragma once
+
+#include "frf/image.h"
+#include "video/ffmpeg/ffmpeg.h"
+
+namespace frf::video {
+
+// EXIF orientation of a display matrix; 1 where it is none of the eight.
+int OrientationOf(const std::int32_t* matrix);
+
+// Any pixel format to RGB, rows without padding.
+class RgbConverter {
+ public:
+  void Convert(const AVFrame& frame, Image& image, const std::string& name);
+
+ private:
+  Owned<SwsContext> scaler_;
+  int format_ = -1, space_ = -1, range_ = -1;
+};
+
+class Decoder final : public FrameSource {
+ public:
+  explicit Decoder(const SourceOptions& options);
+  ~Decoder() override;
+  const VideoInfo& info() const override { return info_; }
+  bool Read(VideoFrame& frame) override;
+  std::string warning() const override;
+  bool cut_short() const override { return cut_short_; }
+
+ private:
+  void OpenContainer();
+  void OpenCamera();
+  void OpenCodec();
+  void Describe();
+  void CheckIndex() const;
+  bool ReadPacket();  // false at the end or on `stop`
+  void NoteEnd();
+  void Deliver(VideoFrame& frame);
+  std::int64_t NextPts();
+  bool Stopped() const { return options_.stop && options_.stop(); }
+  static int Interrupted(void* self);
+
+  SourceOptions options_;
+  std::string name_;
+  AVFormatContext* format_ = nullptr;
+  AVStream* stream_ = nullptr;
+  Owned<AVCodecContext> codec_;
+  Owned<AVPacket> packet_;
+  Owned<AVFrame> frame_;
+  RgbConverter converter_;
+  Image unturned_;
+  VideoInfo info_;
+  int orientation_ = 1;
+  std::int64_t deadline_ = 0;  // av_gettime_relative() at which waiting ends, 0: never
+  std::int64_t first_pts_ = AV_NOPTS_VALUE, last_pts_ = AV_NOPTS_VALUE;
+  std::int64_t delivered_ = 0, damaged_ = 0;
+  bool ended_ = false, partial_packet_ = false, cut_short_ = false;
+  std::string end_note_;
+};
+
+}  // namespace frf::video

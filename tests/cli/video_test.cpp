@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+// `frf segment` on videos, as a user runs it. The network here tells bright from dark, so that a mask shows which frame it is of.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <thread>
+
+#include "base/files.h"
+#include "base/json.h"
+#include "data/synth.h"
+#include "graph/builder.h"
+#include "image/image_io.h"
+#include "onnx/onnx_file.h"
+#include "support/process.h"
+#include "support/video_clip.h"
+
+namespace frf {
+namespace {
+
+using test::EvenPts;
+using test::Finished;
+using test::NumberOf;
+using test::RunFrf;
+
+namespace fs = std::filesystem;
+
+// Class 1 where r + g + b > 384, else class 0.
+Model BrightOrDark() {
+  Builder g("bright");
+  g.Output(g.Conv(g.Input("image", 3), {.name = "classifier", .out = 2, .bias = true, .classifier = true}), "scores", OutputRole::kScores);
+  Model model;
+  model.graph = std::move(g).Build();
+  InitializeWeights(model.graph, 1);
+  const auto fill = [&](const char* name, std::vector<float> values) {
+    std::copy(values.begin(), values.end(), model.graph.FindInitializer(name)->value.data<float>());
+  };
+  fill("classifier.weight", {0, 0, 0, 1, 1, 1});
+  fill("classifier.bias", {0, -384});
+  model.info.classes = {{"dark", "bright"}, {{20, 20, 90}, {240, 200, 40}}, {}};
+  model.info.input = {.mean = {0, 0, 0}, .std = {1, 1, 1}, .fit = Fit::kNative};
+  return model;
+}
+
+class CliVideo : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    FRF_SKIP_WITHOUT_VIDEO();
+    WriteOnnx(BrightOrDark(), folder_ / "bright.onnx");
+  }
+  Finished Segment(const std::vector<std::string>& more) {
+    std::vector<std::string> words{"segment", "-m", folder_ / "bright.onnx", "--json"};
+    words.insert(words.end(), more.begin(), more.end());
+    return RunFrf(words);
+  }
+  static Json Entry(const Finished& finished) {
+    EXPECT_FALSE(finished.out.empty()) << finished.err;
+    return finished.out.empty() ? Json::object() : ParseJson(finished.out, "standard output")["files"][0];
+  }
+  // One line on standard error, with `part` in it, and nothing under the output's name or a temporary one.
+  void ExpectOneLine(const Finished& finished, const std::string& part, int code = 1) {
+    EXPECT_EQ(finished.code, code) << finished.err;
+    EXPECT_EQ(test::LineCount(finished.err), 1) << finished.err;
+    EXPECT_NE(finished.err.find(part), std::string::npos) << finished.err;
+    for (const auto& entry : fs::directory_iterator(folder_.path())) EXPECT_FALSE(entry.path().filename().string().starts_with("out")) << entry.path();
+  }
+  test::TempFolder folder_;
+};
+
+TEST_F(CliVideo, EachMaskIsOfItsFrame) {
+  test::WriteClip(folder_ / "clip.mp4", {.pts = EvenPts(40)});
+  fs::create_directories(folder_.path() / "out/clip_mask");
+  WriteFileAtomically(folder_ / "out/clip_mask/000099.png", "of a longer run");
+  WriteFileAtomically(folder_ / "out/clip_mask/notes.txt", "not ours");
+  const Finished finished = Segment({folder_ / "clip.mp4", "-o", folder_ / "out"});
+  ASSERT_EQ(finished.code, 0) << finished.err;
+  const Json entry = Entry(finished);
+  EXPECT_EQ(entry["frames"], 40);
+  EXPECT_EQ(entry["dropped"], 0);
+  EXPECT_GT(entry["fps"].get<double>(), 0);
+  EXPECT_EQ(entry["outputs"]["mask"], folder_ / "out/clip_mask");
+  for (int i = 0; i < 40; ++i) {
+    const LabelImage mask = ReadLabels(folder_ / fmt::format("out/clip_mask/{:06}.png", i));
+    EXPECT_EQ(mask.height, 48);
+    EXPECT_EQ(mask.width, 128);
+    EXPECT_EQ(NumberOf(mask), i);
+  }
+  EXPECT_FALSE(fs::exists(folder_ / "out/clip_mask/000099.png"));
+  EXPECT_TRUE(fs::exists(folder_ / "out/clip_mask/notes.txt"));
+  for (const char* kind : {"color", "overlay"}) EXPECT_EQ(test::DecodeClip(entry["outputs"][kind]).frames.size(), 40u) << kind;
+}
+
+TEST_F(CliVideo, OneVideoKeepsSizeAndTimes) {
+  const std::vector<std::int64_t> pts{0, 33, 50, 150, 400, 433, 1000, 1040, 1999, 2500};
+  test::WriteClip(folder_ / "clip.mp4", {.pts = pts});
+  for (const char* kind : {"overlay", "color"}) {
+    const Finished finished = Segment({folder_ / "clip.mp4", "-o", folder_ / "out.mp4", "--write", kind});
+    ASSERT_EQ(finished.code, 0) << finished.err;
+    EXPECT_EQ(Entry(finished)["outputs"], (Json{{kind, folder_ / "out.mp4"}}));
+    const test::DecodedClip clip = test::DecodeClip(folder_ / "out.mp4");
+    EXPECT_EQ(clip.info.height, 48);
+    EXPECT_EQ(clip.info.width, 128);
+    ASSERT_EQ(clip.frames.size(), pts.size());
+    for (std::size_t i = 0; i < pts.size(); ++i) {
+      EXPECT_NEAR(clip.seconds[i], static_cast<double>(pts[i]) / 1000, 0.0011);
+      EXPECT_EQ(NumberOf(clip.frames[i].image), static_cast<int>(i)) << kind;  // bright stays brighter in colours and overlay
+    }
+    // Bar 0 of frame 1 is bright: yellow, the class's colour, alone or over the white.
+    const std::uint8_t* pixel = clip.frames[1].image.at(10, 8);
+    EXPECT_GT(pixel[0] - pixel[2], 60) << kind;
+  }
+  EXPECT_FALSE(fs::exists(folder_ / "clip_mask"));
+}
+
+TEST_F(CliVideo, ScenesGiveTheLabelsOfTheStillPath) {
+  const auto writer = LoadVideoLibrary().Create({.path = folder_ / "s.mp4", .info = {.height = 96, .width = 128, .rate = {10, 1}, .time_base = {1, 10}}});
+  for (int i = 0; i < 4; ++i) writer->Write(DrawScene(kSynthTestSeed + static_cast<std::uint64_t>(i), {.height = 96, .width = 128}).image, i);
+  writer->Finish();
+  const test::DecodedClip clip = test::DecodeClip(folder_ / "s.mp4");
+  ASSERT_EQ(clip.frames.size(), 4u);
+  std::vector<std::string> words{"segment", folder_ / "s.mp4", "-o", folder_ / "out", "-m", "frfnet-slim-synth", "--write", "mask", "--size", "96x128"};
+  for (std::size_t i = 0; i < 4; ++i) {
+    words.push_back(folder_ / fmt::format("f{}.png", i));
+    WritePng(words.back(), clip.frames[i].image);
+  }
+  const Finished finished = RunFrf(words);
+  ASSERT_EQ(finished.code, 0) << finished.err;
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_EQ(ReadLabels(folder_ / fmt::format("out/s_mask/00000{}.png", i)).ids, ReadLabels(folder_ / fmt::format("out/f{}_mask.png", i)).ids) << i;
+  }
+  EXPECT_NE(finished.out.find("s.mp4: 4 frames labelled by frfnet-slim-synth"), std::string::npos) << finished.out;
+  EXPECT_NE(finished.out.find("frames/s end to end"), std::string::npos);
+  EXPECT_NE(finished.out.find("0 dropped"), std::string::npos);
+  EXPECT_NE(finished.out.find("4 images labelled"), std::string::npos);
+}
+
+TEST_F(CliVideo, ACameraThatOutrunsTheNetworkLosesFramesInOrder) {
+  test::WriteClip(folder_ / "clip.mp4", {.pts = EvenPts(120)});
+  // A file played as an address is live: it comes as fast as it can be read, far faster than this network runs.
+  const Finished finished = RunFrf({"segment", "--camera", "file://" + (folder_ / "clip.mp4"), "-o", folder_ / "out", "--write", "mask", "-m", "frfnet-slim-synth",
+                                    "--size", "192x256", "--json"});
+  ASSERT_EQ(finished.code, 0) << finished.err;
+  const Json entry = Entry(finished);
+  EXPECT_GT(entry["dropped"].get<int>(), 0);
+  EXPECT_GE(entry["frames"].get<int>(), 1);
+  EXPECT_EQ(entry["frames"].get<int>() + entry["dropped"].get<int>(), 120);
+  // Without -o nothing is written.
+  const Finished watched = Segment({"--camera", "file://" + (folder_ / "clip.mp4"), "--frames", "20"});
+  EXPECT_EQ(Entry(watched)["outputs"], Json::object());
+  EXPECT_EQ(Entry(watched)["frames"].get<int>() + Entry(watched)["dropped"].get<int>(), 20);
+}
+
+TEST_F(CliVideo, CtrlCLeavesAPlayableVideo) {
+  test::WriteClip(folder_ / "long.mp4", {.pts = EvenPts(1500), .height = 48, .width = 64});
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  const std::string out = folder_ / "out.mp4", in = folder_ / "long.mp4";
+  if (child == 0) {
+    const std::string err = folder_ / "err";
+    if (std::freopen(err.c_str(), "w", stderr) == nullptr || std::freopen("/dev/null", "w", stdout) == nullptr) ::_exit(9);
+    ::execl(FRF_BINARY_DIR "/bin/frf", "frf", "segment", in.c_str(), "-o", out.c_str(), "-m", "frfnet-slim-synth", "--size", "192x256", nullptr);
+    ::_exit(9);
+  }
+  const std::string temporary = fmt::format("{}.tmp{}", out, child);
+  for (int i = 0; i < 1000 && !fs::exists(temporary); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_TRUE(fs::exists(temporary));
+  EXPECT_FALSE(fs::exists(out));  // nothing under the final name while it grows
+  std::this_thread::sleep_for(std::chrono::milliseconds(700));
+  ::kill(child, SIGINT);
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 1);  // not all was labelled
+  EXPECT_FALSE(fs::exists(temporary));
+  ASSERT_TRUE(fs::exists(out)) << test::ReadWhole(folder_ / "err");
+  const std::size_t frames = test::DecodeClip(out).frames.size();
+  EXPECT_GE(frames, 1u);
+  EXPECT_LT(frames, 1500u);
+  const std::string err = test::ReadWhole(folder_ / "err");
+  EXPECT_NE(err.find(fmt::format("stopped after {} frames", frames)), std::string::npos) << err;
+}
+
+TEST_F(CliVideo, BadInputIsOneLineAndLeavesNothing) {
+  test::WriteClip(folder_ / "clip.mp4", {.pts = EvenPts(20)});
+  const std::string bytes = ReadFile(folder_ / "clip.mp4");
+  WriteFileAtomically(folder_ / "cut.mp4", bytes.substr(0, bytes.size() / 2));
+  WriteFileAtomically(folder_ / "text.mp4", "this is a letter");
+  WriteFileAtomically(folder_ / "empty.mp4", "");
+  for (const char* name : {"cut.mp4", "text.mp4", "empty.mp4", "absent.mp4"}) {
+    ExpectOneLine(Segment({folder_ / name, "-o", folder_ / "out.mp4"}), folder_ / name);
+  }
+  ExpectOneLine(Segment({"--camera", "977", "-o", folder_ / "out.mp4"}), "/dev/video977");
+  ExpectOneLine(Segment({folder_ / "clip.mp4", "-o", (folder_ / "clip.mp4") + "/out.mp4"}), "clip.mp4: cannot create");
+  ExpectOneLine(Segment({folder_ / "clip.mp4", "-o", folder_ / "out.mp4", "--write", "mask"}), "name a folder", 2);
+  ExpectOneLine(Segment({folder_ / "clip.mp4", folder_ / "text.mp4", "-o", folder_ / "out.mp4"}), "name a folder", 2);
+  // A file-size limit plays the full disk; ignored, its signal leaves the error to us.
+  const std::string command = fmt::format("trap '' XFSZ; ulimit -f 1; exec {}/bin/frf segment {} -o {} -m {}", FRF_BINARY_DIR, folder_ / "clip.mp4",
+                                          folder_ / "out.mp4", folder_ / "bright.onnx");
+  ExpectOneLine(test::RunProgram("/bin/bash", {"-c", command}), "out.mp4: cannot write");
+}
+
+TEST_F(CliVideo, ABadVideoDoesNotStopTheOthers) {
+  test::WriteClip(folder_ / "b.mp4", {.pts = EvenPts(5)});
+  WriteFileAtomically(folder_ / "a.mp4", "this is a letter");
+  const Finished finished = Segment({folder_ / "a.mp4", folder_ / "b.mp4", "-o", folder_ / "labels", "--write", "color"});
+  EXPECT_EQ(finished.code, 1);
+  const Json files = ParseJson(finished.out, "standard output")["files"];
+  EXPECT_TRUE(files[0].contains("error"));
+  EXPECT_EQ(files[1]["frames"], 5);
+}
+
+// The program alone, as a build without FFmpeg leaves it. Not of the fixture: it holds without video too.
+TEST(CliWithoutVideo, OneLineSaysHowToGetIt) {
+  const test::TempFolder folder;
+  fs::create_directories(folder.path() / "bin");
+  fs::copy_file(FRF_BINARY_DIR "/bin/frf", folder / "bin/frf");
+  WriteOnnx(BrightOrDark(), folder / "bright.onnx");
+  WriteFileAtomically(folder / "clip.mp4", "never read");
+  const Finished finished = test::RunProgram(folder / "bin/frf", {"segment", folder / "clip.mp4", "-o", folder / "out.mp4", "-m", folder / "bright.onnx"});
+  EXPECT_EQ(finished.code, 1);
+  EXPECT_EQ(test::LineCount(finished.err), 1) << finished.err;
+  EXPECT_NE(finished.err.find("clip.mp4: this build of frf has no video"), std::string::npos) << finished.err;
+  EXPECT_NE(finished.err.find("FRF_VIDEO=ON"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace frf
