@@ -128,7 +128,7 @@ std::string PlotSvg(const BenchReport& report) {
       kWidth, height);
   const std::string title = networks.size() == 1 ? *networks.begin() + ": " : "";
   svg += Text(24, 32, title + "milliseconds a frame, less is better", fmt::format("font-size=\"18\" font-weight=\"600\" fill=\"{}\"", kInk));
-  svg += Text(24, 53, fmt::format("{}, batch 1, float32, {} thread{}, {}", what, report.threads, report.threads == 1 ? "" : "s", ThisMachine().cpu),
+  svg += Text(24, 53, fmt::format("{}, batch 1, {} thread{}, {}", what, report.threads, report.threads == 1 ? "" : "s", ThisMachine().cpu),
               fmt::format("fill=\"{}\"", kSoft));
   svg += body;
   svg += Text(24, height - 18,

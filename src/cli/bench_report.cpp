@@ -15,7 +15,7 @@ namespace {
 
 // Machine, threads, commit: what stands beside every time.
 std::string Caption(const BenchReport& report) {
-  return fmt::format("frf {} ({}) on {} ({}), {} thread{}, batch 1, float32, {}", Version(), Commit(), ThisMachine().cpu, ThisMachine().isa,
+  return fmt::format("frf {} ({}) on {} ({}), {} thread{}, batch 1, {}", Version(), Commit(), ThisMachine().cpu, ThisMachine().isa,
                      report.threads, report.threads == 1 ? "" : "s",
                      report.to_labels ? "to labels: 8-bit RGB in, 8-bit labels out at full size"
                                       : "to scores: normalised float planes in, full-size float scores out");
@@ -27,7 +27,8 @@ std::string PeakLine(const BenchReport& report) {
 }
 
 std::string Notes(const BenchReport& report) {
-  std::string notes = "of peak: 2 x multiply-accumulates of the network / median / float32 peak; Winograd computes fewer, so it may pass 100 %\n";
+  std::string notes = "of peak: 2 x multiply-accumulates of the network / median / float32 peak; Winograd computes fewer and 8-bit files cheaper ones, "
+                      "so it may pass 100 %. Arithmetic is float32, and 8 bits where a file says so\n";
   notes += report.compared ? "labels equal: a peer's with frf's, frf's own with the plain executor's, in the worst of the timed frames\n"
                            : "labels equal: with the plain executor's, in the worst of the timed frames\n";
   return notes;

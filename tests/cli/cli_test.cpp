@@ -100,8 +100,9 @@ TEST(Cli, DemoDrawsASheetWithTruthAndLegend) {
   const Json json = ParsedOutput(RunFrf({"demo", "-o", folder / "demo", "--json"}));
   EXPECT_TRUE(json["repeatable"].get<bool>());
   EXPECT_GT(json["miou"].get<double>(), 0.3);
+  EXPECT_GT(json["int8"]["labels_equal"].get<double>(), 0.99);
   const Image sheet = ReadImage(folder / "demo/demo.png");
-  EXPECT_EQ(sheet.width, 3 * 480 + 2 * 8);
+  EXPECT_EQ(sheet.width, 4 * 480 + 3 * 8) << "picture, truth, float32, int8";
   EXPECT_GT(sheet.height, 360 + 24 + 30);  // captions above, the legend below
   EXPECT_EQ(ReadLabels(folder / "demo/mask.png").width, 480);
 }

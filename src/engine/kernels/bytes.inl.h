@@ -47,12 +47,14 @@ struct Rounder {
   explicit Rounder(const Coding& coding)
       : on(coding.step > 0),
         inverse(Broadcast(on ? 1.0f / coding.step : 0.0f)),
-        low(Broadcast(static_cast<float>(-coding.zero))),
-        high(Broadcast(static_cast<float>(255 - coding.zero))),
+        low(Broadcast(on ? static_cast<float>(-coding.zero) * coding.step : -__builtin_inff())),
+        high(Broadcast(on ? static_cast<float>(255 - coding.zero) * coding.step : __builtin_inff())),
         step(Broadcast(coding.step)) {}
-  V operator()(V v) const {
+  V operator()(V v) const { return Inside(Clamp(v, low, high)); }
+  // Of what lies in [low, high].
+  V Inside(V v) const {
     const V magic = Broadcast(12582912.0f);  // 1.5 * 2^23: what is added to it keeps whole numbers alone, halves to even
-    return ((Clamp(v * inverse, low, high) + magic) - magic) * step;
+    return (Fma(v, inverse, magic) - magic) * step;
   }
 };
 

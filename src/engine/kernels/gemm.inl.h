@@ -108,9 +108,13 @@ static void TailBlock(const float* const* rows, int taps, int depth, const float
   constexpr int R = Rows(N), kWidth = N * kLanes;
   alignas(64) float sums[R * kWidth];
   Multiply<N>(rows, taps, depth, panel, prefetch, sums, kWidth);
-  const bool clamp = tail.act == Act::kRelu || tail.act == Act::kClip, clip = tail.act == Act::kClip;
-  const V low = Broadcast(clip ? tail.alpha : 0.0f), high = Broadcast(clip ? tail.beta : __builtin_inff());
   const Rounder round(tail.round), round_sum(tail.round_sum);
+  // One pair of bounds for the activation and, where it is rounded next, for what bytes can stand for.
+  const bool next = round.on && (!tail.add || tail.add_first || tail.sum);
+  const bool clip = tail.act == Act::kClip, bounded = tail.act == Act::kRelu || clip;
+  const bool clamp = bounded || (next && tail.act == Act::kNone);
+  V low = Broadcast(clip ? tail.alpha : bounded ? 0.0f : -__builtin_inff()), high = Broadcast(clip ? tail.beta : __builtin_inff());
+  if (next) low = Max(low, round.low), high = Min(high, round.high);
   for (int r = 0; r < R; ++r) {
     float *const from = sums + r * kWidth, *const to = dst[r];
     const float* const add = tail.add ? tail.add[r] : nullptr;
@@ -127,14 +131,17 @@ static void TailBlock(const float* const* rows, int taps, int depth, const float
       }
       if (add && !tail.add_first) {
         if (sum) {
-          if (round.on) v = round(v);
+          if (round.on) v = clamp ? round.Inside(v) : round(v);
           const V total = v + Load(add + n);
           Store(sum + n, round_sum.on ? round_sum(total) : total);
         } else {
           v = v + Load(add + n);
+          if (round.on) v = round(v);
         }
+      } else if (round.on) {
+        v = clamp ? round.Inside(v) : round(v);
       }
-      Store(to + n, round.on ? round(v) : v);
+      Store(to + n, v);
     }
   }
 }

@@ -276,10 +276,13 @@ static void TransformProducts(const TilePlace& place, const float* products, std
   const int height = place.dst.height - y0 < T ? place.dst.height - y0 : T;
   const int width = place.dst.width - x0 < T ? place.dst.width - x0 : T;
   if (height <= 0 || width <= 0) return;  // a phase that is smaller than the first
-  const bool clamp = e.act == Act::kRelu || e.act == Act::kClip, clip = e.act == Act::kClip;
-  const bool rare = !clamp && e.act != Act::kNone;
-  const V low = Broadcast(clip ? e.alpha : 0.0f), high = Broadcast(clip ? e.beta : __builtin_inff());
   const Rounder round(e.round), round_sum(e.round_sum);
+  // One pair of bounds for the activation and, where it is rounded next, for what bytes can stand for.
+  const bool next = round.on && (!e.add.data || e.add_first || e.sum.data);
+  const bool clip = e.act == Act::kClip, bounded = e.act == Act::kRelu || clip;
+  const bool clamp = bounded || (next && e.act == Act::kNone), rare = !bounded && e.act != Act::kNone;
+  V low = Broadcast(clip ? e.alpha : bounded ? 0.0f : -__builtin_inff()), high = Broadcast(clip ? e.beta : __builtin_inff());
+  if (next) low = Max(low, round.low), high = Min(high, round.high);
   for (int n = 0; n < vectors; ++n, channel += kLanes, products += kLanes) {
     V grid[T][S];
     for (int j = 0; j < S; ++j) {
@@ -308,13 +311,15 @@ static void TransformProducts(const TilePlace& place, const float* products, std
         if (add && !e.add_first) {
           if (sum == dst) {
             v = v + Load(add + j * e.add.pixel);
-          } else {
             if (round.on) v = round(v);
+          } else {
+            if (round.on) v = clamp ? round.Inside(v) : round(v);
             const V total = v + Load(add + j * e.add.pixel);
             Store(sum + j * e.sum.pixel, round_sum.on ? round_sum(total) : total);
           }
         }
-        Store(dst + j * place.dst.pixel, round.on ? round(v) : v);
+        if (round.on && (!add || e.add_first)) v = clamp ? round.Inside(v) : round(v);
+        Store(dst + j * place.dst.pixel, v);
       }
     }
   }
