@@ -189,6 +189,7 @@ void StartFromQuantized(const TrainOptions& options, const Dataset& train, Plan&
                             plan.recipe.name, plan.recipe.batch_norm_batches));
   }
   plan.model.classes = train.classes();
+  plan.model.net_options["classes"] = plan.model.classes.count();
   plan.model.weights = "int8";
   plan.model.eval = Json::array();
 }
