@@ -10,7 +10,9 @@
 #include "base/checkpoint.h"
 #include "base/files.h"
 #include "cli/cli.h"
+#include "engine/quantize/insert.h"
 #include "frf/error.h"
+#include "graph/quantization.h"
 #include "graph/weights.h"
 #include "nets/nets.h"
 
@@ -35,11 +37,17 @@ Model LoadRun(const std::string& folder, bool raw, bool last) {
   Json options = model.info.net_options;
   options["classes"] = model.info.classes.count();
   model.graph = BuildNet(model.info.net, options).ForInference();
+  QuantizationTable table;  // of a run with --qat
+  if (config.contains("quantization")) {
+    table = QuantizationTableFromJson(config["quantization"], config_path);
+    model.graph = ReadyToTrain(model.graph, {model.info.input.height, model.info.input.width}, table, config_path);
+  }
   const LoadReport report = LoadWeights(model.graph, checkpoint, WeightsPrefix(checkpoint, raw), {});
   if (!report.kept.empty()) {
     throw Error(ErrorCode::kCorruptFile, fmt::format("{}: {} of the network's tensors are not in it, the first is '{}'", path,
                                                      report.kept.size(), report.kept.front()));
   }
+  if (!table.empty()) model.graph = engine::InsertQuantization(model.graph, table);
   model.info.weights_from = raw ? "raw" : "ema";
   return model;
 }

@@ -103,6 +103,9 @@ int RunExport(const ExportArguments& arguments) {
   Model model = LoadSource(arguments);
   WriteOptions options{.half = arguments.half, .argmax = arguments.argmax, .uint8_input = arguments.uint8_input};
   if (!arguments.size.empty()) options.size = ParseSize(arguments.size, "--size");
+  if (arguments.half && model.info.weights == "int8") {
+    throw Error(ErrorCode::kUsage, arguments.source + ": its weights are 8-bit integers already; leave --half out");
+  }
   model.info.weights = arguments.half ? "f16" : model.info.weights;
   model.info.output = arguments.argmax ? "labels" : model.info.output;
   const std::string bytes = SerializeOnnx(model, options);

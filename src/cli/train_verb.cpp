@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -13,6 +14,7 @@
 #include "base/files.h"
 #include "base/version.h"
 #include "cli/cli.h"
+#include "cli/qat.h"
 #include "frf/error.h"
 #include "graph/weights.h"
 
@@ -40,20 +42,58 @@ std::string CommitOf(const std::string& program) {
   return commit;
 }
 
+// "--name=value" and "-nvalue" become two words; `joined`: "--name=" or "-n".
+void SplitJoined(std::vector<std::string>& words, const std::string& joined) {
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (!words[i].starts_with(joined) || words[i] == joined) continue;
+    words.insert(words.begin() + static_cast<std::ptrdiff_t>(i) + 1, words[i].substr(joined.size()));
+    words[i] = joined.ends_with("=") ? joined.substr(0, joined.size() - 1) : joined;
+  }
+}
+
+// The word behind `name`, or null.
+std::string* ValueOf(std::vector<std::string>& words, const std::string& name) {
+  for (std::size_t i = 0; i + 1 < words.size(); ++i) {
+    if (words[i] == name) return &words[i + 1];
+  }
+  return nullptr;
+}
+
+// --qat Q.onnx: frf-train gets the file's weights and codings as RUN/qat.ckpt. --init is answered here: it names the float model
+// that the file was made of.
+void ConvertQat(std::vector<std::string>& words) {
+  std::string* const file = ValueOf(words, "--qat");
+  if (file == nullptr || file->ends_with(".ckpt") || std::find(words.begin(), words.end(), "--resume") != words.end()) return;
+  const std::string* run = ValueOf(words, "-o");
+  if (run == nullptr) run = ValueOf(words, "--output");
+  if (run == nullptr) throw Error(ErrorCode::kUsage, "no run folder: name one with -o RUN");
+  if (std::filesystem::exists(*run + "/config.json")) {
+    throw Error(ErrorCode::kUsage, *run + ": holds a run already; name another folder, or go on with it by --resume alone");
+  }
+  const std::string* const init = ValueOf(words, "--init");
+  const std::string start = *run + "/qat.ckpt";
+  const QatStart read = ReadQatStart(*file, init != nullptr ? *init : "");
+  MakeFolder(*run);
+  SaveWeights(start, read.graph, ToJson(read.info), {{"quantization", ToJson(read.table)}});
+  *file = start;
+  if (init != nullptr) {
+    const auto at = std::find(words.begin(), words.end(), "--init");
+    words.erase(at, at + 2);
+  }
+}
+
 // --init MODEL.onnx or the name of shipped weights: frf-train reads no ONNX, so it gets a checkpoint of the same weights. It
 // lies in the temporary folder under a name made from the model's and is replaced by the next one.
 void ConvertInit(std::vector<std::string>& words) {
-  for (std::size_t i = 0; i < words.size(); ++i) {
-    const bool joined = words[i].starts_with("--init=");
-    if (!joined && (words[i] != "--init" || i + 1 == words.size())) continue;
-    std::string& value = joined ? words[i] : words[i + 1];
-    const std::string name = joined ? value.substr(7) : value;
-    if (std::filesystem::is_directory(name) || name.ends_with(".ckpt")) continue;
-    const Model model = ReadOnnx(FindModel(name));
-    const auto checkpoint = std::filesystem::temp_directory_path() / fmt::format("frf-init-{}-{}.ckpt", ::getuid(), std::filesystem::path(name).stem().string());
-    SaveWeights(checkpoint.string(), model.graph, ToJson(model.info));
-    value = (joined ? "--init=" : "") + checkpoint.string();
+  std::string* const value = ValueOf(words, "--init");
+  if (value == nullptr || std::filesystem::is_directory(*value) || value->ends_with(".ckpt")) return;
+  const Model model = ReadOnnx(FindModel(*value));
+  if (model.info.weights == "int8") {
+    throw Error(ErrorCode::kUsage, fmt::format("{}: holds 8-bit integers; --qat {} fine-tunes it, --init wants the float model", *value, *value));
   }
+  const auto checkpoint = std::filesystem::temp_directory_path() / fmt::format("frf-init-{}-{}.ckpt", ::getuid(), std::filesystem::path(*value).stem().string());
+  SaveWeights(checkpoint.string(), model.graph, ToJson(model.info));
+  *value = checkpoint.string();
 }
 
 }  // namespace
@@ -80,6 +120,8 @@ void AddTrain(CLI::App& root, Action& action) {
     action = [arguments = app->remaining()]() -> int {
       std::vector<std::string> all{"train"};
       all.insert(all.end(), arguments.begin(), arguments.end());
+      for (const char* name : {"--qat=", "--init=", "--output=", "-o"}) SplitJoined(all, name);
+      ConvertQat(all);
       ConvertInit(all);
       ExecTrain(all);
     };

@@ -2,6 +2,7 @@
 // QuantizeLinear and DequantizeLinear, to the letter of ONNX: divide by the scale, round half to even, add
 // the zero point, saturate. Subtle: the quotient is rounded before the zero point is added, and a NaN becomes
 // the lowest value.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -110,11 +111,44 @@ std::vector<Tensor> DequantizeLinear(OpContext& c) {
   return {y};
 }
 
+// As QuantizeLinear and DequantizeLinear behind it: what training differentiates (graph/quantization.h).
+std::vector<Tensor> FakeQuantize(OpContext& c) {
+  const Tensor& x = c.Input(0);
+  Tensor y = c.Allocate(DType::kFloat32, x.shape());
+  const float step = c.node.Float("step", 1), zero = static_cast<float>(c.node.Int("zero", 0));
+  const float* src = x.data<float>();
+  float* dst = y.data<float>();
+  ParallelChunks(x.size(), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      dst[i] = (std::clamp(std::nearbyint(src[i] / step) + zero, 0.0f, 255.0f) - zero) * step;
+    }
+  });
+  return {y};
+}
+
+std::vector<Tensor> FakeQuantizeWeight(OpContext& c) {
+  const Tensor& x = c.Input(0);
+  Tensor y = c.Allocate(DType::kFloat32, x.shape());
+  const std::int64_t each = x.size() / std::max<std::int64_t>(1, x.dim(0));
+  for (std::int64_t o = 0; o < x.dim(0); ++o) {
+    const float* src = x.data<float>() + o * each;
+    float largest = 0;
+    for (std::int64_t i = 0; i < each; ++i) largest = std::max(largest, std::abs(src[i]));
+    const float scale = std::max(largest / 127.0f, 1e-12f);
+    for (std::int64_t i = 0; i < each; ++i) {
+      y.data<float>()[o * each + i] = std::clamp(std::nearbyint(src[i] / scale), -127.0f, 127.0f) * scale;
+    }
+  }
+  return {y};
+}
+
 }  // namespace
 
 void AddQuantOps(OpTable& table) {
   table.Add("QuantizeLinear", QuantizeLinear);
   table.Add("DequantizeLinear", DequantizeLinear);
+  table.Add("frf.FakeQuantize", FakeQuantize);
+  table.Add("frf.FakeQuantizeWeight", FakeQuantizeWeight);
 }
 
 }  // namespace frf::plain

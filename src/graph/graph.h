@@ -14,6 +14,9 @@
 //   SpectralPool(x; frequencies=[u0,v0,u1,v1,...], channels=[n0,n1,...], scale)  -> [N,C,1,1], group g has channels[g]
 //                                     channels: (0,0) is the mean; else scale*sqrt2^[u>0]*sqrt2^[v>0]*mean(x cos cos)
 //   DropChannels(x; p)                Dropout2d: identity for inference
+//   FakeQuantize(x; step, zero)       (clamp(round(x / step) + zero, 0, 255) - zero) * step, gradients straight
+//                                     through; FakeQuantizeWeight(w): by output channel to [-127, 127] steps of
+//                                     max|w| / 127. Training alone has them (graph/quantization.h)
 #pragma once
 
 #include <cstdint>

@@ -114,6 +114,8 @@ std::vector<OperatorInfo> MakeTable() {
                                 {"Unpool", "frf", 3, 3, 1, 1},
                                 {"SpectralPool", "frf", 1, 1, 1, 1},
                                 {"DropChannels", "frf", 1, 1, 1, 1},
+                                {"FakeQuantize", "frf", 1, 1, 1, 1},
+                                {"FakeQuantizeWeight", "frf", 1, 1, 1, 1},
                             });
   return table;
 }

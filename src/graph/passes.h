@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rewrites that several readers use (engine, gpu, ONNX writer). Each returns a new graph that computes the
+// Rewrites that several readers use (engine, gpu, train, ONNX writer). Each returns a new graph that computes the
 // same function; tensors that are not changed are shared with the old one.
 #pragma once
 
 #include "graph/graph.h"
+#include "graph/shapes.h"
 
 namespace frf {
 
@@ -13,5 +14,15 @@ namespace frf {
 // and rounded once. Subtle: a batch norm that cannot be folded (after a concatenation, say) stays; a weight
 // that two layers share is left.
 Graph FoldBatchNorm(const Graph& graph);
+
+// A 1x1 convolution over concat(x, f_1 .. f_n) with f_i = r_i + f_(i-1), f_1 = r_1, equals one over
+// concat(x, r_1 .. r_n) with weights W'_j = sum of W_i for i >= j: every part of the concatenation is then a
+// plain convolution's output, which can be written in place and rounded by itself. The sums that nobody reads
+// any more stay; ForInference() drops them.
+Graph UnrollRunningSums(const Graph& graph, const TypeMap& types);
+
+// Weights and biases that several convolutions share: all but the first get copies of their own,
+// "<node>.weight", "<node>.bias", so that each can be rounded by itself.
+Graph OwnConvolutionWeights(const Graph& graph);
 
 }  // namespace frf

@@ -217,7 +217,8 @@ NodeTypes InferFrf(const RuleContext& c) {
     if (sum != x[1]) c.Fail(fmt::format("its groups have {} channels in sum, the map has {}", sum, x[1]));
     return {{c.TypeOf(0), {x[0], x[1], 1, 1}}};
   }
-  if (c.node.Is("DropChannels")) return {{c.TypeOf(0), x}};
+  if (c.node.Is("DropChannels") || c.node.Is("FakeQuantize") || c.node.Is("FakeQuantizeWeight"))
+    return {{c.TypeOf(0), x}};
   c.Unsupported("no shape rule for this operator of domain frf");
 }
 

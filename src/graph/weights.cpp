@@ -48,8 +48,9 @@ std::string WeightsPrefix(const Checkpoint& checkpoint, bool raw) {
   return kModelPrefix;
 }
 
-void SaveWeights(const std::string& path, const Graph& graph, const Json& model_info) {
+void SaveWeights(const std::string& path, const Graph& graph, const Json& model_info, const Json& more) {
   CheckpointWriter writer;
+  writer.meta = more;
   writer.meta["kind"] = "weights";
   writer.meta["model"] = model_info;
   for (const Initializer& initializer : graph.initializers) {

@@ -31,7 +31,8 @@ LoadReport LoadWeights(Graph& graph, const Checkpoint& checkpoint, const std::st
 // The prefix under which a checkpoint's averaged weights stand, else the raw ones'; `raw` forces the latter.
 std::string WeightsPrefix(const Checkpoint& checkpoint, bool raw = false);
 
-// Every float initialiser that has data, as "model/NAME"; meta["model"] is `model_info` (ToJson of a ModelInfo).
-void SaveWeights(const std::string& path, const Graph& graph, const Json& model_info);
+// Every float initialiser that has data, as "model/NAME"; meta["model"] is `model_info` (ToJson of a ModelInfo), `more` further
+// entries of meta.
+void SaveWeights(const std::string& path, const Graph& graph, const Json& model_info, const Json& more = Json::object());
 
 }  // namespace frf

@@ -9,6 +9,7 @@
 
 #include "base/random.h"
 #include "graph/spectral.h"
+#include "train/fake_quantize.h"
 #include "train/module.h"
 #include "train/ops_internal.h"
 
@@ -276,6 +277,12 @@ TorchOp CompileOp(const Node& node, const Graph& graph) {
   if (op == "ResizeLike") return CompileResizeLike(node);
   if (op == "SpectralPool") return CompileSpectralPool(node);
   if (op == "DropChannels") return CompileDropChannels(node);
+  if (op == "FakeQuantize") {
+    const double step = node.Float("step", 1);
+    const auto zero = static_cast<int>(node.Int("zero", 0));
+    return [=](OpCall& call) { call.out = {FakeQuantize(call.in[0], step, zero)}; };
+  }
+  if (op == "FakeQuantizeWeight") return Pointwise(FakeQuantizeWeight);
   if (op == "PRelu") return CompilePRelu();
   if (op == "Unpool") return CompileUnpool();
   if (op == "Clip") return CompileClip(node, graph);

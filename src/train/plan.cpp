@@ -65,8 +65,13 @@ Sizes LookAtSizes(const Dataset& data) {
 }
 
 // Crops are the images' size, but no larger than what is usual for street scenes.
-void ResolveCrop(Recipe& recipe, const Sizes& sizes) {
+void ResolveCrop(Recipe& recipe, const Sizes& sizes, const Plan& plan) {
   if (recipe.crop_height > 0) return;
+  if (plan.quantization && plan.model.input.height > 0) {  // what the network sees in use
+    recipe.crop_height = plan.model.input.height;
+    recipe.crop_width = plan.model.input.width;
+    return;
+  }
   constexpr int kHeight = 512, kWidth = 1024;
   recipe.crop_height = std::min(kHeight, std::max(32, sizes.height));
   recipe.crop_width = std::min(kWidth, std::max(32, sizes.width));
@@ -138,12 +143,89 @@ std::string Shortened(const std::vector<std::string>& names) {
   return text;
 }
 
+// The network that is rounded, before rounding; its weights are to be loaded.
+Graph RoundedNet(const Plan& plan, const std::string& file) {
+  const InputSpec& input = plan.model.input;
+  return ReadyToTrain(BuildNet(plan.model.net, plan.model.net_options), {input.height, input.width},
+                      *plan.quantization, file);
+}
+
+void LoadAll(Graph& graph, const Checkpoint& checkpoint, const std::string& prefix, const Plan& plan) {
+  const LoadReport report = LoadWeights(graph, checkpoint, prefix, {});
+  if (!report.kept.empty()) {
+    throw Error(ErrorCode::kCorruptFile, fmt::format("{}: does not fit {}: {}", checkpoint.path(),
+                                                     plan.model.net, Shortened(report.kept)));
+  }
+}
+
+// Network, input, classes and codings of the file that is fine-tuned.
+void StartFromQuantized(const TrainOptions& options, const Dataset& train, Plan& plan) {
+  if (options.qat.ends_with(".onnx")) {
+    throw Error(ErrorCode::kUsage, fmt::format("--qat {}: frf-train reads no ONNX; `frf train --qat {}` "
+                                               "converts the file first",
+                                               options.qat, options.qat));
+  }
+  const Checkpoint start = Checkpoint::Load(options.qat);
+  if (!start.meta().contains("quantization") || !start.meta().contains("model")) {
+    throw Error(ErrorCode::kUsage, fmt::format("--qat {}: holds no codings; `frf train --qat Q.onnx` takes "
+                                               "what frf quantize wrote",
+                                               options.qat));
+  }
+  plan.model = ModelInfoFromJson(start.meta()["model"], options.qat);
+  plan.quantization = QuantizationTableFromJson(start.meta()["quantization"], options.qat);
+  plan.init = options.qat;
+  if (train.classes().names != plan.model.classes.names) {
+    throw Error(
+        ErrorCode::kUsage,
+        fmt::format("--qat: the file knows {} classes ({}, ...), {} has {} ({}, ...): the same ones are "
+                    "wanted",
+                    plan.model.classes.count(), plan.model.classes.names.front(), train.description(),
+                    train.classes().count(), train.classes().names.front()));
+  }
+  if (plan.recipe.batch_norm_batches > 0) {
+    throw Error(ErrorCode::kUsage,
+                fmt::format("recipe {}: batch_norm_batches is {}, but --qat trains with "
+                            "batch norm folded; --recipe qat, or --set batch_norm_batches=0",
+                            plan.recipe.name, plan.recipe.batch_norm_batches));
+  }
+  plan.model.classes = train.classes();
+  plan.model.net_options["classes"] = plan.model.classes.count();
+  plan.model.weights = "int8";
+  plan.model.eval = Json::array();
+}
+
+// What the file says about the network's input holds; training images come at that size.
+void ResolveQuantizedInput(const TrainOptions& options, const Sizes& sizes, Plan& plan) {
+  InputSpec& input = plan.model.input;
+  if (options.height > 0) input.height = options.height, input.width = options.width;
+  if (options.fit) input.fit = *options.fit;
+  if (input.height <= 0 || input.width <= 0) input.height = sizes.height, input.width = sizes.width;
+  if (input.fit == Fit::kResize) {
+    plan.recipe.augment.base_scale *= static_cast<double>(input.height) / std::max(1, sizes.height);
+  }
+}
+
+// How this run came about: where the file says so.
+Json Provenance(const Plan& plan) {
+  return {{"data", DataName(plan.train)},
+          {"list", SplitName(plan.train)},
+          {"recipe", plan.recipe.name},
+          {"epochs", Epochs(plan.recipe)},
+          {"seed", plan.seed},
+          {"commit", Commit()}};
+}
+
 void InitFrom(Graph& graph, const Plan& plan) {
   const std::string file = InitFile(plan.init);
   const Checkpoint checkpoint = Checkpoint::Load(file);
   bool other_classes = false;
   if (const auto model = checkpoint.meta().find("model");
       model != checkpoint.meta().end() && model->contains("classes")) {
+    if (model->value("weights", "") == "int8") {
+      throw Error(ErrorCode::kUsage, fmt::format("--init {}: was trained under rounding, its batch norm is "
+                                                 "folded; start from the float run that it came from",
+                                                 plan.init));
+    }
     other_classes = (*model)["classes"] != Json(plan.model.classes.names);
   }
   const LoadReport report =
@@ -189,38 +271,44 @@ Plan MakePlan(const TrainOptions& options, const Dataset& train) {
   if (plan.recipe.name == "paper" && DataName(plan.train) == "cityscapes" && untouched)
     SetEpochs(plan.recipe, 1000);
   const Sizes sizes = LookAtSizes(train);
-  ResolveCrop(plan.recipe, sizes);
+  if (!options.qat.empty()) {
+    StartFromQuantized(options, train, plan);
+    ResolveQuantizedInput(options, sizes, plan);
+  }
+  ResolveCrop(plan.recipe, sizes, plan);
   ResolveShares(plan.recipe, train);
   Check(plan.recipe);
 
   ModelInfo& model = plan.model;
+  model.weights_from = plan.recipe.average > 0 ? "ema" : "raw";
+  if (plan.quantization) {
+    if (!model.quant.is_object()) model.quant = Json::object();
+    model.quant["qat"] = Provenance(plan);
+    return plan;
+  }
   model.net = options.net;
   model.classes = train.classes();
   model.net_options = NetOptions(options, model.classes.count());
-  model.weights_from = plan.recipe.average > 0 ? "ema" : "raw";
   for (const NetEntry& entry : ListNets()) {
     if (entry.name == options.net) model.source = entry.source;
   }
   ResolveInput(options, plan.recipe, train, sizes, model.input);
-  model.train = {{"data", DataName(plan.train)},
-                 {"list", SplitName(plan.train)},
-                 {"recipe", plan.recipe.name},
-                 {"epochs", Epochs(plan.recipe)},
-                 {"seed", plan.seed},
-                 {"commit", Commit()}};
+  model.train = Provenance(plan);
   return plan;
 }
 
 Json ToJson(const Plan& plan) {
-  return {{"model", ToJson(plan.model)},
-          {"recipe", ToJson(plan.recipe)},
-          {"seed", plan.seed},
-          {"commit", Commit()},
-          {"version", Version()},
-          {"train", ToJson(plan.train)},
-          {"validate", plan.validate},
-          {"validation", ToJson(plan.validation)},
-          {"init", plan.init}};
+  Json json{{"model", ToJson(plan.model)},
+            {"recipe", ToJson(plan.recipe)},
+            {"seed", plan.seed},
+            {"commit", Commit()},
+            {"version", Version()},
+            {"train", ToJson(plan.train)},
+            {"validate", plan.validate},
+            {"validation", ToJson(plan.validation)},
+            {"init", plan.init}};
+  if (plan.quantization) json["quantization"] = ToJson(*plan.quantization);
+  return json;
 }
 
 Plan PlanFromJson(const Json& json, const std::string& file) {
@@ -233,6 +321,9 @@ Plan PlanFromJson(const Json& json, const std::string& file) {
     plan.validation = SpecFromJson(json.at("validation"));
     plan.validate = json.at("validate").get<bool>();
     plan.init = json.at("init").get<std::string>();
+    if (json.contains("quantization")) {
+      plan.quantization = QuantizationTableFromJson(json["quantization"], file);
+    }
     return plan;
   } catch (const Json::exception& error) {
     throw Error(ErrorCode::kCorruptFile,
@@ -241,6 +332,14 @@ Plan PlanFromJson(const Json& json, const std::string& file) {
 }
 
 Graph MakeGraph(const Plan& plan) {
+  if (plan.quantization) {
+    Graph graph = RoundedNet(plan, plan.init.empty() ? "config.json" : plan.init);
+    if (!plan.init.empty()) {
+      const Checkpoint checkpoint = Checkpoint::Load(plan.init);
+      LoadAll(graph, checkpoint, WeightsPrefix(checkpoint), plan);
+    }
+    return InsertFakeQuantization(graph, *plan.quantization);
+  }
   Graph graph = BuildNet(plan.model.net, plan.model.net_options);
   InitializeWeights(graph, plan.seed);
   if (!plan.init.empty()) InitFrom(graph, plan);
@@ -249,17 +348,15 @@ Graph MakeGraph(const Plan& plan) {
 
 Graph LoadRunGraph(const std::string& run, bool raw, bool last, ModelInfo& info) {
   const std::string file = run + "/config.json";
-  info = PlanFromJson(ParseJson(ReadFile(file), file), file).model;
+  const Plan plan = PlanFromJson(ParseJson(ReadFile(file), file), file);
+  info = plan.model;
   const std::string best = run + "/best.ckpt";
   const Checkpoint checkpoint =
       Checkpoint::Load(!last && std::filesystem::exists(best) ? best : run + "/last.ckpt");
-  Graph graph = BuildNet(info.net, info.net_options).ForInference();
-  const LoadReport report = LoadWeights(graph, checkpoint, raw ? kModelPrefix : kAveragePrefix, {});
-  if (!report.kept.empty()) {
-    throw Error(ErrorCode::kCorruptFile, fmt::format("{}: does not fit {} of config.json: {}",
-                                                     checkpoint.path(), info.net, Shortened(report.kept)));
-  }
-  return graph;
+  Graph graph =
+      plan.quantization ? RoundedNet(plan, file) : BuildNet(info.net, info.net_options).ForInference();
+  LoadAll(graph, checkpoint, raw ? kModelPrefix : kAveragePrefix, plan);
+  return plan.quantization ? InsertFakeQuantization(graph, *plan.quantization) : graph;
 }
 
 }  // namespace frf

@@ -10,6 +10,7 @@
 #include "base/model_info.h"
 #include "data/dataset.h"
 #include "graph/graph.h"
+#include "graph/quantization.h"
 #include "train/recipe.h"
 
 namespace frf {
@@ -23,7 +24,10 @@ struct TrainOptions {
   Recipe recipe;
   std::string run;  // folder
   std::uint64_t seed = 0;
-  std::string init;           // checkpoint or run folder; empty: weights are drawn
+  std::string init;  // checkpoint or run folder; empty: weights are drawn
+  // What `frf train --qat Q.onnx` makes of a quantised file: its weights as floats, meta["model"] and
+  // meta["quantization"]. Network, input and codings are the file's then; empty: nothing is rounded.
+  std::string qat;
   bool resume = false;        // all of the above but `run` comes from config.json then
   int height = 0, width = 0;  // network input of validation and of the exported model; 0: from the data
   std::optional<Fit> fit;     // not set: resize where all images have one size, else native
@@ -42,6 +46,7 @@ struct Plan {
   DatasetSpec train, validation;
   bool validate = true;
   std::string init;
+  std::optional<QuantizationTable> quantization;  // the network is trained, scored and exported under it
 };
 
 // Measures what the recipe wants measured and completes everything. Throws kUsage where options contradict
@@ -52,7 +57,8 @@ Plan MakePlan(const TrainOptions& options, const Dataset& train);
 Json ToJson(const Plan& plan);
 Plan PlanFromJson(const Json& json, const std::string& file);
 
-// The network of a plan with drawn weights, or with those of plan.init (what was not loaded is logged).
+// The network of a plan with drawn weights, or with those of plan.init (what was not loaded is logged; with
+// quantization everything must be there).
 Graph MakeGraph(const Plan& plan);
 
 // A run folder's network with the weights of best.ckpt (or last.ckpt), averaged or raw; auxiliary heads and

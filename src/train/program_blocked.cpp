@@ -128,7 +128,9 @@ class Compiler : GraphPatterns {
     const std::string& x = node.inputs[0];
     const Ints pads = node.Ints("pads", {0, 0, 0, 0}), strides = node.Ints("strides", {1, 1}),
                dilations = node.Ints("dilations", {1, 1});
-    const bool image = !graph_.inputs.empty() && x == graph_.inputs[0].name && Channels(x) <= 4 &&
+    const int rounded = Made(x, "FakeQuantize");
+    const std::string& source = rounded < 0 ? x : At(rounded).inputs[0];  // no gradient flows to the image
+    const bool image = !graph_.inputs.empty() && source == graph_.inputs[0].name && Channels(x) <= 4 &&
                        Channels(node.outputs[0]) % 16 == 0;
     const auto& size = types_.at(node.outputs[0]).shape;
     const bool tiny = size[2] * size[3] == 1;  // descriptors: not worth a kernel
@@ -172,6 +174,7 @@ class Compiler : GraphPatterns {
                                               "Elu",
                                               "Clip",
                                               "DropChannels",
+                                              "FakeQuantize",
                                               "GlobalAveragePool"};
     static const std::set<std::string> kBinary{"Add", "Sub", "Mul", "Div", "Max", "Min"};
     if (!node.outputs.empty() && !Blockable(node.outputs[0])) return false;

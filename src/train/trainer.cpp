@@ -47,12 +47,24 @@ Plan Trainer::ChoosePlan(const TrainOptions& options, const RunFolder& run,
   return MakePlan(options, *data);
 }
 
+// The steps of 8 bits must be exact, and bf16 has no more bits than they.
+Precision Trainer::ChoosePrecision() const {
+  const Precision wanted =
+      ResolvePrecision(plan_.quantization && options_.amp == "auto" ? "off" : options_.amp, device_);
+  if (plan_.quantization && wanted != Precision::kFloat32) {
+    throw Error(ErrorCode::kUsage, fmt::format("--amp {} does not go with --qat: rounding to 8 bits is "
+                                               "simulated in float32; leave it out",
+                                               options_.amp));
+  }
+  return wanted;
+}
+
 Trainer::Trainer(const TrainOptions& options)
     : options_(options),
       device_(ParseDevice(options.device)),
-      precision_(ResolvePrecision(options.amp, device_)),
       run_(OpenRun(options)),
       plan_(ChoosePlan(options, run_, data_)),
+      precision_(ChoosePrecision()),
       scaler_(precision_) {
   if (device_.is_cpu()) at::globalContext().setDeterministicAlgorithms(true, true);
   if (plan_.validate) {
@@ -68,7 +80,7 @@ Trainer::Trainer(const TrainOptions& options)
   if (continues) drawn.init.clear();
   module_ = std::make_unique<GraphModule>(MakeGraph(drawn));
   module_->To(device_);
-  module_->train();
+  module_->train(!plan_.quantization);  // batch norm that could not be folded stays as it is
   const Recipe& recipe = plan_.recipe;
   if (recipe.average > 0) average_ = std::make_unique<Average>(*module_, recipe.average);
   optimizer_ = std::make_unique<Optimizer>(*module_, recipe.optimizer);
@@ -83,7 +95,7 @@ Trainer::Trainer(const TrainOptions& options)
   Check(schedule_);
   if (continues) Resume();
   if (options.resume) RewindLog();
-  plan_.model.train["device"] = device_.is_cpu() ? ThisMachine().cpu : "CUDA";
+  About()["device"] = device_.is_cpu() ? ThisMachine().cpu : "CUDA";
   if (!options.resume) WriteConfig();
   if (!continues && !plan_.init.empty()) SaveLast(true);  // from here on --init's file may go away
   events_ = std::make_unique<EventWriter>(run_.path(), state_.step);
@@ -126,6 +138,11 @@ TrainResult Trainer::Run() {
   if (!state_.finished) {
     Announce();
     progress_ = std::make_unique<Progress>("train", schedule_.steps - state_.step);
+    // Epoch 0, the rounded network as it came: training must beat it for best.ckpt.
+    if (plan_.quantization && validation_ && state_.step == 0) {
+      Validate(false);
+      LogInfo(fmt::format("{}: mIoU {:.4f} under rounding before training", run_.path(), *state_.last_miou));
+    }
     while (state_.epoch < TotalEpochs()) {
       RunEpoch();
       FinishEpoch();
@@ -288,7 +305,7 @@ void Trainer::FinishRun() {
     if (validation_) Validate(true);
   }
   state_.finished = true;
-  plan_.model.train["hours"] = std::round(state_.seconds / 36) / 100;
+  About()["hours"] = std::round(state_.seconds / 36) / 100;
   WriteConfig();
   SaveLast(true);
   if (!validation_) WriteTrainReport(run_, plan_, {.title = plan_.model.net + " on " + data_->description()});

@@ -53,6 +53,9 @@ class Trainer {
   void SaveLast(bool must);
   void SaveBest(const Evaluation& evaluation);
   void WriteConfig();
+  Precision ChoosePrecision() const;
+  // Where the model says how it was trained: under rounding, beside how the file that it came from was.
+  Json& About() { return plan_.quantization ? plan_.model.quant["qat"] : plan_.model.train; }
   [[noreturn]] void Stop();
   EvaluateOptions Evaluating() const;
   std::int64_t TotalEpochs() const { return Epochs(plan_.recipe); }
@@ -62,10 +65,10 @@ class Trainer {
 
   const TrainOptions& options_;
   const torch::Device device_;
-  const Precision precision_;
   RunFolder run_;
   std::shared_ptr<const Dataset> data_;
   Plan plan_;
+  const Precision precision_;
   std::unique_ptr<Dataset> validation_;
   std::unique_ptr<GraphModule> module_;
   std::unique_ptr<Average> average_;

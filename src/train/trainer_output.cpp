@@ -40,7 +40,7 @@ void Trainer::Validate(bool final) {
     use.reset();  // checkpoints hold the weights as trained beside the averages
     Stop();
   }
-  const std::int64_t epoch = final ? TotalEpochs() : state_.epoch + 1;
+  const std::int64_t epoch = final ? TotalEpochs() : state_.step == 0 ? 0 : state_.epoch + 1;
   const bool reports =
       epoch == TotalEpochs() || reported_ == Clock::time_point{} || SecondsSince(reported_) > kReportEvery;
   std::vector<HtmlReport::Row> rows;
@@ -139,7 +139,8 @@ void Trainer::SaveBest(const Evaluation& evaluation) {
              {"size", fmt::format("{}x{}", plan_.model.input.height, plan_.model.input.width)}};
   entry.update(scores);
   plan_.model.eval = Json::array({entry});
-  plan_.model.train["hours"] = std::round(state_.seconds / 36) / 100;
+  if (plan_.quantization) About()["eval"] = entry;
+  About()["hours"] = std::round(state_.seconds / 36) / 100;
   try {
     SaveState(run_ / "best.ckpt", state_, ToJson(plan_.model), {*module_, nullptr, average_.get()});
     WriteConfig();

@@ -26,6 +26,9 @@ Examples:
             --set optimizer.weight_decay=0.05 --seed 1 -o runs/decay
   frf train -o runs/first --resume
       go on where a run was stopped or killed; ends in the same weights as if it had not been
+  frf train --qat street-int8.onnx --data camvid:data/camvid -o runs/int8
+      fine-tune what frf quantize wrote under its own rounding, by the recipe `qat`; frf export makes an
+      int8 file of the run again (docs/int8.md)
   frf train --recipe best --print-recipe > mine.json     edit, then --recipe mine.json
 
 Run folder: config.json, last.ckpt, best.ckpt, log.jsonl, TensorBoard events, report.html.
@@ -175,6 +178,11 @@ void AddNetwork(CLI::App& app, Arguments& a) {
          "start from a run folder's or checkpoint's weights: layers that fit are kept, the classifier is "
          "redrawn where classes differ")
       ->group(group);
+  app.add_option(
+         "--qat", a.options.qat,
+         "fine-tune this int8 file (frf quantize) under its rounding; --init may name the float model "
+         "that it was made of, default: its own integers; recipe `qat` unless another is named")
+      ->group(group);
   app.add_option("--size", a.size,
                  "HEIGHTxWIDTH at which the network sees images in validation and use; default: the data's")
       ->group(group);
@@ -187,9 +195,10 @@ void AddNetwork(CLI::App& app, Arguments& a) {
 // What a run trains comes from its config.json: an option that says otherwise would be ignored, so it is
 // refused.
 void RefuseWithResume(CLI::App& app) {
-  for (const char* name : {"--net", "--net-options", "--init", "--recipe", "--set", "--epochs", "--batch",
-                           "--lr", "--crop", "--scale", "--seed", "--val-every", "--size", "--fit", "--list",
-                           "--split", "--no-val", "--val-list", "--val-split"}) {
+  for (const char* name :
+       {"--net",   "--net-options", "--init",  "--qat",    "--recipe",   "--set",       "--epochs",
+        "--batch", "--lr",          "--crop",  "--scale",  "--seed",     "--val-every", "--size",
+        "--fit",   "--list",        "--split", "--no-val", "--val-list", "--val-split"}) {
     if (app.count(name) > 0) {
       throw Error(
           ErrorCode::kUsage,
@@ -198,6 +207,17 @@ void RefuseWithResume(CLI::App& app) {
               name));
     }
   }
+}
+
+// The file says what is trained.
+void PrepareQat(CLI::App& app, Arguments& a) {
+  for (const char* name : {"--net", "--net-options", "--init"}) {
+    if (app.count(name) > 0) {
+      throw Error(ErrorCode::kUsage,
+                  fmt::format("{} cannot be given with --qat: the file says which network it is", name));
+    }
+  }
+  if (app.count("--recipe") == 0) a.recipe = "qat";
 }
 
 void AddMachine(CLI::App& app, Arguments& a) {
@@ -240,6 +260,7 @@ void AddTrain(CLI::App& root, Action& action) {
   AddMachine(*app, *arguments);
   app->callback([app, arguments, &action] {
     if (arguments->options.resume) RefuseWithResume(*app);
+    if (!arguments->options.qat.empty()) PrepareQat(*app, *arguments);
     action = [arguments] { return RunTrain(*arguments); };
   });
 }

@@ -28,11 +28,6 @@ PreparedGraph Prepare(const Graph& graph, const Shape& input);
 // precision weights stand behind Casts; those in 8 bits stay so), batch norm.
 Graph PrepareOnce(const Graph& graph);
 
-// A 1x1 convolution over concat(x, f_1 .. f_n) with f_i = r_i + f_(i-1), f_1 = r_1, equals one over
-// concat(x, r_1 .. r_n) with weights W'_j = sum of W_i for i >= j: every part of the concatenation is then a plain
-// convolution's output and can be written in place (engine notes, "prefix sums").
-Graph UnrollRunningSums(const Graph& graph, const TypeMap& types);
-
 // Shape and Size of values whose shape is known become constants.
 Graph FixShapes(const Graph& graph, const TypeMap& types);
 

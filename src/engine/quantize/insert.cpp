@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/quantize/insert.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
-#include "engine/plan/prepare.h"
+#include "engine/plain.h"
 #include "frf/error.h"
 
 namespace frf::engine {
@@ -121,29 +119,20 @@ class Reader {
 
 class Inserter {
  public:
-  Inserter(const ReadyGraph& ready, const std::map<std::string, ValueStatistics>& statistics, const QuantizeScheme& scheme)
-      : reader_(ready), statistics_(statistics), scheme_(scheme) {}
+  // `correct_by`: the statistics that biases are corrected by; null: biases stay as they are.
+  Inserter(const Graph& graph, const QuantizationTable& table, const std::map<std::string, ValueStatistics>* correct_by)
+      : graph_(graph), index_(graph), table_(table), correct_by_(correct_by) {}
 
   Graph Run() && {
-    for (const std::vector<std::string>& group : reader_.Groups(scheme_.float_nodes)) {
-      std::vector<const ValueStatistics*> measured;
-      for (const std::string& value : group) {
-        const auto found = statistics_.find(value);
-        if (found == statistics_.end()) throw Error(ErrorCode::kInternal, value + " was not measured");
-        measured.push_back(&found->second);
-      }
-      const kernels::Coding coding = ChooseCoding(measured, scheme_.range);
-      for (const std::string& value : group) codings_[value] = coding;
-    }
-    result_ = reader_.graph_;
+    result_ = graph_;
     result_.nodes.clear();
-    for (const GraphInput& input : reader_.graph_.inputs) Code(input.name);
-    for (const Node& node : reader_.graph_.nodes) {
+    for (const GraphInput& input : graph_.inputs) Code(input.name);
+    for (const Node& node : graph_.nodes) {
       Node placed = node;
       for (std::string& input : placed.inputs) {
-        if (codings_.contains(input)) input += ".dq";
+        if (table_.values.contains(input)) input += ".dq";
       }
-      if (reader_.Quantizable(node) && !scheme_.float_nodes.contains(node.name)) QuantizeWeights(placed, node);
+      if (table_.convolutions.contains(node.name)) QuantizeWeights(placed, node);
       result_.nodes.push_back(std::move(placed));
       for (const std::string& output : node.outputs) Code(output);
     }
@@ -160,9 +149,11 @@ class Inserter {
     result_.initializers.push_back({.name = name, .role = Role::kConstant, .init = Init::kGiven, .value = std::move(value)});
   }
 
+  const Tensor& ConstantOf(const std::string& name) const { return graph_.initializers[index_.initializer.at(name)].value; }
+
   void Code(const std::string& value) {
-    const auto coding = codings_.find(value);
-    if (coding == codings_.end()) return;
+    const auto coding = table_.values.find(value);
+    if (coding == table_.values.end()) return;
     const std::string scale = value + ".scale", zero = value + ".zero", bytes = value + ".q";
     AddConstant(scale, Tensor::Scalar(coding->second.step));
     AddConstant(zero, Tensor::Scalar(static_cast<std::uint8_t>(coding->second.zero)));
@@ -180,14 +171,14 @@ class Inserter {
   // The int8 tensor keeps the weight's name; the float one that convolutions read is made of it.
   void QuantizeWeights(Node& placed, const Node& node) {
     const std::string& name = node.inputs[1];
-    const Tensor weight = *reader_.ConstantOf(name);
+    const Tensor weight = ConstantOf(name);
     const std::int64_t out = weight.dim(0), in = weight.dim(1), taps = weight.dim(2) * weight.dim(3), each = in * taps;
-    const float step = codings_.at(node.inputs[0]).step;
+    const float step = table_.values.at(node.inputs[0]).step;
     Tensor values = Tensor::Zeros(DType::kInt8, weight.shape()), scales = Tensor::Zeros(DType::kFloat32, {out}),
            bias_scales = Tensor::Zeros(DType::kFloat32, {out}), bias = Tensor::Zeros(DType::kInt32, {out});
     const bool had_bias = node.inputs.size() > 2 && !node.inputs[2].empty();
-    const Tensor old_bias = had_bias ? *reader_.ConstantOf(node.inputs[2]) : Tensor();
-    const auto measured = statistics_.find(node.inputs[0]);
+    const Tensor old_bias = had_bias ? ConstantOf(node.inputs[2]) : Tensor();
+    const ValueStatistics* const measured = correct_by_ && correct_by_->contains(node.inputs[0]) ? &correct_by_->at(node.inputs[0]) : nullptr;
     for (std::int64_t o = 0; o < out; ++o) {
       const float* const from = weight.data<float>() + o * each;
       float largest = 0;
@@ -196,7 +187,7 @@ class Inserter {
       scales.data<float>()[o] = scale;
       double added = 0;  // by rounding, to the mean of this output
       for (std::int64_t c = 0; c < in; ++c) {
-        const double mean = scheme_.bias_correction && measured != statistics_.end() ? measured->second.Mean(c) : 0;
+        const double mean = measured ? measured->Mean(c) : 0;
         for (std::int64_t t = 0; t < taps; ++t) {
           const float w = from[c * taps + t];
           const float whole = std::clamp(std::nearbyint(w / scale), -127.0f, 127.0f);
@@ -235,10 +226,10 @@ class Inserter {
     placed.inputs[2] = bias_name + ".dq";
   }
 
-  Reader reader_;
-  const std::map<std::string, ValueStatistics>& statistics_;
-  const QuantizeScheme& scheme_;
-  std::map<std::string, kernels::Coding> codings_;
+  const Graph& graph_;
+  const GraphIndex index_;
+  const QuantizationTable& table_;
+  const std::map<std::string, ValueStatistics>* correct_by_;
   std::set<std::string> done_;
   Graph result_;
 };
@@ -272,26 +263,8 @@ ReadyGraph ReadyForQuantization(const Graph& graph, const Shape& input) {
   if (std::any_of(graph.nodes.begin(), graph.nodes.end(), [](const Node& node) { return IsOnnx(node, "QuantizeLinear"); })) {
     throw Error(ErrorCode::kInvalidArgument, graph.name + " is quantised already; start from the float file");
   }
-  ReadyGraph ready{FoldBatchNorm(FoldKeepingNames(graph.ForInference())), {}};
-  const auto infer = [&] { ready.types = InferShapes(ready.graph, {{ready.graph.inputs.at(0).name, input}}); };
-  infer();
-  ready.graph = UnrollRunningSums(ready.graph, ready.types).ForInference();  // the last sum has no reader any more
-  // A weight that two convolutions share would be given two roundings: each gets its own.
-  std::map<std::string, int> readers;
-  for (Node& node : ready.graph.nodes) {
-    if (!IsOnnx(node, "Conv")) continue;
-    for (std::size_t i = 1; i < node.inputs.size() && i < 3; ++i) {
-      if (node.inputs[i].empty() || readers[node.inputs[i]]++ == 0) continue;
-      const Initializer* shared = ready.graph.FindInitializer(node.inputs[i]);
-      if (!shared) continue;
-      Initializer own = *shared;
-      own.name = fmt::format("{}.{}", node.name, i == 1 ? "weight" : "bias");
-      if (ready.graph.FindInitializer(own.name)) own.name += ".own";
-      node.inputs[i] = own.name;
-      ready.graph.initializers.push_back(std::move(own));
-    }
-  }
-  infer();
+  ReadyGraph ready{ReadyToQuantize(FoldKeepingNames(graph.ForInference()), input), {}};
+  ready.types = InferShapes(ready.graph, {{ready.graph.inputs.at(0).name, input}});
   return ready;
 }
 
@@ -312,8 +285,25 @@ std::vector<std::string> MeasuredValues(const ReadyGraph& ready) {
 }
 
 Graph InsertQuantization(const ReadyGraph& ready, const std::map<std::string, ValueStatistics>& statistics, const QuantizeScheme& scheme) {
-  return Inserter(ready, statistics, scheme).Run();
+  const Reader reader(ready);
+  QuantizationTable table;
+  for (const std::vector<std::string>& group : reader.Groups(scheme.float_nodes)) {
+    std::vector<const ValueStatistics*> measured;
+    for (const std::string& value : group) {
+      const auto found = statistics.find(value);
+      if (found == statistics.end()) throw Error(ErrorCode::kInternal, value + " was not measured");
+      measured.push_back(&found->second);
+    }
+    const kernels::Coding coding = ChooseCoding(measured, scheme.range);
+    for (const std::string& value : group) table.values[value] = {coding.step, coding.zero};
+  }
+  for (const Node& node : ready.graph.nodes) {
+    if (reader.Quantizable(node) && !scheme.float_nodes.contains(node.name)) table.convolutions.insert(node.name);
+  }
+  return Inserter(ready.graph, table, scheme.bias_correction ? &statistics : nullptr).Run();
 }
+
+Graph InsertQuantization(const Graph& ready, const QuantizationTable& table) { return Inserter(ready, table, nullptr).Run(); }
 
 int EqualizeLayers(ReadyGraph& ready) {
   const Reader reader(ready);

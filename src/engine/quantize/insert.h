@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "engine/quantize/statistics.h"
+#include "graph/quantization.h"
 #include "graph/shapes.h"
 
 namespace frf::engine {
@@ -46,5 +47,13 @@ std::vector<std::string> QuantizableNodes(const ReadyGraph& ready);
 std::vector<std::string> MeasuredValues(const ReadyGraph& ready);
 
 Graph InsertQuantization(const ReadyGraph& ready, const std::map<std::string, ValueStatistics>& statistics, const QuantizeScheme& scheme);
+
+// The same with codings that were chosen before: what a network that was trained under them (InsertFakeQuantization) becomes.
+Graph InsertQuantization(const Graph& ready, const QuantizationTable& table);
+
+// The table of a quantised graph, and back to floats the weights and biases that stand in it as integers, by name. Throws
+// kInvalidArgument where nothing is quantised, kUnsupported where a coding is not one uint8 or int8 coding a value, or where a
+// convolution's weights have zero points.
+QuantizationTable TableOf(const Graph& quantized, const std::string& file, std::map<std::string, Tensor>& weights);
 
 }  // namespace frf::engine

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Unrolls running sums in front of 1x1 convolutions; see prepare.h.
+// Unrolls running sums in front of 1x1 convolutions; see passes.h.
 #include <unordered_map>
 
-#include "engine/plan/prepare.h"
+#include "graph/passes.h"
 
-namespace frf::engine {
+namespace frf {
 namespace {
 
 bool IsOnnx(const Node& node, std::string_view op) { return node.domain.empty() && node.Is(op); }
@@ -81,4 +81,4 @@ class Unroller {
 
 Graph UnrollRunningSums(const Graph& graph, const TypeMap& types) { return Unroller(graph, types).Run(); }
 
-}  // namespace frf::engine
+}  // namespace frf
