@@ -99,6 +99,32 @@ TEST(Overlay, AnyPictureTakesALegendOfTheLabelsClasses) {
   EXPECT_GT(road, 200);  // the swatch is large enough to tell colours apart
 }
 
+TEST(Overlay, InPlaceKeepsTheSizeAndEachClassItsPlace) {
+  const auto drawn = [](int height, std::uint8_t id) {
+    Image image = Plain(height, 480, 90);
+    OverlayInPlace(image, {.height = height, .width = 480, .ids = std::vector<std::uint8_t>(static_cast<std::size_t>(height) * 480, id)}, TwoClasses());
+    return image;
+  };
+  const auto without = [](int height, std::uint8_t id) {
+    return Overlay(Plain(height, 480, 90), {.height = height, .width = 480, .ids = std::vector<std::uint8_t>(static_cast<std::size_t>(height) * 480, id)},
+                   TwoClasses(), {.legend = false});
+  };
+  const Image road = drawn(200, 0), sky = drawn(200, 1);
+  EXPECT_EQ(road.pixels.size(), 200u * 480 * 3);
+  EXPECT_TRUE(std::equal(road.pixels.begin(), road.pixels.begin() + 150 * 480 * 3, without(200, 0).pixels.begin()));  // a quarter at most is legend
+  EXPECT_NE(road.pixels, without(200, 0).pixels);
+  int places = 0;  // road's swatch: bright where there is road, a third as bright at the same place where there is none
+  for (int y = 150; y < 200; ++y) {
+    for (int x = 0; x < 480; ++x) {
+      if (road.at(y, x)[0] != 100 || road.at(y, x)[1] != 0) continue;
+      ++places;
+      EXPECT_EQ(sky.at(y, x)[0], 33);
+    }
+  }
+  EXPECT_GT(places, 50);
+  EXPECT_EQ(drawn(40, 0).pixels, without(40, 0).pixels);  // too low for a legend
+}
+
 TEST(Overlay, AnySizeAndManyClassesFit) {
   Classes many{.palette = DefaultPalette(255)};
   for (int i = 0; i < 255; ++i) many.names.push_back("a class with quite a long name " + std::to_string(i));

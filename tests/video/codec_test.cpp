@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Decoder and encoder. What one half could get wrong together with the other is held against files written byte by byte here.
+#include <arpa/inet.h>
 #include <fmt/format.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
+#include <atomic>
+#include <chrono>
 #include <cmath>
+#include <thread>
 
 #include "base/files.h"
 #include "data/synth.h"
@@ -228,17 +235,39 @@ TEST_F(Codec, WhatIsNoVideoIsNamed) {
   WriteFileAtomically(folder_ / "empty.mp4", "");
   const std::string wave = std::string("RIFF\x24\x20\0\0WAVEfmt \x10\0\0\0\1\0\1\0\x40\x1f\0\0\x80\x3e\0\0\2\0\x10\0data\0\x20\0\0", 44) + std::string(8192, '\0');
   WriteFileAtomically(folder_ / "sound.mp4", wave);
-  // A playlist under a video's name must not make us read what it names.
-  WriteClip(folder_ / "other.mp4", {.pts = EvenPts(3)});
-  WriteFileAtomically(folder_ / "list.mp4", "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://127.0.0.1:9/other.ts\n#EXT-X-ENDLIST\n");
   EXPECT_FRF_ERROR(DecodeClip(folder_ / "text.mp4"), ErrorCode::kCorruptFile, "text.mp4: cannot be read as a video");
   EXPECT_FRF_ERROR(DecodeClip(folder_ / "empty.mp4"), ErrorCode::kCorruptFile, "empty.mp4: cannot be read as a video");
   EXPECT_FRF_ERROR(DecodeClip(folder_ / "sound.mp4"), ErrorCode::kCorruptFile, "sound.mp4: there is no video in it");
   EXPECT_FRF_ERROR(DecodeClip(folder_ / "absent.mp4"), ErrorCode::kNotFound, "absent.mp4: cannot open");
   EXPECT_FRF_ERROR(DecodeClip("/dev/video977", true), ErrorCode::kNotFound, "/dev/video977: there is no such camera");
   EXPECT_FRF_ERROR(DecodeClip("977", true), ErrorCode::kNotFound, "/dev/video977: there is no such camera");
+  WriteClip(folder_ / "sound.mp4", {.pts = EvenPts(3)});
+  EXPECT_FRF_ERROR(LoadVideoLibrary().Open({.input = folder_ / "sound.mp4", .max_memory = 1000}), ErrorCode::kOutOfMemory, "--max-memory");
+}
+
+// A playlist under a video's name must not make us fetch what it names: nobody may call at this port.
+TEST_F(Codec, APlaylistReachesNoNetwork) {
+  const int listener = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  socklen_t size = sizeof address;
+  ASSERT_EQ(::bind(listener, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(::listen(listener, 4), 0);
+  ASSERT_EQ(::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  std::atomic<bool> done{false};
+  std::atomic<int> calls{0};
+  std::thread answer([&] {
+    for (pollfd ready{.fd = listener, .events = POLLIN}; !done;) {
+      if (::poll(&ready, 1, 20) == 1 && ++calls) ::close(::accept(listener, nullptr, nullptr));
+    }
+  });
+  WriteFileAtomically(folder_ / "list.mp4", fmt::format("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://127.0.0.1:{}/other.ts\n#EXT-X-ENDLIST\n",
+                                                        ntohs(address.sin_port)));
   EXPECT_EQ(FramesOrOneLine(folder_ / "list.mp4"), -1);
-  EXPECT_FRF_ERROR(LoadVideoLibrary().Open({.input = folder_ / "other.mp4", .max_memory = 1000}), ErrorCode::kOutOfMemory, "--max-memory");
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  done = true;
+  answer.join();
+  ::close(listener);
+  EXPECT_EQ(calls, 0);
 }
 
 TEST_F(Codec, ASizeThatChangesIsAnError) {
