@@ -23,6 +23,15 @@ bool FitsWinograd(const ConvOp& op) {
          op.phase_h == 1 && op.phase_w == 1;
 }
 
+// Kernel, strides, dilations and padding, of whichever kernel's parameters.
+template <typename Conv>
+void TakeGeometry(const ConvOp& op, Conv& conv) {
+  conv.kernel_h = static_cast<int>(op.weight.dim(2)), conv.kernel_w = static_cast<int>(op.weight.dim(3));
+  conv.stride_h = op.stride_h, conv.stride_w = op.stride_w;
+  conv.dilation_h = op.dilation_h, conv.dilation_w = op.dilation_w;
+  conv.pad_top = op.pad_top, conv.pad_left = op.pad_left;
+}
+
 // Work of Winograd with that tile, in multiply-accumulates: the products, and what the transforms take in the same time
 // (measured on AVX-512 machines, docs/performance.md). Edges that fill no tile count in full.
 double WinogradWork(const ConvOp& op, const Value& dst, int depth, int out, int tile) {
@@ -117,10 +126,7 @@ void StepBuilder::BuildDirect(const std::string& name, const ConvOp& op, const E
   }
   conv->after = after.get();
   conv->after_input = after_input;
-  conv->kernel_h = kh, conv->kernel_w = kw;
-  conv->stride_h = op.stride_h, conv->stride_w = op.stride_w;
-  conv->dilation_h = op.dilation_h, conv->dilation_w = op.dilation_w;
-  conv->pad_top = op.pad_top, conv->pad_left = op.pad_left;
+  TakeGeometry(op, *conv);
   conv->epilogue = epilogue;
   int depth = src.padded();
   if (op.groups > 1) {
@@ -190,10 +196,7 @@ void StepBuilder::BuildByteConv(const std::string& name, const ConvOp& op, std::
   }
   conv->after = after.get();
   conv->after_input = after_input;
-  conv->kernel_h = kh, conv->kernel_w = kw;
-  conv->stride_h = op.stride_h, conv->stride_w = op.stride_w;
-  conv->dilation_h = op.dilation_h, conv->dilation_w = op.dilation_w;
-  conv->pad_top = op.pad_top, conv->pad_left = op.pad_left;
+  TakeGeometry(op, *conv);
   conv->depth = src.padded();
   int tap_w = 1;
   if (op.src == lowered_.picture && PictureIsBordered()) {  // a kernel row is one tap (see Build of PictureOp)
@@ -299,10 +302,7 @@ void StepBuilder::BuildDepthwise(const std::string& name, const ConvOp& op, cons
   auto conv = std::make_shared<kernels::DepthwiseConv>();
   conv->src = MapOf(op.src);
   conv->dst = MapOf(op.dst);
-  conv->kernel_h = static_cast<int>(op.weight.dim(2)), conv->kernel_w = static_cast<int>(op.weight.dim(3));
-  conv->stride_h = op.stride_h, conv->stride_w = op.stride_w;
-  conv->dilation_h = op.dilation_h, conv->dilation_w = op.dilation_w;
-  conv->pad_top = op.pad_top, conv->pad_left = op.pad_left;
+  TakeGeometry(op, *conv);
   conv->epilogue = epilogue;
   const int taps = conv->kernel_h * conv->kernel_w, padded = conv->dst.channels;
   std::vector<float> weights(static_cast<std::size_t>(taps) * padded, 0.0f);

@@ -143,9 +143,9 @@ bool Lowering::TryConv(int n) {
     if (apart) RoundResult(result, dst);
     return true;
   };
-  if (conv.integers || CodingOf(result)) {  // of what follows, running sums alone are done on bytes; the rest is left to programs
+  const auto take_running_sum = [&] {  // a sum beside the value itself, which somebody else reads too: as in a DAM
     const auto readers = index_.consumers.find(result);
-    if (!conv.integers || !CodingOf(result) || readers == index_.consumers.end() || readers->second.size() < 2) return emit();
+    if (readers == index_.consumers.end() || readers->second.size() < 2) return;
     for (const int reader : readers->second) {
       const Node& add = graph_.nodes[reader];
       if (!add.domain.empty() || !add.Is("Add") || group_size(&add) != 1 || done_[reader]) continue;
@@ -155,8 +155,11 @@ bool Lowering::TryConv(int n) {
       conv.sum = NewMap(add.outputs[0]);
       done_[reader] = true;
       name += "+Add";
-      break;
+      return;
     }
+  };
+  if (conv.integers || CodingOf(result)) {  // of what follows, running sums alone are done on bytes; the rest is left to programs
+    if (conv.integers && CodingOf(result)) take_running_sum();
     return emit();
   }
   const bool active = conv.act != Act::kNone;
@@ -180,18 +183,8 @@ bool Lowering::TryConv(int n) {
         take(after);
       }
     }
-  } else if (const auto readers = index_.consumers.find(result); readers != index_.consumers.end() && readers->second.size() > 1) {
-    for (const int reader : readers->second) {  // a sum beside the value itself: the running sums of a DAM
-      const Node& add = graph_.nodes[reader];
-      if (!add.domain.empty() || !add.Is("Add") || group_size(&add) != 1 || done_[reader]) continue;
-      const std::string other = other_of(add);
-      if (other.empty()) continue;
-      conv.add = MapOf(other);
-      conv.sum = NewMap(add.outputs[0]);
-      done_[reader] = true;
-      name += "+Add";
-      break;
-    }
+  } else {
+    take_running_sum();
   }
   return emit();
 }
