@@ -4,6 +4,7 @@
 #include "train/kernels/fusion.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "train/kernels/simd.h"
 
@@ -62,28 +63,43 @@ FRF_KERNEL void SpectralBackwardBlock(const float* d_d, const float* basis, floa
   for (std::int64_t i = 0; i < pixels * 16; i += 16) At(dx + i) = g * At(basis + i);
 }
 
-// One output row of one map. NaN wins, as in torch.
-FRF_KERNEL void MaxPoolRow(const float* x, float* y, std::uint8_t* chosen, const PoolShape& s,
-                           std::int64_t row) {
-  for (std::int64_t column = 0; column < s.out_width; ++column) {
-    Float16 best = Float16{} - __builtin_inff();
-    Int16x position{};
-    for (std::int64_t i = 0; i < s.kernel_h; ++i) {
-      const std::int64_t source_row = row * s.stride_h - s.pad_h + i;
-      if (source_row < 0 || source_row >= s.height) continue;
-      for (std::int64_t j = 0; j < s.kernel_w; ++j) {
-        const std::int64_t source_column = column * s.stride_w - s.pad_w + j;
-        if (source_column < 0 || source_column >= s.width) continue;
-        const Float16 v = At(x + (source_row * s.width + source_column) * 16);
-        const Int16x here = Int16x{} + static_cast<std::int32_t>(i * s.kernel_w + j);
-        const Int16x larger = (v > best) | (v != v);
-        best = larger ? v : best;
-        position = larger ? here : position;
-      }
+// Where a tap of an output row is larger (or NaN, which wins as in torch), its value and place are kept. `step`:
+// floats from one column's tap to the next. Subtle: written over memory and lane by lane; comparisons of Float16
+// and of local arrays are split into single lanes before GCC 12 clones the function for its targets (30 times
+// slower).
+FRF_KERNEL void MaxPoolTap(const float* __restrict x, std::int64_t step, std::uint8_t place, std::int64_t columns,
+                           float* __restrict y, std::uint8_t* __restrict chosen) {
+  for (std::int64_t column = 0; column < columns; ++column) {
+    const float* v = x + column * step;
+    float* best = y + column * kLanes;
+    std::uint8_t* which = chosen + column * kLanes;
+    for (int lane = 0; lane < kLanes; ++lane) {
+      const bool larger = (v[lane] > best[lane]) | (v[lane] != v[lane]);
+      best[lane] = larger ? v[lane] : best[lane];
+      which[lane] = larger ? place : which[lane];
     }
-    At(y + (row * s.out_width + column) * 16) = best;
-    *reinterpret_cast<Byte16*>(chosen + (row * s.out_width + column) * 16) =
-        __builtin_convertvector(position, Byte16);
+  }
+}
+
+// One output row of one map.
+void MaxPoolRow(const float* x, float* y, std::uint8_t* chosen, const PoolShape& s, std::int64_t row) {
+  float* out = y + row * s.out_width * kLanes;
+  std::uint8_t* which = chosen + row * s.out_width * kLanes;
+  std::fill_n(out, s.out_width * kLanes, -std::numeric_limits<float>::infinity());
+  std::fill_n(which, s.out_width * kLanes, std::uint8_t{0});
+  for (std::int64_t i = 0; i < s.kernel_h; ++i) {
+    const std::int64_t source_row = row * s.stride_h - s.pad_h + i;
+    if (source_row < 0 || source_row >= s.height) continue;
+    for (std::int64_t j = 0; j < s.kernel_w; ++j) {
+      // The columns whose tap lies inside: 0 <= column * stride + j - pad < width.
+      const std::int64_t shift = j - s.pad_w,
+                         first = shift < 0 ? (s.stride_w - 1 - shift) / s.stride_w : 0,
+                         last = std::min(s.out_width, s.width > shift ? (s.width - 1 - shift) / s.stride_w + 1 : 0);
+      if (first >= last) continue;
+      MaxPoolTap(x + (source_row * s.width + first * s.stride_w + shift) * kLanes, s.stride_w * kLanes,
+                 static_cast<std::uint8_t>(i * s.kernel_w + j), last - first, out + first * kLanes,
+                 which + first * kLanes);
+    }
   }
 }
 
