@@ -165,7 +165,7 @@ TEST(ByteMaps, ProgramsDecodeAndRound) {
     Program program{.channels = 32, .true_channels = 20, .height = 5, .width = 7};
     program.inputs = {{.kind = ProgramInput::kMap, .bytes = a.view}, {.kind = ProgramInput::kVector, .bytes = vector.view}};
     program.code = {{ProgramOp::kAdd, 2, 0, 1}};
-    program.outputs = {{.reg = 2, .bytes = dst.view}};
+    program.output = {.reg = 2, .bytes = dst.view};
     k->plan_program(program, 2);
     std::vector<float> scratch(k->program_scratch(program));
     for (std::int64_t item = 0; item < program.items; ++item) k->program(program, item, scratch.data());
@@ -176,7 +176,7 @@ TEST(ByteMaps, ProgramsDecodeAndRound) {
       }
     }
     std::vector<float> floats(5 * 7 * 32);
-    program.outputs = {{.reg = 2, .map = {floats.data(), 5, 7, 32, 32, 7 * 32}, .round = {0.7f, 20}}};
+    program.output = {.reg = 2, .map = {floats.data(), 5, 7, 32, 32, 7 * 32}, .round = {0.7f, 20}};
     for (std::int64_t item = 0; item < program.items; ++item) k->program(program, item, scratch.data());
     for (int i = 0; i < 35; ++i) {  // the floats that the same bytes stand for
       for (int c = 0; c < 20; ++c) ASSERT_NEAR(floats[i * 32 + c], (dst.at(i / 7, i % 7, c) - 20) * 0.7, 0.7001) << k->isa;
@@ -193,7 +193,7 @@ TEST(ByteMaps, ResizedInputs) {
     std::vector<float> out(6 * 8 * 16);
     Program program{.channels = 16, .true_channels = 16, .height = 6, .width = 8};
     program.inputs = {{.kind = ProgramInput::kResized, .bytes = small.view, .rows = rows.data(), .columns = columns.data()}};
-    program.outputs = {{.reg = 0, .map = {out.data(), 6, 8, 16, 16, 8 * 16}}};
+    program.output = {.reg = 0, .map = {out.data(), 6, 8, 16, 16, 8 * 16}};
     k->plan_program(program, 1);
     std::vector<float> scratch(k->program_scratch(program));
     for (std::int64_t item = 0; item < program.items; ++item) k->program(program, item, scratch.data());

@@ -113,10 +113,11 @@ TEST_P(EveryIsa, WinogradEqualsTheSum) {
                           {48, 112, 12, 31, 3, 3, 1, 1, 1}, {96, 33, 5, 3, 3, 3, 1, 1, 0},  {32, 144, 19, 26, 3, 3, 1, 1, 1},
                           {16, 320, 6, 6, 3, 3, 1, 1, 2},  {320, 144, 25, 38, 3, 3, 1, 1, 1}};
   int shares = 0;  // cases whose items share transformed tiles
-  for (const Shape& s : shapes) {
-    for (const int tile : {4, 6}) {
-      SCOPED_TRACE(testing::Message() << s.in << "->" << s.out << " " << s.height << "x" << s.width << " tile " << tile);
-      const int out_h = s.height + 2 * s.pad - 2, out_w = s.width + 2 * s.pad - 2;
+  for (Shape s : shapes) {
+    for (const auto& [tile, stride] : {std::pair{4, 1}, {6, 1}, {4, 2}, {2, 2}}) {
+      SCOPED_TRACE(testing::Message() << s.in << "->" << s.out << " " << s.height << "x" << s.width << " tile " << tile << " stride " << stride);
+      s.stride = stride;
+      const int out_h = (s.height + 2 * s.pad - 3) / stride + 1, out_w = (s.width + 2 * s.pad - 3) / stride + 1;
       const OwnMap src(s.height, s.width, s.in, 48, 5), add(out_h, out_w, s.out, 0, 6);
       OwnMap dst(out_h, out_w, s.out, 16, 7), sum(out_h, out_w, s.out, 0, 8);
       const std::vector<float> weights = Draw(static_cast<std::size_t>(s.out) * s.in * 9, 9);
@@ -124,11 +125,11 @@ TEST_P(EveryIsa, WinogradEqualsTheSum) {
       WinogradConv conv{.src = src.view, .dst = dst.view};
       conv.pad_top = conv.pad_left = s.pad;
       conv.depth = src.padded;
-      conv.tile = tile;
+      conv.tile = tile, conv.stride = stride;
       conv.zeros = zeros.data();
       conv.epilogue = {.bias = bias.data(), .act = Act::kRelu, .add = add.view, .sum = sum.view};
-      std::vector<float> packed(k_.winograd_packed_size(tile, s.out, src.padded));
-      k_.pack_winograd(weights.data(), s.out, s.in, src.padded, tile, packed.data());
+      std::vector<float> packed(k_.winograd_packed_size(tile, stride, s.out, src.padded));
+      k_.pack_winograd(weights.data(), s.out, s.in, src.padded, tile, stride, packed.data());
       conv.weights = {packed.data(), dst.padded / kBlock, src.padded};
       for (const int threads : {1, 4}) {
         k_.plan_winograd(conv, threads, 1 << 19);
@@ -181,10 +182,10 @@ TEST_P(EveryIsa, EpiloguesAsWritten) {
         OwnMap dst(s.height, s.width, s.out, 0, 14);
         Epilogue epilogue{.act = c.act, .alpha = c.alpha, .beta = c.beta, .add_first = form == 1};
         if (form > 0) epilogue.add = add.view;
-        std::vector<float> packed(winograd ? k_.winograd_packed_size(4, s.out, src.padded) : k_.direct_packed_size(s.out, 9, src.padded));
+        std::vector<float> packed(winograd ? k_.winograd_packed_size(4, 1, s.out, src.padded) : k_.direct_packed_size(s.out, 9, src.padded));
         if (winograd) {
           WinogradConv conv{.src = src.view, .dst = dst.view, .depth = src.padded, .zeros = zeros.data(), .epilogue = epilogue};
-          k_.pack_winograd(weights.data(), s.out, s.in, src.padded, 4, packed.data());
+          k_.pack_winograd(weights.data(), s.out, s.in, src.padded, 4, 1, packed.data());
           conv.weights = {packed.data(), dst.padded / kBlock, src.padded};
           k_.plan_winograd(conv, 1, 1 << 20);
           std::vector<float> scratch(k_.winograd_scratch(conv));
@@ -264,7 +265,12 @@ TEST_P(EveryIsa, ElementwiseOperatorsEqualDoublePrecision) {
       {ProgramOp::kPRelu, 0, 0, -2, 2, [](double a, double b, double, double) { return a < 0 ? b * a : a; }},
       {ProgramOp::kHardSigmoid, 0.2f, 0.5f, -4, 4, [](double a, double, double x, double y) { return std::clamp(x * a + y, 0.0, 1.0); }},
       {ProgramOp::kHardSwish, 0, 0, -4, 4, [](double a, double, double, double) { return a * std::clamp(a / 6 + 0.5, 0.0, 1.0); }},
-      {ProgramOp::kStep, 0.4f, 0, -2, 2, [](double a, double, double x, double) { return a > x ? 1.0 : 0.0; }}};
+      {ProgramOp::kStep, 0.4f, 0, -2, 2, [](double a, double, double x, double) { return a > x ? 1.0 : 0.0; }},
+      {ProgramOp::kGate, 0, 0, -9, 9, [](double a, double b, double, double) { return a + b / (1 + std::exp(-a)); }},
+      {ProgramOp::kThresholdedSum, 0.3f, 0, -9, 9, [](double a, double b, double x, double) {
+         const double d = 1 / (1 + std::exp(-a)) - 1 / (1 + std::exp(-b));
+         return a * (d > x ? 2 : 1) + b * (-d > x ? 2 : 1);
+       }}};
   constexpr int kHeight = 3, kWidth = 29, kChannels = 19;
   for (const Case& c : cases) {
     SCOPED_TRACE(static_cast<int>(c.op));
@@ -276,7 +282,7 @@ TEST_P(EveryIsa, ElementwiseOperatorsEqualDoublePrecision) {
     Program program{.channels = a.padded, .true_channels = kChannels, .height = kHeight, .width = kWidth};
     program.inputs = {{.kind = ProgramInput::kMap, .map = a.view}, {.kind = ProgramInput::kMap, .map = b.view}};
     program.code = {{c.op, 2, 0, 1, 0, c.x, c.y}};
-    program.outputs = {{2, dst.view}};
+    program.output = {2, dst.view};
     k_.plan_program(program, 2);
     std::vector<float> scratch(k_.program_scratch(program));
     for (std::int64_t i = 0; i < program.items; ++i) k_.program(program, i, scratch.data());
@@ -312,7 +318,7 @@ TEST_P(EveryIsa, BroadcastAndResizedInputs) {
                     {.kind = ProgramInput::kScalar, .map = scalar.view},
                     {.kind = ProgramInput::kResized, .map = small.view, .rows = rows.data(), .columns = columns.data()}};
   program.code = {{ProgramOp::kMul, 5, 0, 1}, {ProgramOp::kMul, 5, 5, 2}, {ProgramOp::kAdd, 5, 5, 3}, {ProgramOp::kAdd, 5, 5, 4}};
-  program.outputs = {{5, dst.view}};
+  program.output = {5, dst.view};
   k_.plan_program(program, 3);
   std::vector<float> scratch(k_.program_scratch(program));
   for (std::int64_t i = 0; i < program.items; ++i) k_.program(program, i, scratch.data());

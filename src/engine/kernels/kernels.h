@@ -86,16 +86,17 @@ struct DirectConv {
   std::int64_t items = 0;
 };
 
-// 3x3, stride 1, by Winograd's minimal filtering F(tile x tile, 3x3), tile 4 or 6 (Lavin and Gray 2016). Dilation d makes
-// d x d interleaved convolutions of it; their tiles are one list, phase after phase.
+// 3x3 by Winograd's minimal filtering (Lavin and Gray 2016): F(tile x tile, 3x3), tile 4 or 6, with stride 1; with stride 2
+// the forms of winograd_tiles.inl.h, tile 2 or 4, no dilation. Dilation d makes d x d interleaved convolutions of it; their tiles
+// are one list, phase after phase.
 struct WinogradConv {
   Map src, dst;
   int pad_top = 1, pad_left = 1;
   int dilation_h = 1, dilation_w = 1;
   int depth = 0;                 // padded source channels
-  int tile = 4;                  // outputs of a tile along one axis
+  int tile = 4, stride = 1;      // outputs of a tile along one axis
   const float* zeros = nullptr;  // `depth` zeros: what lies outside the source
-  PackedWeights weights;         // (tile + 2)^2 matrices of depth x out, one panel after the other
+  PackedWeights weights;         // a matrix of depth x out for each product of a tile, one panel after the other
   Epilogue epilogue;
   // Where weights are large and tiles few, all tiles are transformed first, into memory that the items share, and an
   // item is some panels of many tiles: weights then pass by once, not once for every few tiles.
@@ -157,8 +158,8 @@ struct Kernels {
   std::size_t (*direct_scratch)(const DirectConv& conv);                     // floats a thread
   void (*direct_conv)(const DirectConv& conv, std::int64_t item, float* scratch);
 
-  std::size_t (*winograd_packed_size)(int tile, int out, int depth);
-  void (*pack_winograd)(const float* weights, int out, int in, int depth, int tile, float* packed);
+  std::size_t (*winograd_packed_size)(int tile, int stride, int out, int depth);
+  void (*pack_winograd)(const float* weights, int out, int in, int depth, int tile, int stride, float* packed);
   void (*plan_winograd)(WinogradConv& conv, int threads, std::size_t l2_bytes);
   std::size_t (*winograd_shared)(const WinogradConv& conv);  // floats that it wants to share; 0: none
   void (*winograd_transform)(const WinogradConv& conv, std::int64_t item);  // of transform_items, where shared

@@ -5,7 +5,7 @@
 //   Program p{.channels = 128, .height = 64, .width = 128};
 //   p.inputs = {{.kind = ProgramInput::kMap, .map = l1}, {.kind = ProgramInput::kResized, .map = y2, ...}};
 //   p.code = {{ProgramOp::kSigmoid, 2, 1}, {ProgramOp::kMul, 2, 0, 2}, {ProgramOp::kAdd, 2, 1, 2}};
-//   p.outputs = {{2, dst}};
+//   p.output = {2, dst};
 //
 // Registers 0 .. inputs-1 hold the inputs; instructions write any register above, and may overwrite their operands'.
 #pragma once
@@ -24,6 +24,8 @@ enum class ProgramOp : std::uint8_t {
   kSigmoid, kTanh, kErf, kGelu, kSoftplus, kMish, kSilu, kElu, kSelu, kSoftsign,      // a (kElu: x = alpha; kSelu: x, y)
   kRelu, kClip, kLeaky, kPRelu, kHardSigmoid, kHardSwish,  // kClip: x, y; kLeaky: x; kPRelu: a, slope b
   kStep,                                                   // a > x ? 1 : 0
+  kGate,                                                   // c + b * sigmoid(a)
+  kThresholdedSum,  // a * (1 + [d > x]) + b * (1 + [-d > x]), d = sigmoid(a) - sigmoid(b)
 };
 
 struct ProgramInstruction {
@@ -66,7 +68,7 @@ struct Program {
   int height = 0, width = 0;
   std::vector<ProgramInput> inputs;
   std::vector<ProgramInstruction> code;
-  std::vector<ProgramOutput> outputs;
+  ProgramOutput output;
   int registers = 0;       // highest register + 1
   int rows_per_item = 1;
   std::int64_t items = 0;

@@ -110,6 +110,14 @@ static void Execute(const ProgramInstruction& code, int n, float* d, const float
         return v * Clamp(Fma(v, Broadcast(1.0f / 6.0f), Broadcast(0.5f)), zero, one);
       });
     case ProgramOp::kStep: return ForVectors(n, d, a, [&](V v) { return IfLess(x, v, one, zero); });
+    case ProgramOp::kGate:
+      for (int i = 0; i < n; i += kLanes) Store(d + i, Fma(Load(b + i), Sigmoid(Load(a + i)), Load(c + i)));
+      return;
+    case ProgramOp::kThresholdedSum:
+      return ForVectors(n, d, a, b, [&](V v, V w) {
+        const V difference = Sigmoid(v) - Sigmoid(w);
+        return IfLess(x, difference, v + v, v) + IfLess(x, zero - difference, w + w, w);
+      });
   }
 }
 
@@ -219,6 +227,10 @@ static void RunProgramSegment(const Program& p, int y, int x0, int x1, float* sc
     const ProgramInput& in = p.inputs[r];
     if (in.kind == ProgramInput::kVector || in.kind == ProgramInput::kScalar) LayOut(in, p.channels, y, 0, chunk, buffer(r));
   }
+  const ProgramOutput& out = p.output;
+  // The last instruction may write the map itself.
+  const bool in_place = !p.code.empty() && p.code.back().dst == out.reg && out.map.data && out.map.pixel == p.channels &&
+                        !(out.round.step > 0) && p.true_channels == p.channels;
   for (int x = x0; x < x1; x += chunk) {
     const int pixels = x1 - x < chunk ? x1 - x : chunk, floats = pixels * p.channels;
     for (int r = 0; r < inputs; ++r) {
@@ -235,11 +247,12 @@ static void RunProgramSegment(const Program& p, int y, int x0, int x1, float* sc
       }
     }
     for (const ProgramInstruction& code : p.code) {
-      float* const to = buffer(code.dst);
+      const bool last = &code == &p.code.back() && code.dst == out.reg;
+      float* const to = last && in_place ? out.map.data + y * out.map.row + x * out.map.pixel : buffer(code.dst);
       Execute(code, floats, to, at[code.a], at[code.b], at[code.c]);
       at[code.dst] = to;
     }
-    for (const ProgramOutput& out : p.outputs) StoreOutput(p, out, y, x, pixels, at[out.reg]);
+    if (!in_place) StoreOutput(p, out, y, x, pixels, at[out.reg]);
   }
 }
 

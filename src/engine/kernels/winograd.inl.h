@@ -1,94 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// 3x3 convolution, stride 1, by minimal filtering F(4x4, 3x3) and F(6x6, 3x3) (Lavin and Gray 2016): 4 and 5.1 times
-// fewer multiplications. A run of tiles is transformed, multiplied and transformed back while it is in L2.
+// 3x3 convolution by minimal filtering: stride 1 by F(4x4, 3x3) and F(6x6, 3x3), 4 and 5.1 times fewer multiplications,
+// stride 2 by 1.8 times fewer. A run of tiles is transformed, multiplied and transformed back while it is in L2.
 // Subtle: F(6,3) errs more (about 1e-5 of the largest value against 5e-6), both far below what flips a label.
 #pragma once
 
 #include "engine/kernels/fetch.inl.h"
+#include "engine/kernels/winograd_tiles.inl.h"
 
 namespace frf::kernels::FRF_ISA {
 
-template <int T>
-struct Winograd;
+// Source values, and products, of a tile along one axis.
+static inline std::ptrdiff_t PointsOf(int tile, int stride) { return stride == 1 ? tile + 2 : 2 * tile + 1; }
 
-template <>
-struct Winograd<4> {  // points 0, 1, -1, 2, -2, infinity
-  FRF_INLINE static void Input(V (&d)[6]) {
-    const V four = Broadcast(4.0f), five = Broadcast(5.0f), two = Broadcast(2.0f);
-    const V a = NegFma(four, d[2], d[4]), b = NegFma(four, d[1], d[3]);
-    const V c = d[4] - d[2], e = d[3] - d[1];
-    const V first = Fma(four, d[0], NegFma(five, d[2], d[4]));
-    const V last = Fma(four, d[1], NegFma(five, d[3], d[5]));
-    d[0] = first;
-    d[1] = a + b;
-    d[2] = a - b;
-    d[3] = Fma(two, e, c);
-    d[4] = NegFma(two, e, c);
-    d[5] = last;
-  }
-  FRF_INLINE static void Output(const V (&m)[6], V (&o)[4]) {
-    const V a = m[1] + m[2], b = m[1] - m[2], c = m[3] + m[4], e = m[3] - m[4];
-    o[0] = m[0] + a + c;
-    o[1] = Fma(Broadcast(2.0f), e, b);
-    o[2] = Fma(Broadcast(4.0f), c, a);
-    o[3] = Fma(Broadcast(8.0f), e, b) + m[5];
-  }
-  static constexpr double kKernel[6][3] = {{1.0 / 4, 0, 0},
-                                           {-1.0 / 6, -1.0 / 6, -1.0 / 6},
-                                           {-1.0 / 6, 1.0 / 6, -1.0 / 6},
-                                           {1.0 / 24, 1.0 / 12, 1.0 / 6},
-                                           {1.0 / 24, -1.0 / 12, 1.0 / 6},
-                                           {0, 0, 1}};
-};
-
-template <>
-struct Winograd<6> {  // points 0, 1, -1, 2, -2, 1/2, -1/2, infinity
-  FRF_INLINE static void Input(V (&d)[8]) {
-    const V x = Broadcast(5.25f), y = Broadcast(4.25f), z = Broadcast(1.25f), w = Broadcast(2.5f);
-    const V four = Broadcast(4.0f), two = Broadcast(2.0f), half = Broadcast(0.5f), quarter = Broadcast(0.25f);
-    const V first = Fma(x, d[4] - d[2], d[0] - d[6]);
-    const V last = Fma(x, d[3] - d[5], d[7] - d[1]);
-    const V a1 = NegFma(y, d[4], d[2] + d[6]), b1 = NegFma(y, d[3], d[1] + d[5]);
-    const V a3 = Fma(quarter, d[2], NegFma(z, d[4], d[6]));
-    const V b3 = Fma(half, d[1], Fma(two, d[5], Zero() - w * d[3]));
-    const V a5 = Fma(four, NegFma(z, d[4], d[2]), d[6]);
-    const V b5 = Fma(two, d[1], Fma(half, d[5], Zero() - w * d[3]));
-    d[0] = first;
-    d[1] = a1 + b1;
-    d[2] = a1 - b1;
-    d[3] = a3 + b3;
-    d[4] = a3 - b3;
-    d[5] = a5 + b5;
-    d[6] = a5 - b5;
-    d[7] = last;
-  }
-  FRF_INLINE static void Output(const V (&m)[8], V (&o)[6]) {
-    const V a = m[1] + m[2], b = m[3] + m[4], c = m[5] + m[6];
-    const V p = m[1] - m[2], q = m[3] - m[4], r = m[5] - m[6];
-    o[0] = m[0] + a + Fma(Broadcast(32.0f), c, b);
-    o[1] = Fma(Broadcast(16.0f), r, Fma(Broadcast(2.0f), q, p));
-    o[2] = Fma(Broadcast(8.0f), c, Fma(Broadcast(4.0f), b, a));
-    o[3] = Fma(Broadcast(4.0f), r, Fma(Broadcast(8.0f), q, p));
-    o[4] = Fma(Broadcast(2.0f), c, Fma(Broadcast(16.0f), b, a));
-    o[5] = m[7] + p + Fma(Broadcast(32.0f), q, r);
-  }
-  static constexpr double kKernel[8][3] = {{1, 0, 0},
-                                           {-2.0 / 9, -2.0 / 9, -2.0 / 9},
-                                           {-2.0 / 9, 2.0 / 9, -2.0 / 9},
-                                           {1.0 / 90, 1.0 / 45, 2.0 / 45},
-                                           {1.0 / 90, -1.0 / 45, 2.0 / 45},
-                                           {1.0 / 45, 1.0 / 90, 1.0 / 180},
-                                           {1.0 / 45, -1.0 / 90, 1.0 / 180},
-                                           {0, 0, 1}};
-};
-
-static std::size_t WinogradPackedSize(int tile, int out, int depth) {
-  return static_cast<std::size_t>(tile + 2) * (tile + 2) * PaddedChannels(out) * depth;
+static std::size_t WinogradPackedSize(int tile, int stride, int out, int depth) {
+  return static_cast<std::size_t>(PointsOf(tile, stride) * PointsOf(tile, stride)) * PaddedChannels(out) * depth;
 }
 
-template <int T>
+template <typename F>
 static void PackWinogradTile(const float* weights, int out, int in, int depth, float* packed) {
-  constexpr int S = T + 2;
+  constexpr int S = F::kPoints;
   const Panels panels = PanelsOf(PaddedChannels(out) / kBlock);
   constexpr int kMaxWidth = kMaxVectors * kLanes;
   for (int p = 0; p < panels.count; ++p) {
@@ -102,14 +32,14 @@ static void PackWinogradTile(const float* weights, int out, int in, int depth, f
         for (int t = 0; t < 9; ++t) g[t][k] = from[t];
       }
       for (int i = 0; i < S; ++i) {
-        const double(&m)[3] = Winograd<T>::kKernel[i];
+        const double(&m)[3] = F::kKernel[i];
         for (int x = 0; x < 3; ++x) {
           for (int k = 0; k < width; ++k) rows[i][x][k] = m[0] * g[x][k] + m[1] * g[3 + x][k] + m[2] * g[6 + x][k];
         }
       }
       for (int i = 0; i < S; ++i) {
         for (int j = 0; j < S; ++j) {
-          const double(&m)[3] = Winograd<T>::kKernel[j];
+          const double(&m)[3] = F::kKernel[j];
           float* const to = panel + (static_cast<std::int64_t>(i * S + j) * depth + c) * width;
           for (int k = 0; k < width; ++k) to[k] = static_cast<float>(rows[i][0][k] * m[0] + rows[i][1][k] * m[1] + rows[i][2][k] * m[2]);
         }
@@ -118,20 +48,22 @@ static void PackWinogradTile(const float* weights, int out, int in, int depth, f
   }
 }
 
-static void PackWinograd(const float* weights, int out, int in, int depth, int tile, float* packed) {
-  tile == 4 ? PackWinogradTile<4>(weights, out, in, depth, packed)
-            : PackWinogradTile<6>(weights, out, in, depth, packed);
+static void PackWinograd(const float* weights, int out, int in, int depth, int tile, int stride, float* packed) {
+  if (stride == 2 && tile == 2) PackWinogradTile<Winograd<2, 2>>(weights, out, in, depth, packed);
+  else if (stride == 2) PackWinogradTile<Winograd<4, 2>>(weights, out, in, depth, packed);
+  else if (tile == 4) PackWinogradTile<Winograd<4, 1>>(weights, out, in, depth, packed);
+  else PackWinogradTile<Winograd<6, 1>>(weights, out, in, depth, packed);
 }
 
 struct WinogradLayout {  // of the scratch, in floats
-  std::ptrdiff_t source_point, product_point;  // from one of the (tile + 2)^2 matrices to the next
+  std::ptrdiff_t source_point, product_point;  // from one of the PointsOf^2 matrices to the next
   std::ptrdiff_t products;                     // where the products begin
   std::size_t size;
 };
 
 // 16 floats more than needed from point to point: a power of two would send all stores of a tile to one cache set.
 static inline WinogradLayout LayoutOf(const WinogradConv& conv) {
-  const std::ptrdiff_t rows = conv.tiles_per_item + kMaxRows, points = (conv.tile + 2) * (conv.tile + 2);
+  const std::ptrdiff_t rows = conv.tiles_per_item + kMaxRows, points = PointsOf(conv.tile, conv.stride) * PointsOf(conv.tile, conv.stride);
   const std::ptrdiff_t source = rows * conv.depth + 16, product = rows * kMaxVectors * kLanes + 16;
   return {source, product, points * source, static_cast<std::size_t>(points * (source + product))};
 }
@@ -154,16 +86,17 @@ static inline Tiles TilesOf(const WinogradConv& conv) {
 // Tiles of an item: transformed source and one panel's products should fill about half of L2, weights stream past.
 static void PlanWinograd(WinogradConv& conv, int threads, std::size_t l2_bytes) {
   const Panels panels = PanelsOf(conv.weights.out_blocks);
-  const std::int64_t points = (conv.tile + 2L) * (conv.tile + 2);
+  const std::int64_t points = PointsOf(conv.tile, conv.stride) * PointsOf(conv.tile, conv.stride);
   const std::int64_t bytes = points * (conv.depth + panels.wide * kLanes) * 4;  // per tile
   const int rows = Rows(panels.wide);
   std::int64_t tiles = static_cast<std::int64_t>(l2_bytes / 2) / bytes;
   const std::int64_t all = TilesOf(conv).all, wanted = 2L * threads;
   const std::int64_t even = (all + wanted - 1) / wanted;
-  // Weights that pass by in all many times over cost more than sharing the transformed tiles does.
+  // Weights that pass by in all many times over cost more than sharing the transformed tiles does (not so with stride 2,
+  // where sharing never gained).
   constexpr std::int64_t kMuchTraffic = std::int64_t{48} << 20;
   const std::int64_t weights = points * conv.depth * conv.weights.out_blocks * kBlock * 4;
-  conv.share = tiles < 12 && panels.count > 1 && weights * (all / (tiles > rows ? tiles : rows)) > kMuchTraffic;
+  conv.share = conv.stride == 1 && tiles < 12 && panels.count > 1 && weights * (all / (tiles > rows ? tiles : rows)) > kMuchTraffic;
   if (conv.share) tiles = static_cast<std::int64_t>(l2_bytes / 2) / (points * panels.wide * kLanes * 4);
   if (tiles > even && !conv.share) tiles = even;
   if (tiles > all) tiles = all;
@@ -221,10 +154,11 @@ static inline TilePlace PlaceOf(const WinogradConv& conv, const Tiles& tiles, st
   return place;
 }
 
-template <int T>
+template <int T, int Stride>
 static void TransformSource(const WinogradConv& conv, const TilePlace& place, float* dst, std::ptrdiff_t point) {
-  constexpr int S = T + 2;
-  const int y0 = place.y - place.pad_top, x0 = place.x - place.pad_left;
+  using F = Winograd<T, Stride>;
+  constexpr int S = F::kPoints;
+  const int y0 = place.y * Stride - place.pad_top, x0 = place.x * Stride - place.pad_left;
   const Map& src = place.src;
   const bool inside = y0 >= 0 && x0 >= 0 && y0 + S <= src.height && x0 + S <= src.width;
   const float* from[S][S];
@@ -244,33 +178,34 @@ static void TransformSource(const WinogradConv& conv, const TilePlace& place, fl
       V line[S];
       if (inside) {
         const float* const row = corner + i * src.row + c;
-#pragma GCC unroll 8
+#pragma GCC unroll 9
         for (int j = 0; j < S; ++j) line[j] = Load(row + j * src.pixel);
-#pragma GCC unroll 8
-        for (int j = 2; j < S; ++j) __builtin_prefetch(row + (j + T) * src.pixel);  // the next tile
+#pragma GCC unroll 9
+        for (int j = S - T * Stride; j < S; ++j) __builtin_prefetch(row + (j + T * Stride) * src.pixel);  // the next tile
       } else {
-#pragma GCC unroll 8
+#pragma GCC unroll 9
         for (int j = 0; j < S; ++j) line[j] = Load(from[i][j] + c);
       }
-      Winograd<T>::Input(line);
-#pragma GCC unroll 8
+      F::Input(line);
+#pragma GCC unroll 9
       for (int j = 0; j < S; ++j) grid[i][j] = line[j];
     }
     float* out = dst + c;
     for (int j = 0; j < S; ++j) {
       V line[S];
-#pragma GCC unroll 8
+#pragma GCC unroll 9
       for (int i = 0; i < S; ++i) line[i] = grid[i][j];
-      Winograd<T>::Input(line);
-#pragma GCC unroll 8
+      F::Input(line);
+#pragma GCC unroll 9
       for (int i = 0; i < S; ++i) Store(out + (i * S + j) * point, line[i]);
     }
   }
 }
 
-template <int T>
+template <int T, int Stride>
 static void TransformProducts(const TilePlace& place, const float* products, std::ptrdiff_t point, int channel, int vectors) {
-  constexpr int S = T + 2;
+  using F = Winograd<T, Stride>;
+  constexpr int S = F::kPoints;
   const Epilogue& e = place.epilogue;
   const int y0 = place.y, x0 = place.x;
   const int height = place.dst.height - y0 < T ? place.dst.height - y0 : T;
@@ -287,16 +222,16 @@ static void TransformProducts(const TilePlace& place, const float* products, std
     V grid[T][S];
     for (int j = 0; j < S; ++j) {
       V line[S], out[T];
-#pragma GCC unroll 8
+#pragma GCC unroll 9
       for (int i = 0; i < S; ++i) line[i] = Load(products + (i * S + j) * point);
-      Winograd<T>::Output(line, out);
-#pragma GCC unroll 8
+      F::Output(line, out);
+#pragma GCC unroll 9
       for (int i = 0; i < T; ++i) grid[i][j] = out[i];
     }
     const V bias = e.bias ? Load(e.bias + channel) : Zero();
     for (int i = 0; i < height; ++i) {
       V out[T];
-      Winograd<T>::Output(grid[i], out);
+      F::Output(grid[i], out);
       const auto at = [&](const Map& map) {
         return map.data + (y0 + i) * map.row + x0 * map.pixel + channel;
       };
@@ -327,23 +262,24 @@ static void TransformProducts(const TilePlace& place, const float* products, std
 
 // What an item will touch: its destinations, and the source of the next item, which is most likely this thread's too
 // (Plan::RunSteps). Of the first tiles' row of an undilated convolution alone; enough, as items are short.
-template <int T>
+template <int T, int Stride>
 static void FetchAround(const WinogradConv& conv, const Tiles& tiles, std::int64_t begin, Fetcher& fetcher) {
   if (conv.dilation_h != 1 || conv.dilation_w != 1) return;
-  const auto fetch = [&](const Map& map, std::int64_t tile, int grow, int shift_y, int shift_x, int channels) {
+  const auto fetch = [&](const Map& map, std::int64_t tile, int step, int grow, int shift_y, int shift_x, int channels) {
     if (!map.data || tile >= tiles.all) return;
-    const int y = static_cast<int>(tile / tiles.across) * T - shift_y, x = static_cast<int>(tile % tiles.across) * T - shift_x;
-    fetcher.Add(map, y, y + T + grow, x, x + conv.tiles_per_item * T + grow, channels);
+    const int y = static_cast<int>(tile / tiles.across) * step - shift_y, x = static_cast<int>(tile % tiles.across) * step - shift_x;
+    fetcher.Add(map, y, y + step + grow, x, x + conv.tiles_per_item * step + grow, channels);
   };
-  fetch(conv.dst, begin, 0, 0, 0, conv.dst.channels);
-  fetch(conv.epilogue.add, begin, 0, 0, 0, conv.dst.channels);
-  fetch(conv.epilogue.sum, begin, 0, 0, 0, conv.dst.channels);
-  if (!conv.share) fetch(conv.src, begin + conv.tiles_per_item, 2, conv.pad_top, conv.pad_left, conv.depth);
+  fetch(conv.dst, begin, T, 0, 0, 0, conv.dst.channels);
+  fetch(conv.epilogue.add, begin, T, 0, 0, 0, conv.dst.channels);
+  fetch(conv.epilogue.sum, begin, T, 0, 0, 0, conv.dst.channels);
+  constexpr int kStep = T * Stride, kGrow = Winograd<T, Stride>::kPoints - kStep;
+  if (!conv.share) fetch(conv.src, begin + conv.tiles_per_item, kStep, kGrow, conv.pad_top, conv.pad_left, conv.depth);
 }
 
-template <int T>
+template <int T, int Stride>
 static void RunWinogradTile(const WinogradConv& conv, std::int64_t item, float* scratch) {
-  constexpr int S = T + 2;
+  constexpr int S = Winograd<T, Stride>::kPoints;
   const Panels panels = PanelsOf(conv.weights.out_blocks);
   const int groups = (panels.count + conv.panels_per_item - 1) / conv.panels_per_item;
   const Tiles tiles = TilesOf(conv);
@@ -355,10 +291,10 @@ static void RunWinogradTile(const WinogradConv& conv, std::int64_t item, float* 
   float* const products = scratch + layout.products;
   const float* const sources = conv.share ? conv.shared + block_of_tiles * layout.products : scratch;
   for (int t = 0; t < count && !conv.share; ++t) {
-    TransformSource<T>(conv, PlaceOf(conv, tiles, begin + t), scratch + static_cast<std::ptrdiff_t>(t) * conv.depth, layout.source_point);
+    TransformSource<T, Stride>(conv, PlaceOf(conv, tiles, begin + t), scratch + static_cast<std::ptrdiff_t>(t) * conv.depth, layout.source_point);
   }
   Fetcher fetcher;
-  FetchAround<T>(conv, tiles, begin, fetcher);
+  FetchAround<T, Stride>(conv, tiles, begin, fetcher);
   for (int p = first; p < last; ++p) {
     const int vectors = panels.width(p), channel = panels.start(p) * kLanes, block = Rows(vectors);
     const ProductFunction multiply = ProductOf(vectors);
@@ -375,7 +311,7 @@ static void RunWinogradTile(const WinogradConv& conv, std::int64_t item, float* 
       }
     }
     for (int t = 0; t < count; ++t) {
-      TransformProducts<T>(PlaceOf(conv, tiles, begin + t), products + t * stride, layout.product_point, channel, vectors);
+      TransformProducts<T, Stride>(PlaceOf(conv, tiles, begin + t), products + t * stride, layout.product_point, channel, vectors);
     }
   }
 }
@@ -387,12 +323,16 @@ static void TransformShared(const WinogradConv& conv, std::int64_t item) {
   for (std::int64_t tile = item * per_item; tile < (item + 1) * per_item && tile < tiles.all; ++tile) {
     float* const to = conv.shared + tile / conv.tiles_per_item * layout.products + tile % conv.tiles_per_item * conv.depth;
     const TilePlace place = PlaceOf(conv, tiles, tile);
-    conv.tile == 4 ? TransformSource<4>(conv, place, to, layout.source_point) : TransformSource<6>(conv, place, to, layout.source_point);
+    if (conv.tile == 4) TransformSource<4, 1>(conv, place, to, layout.source_point);
+    else TransformSource<6, 1>(conv, place, to, layout.source_point);
   }
 }
 
 static void RunWinograd(const WinogradConv& conv, std::int64_t item, float* scratch) {
-  conv.tile == 4 ? RunWinogradTile<4>(conv, item, scratch) : RunWinogradTile<6>(conv, item, scratch);
+  if (conv.stride == 2 && conv.tile == 2) RunWinogradTile<2, 2>(conv, item, scratch);
+  else if (conv.stride == 2) RunWinogradTile<4, 2>(conv, item, scratch);
+  else if (conv.tile == 4) RunWinogradTile<4, 1>(conv, item, scratch);
+  else RunWinogradTile<6, 1>(conv, item, scratch);
 }
 
 }  // namespace frf::kernels::FRF_ISA

@@ -19,8 +19,8 @@ namespace {
 constexpr std::size_t kL2Bytes = 1 << 20;
 
 bool FitsWinograd(const ConvOp& op) {
-  return op.weight.dim(2) == 3 && op.weight.dim(3) == 3 && op.stride_h == 1 && op.stride_w == 1 && op.groups == 1 &&
-         op.phase_h == 1 && op.phase_w == 1;
+  return op.weight.dim(2) == 3 && op.weight.dim(3) == 3 && op.stride_h == op.stride_w && op.groups == 1 && op.phase_h == 1 && op.phase_w == 1 &&
+         (op.stride_h == 1 || (op.stride_h == 2 && op.dilation_h == 1 && op.dilation_w == 1));
 }
 
 // Kernel, strides, dilations and padding, of whichever kernel's parameters.
@@ -38,9 +38,14 @@ double WinogradWork(const ConvOp& op, const Value& dst, int depth, int out, int 
   // A dilated convolution is one for every phase of rows and columns.
   const int height = (dst.height + op.dilation_h - 1) / op.dilation_h, width = (dst.width + op.dilation_w - 1) / op.dilation_w;
   const double tiles = static_cast<double>((height + tile - 1) / tile) * ((width + tile - 1) / tile) * op.dilation_h * op.dilation_w;
-  const double points = (tile + 2.0) * (tile + 2.0), transform = tile == 4 ? 320 : 640;
-  return tiles * (points * depth * out + transform * (depth + out));
+  const double along = op.stride_h == 2 ? 2.0 * tile + 1 : tile + 2.0;
+  const double transform = op.stride_h == 2 ? (tile == 2 ? 350 : 1100) : tile == 4 ? 320 : 640;
+  return tiles * (along * along * depth * out + transform * (depth + out));
 }
+
+// With stride 2, tiles of 4 take 81 matrices of weights: above this, memory that is better left to others (and that would
+// have to stream by).
+constexpr double kMostStridedFloats = 1e6;
 
 }  // namespace
 
@@ -48,13 +53,19 @@ ConvChoice StepBuilder::ChoiceOf(const std::string& name, const ConvOp& op) cons
   const Value& src = lowered_.values[op.src];
   if (!FitsWinograd(op) || op.src == lowered_.picture) return ConvChoice::kDirect;
   const auto chosen = plan_.options_.choices.find(name);
-  if (chosen != plan_.options_.choices.end() && chosen->second != ConvChoice::kAuto) return chosen->second;
-  const Value& dst = lowered_.values[op.dst];
   const int depth = src.padded(), out = PaddedChannels(static_cast<int>(op.weight.dim(0)));
+  const bool strided = op.stride_h == 2, large = strided && 81.0 * depth * out > kMostStridedFloats;
+  if (chosen != plan_.options_.choices.end() && chosen->second != ConvChoice::kAuto) {
+    const ConvChoice choice = chosen->second;
+    const bool small_tiles = choice == ConvChoice::kWinograd6 || (large && choice == ConvChoice::kWinograd4);
+    return strided && small_tiles ? ConvChoice::kWinograd2 : choice;
+  }
+  const Value& dst = lowered_.values[op.dst];
   const double direct = 9.0 * dst.height * dst.width * depth * out;
-  const double four = WinogradWork(op, dst, depth, out, 4), six = WinogradWork(op, dst, depth, out, 6);
-  if (direct <= std::min(four, six)) return ConvChoice::kDirect;
-  return four <= six ? ConvChoice::kWinograd4 : ConvChoice::kWinograd6;
+  const double four = WinogradWork(op, dst, depth, out, 4), other = WinogradWork(op, dst, depth, out, strided ? 2 : 6);
+  if (direct <= std::min(large ? other : four, other)) return ConvChoice::kDirect;
+  if (four <= other && !large) return ConvChoice::kWinograd4;
+  return strided ? ConvChoice::kWinograd2 : ConvChoice::kWinograd6;
 }
 
 Tensor StepBuilder::SpreadOver(const Tensor& weight, const Value& src) const {
@@ -106,6 +117,8 @@ void StepBuilder::Build(const std::string& name, const ConvOp& op) {
       return BuildWinograd(name, op, epilogue, 4);
     case ConvChoice::kWinograd6:
       return BuildWinograd(name, op, epilogue, 6);
+    case ConvChoice::kWinograd2:
+      return BuildWinograd(name, op, epilogue, 2);
     default:
       return BuildDirect(name, op, epilogue);
   }
@@ -263,24 +276,26 @@ void StepBuilder::BuildWinograd(const std::string& name, const ConvOp& op, const
   conv->dilation_h = op.dilation_h, conv->dilation_w = op.dilation_w;
   conv->depth = src.padded();
   conv->tile = tile;
+  conv->stride = op.stride_h;
   conv->zeros = Zeros(conv->depth);
   conv->epilogue = epilogue;
   const Tensor weight = SpreadOver(op.weight, src);
   const auto read = static_cast<int>(weight.dim(1));
   const std::string key = fmt::format("{}/winograd{}/{}/{}", name, tile, kernels_.isa, conv->depth);
-  const FloatBuffer packed = weights_.Get(key, kernels_.winograd_packed_size(tile, out, conv->depth), [&](float* to) {
-    kernels_.pack_winograd(weight.data<float>(), out, read, conv->depth, tile, to);
+  const FloatBuffer packed = weights_.Get(key, kernels_.winograd_packed_size(tile, conv->stride, out, conv->depth), [&](float* to) {
+    kernels_.pack_winograd(weight.data<float>(), out, read, conv->depth, tile, conv->stride, to);
   });
   conv->weights = {Keep(packed), PaddedChannels(out) / kernels::kBlock, conv->depth};
+  const std::string label = fmt::format("winograd F({},{})", tile, conv->stride == 2 ? "2+1" : "3");
   kernels_.plan_winograd(*conv, plan_.options_.threads, kL2Bytes);
   if (const std::size_t floats = kernels_.winograd_shared(*conv)) {
     conv->shared = SharedTiles(floats);
-    Step transform{.name = name, .kernel = fmt::format("winograd F({},3), tiles", tile), .items = conv->transform_items};
+    Step transform{.name = name, .kernel = label + ", tiles", .items = conv->transform_items};
     transform.bytes = 4.0 * (1.0 * src.height * src.width * src.padded() + floats);
     transform.run = [conv, k = &kernels_](std::int64_t item, float*) { k->winograd_transform(*conv, item); };
     Add(std::move(transform));
   }
-  Step step{.name = name, .kernel = fmt::format("winograd F({},3)", tile), .items = conv->items};
+  Step step{.name = name, .kernel = label, .items = conv->items};
   step.scratch = kernels_.winograd_scratch(*conv);
   step.macs = 9.0 * dst.height * dst.width * out * op.weight.dim(1);
   step.bytes = 4.0 * (1.0 * src.height * src.width * src.padded() + 1.0 * dst.height * dst.width * PaddedChannels(out) + packed.size());

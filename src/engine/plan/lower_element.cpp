@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "engine/plain_op.h"
+#include "engine/plan/fuse_program.h"
 #include "engine/plan/lowering.h"
 #include "engine/resize.h"
 
@@ -241,6 +242,7 @@ bool Lowering::TryElement(int n) {
     if (!graph_.nodes[member].Is("Resize")) AddNodeToProgram(graph_.nodes[member], op, registers, next);
   }
   op.result = registers.at(result);
+  FuseProgram(op, lowered_.values);
   op.dst = NewMap(result);
   Emit(graph_.nodes[n].name, std::move(op));
   return true;

@@ -50,7 +50,7 @@ class WeightStore {
 };
 
 // How a 3x3 convolution is computed.
-enum class ConvChoice : std::uint8_t { kAuto, kDirect, kWinograd4, kWinograd6 };
+enum class ConvChoice : std::uint8_t { kAuto, kDirect, kWinograd4, kWinograd6, kWinograd2 };  // 2: with stride 2 alone, where 6 means 2
 
 struct PlanOptions {
   int threads = 1;

@@ -167,7 +167,7 @@ std::shared_ptr<kernels::Program> StepBuilder::ProgramOf(const std::string& name
     output.map = MapOf(op.dst);
     output.round = RoundingOf(op.dst);
   }
-  program->outputs = {output};
+  program->output = output;
   kernels_.plan_program(*program, plan_.options_.threads);
   if (program->registers > 64) throw Error(ErrorCode::kInternal, name + ": too many registers in an element-wise program");
   bytes += (IsBytes(op.dst) ? 1.0 : 4.0) * dst.height * dst.width * dst.padded();

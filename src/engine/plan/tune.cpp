@@ -28,13 +28,15 @@ const char* NameOf(ConvChoice choice) {
       return "winograd4";
     case ConvChoice::kWinograd6:
       return "winograd6";
+    case ConvChoice::kWinograd2:
+      return "winograd2";
     default:
       return "auto";
   }
 }
 
 bool ChoiceFromName(const std::string& name, ConvChoice& choice) {
-  for (const ConvChoice known : {ConvChoice::kDirect, ConvChoice::kWinograd4, ConvChoice::kWinograd6}) {
+  for (const ConvChoice known : {ConvChoice::kDirect, ConvChoice::kWinograd4, ConvChoice::kWinograd6, ConvChoice::kWinograd2}) {
     if (name != NameOf(known)) continue;
     choice = known;
     return true;
