@@ -14,6 +14,7 @@
 #include "base/system.h"
 #include "base/version.h"
 #include "cli/cli.h"
+#include "cli/modules.h"
 #include "data/dataset.h"
 #include "engine/segmenter.h"
 #include "frf/error.h"
@@ -28,7 +29,7 @@ struct EvalArguments {
   std::string model, against, data, split = "val", list, variant, size, backend = "engine", report, save;
   std::uint64_t seed = 0, max_memory_mb = 0;
   int threads = 0, limit = 0, pictures = 8;
-  bool json = false, stamp = false, raw = false, last = false;
+  bool json = false, stamp = false, raw = false, last = false, modules = false;
 };
 
 struct Scored {
@@ -175,7 +176,7 @@ void Stamp(const EvalArguments& arguments, const Json& result) {
 std::vector<std::string> WordsForTorch(const EvalArguments& arguments) {
   for (const auto& [given, name] : {std::pair(!arguments.save.empty(), "--save"), {arguments.limit > 0, "--limit"},
                                     {arguments.max_memory_mb > 0, "--max-memory"}, {arguments.stamp, "--stamp"},
-                                    {!arguments.against.empty(), "--against"}}) {
+                                    {!arguments.against.empty(), "--against"}, {arguments.modules, "--modules"}}) {
     if (given) throw Error(ErrorCode::kUsage, fmt::format("{} does not go with --backend torch; leave it out, or use --backend engine", name));
   }
   std::vector<std::string> words{"eval", arguments.model, "--data", arguments.data, "--split", arguments.split};
@@ -195,16 +196,31 @@ std::vector<std::string> WordsForTorch(const EvalArguments& arguments) {
   return words;
 }
 
+int RunModules(const EvalArguments& arguments, const SegmenterOptions& options, const Model& model, const Dataset& data) {
+  ScoredImages images;
+  const int count = arguments.limit > 0 ? std::min(arguments.limit, data.size()) : data.size();
+  for (int i = 0; i < count; ++i) images.samples.push_back(data.Get(i));
+  const ModulesReport report = MeasureModules(model, options, images);
+  Json json = ToJson(report);
+  json["model"] = arguments.model;
+  json["data"] = data.description();
+  if (arguments.json) PrintJson(json);
+  else fmt::print("{} on {}\n{}", arguments.model, data.description(), FormatModules(report));
+  return 0;
+}
+
 int RunEval(const EvalArguments& arguments) {
   if (arguments.backend == "torch") ExecTrain(WordsForTorch(arguments));
   SegmenterOptions options{.threads = arguments.threads, .max_memory = arguments.max_memory_mb << 20, .plain = arguments.backend == "plain"};
   if (!arguments.size.empty()) std::tie(options.height, options.width) = ParseSize(arguments.size, "--size");
   const bool run_folder = std::filesystem::is_directory(arguments.model);
-  Segmenter segmenter(run_folder ? LoadRun(arguments.model, arguments.raw, arguments.last) : LoadModel(arguments.model), options);
+  Model model = run_folder ? LoadRun(arguments.model, arguments.raw, arguments.last) : LoadModel(arguments.model);
   const auto data = OpenDataset({.spec = arguments.data, .split = arguments.split, .list = arguments.list, .seed = arguments.seed,
                                  .variant = arguments.variant});
+  CheckClasses(model.info.classes, data->classes(), arguments.model);
+  if (arguments.modules) return RunModules(arguments, options, model, *data);
+  Segmenter segmenter(std::move(model), options);
   const Classes& classes = segmenter.info().classes;
-  CheckClasses(classes, data->classes(), arguments.model);
   if (!arguments.save.empty()) MakeFolder(arguments.save);
   std::unique_ptr<Other> other;
   if (!arguments.against.empty()) {
@@ -286,6 +302,7 @@ void AddEval(CLI::App& root, Action& action) {
   app->add_option("--max-memory", a->max_memory_mb, "MiB that an image may need; 0: half of RAM");
   app->add_flag("--raw", a->raw, "run folder: the weights themselves instead of their running average");
   app->add_flag("--last", a->last, "run folder: the last checkpoint instead of the best");
+  app->add_flag("--modules", a->modules, "instead: how far gates and masks move, and mean IoU with each module's frozen at their means");
   app->add_flag("--stamp", a->stamp, "write the result into the model file's metadata (frf.eval)");
   app->add_flag("--json", a->json, "one JSON document on standard output");
   app->footer(R"(Examples:
