@@ -26,11 +26,33 @@ namespace {
 
 struct BenchArguments {
   std::vector<std::string> models;
-  std::string sizes, to = "labels", against, venv, output, options, classes = "cityscapes", serve_peer, library;
+  std::string sizes, to = "labels", against, venv, output, options, classes = "cityscapes", serve_peer, library, device, amp;
   std::uint64_t seed = 0;
-  int threads = 0, runs = 0;
-  bool tune = false, json = false;
+  int threads = 0, runs = 0, batch = 0;
+  bool tune = false, json = false, step = false;
 };
+
+// libtorch's part of the verb is frf-train's.
+[[noreturn]] void BenchWithTorch(const BenchArguments& arguments) {
+  for (const auto& [given, name] : {std::pair(!arguments.against.empty(), "--against"), {arguments.tune, "--tune"}, {!arguments.output.empty(), "-o"}}) {
+    if (given) throw Error(ErrorCode::kUsage, fmt::format("{} does not go with --device or --step, which libtorch runs", name));
+  }
+  if (arguments.models.size() != 1) throw Error(ErrorCode::kUsage, "--device and --step take one network's name");
+  std::vector<std::string> words{"bench", arguments.models[0], "--device", arguments.device.empty() ? "auto" : arguments.device};
+  const auto add = [&](const std::string& name, const std::string& value) {
+    if (!value.empty()) words.insert(words.end(), {name, value});
+  };
+  add("--net-options", arguments.options);
+  add("--classes", arguments.classes == "camvid" ? "11" : "19");
+  add("--size", arguments.sizes);
+  add("--amp", arguments.amp);
+  if (arguments.batch > 0) add("--batch", std::to_string(arguments.batch));
+  if (arguments.threads > 0) add("--threads", std::to_string(arguments.threads));
+  if (arguments.runs > 0) add("--runs", std::to_string(arguments.runs));
+  if (arguments.step) words.emplace_back("--step");
+  if (arguments.json) words.emplace_back("--json");
+  ExecTrain(words);
+}
 
 std::vector<std::string> SplitAtCommas(const std::string& text, const std::string& what) {
   std::vector<std::string> parts;
@@ -158,6 +180,8 @@ void Warn(const BenchReport& report) {
 
 int RunBench(const BenchArguments& arguments) {
   if (!arguments.serve_peer.empty()) return ServePeer(arguments.serve_peer, arguments.library);
+  if (!arguments.device.empty() || arguments.step) BenchWithTorch(arguments);
+  if (arguments.batch > 0 || !arguments.amp.empty()) throw Error(ErrorCode::kUsage, "--batch and --amp go with --device or --step; the engine takes one frame after another, float32");
   if (arguments.models.empty()) throw Error(ErrorCode::kUsage, "frf bench wants a model file or a network's name; frf info --list shows the networks");
   std::vector<std::pair<int, int>> sizes;
   for (const std::string& size : SplitAtCommas(arguments.sizes, "--size")) sizes.push_back(ParseSize(size, "--size"));
@@ -199,6 +223,7 @@ Examples:
   frf bench frfnet frfnet-slim --size 360x480,512x1024      several networks and sizes in one table
   frf bench my.onnx --against onnxruntime,openvino -o out   your own export beside other runtimes; out/bench.md, bench.svg
   frf bench frfnet --to scores --threads 1 --json
+  frf bench frfnet --step --size 360x480 --batch 4          a training step, with libtorch
 make peers installs onnxruntime, openvino and ncnn in .venv-peers.)";
 
 }  // namespace
@@ -218,6 +243,10 @@ void AddBench(CLI::App& root, Action& action) {
   app->add_option("--net-options", a->options, "of a network by name: name=value,name=value");
   app->add_option("--classes", a->classes, "of a network by name: whose classes")->check(CLI::IsMember({"camvid", "cityscapes"}));
   app->add_option("--seed", a->seed, "of a network's random weights");
+  app->add_option("--device", a->device, "with libtorch instead (frf-train), one network by name: cpu, cuda, cuda:N");
+  app->add_flag("--step", a->step, "a training step (frf-train): forward, loss, backward, AdamW, average");
+  app->add_option("--batch", a->batch, "images at once, with --device or --step")->check(CLI::Range(1, 1024));
+  app->add_option("--amp", a->amp, "number format, with --device or --step: off, bf16, f16, auto");
   app->add_option("-o,--output", a->output, "folder for bench.md, a table, and bench.svg, a plot");
   app->add_flag("--json", a->json, "one JSON document on standard output");
   app->add_option("--serve-peer", a->serve_peer)->group("")->check(CLI::IsMember({"onnxruntime", "openvino"}));

@@ -59,21 +59,27 @@ std::string* ValueOf(std::vector<std::string>& words, const std::string& name) {
   return nullptr;
 }
 
-// --qat Q.onnx: frf-train gets the file's weights and codings as RUN/qat.ckpt. --init is answered here: it names the float model
-// that the file was made of.
-void ConvertQat(std::vector<std::string>& words) {
-  std::string* const file = ValueOf(words, "--qat");
-  if (file == nullptr || file->ends_with(".ckpt") || std::find(words.begin(), words.end(), "--resume") != words.end()) return;
+// What -o names; it must not hold a run yet.
+std::string NewRunFolder(std::vector<std::string>& words) {
   const std::string* run = ValueOf(words, "-o");
   if (run == nullptr) run = ValueOf(words, "--output");
   if (run == nullptr) throw Error(ErrorCode::kUsage, "no run folder: name one with -o RUN");
   if (std::filesystem::exists(*run + "/config.json")) {
     throw Error(ErrorCode::kUsage, *run + ": holds a run already; name another folder, or go on with it by --resume alone");
   }
+  return *run;
+}
+
+// --qat Q.onnx: frf-train gets the file's weights and codings as RUN/qat.ckpt. --init is answered here: it names the float model
+// that the file was made of.
+void ConvertQat(std::vector<std::string>& words) {
+  std::string* const file = ValueOf(words, "--qat");
+  if (file == nullptr || file->ends_with(".ckpt") || std::find(words.begin(), words.end(), "--resume") != words.end()) return;
+  const std::string run = NewRunFolder(words);
   const std::string* const init = ValueOf(words, "--init");
-  const std::string start = *run + "/qat.ckpt";
+  const std::string start = run + "/qat.ckpt";
   const QatStart read = ReadQatStart(*file, init != nullptr ? *init : "");
-  MakeFolder(*run);
+  MakeFolder(run);
   SaveWeights(start, read.graph, ToJson(read.info), {{"quantization", ToJson(read.table)}});
   *file = start;
   if (init != nullptr) {
@@ -82,8 +88,8 @@ void ConvertQat(std::vector<std::string>& words) {
   }
 }
 
-// --init MODEL.onnx or the name of shipped weights: frf-train reads no ONNX, so it gets a checkpoint of the same weights. It
-// lies in the temporary folder under a name made from the model's and is replaced by the next one.
+// --init MODEL.onnx or the name of shipped weights: frf-train reads no ONNX, so it gets a checkpoint of the same weights,
+// which stays with the run as RUN/init.ckpt.
 void ConvertInit(std::vector<std::string>& words) {
   std::string* const value = ValueOf(words, "--init");
   if (value == nullptr || std::filesystem::is_directory(*value) || value->ends_with(".ckpt")) return;
@@ -91,9 +97,11 @@ void ConvertInit(std::vector<std::string>& words) {
   if (model.info.weights == "int8") {
     throw Error(ErrorCode::kUsage, fmt::format("{}: holds 8-bit integers; --qat {} fine-tunes it, --init wants the float model", *value, *value));
   }
-  const auto checkpoint = std::filesystem::temp_directory_path() / fmt::format("frf-init-{}-{}.ckpt", ::getuid(), std::filesystem::path(*value).stem().string());
-  SaveWeights(checkpoint.string(), model.graph, ToJson(model.info));
-  *value = checkpoint.string();
+  const std::string run = NewRunFolder(words);
+  MakeFolder(run);
+  const std::string checkpoint = run + "/init.ckpt";
+  SaveWeights(checkpoint, model.graph, ToJson(model.info));
+  *value = checkpoint;
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program as a user runs it: help, exit codes, JSON on standard output alone, results in files.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -48,19 +49,36 @@ TEST(Cli, FailuresAreExitCodeOneAndNameTheFile) {
   EXPECT_EQ(test::LineCount(finished.err), 1) << finished.err;
 }
 
-// frf-train is played by a script that prints the words it gets, one a line.
-TEST(Cli, EvalWithTorchPassesEveryOptionOnOrRefusesIt) {
-  const test::TempFolder folder;
+// frf beside a frf-train that is played by a script: it prints the words it gets, one a line.
+std::string FrfWithPlayedTrainer(const test::TempFolder& folder) {
   std::filesystem::copy_file(FRF_BINARY_DIR "/bin/frf", folder / "frf");
   const std::string version = RunFrf({"--version"}).out;  // "frf 0.1.0 (COMMIT)"
   const std::string commit = version.substr(version.find('(') + 1, version.find(')') - version.find('(') - 1);
-  WriteFileAtomically(folder / "frf-train", "#!/bin/sh\n[ \"$1\" = --commit ] && echo '" + commit + "' || printf '%s\\n' \"$@\"\n");
+  WriteFileAtomically(folder / "frf-train", fmt::format("#!/bin/sh\n[ \"$1\" = --commit ] && echo '{}' || printf '%s\\n' \"$@\"\n", commit));
   std::filesystem::permissions(folder / "frf-train", std::filesystem::perms::owner_all);
+  return folder / "frf";
+}
+
+TEST(Cli, BenchWithADeviceIsTheTrainersAndRefusesWhatItCannotDo) {
+  const test::TempFolder folder;
+  const std::string frf = FrfWithPlayedTrainer(folder);
+  const Finished step = test::RunProgram(frf, {"bench", "frfnet", "--step", "--size", "360x480", "--batch", "4", "--classes", "camvid", "--json"});
+  EXPECT_EQ(step.out, "bench\nfrfnet\n--device\nauto\n--classes\n11\n--size\n360x480\n--batch\n4\n--step\n--json\n") << step.err;
+  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{{"bench", "frfnet", "--device", "cpu", "--tune"},
+                                                                                     {"bench", "frfnet", "frfnet-slim", "--step"},
+                                                                                     {"bench", "frfnet", "--batch", "2"}}) {
+    EXPECT_EQ(test::RunProgram(frf, words).code, 2) << words.back();
+  }
+}
+
+TEST(Cli, EvalWithTorchPassesEveryOptionOnOrRefusesIt) {
+  const test::TempFolder folder;
+  const std::string frf = FrfWithPlayedTrainer(folder);
   const std::vector<std::string> call{"eval", "runs/first", "--backend", "torch", "--data", "synth:9"};
   const auto run = [&](const std::vector<std::string>& more) {
     std::vector<std::string> words = call;
     words.insert(words.end(), more.begin(), more.end());
-    return test::RunProgram(folder / "frf", words);
+    return test::RunProgram(frf, words);
   };
   const Finished bare = run({});
   EXPECT_EQ(bare.out, "eval\nruns/first\n--data\nsynth:9\n--split\nval\n--pictures\n16\n") << bare.err;
