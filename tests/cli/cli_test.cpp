@@ -172,7 +172,7 @@ TEST_F(CliModel, ShardsPartitionTheWork) {
   const test::TempFolder work;
   std::vector<std::string> inputs;
   for (int i = 0; i < 5; ++i) {
-    inputs.push_back(work / ("p" + std::to_string(i) + ".png"));
+    inputs.push_back(work / fmt::format("p{}.png", i));
     WritePng(inputs.back(), DrawScene(static_cast<std::uint64_t>(i), {.height = 64, .width = 64}).image);
   }
   std::size_t done = 0;
