@@ -1,0 +1,192 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Short trainings side by side: which reading of the paper, which lever of the recipe, which row of its ablations?
+
+    scripts/proxies.py run reading --data camvid:/data/camvid --runs runs/proxies        every arm, two seeds, one after another
+    scripts/proxies.py run recipe --only base,ohem --seeds 0,1 ...
+    scripts/proxies.py table reading --runs runs/proxies                                 Markdown: mean, spread, difference, cost
+
+An arm is a name and what differs from the base: native crops of two thirds, batch 8, 40 epochs of --list, scored on --val-list at
+full size by the averaged weights after the decay. A run that was stopped goes on; one that is done is not run again, so arms and
+seeds can be added at any time. An arm counts as better or worse above one point in the mean of two seeds (and outside the
+base's own spread); in between it is called the same.
+"""
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+
+EPOCHS = 40
+BASE = {
+    "base": "best",
+    "phases": [{"name": "proxy", "epochs": EPOCHS, "crop_share": 2 / 3, "scale_min": 0.75, "scale_max": 1.5}],
+}
+
+# group -> arm -> options of `frf train`. "set": fields of the recipe; "net", "options": the network.
+ARMS = {
+    # What the paper leaves open (docs/graph.md).
+    "reading": {
+        "base": {},
+        "gates=relu": {"options": "gates=relu"},
+        "sfm=o+sigmoid(l1)": {"options": "sfm=o+sigmoid(l1)"},
+        "dam=res2net": {"options": "dam=res2net"},
+        "head=none": {"options": "head=none"},
+        "msc off": {"options": "msc=false"},
+        "ffm masks off": {"options": "ffm=masks-off"},
+        "ffm=sum": {"options": "ffm=sum"},
+        "sfm=sum": {"options": "sfm=sum"},
+    },
+    # Table 3 and its neighbours.
+    "ablation": {
+        "baseline": {"options": "ablation=baseline"},
+        "+ MSC": {"options": "ablation=msc"},
+        "+ FFM, masks off": {"options": "ablation=ffm-masks-off"},
+        "+ FFM": {"options": "ablation=ffm"},
+        "base": {},
+        "DANet for MSC": {"net": "frfnet-danet"},
+        "OSA (dam=osa)": {"options": "dam=osa"},
+        "ResNet-18": {"options": "backbone=resnet18"},
+        "threshold 0.2": {"options": "ffm.threshold=0.2"},
+        "threshold 0.3": {"options": "ffm.threshold=0.3"},
+        "threshold 0.5": {"options": "ffm.threshold=0.5"},
+        "frfnet-slim": {"net": "frfnet-slim"},
+    },
+    # Levers of the recipe, each against the base; "base" has weights 1/ln(1.02 + p), averages, auxiliary heads, dropout 0.1.
+    "recipe": {
+        "base": {},
+        "half resolution": {"set": ["phases.0.base_scale=0.5", "phases.0.crop_share=0.5"]},
+        "twice as long": {"set": [f"phases.0.epochs={2 * EPOCHS}"]},
+        "copy-paste, class crops": {"set": ["augment.copy_paste=0.3", "augment.class_crop=0.3"]},
+        "class weights 1.10": {"set": ["class_weights=1.10"]},
+        "no class weights": {"set": ["class_weights=0"]},
+        "OHEM": {"set": ["loss.kind=ohem", "class_weights=0"]},
+        "Lovasz throughout": {"set": ["loss.kind=ce+lovasz"]},
+        "weight decay 1e-4": {"set": ["optimizer.weight_decay=0.0001"]},
+        "weight decay 0.1": {"set": ["optimizer.weight_decay=0.1"]},
+        "no dropout": {"set": ["dropout=0"]},
+        "no average": {"set": ["average=0"]},
+        "no auxiliary heads": {"set": ["auxiliary=false"]},
+        "no colour": {"set": ["augment.color=0"]},
+        "recordings balanced": {"set": ["balance=1"]},
+        "scale 0.5 to 2": {"set": ["phases.0.scale_min=0.5", "phases.0.scale_max=2"]},
+    },
+}
+
+
+def folder_name(group, arm, seed):
+    word = "".join(c if c.isalnum() or c in "=.+-" else "_" for c in arm)
+    return f"{'base' if arm == 'base' else group + '-' + word}-s{seed}"
+
+
+def final_score(folder):
+    """(mean IoU of the finished run, seconds of training) or None."""
+    score, seconds = None, 0.0
+    try:
+        lines = (folder / "log.jsonl").read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        entry = json.loads(line)
+        if entry["type"] == "epoch":
+            seconds += entry["seconds"]
+        if entry["type"] == "validation" and entry.get("final"):
+            score = entry["miou"]
+    return None if score is None else (score, seconds)
+
+
+def train(arguments, group, arm, seed):
+    folder = arguments.runs / folder_name(group, arm, seed)
+    if final_score(folder) is not None:
+        return
+    if (folder / "last.ckpt").exists():
+        words = ["-o", str(folder), "--resume"]
+    else:
+        recipe = arguments.runs / "base.json"
+        recipe.write_text(json.dumps(BASE))
+        what = ARMS[group][arm]
+        words = ["-o", str(folder), "--data", arguments.data, "--list", arguments.list, "--val-list", arguments.val_list, "--net",
+                 what.get("net", "frfnet"), "--recipe", str(recipe), "--seed", str(seed), "--val-every", str(arguments.val_every)]
+        if "options" in what:
+            words += ["--net-options", what["options"]]
+        for item in what.get("set", []):
+            words += ["--set", item]
+        if arguments.epochs:
+            words += ["--epochs", str(arguments.epochs)]
+    print(f"== {arm}, seed {seed}: frf train {' '.join(words)}", flush=True)
+    result = subprocess.run([arguments.frf_train, "train", *words] + (["--device", arguments.device] if arguments.device else []),
+                            env={"OMP_WAIT_POLICY": "passive", **os.environ})
+    if result.returncode != 0:
+        sys.exit(f"{arm}, seed {seed}: frf train ended with {result.returncode}; run the same command again to go on")
+
+
+def cost(arguments, arm):
+    words = [arguments.frf, "info", arm.get("net", "frfnet"), "--size", "360x480", "--json", "--net-options",
+             ",".join(filter(None, ["classes=11", arm.get("options", "")]))]
+    info = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
+    return info["params"], info["macs"]
+
+
+def table(arguments, group):
+    scores = {}
+    for arm in ARMS[group]:
+        found = [(seed, final_score(arguments.runs / folder_name(group, arm, seed))) for seed in range(100)]
+        scores[arm] = [(seed, score) for seed, score in found if score is not None]
+    if not scores.get("base"):
+        sys.exit(f"{arguments.runs}: no finished run of the base yet")
+    base = statistics.mean(score for _, (score, _) in scores["base"])
+    print(f"| {group} | dev mean IoU | seeds | against base | parameters | G at 360x480 | minutes a run |\n|---|---|---|---|---|---|---|")
+    for arm, what in ARMS[group].items():
+        if not scores[arm]:
+            print(f"| {arm} | not run | | | | | |")
+            continue
+        values = [score for _, (score, _) in scores[arm]]
+        mean = statistics.mean(values)
+        params, macs = cost(arguments, what)
+        minutes = statistics.mean(seconds for _, (_, seconds) in scores[arm]) / 60
+        each = ", ".join(f"{100 * value:.1f}" for value in values)
+        print(f"| {arm} | {100 * mean:.1f} % | {each} | {'' if arm == 'base' else f'{100 * (mean - base):+.1f}'} | {params / 1e6:.3f} M | "
+              f"{macs / 1e9:.2f} | {minutes:.0f} |")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("do", choices=["run", "table", "list"])
+    parser.add_argument("group", choices=list(ARMS))
+    parser.add_argument("--runs", type=pathlib.Path, default=pathlib.Path("runs/proxies"), help="folder of the runs [%(default)s]")
+    parser.add_argument("--data", help="camvid:DIR or another data set")
+    parser.add_argument("--list", help="images to train on (dev-train.txt)")
+    parser.add_argument("--val-list", help="images to score on (dev-test.txt)")
+    parser.add_argument("--only", help="arms, with commas between; default: all of the group")
+    parser.add_argument("--seeds", default="0,1", help="[%(default)s]")
+    parser.add_argument("--val-every", type=int, default=EPOCHS, help="epochs between validations [%(default)s: the end alone]")
+    parser.add_argument("--epochs", type=int, help=f"another length than {EPOCHS}: for a dry run, in a folder of its own")
+    parser.add_argument("--device", help="cpu, cuda; default: as frf train")
+    here = pathlib.Path(__file__).resolve().parent.parent / "build" / "bin"
+    parser.add_argument("--frf", default=str(here / "frf"))
+    parser.add_argument("--frf-train", default=str(here / "frf-train"))
+    arguments = parser.parse_args()
+    if arguments.do == "list":
+        print("\n".join(f"{arm}: {json.dumps(what)}" for arm, what in ARMS[arguments.group].items()))
+        return
+    if arguments.do == "table":
+        table(arguments, arguments.group)
+        return
+    for name in ("data", "list", "val_list"):
+        if getattr(arguments, name) is None:
+            parser.error(f"--{name.replace('_', '-')} is wanted")
+    arms = arguments.only.split(",") if arguments.only else list(ARMS[arguments.group])
+    for arm in arms:
+        if arm not in ARMS[arguments.group]:
+            parser.error(f"--only {arm}: the arms of {arguments.group} are {', '.join(ARMS[arguments.group])}")
+    arguments.runs.mkdir(parents=True, exist_ok=True)
+    for seed in (int(text) for text in arguments.seeds.split(",")):  # all arms once, then again: a stop leaves comparable arms
+        for arm in arms:
+            train(arguments, arguments.group, arm, seed)
+    table(arguments, arguments.group)
+
+
+if __name__ == "__main__":
+    main()
