@@ -32,6 +32,22 @@ void TakeGeometry(const ConvOp& op, Conv& conv) {
   conv.pad_top = op.pad_top, conv.pad_left = op.pad_left;
 }
 
+// Of a convolution on the picture with its border laid around it: a kernel row is one tap (see Build of PictureOp).
+template <typename Conv>
+void TakeBorderedPicture(const ConvOp& op, const Value& src, const Value& dst, Conv& conv) {
+  const int width = std::max(src.width + std::max(0, op.pad_left), (dst.width - 1) * op.stride_w + conv.kernel_w);
+  conv.src.pixel = 3, conv.src.row = static_cast<std::ptrdiff_t>(width) * 3;
+  conv.src.height = std::max(src.height + std::max(0, op.pad_top), (dst.height - 1) * op.stride_h + (conv.kernel_h - 1) * op.dilation_h + 1);
+  conv.src.width = width;
+  conv.pad_top = conv.pad_left = 0;
+  conv.kernel_w = 1;
+}
+
+// The size of a map that is nowhere in memory: only the program behind the convolution sees it.
+Map Nowhere(const Value& value) {
+  return {nullptr, value.height, value.width, value.padded(), value.padded(), static_cast<std::ptrdiff_t>(value.width) * value.padded()};
+}
+
 // Work of Winograd with that tile, in multiply-accumulates: the products, and what the transforms take in the same time
 // (measured on AVX-512 machines, docs/performance.md). Edges that fill no tile count in full.
 double WinogradWork(const ConvOp& op, const Value& dst, int depth, int out, int tile) {
@@ -131,12 +147,7 @@ void StepBuilder::BuildDirect(const std::string& name, const ConvOp& op, const E
   const auto kh = static_cast<int>(op.weight.dim(2)), kw = static_cast<int>(op.weight.dim(3));
   auto conv = std::make_shared<kernels::DirectConv>();
   conv->src = MapOf(op.src);
-  if (after) {
-    const Value& dst = lowered_.values[op.dst];
-    conv->dst = {nullptr, dst.height, dst.width, dst.padded(), dst.padded(), static_cast<std::ptrdiff_t>(dst.width) * dst.padded()};
-  } else {
-    conv->dst = MapOf(op.dst);
-  }
+  conv->dst = after ? Nowhere(lowered_.values[op.dst]) : MapOf(op.dst);
   conv->after = after.get();
   conv->after_input = after_input;
   TakeGeometry(op, *conv);
@@ -152,15 +163,9 @@ void StepBuilder::BuildDirect(const std::string& name, const ConvOp& op, const E
     }
     if (e.bias) e.bias += group * out;
   }
-  if (op.src == lowered_.picture && PictureIsBordered()) {  // a kernel row is one tap (see Build of PictureOp)
+  if (op.src == lowered_.picture && PictureIsBordered()) {
     depth = 3;
-    const Value& dst = lowered_.values[op.dst];
-    const int width = std::max(src.width + std::max(0, op.pad_left), (dst.width - 1) * op.stride_w + kw);
-    conv->src.pixel = 3, conv->src.row = static_cast<std::ptrdiff_t>(width) * 3;
-    conv->src.height = std::max(src.height + std::max(0, op.pad_top), (dst.height - 1) * op.stride_h + (kh - 1) * op.dilation_h + 1);
-    conv->src.width = width;
-    conv->pad_top = conv->pad_left = 0;
-    conv->kernel_w = 1;
+    TakeBorderedPicture(op, src, lowered_.values[op.dst], *conv);
   }
   const Tensor weight = SpreadOver(op.weight, src);
   const auto read = static_cast<int>(weight.dim(1));
@@ -203,7 +208,7 @@ void StepBuilder::BuildByteConv(const std::string& name, const ConvOp& op, std::
     conv->dst = ByteMapOf(op.dst);
     conv->floats = {nullptr, dst.height, dst.width, dst.padded(), 0, 0};
   } else if (after) {
-    conv->floats = {nullptr, dst.height, dst.width, dst.padded(), dst.padded(), static_cast<std::ptrdiff_t>(dst.width) * dst.padded()};
+    conv->floats = Nowhere(dst);
   } else {
     conv->floats = MapOf(op.dst);
   }
@@ -212,14 +217,9 @@ void StepBuilder::BuildByteConv(const std::string& name, const ConvOp& op, std::
   TakeGeometry(op, *conv);
   conv->depth = src.padded();
   int tap_w = 1;
-  if (op.src == lowered_.picture && PictureIsBordered()) {  // a kernel row is one tap (see Build of PictureOp)
+  if (op.src == lowered_.picture && PictureIsBordered()) {
     tap_w = kw;
-    const int width = std::max(src.width + std::max(0, op.pad_left), (dst.width - 1) * op.stride_w + kw);
-    conv->src.pixel = 3, conv->src.row = static_cast<std::ptrdiff_t>(width) * 3;
-    conv->src.height = std::max(src.height + std::max(0, op.pad_top), (dst.height - 1) * op.stride_h + (kh - 1) * op.dilation_h + 1);
-    conv->src.width = width;
-    conv->pad_top = conv->pad_left = 0;
-    conv->kernel_w = 1;
+    TakeBorderedPicture(op, src, dst, *conv);
     conv->depth = (3 * kw + 3) / 4 * 4;
   }
   conv->zeros = ZeroPoints(src.coding->zero, conv->depth);
