@@ -1,31 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 // `frf bench` and `frf info --plan` as a user runs them, and what stands around a peer's inference. Peers themselves are played
 // by scripts here; tests/peers/bench_test.py has the real ones.
-#include "cli/bench_convert.h"
 
-#include <gtest/gtest.h>
 
-#include <filesystem>
-#include <limits>
-#include <random>
 
 #include "base/files.h"
 #include "base/json.h"
+#include "cli/bench_convert.h"
 #include "data/synth.h"
 #include "image/image_io.h"
 #include "image/transform.h"
-#include "support/process.h"
+#include "support/cli.h"
+#include <filesystem>
+#include <gtest/gtest.h>
+#include <limits>
+#include <random>
 
 namespace frf {
 namespace {
 
 using test::Finished;
+using test::ParsedOutput;
 using test::RunFrf;
-
-Json ParsedOutput(const Finished& finished) {
-  EXPECT_EQ(finished.code, 0) << finished.err;
-  return ParseJson(finished.out, "standard output");
-}
 
 // A virtual environment whose Python is a shell script: what it does is how a peer behaves.
 void FakePython(const test::TempFolder& venv, const std::string& script) {

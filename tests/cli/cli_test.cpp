@@ -9,19 +9,15 @@
 #include "base/json.h"
 #include "data/synth.h"
 #include "image/image_io.h"
+#include "support/cli.h"
 #include "support/hostile_images.h"
-#include "support/process.h"
 
 namespace frf {
 namespace {
 
 using test::Finished;
+using test::ParsedOutput;
 using test::RunFrf;
-
-Json ParsedOutput(const Finished& finished) {
-  EXPECT_EQ(finished.code, 0) << finished.err;
-  return ParseJson(finished.out, "standard output");
-}
 
 TEST(Cli, EveryVerbHasHelpThatShowsDefaults) {
   for (const std::string verb : {"demo", "segment", "eval", "bench", "export", "info", "synth", "data"}) {

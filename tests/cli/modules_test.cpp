@@ -2,8 +2,7 @@
 // `frf eval --modules`, with the shipped weights on drawn scenes.
 #include <gtest/gtest.h>
 
-#include "base/json.h"
-#include "support/process.h"
+#include "support/cli.h"
 
 namespace frf {
 namespace {
@@ -14,9 +13,7 @@ using test::RunFrf;
 Json Eval(const std::string& model, const std::vector<std::string>& more) {
   std::vector<std::string> words{"eval", model, "--data", "synth:3", "--split", "test", "--seed", "20000700", "--json"};
   words.insert(words.end(), more.begin(), more.end());
-  const Finished finished = RunFrf(words);
-  EXPECT_EQ(finished.code, 0) << finished.err;
-  return ParseJson(finished.out, "standard output");
+  return test::ParsedOutput(RunFrf(words));
 }
 
 TEST(EvalModules, GatesAndMasksOfTheShippedNetwork) {

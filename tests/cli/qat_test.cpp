@@ -8,20 +8,16 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "onnx/onnx_file.h"
-#include "support/process.h"
+#include "support/cli.h"
 
 namespace frf {
 namespace {
 
 using test::Finished;
+using test::ParsedOutput;
 using test::RunFrf;
 
 bool HasTrain() { return std::filesystem::exists(FRF_BINARY_DIR "/bin/frf-train"); }
-
-Json Done(const Finished& finished) {
-  EXPECT_EQ(finished.code, 0) << finished.err;
-  return ParseJson(finished.out, "standard output");
-}
 
 std::string Quantized(const std::string& file) {
   const Finished finished = RunFrf({"quantize", "frfnet-slim-synth", "--data", "synth:9", "--seed", "4000000", "--select-images", "3", "--method", "minmax",
@@ -41,10 +37,10 @@ TEST(QatVerb, TrainsExportsAndRunsOnIntegers) {
   if (!HasTrain()) GTEST_SKIP() << "frf-train was not built";
   const test::TempFolder folder;
   const std::string file = Quantized(folder / "q.onnx"), run = folder / "run", result = folder / "q2.onnx";
-  const Json trained = Done(RunFrf(TrainWords(file, run, {"--init", "frfnet-slim-synth"})));
+  const Json trained = ParsedOutput(RunFrf(TrainWords(file, run, {"--init", "frfnet-slim-synth"})));
   EXPECT_EQ(trained["steps"], 4);
   EXPECT_TRUE(std::filesystem::exists(run + "/qat.ckpt"));
-  Done(RunFrf({"export", run, "-o", result, "--json"}));
+  ParsedOutput(RunFrf({"export", run, "-o", result, "--json"}));
 
   const Model before = ReadOnnx(file), after = ReadOnnx(result);
   EXPECT_EQ(after.info.weights, "int8");
@@ -66,7 +62,7 @@ TEST(QatVerb, TrainsExportsAndRunsOnIntegers) {
   EXPECT_GT(integers, 30);
   EXPECT_GT(changed, 30);
   EXPECT_EQ(after.graph.FindInitializer("stem.conv1.weight")->value.dtype(), DType::kFloat32) << "kept in float32 before, and now";
-  const Json plan = Done(RunFrf({"info", result, "--plan", "--size", "96x128", "--json"}));
+  const Json plan = ParsedOutput(RunFrf({"info", result, "--plan", "--size", "96x128", "--json"}));
   if (plan["peaks"]["int8_gops"] > 3 * plan["peaks"]["f32_gflops"].get<double>()) {  // there is a dot product
     EXPECT_GT(plan["integer_share"].get<double>(), 0.9);
   }
@@ -77,7 +73,7 @@ TEST(QatVerb, TrainsExportsAndRunsOnIntegers) {
   const auto eval = [&](std::vector<std::string> words, const std::string& backend) {
     words.insert(words.begin(), "eval");
     words.insert(words.end(), {"--data", "camvid:" + scenes, "--split", "train", "--backend", backend, "--json"});
-    return Done(RunFrf(words));
+    return ParsedOutput(RunFrf(words));
   };
   const double exported = eval({result, "--save", labels}, "engine")["miou"];
   EXPECT_NEAR(eval({run, "--last"}, "engine")["miou"].get<double>(), exported, 1e-9);
