@@ -121,11 +121,13 @@ static void Execute(const ProgramInstruction& code, int n, float* d, const float
   }
 }
 
-// Loads of a map's numbers: floats as they are, bytes decoded.
+// Loads of a map's numbers: floats as they are, bytes decoded; or raw, to be decoded behind sums whose weights add up to 1.
 struct FloatSource {
   using Element = float;
   const Map& map;
   FRF_INLINE V operator()(const float* p) const { return Load(p); }
+  FRF_INLINE V raw(const float* p) const { return Load(p); }
+  FRF_INLINE V decoded(V v) const { return v; }
   float one(const float* p) const { return *p; }
 };
 struct ByteSource {
@@ -134,29 +136,48 @@ struct ByteSource {
   V step, shift;
   explicit ByteSource(const ByteMap& m)
       : map(m), step(Broadcast(m.coding.step)), shift(Broadcast(-m.coding.step * static_cast<float>(m.coding.zero))) {}
-  FRF_INLINE V operator()(const std::uint8_t* p) const { return Fma(LoadBytes(p), step, shift); }
+  FRF_INLINE V operator()(const std::uint8_t* p) const { return decoded(raw(p)); }
+  FRF_INLINE V raw(const std::uint8_t* p) const { return LoadBytes(p); }
+  FRF_INLINE V decoded(V v) const { return Fma(v, step, shift); }
   float one(const std::uint8_t* p) const { return static_cast<float>(*p - map.coding.zero) * map.coding.step; }
 };
 
-// `pixels` of row y from column x, resized, into a dense buffer.
-template <typename Source>
-static void ResizeChunk(const ProgramInput& in, const Source& load, int channels, int y, int x, int pixels, float* dst) {
+// `vectors` vectors of `pixels` pixels of row y from column x, resized. Blended rows of a source column stay in registers
+// while results need them: enlarging by two, each is made once for four results.
+template <int kVectors, typename Source>
+static void ResizeColumns(const ProgramInput& in, const Source& load, int channels, int y, int x, int pixels, int channel, float* dst) {
   const Tap row = in.rows[y];
-  const auto* const top = load.map.data + row.first * load.map.row;
-  const auto* const bottom = load.map.data + row.second * load.map.row;
+  const auto* const top = load.map.data + row.first * load.map.row + channel;
+  const auto* const bottom = load.map.data + row.second * load.map.row + channel;
+  const V upper = Broadcast(row.first_weight), lower = Broadcast(row.second_weight);
+  V left[kVectors] = {}, right[kVectors] = {};
+  int at_left = -1, at_right = -1;
+  const auto blend = [&](V(&to)[kVectors], int column) {
+    const std::ptrdiff_t from = column * load.map.pixel;
+    for (int v = 0; v < kVectors; ++v) to[v] = Fma(load.raw(bottom + from + v * kLanes), lower, load.raw(top + from + v * kLanes) * upper);
+  };
   for (int i = 0; i < pixels; ++i, dst += channels) {
     const Tap column = in.columns[x + i];
-    const std::ptrdiff_t left = column.first * load.map.pixel, right = column.second * load.map.pixel;
-    const V w00 = Broadcast(row.first_weight * column.first_weight);
-    const V w01 = Broadcast(row.first_weight * column.second_weight);
-    const V w10 = Broadcast(row.second_weight * column.first_weight);
-    const V w11 = Broadcast(row.second_weight * column.second_weight);
-    for (int c = 0; c < channels; c += kLanes) {
-      const V upper = Fma(load(top + right + c), w01, load(top + left + c) * w00);
-      const V lower = Fma(load(bottom + right + c), w11, load(bottom + left + c) * w10);
-      Store(dst + c, upper + lower);
+    if (column.first != at_left) {
+      if (column.first == at_right) {
+        for (int v = 0; v < kVectors; ++v) left[v] = right[v];
+      } else {
+        blend(left, column.first);
+      }
+      at_left = column.first;
     }
+    if (column.second != at_right) blend(right, column.second);
+    at_right = column.second;
+    const V first = Broadcast(column.first_weight), second = Broadcast(column.second_weight);
+    for (int v = 0; v < kVectors; ++v) Store(dst + channel + v * kLanes, load.decoded(Fma(right[v], second, left[v] * first)));
   }
+}
+
+template <typename Source>
+static void ResizeChunk(const ProgramInput& in, const Source& load, int channels, int y, int x, int pixels, float* dst) {
+  int c = 0;
+  for (; c + 4 * kLanes <= channels; c += 4 * kLanes) ResizeColumns<4>(in, load, channels, y, x, pixels, c, dst);
+  for (; c < channels; c += kLanes) ResizeColumns<1>(in, load, channels, y, x, pixels, c, dst);
 }
 
 // Input `in` at every pixel of the chunk, dense; kVector and kScalar are laid out once for all chunks.

@@ -124,6 +124,18 @@ FRF_INLINE V Exp(V x) {
   return p * PowerOfTwo(n);
 }
 
-FRF_INLINE V Sigmoid(V x) { return Broadcast(1.0f) / (Broadcast(1.0f) + Exp(Zero() - x)); }
+// 1 / (1 + 2^t), t = -x / ln 2; 2^t by its whole part and a polynomial for the rest (minimax, 7.5e-8). Absolute error below
+// 1.5e-7.
+FRF_INLINE V Sigmoid(V x) {
+  const V t = Clamp(x * Broadcast(-1.44269504f), Broadcast(-126.0f), Broadcast(126.0f));
+  const V n = Nearest(t), r = t - n;
+  V p = Broadcast(1.3276472e-3f);
+  p = Fma(p, r, Broadcast(9.67554133e-3f));
+  p = Fma(p, r, Broadcast(5.55071327e-2f));
+  p = Fma(p, r, Broadcast(2.40221197e-1f));
+  p = Fma(p, r, Broadcast(6.93146967e-1f));
+  p = Fma(p, r, Broadcast(1.00000007f));
+  return Broadcast(1.0f) / Fma(p, PowerOfTwo(n), Broadcast(1.0f));
+}
 
 }  // namespace frf::kernels::FRF_ISA
