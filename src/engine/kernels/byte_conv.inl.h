@@ -132,6 +132,49 @@ struct ByteTail {
 };
 
 // Bytes: round(sum * scale + offset), and where there is an addition, its sum in a third coding.
+#if defined(FRF_ISA_AVX512)
+
+// Up to four vectors of whole numbers as bytes, one after the other; what is below 0 or above 255 saturates. Packing works
+// within 128 bits, so its result is put in order at the end.
+template <int kCount>
+FRF_INLINE void StoreWhole(std::uint8_t* dst, const __m512i (&v)[4]) {
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m512i low = _mm512_packs_epi32(v[0], v[1]), high = kCount > 2 ? _mm512_packs_epi32(v[2], v[3]) : low;
+  const __m512i bytes = _mm512_permutexvar_epi32(order, _mm512_packus_epi16(low, high));
+  if constexpr (kCount == 4) _mm512_storeu_si512(dst, bytes);
+  if constexpr (kCount == 3 || kCount == 2) _mm256_storeu_si256(reinterpret_cast<__m256i*>(dst), _mm512_castsi512_si256(bytes));
+  if constexpr (kCount == 3) _mm_storeu_si128(reinterpret_cast<__m128i*>(dst + 32), _mm512_extracti32x4_epi32(bytes, 2));
+  if constexpr (kCount == 1) _mm_storeu_si128(reinterpret_cast<__m128i*>(dst), _mm512_castsi512_si128(bytes));
+}
+
+template <int kCount>
+FRF_INLINE void StoreByteVectors(const std::int32_t* sums, int n, const ByteTail& tail, std::uint8_t* dst, const std::uint8_t* add, std::uint8_t* total) {
+  __m512i whole[4] = {};
+#pragma GCC unroll 4
+  for (int i = 0; i < kCount; ++i) {
+    const int at = n + i * kLanes;
+    whole[i] = _mm512_cvtps_epi32(Clamp(Fma(SumsToFloat(sums + at), Load(tail.scale + at), Load(tail.offset + at)), tail.low, tail.high));
+  }
+  StoreWhole<kCount>(dst + n, whole);
+  if (!add) return;
+#pragma GCC unroll 4
+  for (int i = 0; i < kCount; ++i) {
+    const V sum = Fma(_mm512_cvtepi32_ps(whole[i]), tail.dst_step, Fma(LoadBytes(add + n + i * kLanes), tail.add_step, tail.sum_offset));
+    whole[i] = _mm512_cvtps_epi32(Min(sum, Broadcast(255.0f)));
+  }
+  StoreWhole<kCount>(total + n, whole);
+}
+
+FRF_INLINE void StoreByteRow(const std::int32_t* sums, int width, const ByteTail& tail, std::uint8_t* dst, const std::uint8_t* add, std::uint8_t* total) {
+  int n = 0;
+  for (; n + 4 * kLanes <= width; n += 4 * kLanes) StoreByteVectors<4>(sums, n, tail, dst, add, total);
+  if (width - n == 3 * kLanes) StoreByteVectors<3>(sums, n, tail, dst, add, total);
+  else if (width - n == 2 * kLanes) StoreByteVectors<2>(sums, n, tail, dst, add, total);
+  else if (width - n == kLanes) StoreByteVectors<1>(sums, n, tail, dst, add, total);
+}
+
+#else
+
 FRF_INLINE void StoreByteRow(const std::int32_t* sums, int width, const ByteTail& tail, std::uint8_t* dst, const std::uint8_t* add,
                              std::uint8_t* total) {
   for (int n = 0; n < width; n += kLanes) {
@@ -144,6 +187,8 @@ FRF_INLINE void StoreByteRow(const std::int32_t* sums, int width, const ByteTail
     StoreBytes(total + n, Clamp(Fma(rounded, tail.dst_step, Fma(LoadBytes(add + n), tail.add_step, tail.sum_offset)), Zero(), Broadcast(255.0f)));
   }
 }
+
+#endif
 
 FRF_INLINE void StoreFloatRow(const std::int32_t* sums, int width, const ByteTail& tail, const ByteConv& conv, float* dst) {
   for (int n = 0; n < width; n += kLanes) {
