@@ -35,6 +35,7 @@ int main(int argc, char** argv) {
   frf::train::AddTrain(app, action);
   frf::train::AddEval(app, action);
   frf::train::AddBench(app, action);
+  frf::train::AddWeights(app, action);
   try {
     app.parse(argc, argv);
     if (commit || !wanted.empty()) {

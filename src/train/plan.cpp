@@ -355,7 +355,7 @@ Graph LoadRunGraph(const std::string& run, bool raw, bool last, ModelInfo& info)
       Checkpoint::Load(!last && std::filesystem::exists(best) ? best : run + "/last.ckpt");
   Graph graph =
       plan.quantization ? RoundedNet(plan, file) : BuildNet(info.net, info.net_options).ForInference();
-  LoadAll(graph, checkpoint, raw ? kModelPrefix : kAveragePrefix, plan);
+  LoadAll(graph, checkpoint, WeightsPrefix(checkpoint, raw), plan);
   return plan.quantization ? InsertFakeQuantization(graph, *plan.quantization) : graph;
 }
 

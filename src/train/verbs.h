@@ -13,5 +13,6 @@ using Action = std::function<int()>;
 void AddTrain(CLI::App& root, Action& action);
 void AddEval(CLI::App& root, Action& action);
 void AddBench(CLI::App& root, Action& action);
+void AddWeights(CLI::App& root, Action& action);
 
 }  // namespace frf::train

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// `frf-train weights RUN -o FILE`: a run's weights alone, for a machine from which only a few megabytes travel.
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "frf/error.h"
+#include "graph/weights.h"
+#include "train/plan.h"
+#include "train/verbs.h"
+
+namespace frf::train {
+namespace {
+
+struct WeightsArguments {
+  std::string run, output;
+  bool half = false, raw = false, last = false;
+};
+
+int RunWeights(const WeightsArguments& a) {
+  ModelInfo info;
+  Graph graph = LoadRunGraph(a.run, a.raw, a.last, info);
+  if (a.half) {
+    for (Initializer& initializer : graph.initializers) {
+      if (initializer.role != Role::kConstant) initializer.value = initializer.value.Cast(DType::kFloat16);
+    }
+  }
+  SaveWeights(a.output, graph, ToJson(info));
+  fmt::print("{}: {:.1f} MB\n", a.output, static_cast<double>(std::filesystem::file_size(a.output)) / 1e6);
+  return 0;
+}
+
+}  // namespace
+
+void AddWeights(CLI::App& root, Action& action) {
+  auto* app = root.add_subcommand("weights", "write a run's weights alone: what --init takes, and a run folder's best.ckpt");
+  auto a = std::make_shared<WeightsArguments>();
+  app->add_option("RUN", a->run, "run folder")->required();
+  app->add_option("-o,--output", a->output, "checkpoint to write")->required();
+  app->add_flag("--half", a->half, "in half precision");
+  app->add_flag("--raw", a->raw, "the weights as trained, not averaged");
+  app->add_flag("--last", a->last, "last.ckpt instead of best.ckpt");
+  app->callback([a, &action] { action = [a] { return RunWeights(*a); }; });
+}
+
+}  // namespace frf::train
