@@ -22,6 +22,10 @@ if(train_sources)
   file(GLOB train_kernels CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/train/kernels/*.cpp)
   set_source_files_properties(${train_kernels} PROPERTIES SKIP_PRECOMPILE_HEADERS ON
     COMPILE_OPTIONS "-ffp-contract=fast;-fno-math-errno")
+  # CUDA's headers and libraries come with a libtorch that was built for it.
+  if(TORCH_CUDA_LIBRARIES OR TARGET torch_cuda)
+    target_compile_definitions(frf_train_room PUBLIC FRF_TRAIN_CUDA=1)
+  endif()
   # oneDNN 2.x directly, but only the very library that libtorch uses: two of them in one program would mix their symbols.
   find_path(DNNL_INCLUDE_DIR oneapi/dnnl/dnnl.hpp)
   find_library(DNNL_LIBRARY NAMES libdnnl.so.2 dnnl)

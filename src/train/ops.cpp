@@ -134,7 +134,9 @@ TorchOp CompileSpectralPool(const Node& node) {
   auto table = std::make_shared<SpectralTable>(node);
   return [table](OpCall& call) {
     const torch::Tensor& x = call.in[0];
-    call.out = {at::sum(x * table->Basis(x.size(2), x.size(3), x.device()), {2, 3}, /*keepdim=*/true)};
+    // The basis is float32, and so are products and sum; the result has x's type.
+    call.out = {at::sum(x * table->Basis(x.size(2), x.size(3), x.device()), {2, 3}, /*keepdim=*/true)
+                    .to(x.scalar_type())};
   };
 }
 
