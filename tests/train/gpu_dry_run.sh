@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The GPU machine's two commands on a CPU: what is carried is collected, frf-train built from it and nothing else, two epochs
+# trained, what comes back scored here, and a second call goes on from it. Builds frf-train anew (minutes), so only with
+# FRF_GPU_DRY_RUN=1. Exit code 77: skipped.
+set -euo pipefail
+[ "${FRF_GPU_DRY_RUN:-}" = 1 ] || { echo "builds frf-train anew: set FRF_GPU_DRY_RUN=1 to run it; skipped"; exit 77; }
+frf=$(readlink -f "$1")
+source=$(cd "$(dirname "$0")/../.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+FRF=$frf "$source/scripts/gpu-carry.sh" "$work/carry" synth:8
+for call in 1 2; do
+  start=()
+  [ "$call" = 2 ] && { start=(--start "$work/out1"); rm -rf "$work/build/run"; }
+  BUILD=$work/build OMP_WAIT_POLICY=passive "$source/scripts/gpu-train.sh" --carry "$work/carry" --out "$work/out$call" --minutes 60 --device cpu \
+    "${start[@]}" -- --split train --no-val --net frfnet-slim --epochs 2 --crop 64x96 --batch 2
+  for file in best.ckpt config.json log.jsonl train.log; do
+    [ -s "$work/out$call/$file" ] || { echo "FAILED: call $call brought no $file back"; exit 1; }
+  done
+  [ "$(stat -c %s "$work/out$call/best.ckpt")" -lt $((16 << 20)) ] || { echo "FAILED: best.ckpt is over 16 MiB"; exit 1; }
+  "$frf" eval "$work/out$call" --data synth:2 --split test
+done
+grep -q '"epoch":2' "$work/out2/log.jsonl" || { echo "FAILED: the second call did not train"; exit 1; }
+if ldd "$work/build/bin/frf-train" | grep -E 'libpng|libjpeg|libonnx|libprotobuf'; then echo "FAILED: frf-train wants what is not carried"; exit 1; fi
+echo "passed"
