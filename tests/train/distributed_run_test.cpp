@@ -88,6 +88,7 @@ double Distance(const std::vector<float>& seen, const std::vector<float>& wanted
 // and running statistics 3e-7, gradients 2e-3; gradients averaged instead of summed, or batch norm over half
 // the batch, would show as some 0.5 of a gradient.
 TEST(DistributedRun, TwoProcessesEndAsOneDoes) {
+  FRF_SKIP_WITHOUT_GLOO();
   test::TempFolder folder;
   const Words words{"--no-val", "--set",         "optimizer.kind=sgd", "--lr",
                     "1e-6",     "--net-options", "ffm=masks-off"};
@@ -110,6 +111,7 @@ TEST(DistributedRun, TwoProcessesEndAsOneDoes) {
 }
 
 TEST(DistributedRun, TorchrunStartsIt) {
+  FRF_SKIP_WITHOUT_GLOO();
   const std::string torchrun = "/usr/bin/torchrun";
   if (!std::filesystem::exists(torchrun)) GTEST_SKIP() << torchrun << " is not here (Debian: python3-torch)";
   test::TempFolder folder;
@@ -139,6 +141,7 @@ bool WaitForStep(const std::string& run, std::int64_t step) {
 }
 
 TEST(DistributedRun, ALostProcessIsNamedAndBothGoOn) {
+  FRF_SKIP_WITHOUT_GLOO();
   test::TempFolder folder;
   const int epochs = 5;  // of 2 steps
   Words how = kHow + Words{"--checkpoint-every", "0"};
@@ -177,6 +180,7 @@ TEST(DistributedRun, ALostProcessIsNamedAndBothGoOn) {
 }
 
 TEST(DistributedRun, WrongUseIsSaid) {
+  FRF_SKIP_WITHOUT_GLOO();
   test::TempFolder folder;
   Words words = NewRun(folder / "run", 1) + kHow;
   words[12] = "3";  // --batch

@@ -20,6 +20,14 @@
 #include "support/process.h"
 #include "train/distributed.h"
 
+// As in cmake/Train.cmake, which looks for these headers.
+#if __has_include(<gloo/config.h>)
+#define FRF_SKIP_WITHOUT_GLOO()
+#else
+#define FRF_SKIP_WITHOUT_GLOO() \
+  GTEST_SKIP() << "Gloo's headers are not here (Debian: libgloo-dev): frf-train was built without it"
+#endif
+
 namespace frf::test {
 
 // A port that nothing listens on.

@@ -34,6 +34,7 @@ torch::Tensor Half(const torch::Tensor& batch, int rank) {
 }
 
 TEST(Distributed, SumsAndBroadcasts) {
+  FRF_SKIP_WITHOUT_GLOO();
   const auto errors = AsRanks(2, 20, [](Distributed& d) {
     EXPECT_EQ(d.size(), 2);
     EXPECT_EQ(d.Sum(d.rank() + 1.0), 3.0);
@@ -58,6 +59,7 @@ TEST(Distributed, SumsAndBroadcasts) {
 }
 
 TEST(Distributed, AnErrorOfOneRankReachesTheOther) {
+  FRF_SKIP_WITHOUT_GLOO();
   const auto errors = AsRanks(2, 20, [](Distributed& d) {
     if (d.rank() == 1) throw Error(ErrorCode::kCorruptFile, "b.png: cut short");
     d.Sum(1.0);
@@ -67,6 +69,7 @@ TEST(Distributed, AnErrorOfOneRankReachesTheOther) {
 }
 
 TEST(Distributed, ARankThatDoesNotComeIsNamed) {
+  FRF_SKIP_WITHOUT_GLOO();
   const World world{.rank = 0, .size = 3, .address = "127.0.0.1", .port = test::FreePort()};
   EXPECT_FRF_ERROR(Distributed::Join(world, {.timeout_seconds = 1}), ErrorCode::kInterrupted,
                    "rank 1, 2 of 3 did not come within 1 s");
@@ -80,6 +83,7 @@ TEST(Distributed, ARankThatDoesNotComeIsNamed) {
 
 // Batch norm over two halves, one further from 0 than the other, against torch's over the whole.
 TEST(Distributed, SyncBatchNormIsThatOfTheWholeBatch) {
+  FRF_SKIP_WITHOUT_GLOO();
   torch::manual_seed(3);
   const auto options = torch::kFloat64;
   const torch::Tensor x = torch::randn({4, 16, 5, 7}, options) * 2 + 1,
@@ -189,13 +193,20 @@ void ExpectSameGradients(LossKind kind, double limit) {
 }
 
 // Class weights, void, auxiliary heads, dropout, batch norm: all at once. Gradients are of order 1.
-TEST(Distributed, GradientsAreThoseOfTheWholeBatch) { ExpectSameGradients(LossKind::kCrossEntropy, 1e-9); }
-TEST(Distributed, OhemsGradientsToo) { ExpectSameGradients(LossKind::kOhem, 1e-9); }
+TEST(Distributed, GradientsAreThoseOfTheWholeBatch) {
+  FRF_SKIP_WITHOUT_GLOO();
+  ExpectSameGradients(LossKind::kCrossEntropy, 1e-9);
+}
+TEST(Distributed, OhemsGradientsToo) {
+  FRF_SKIP_WITHOUT_GLOO();
+  ExpectSameGradients(LossKind::kOhem, 1e-9);
+}
 
 // A few steps of AdamW, clipped, with averages. From one step to the next a newly drawn network makes of a
 // rounding error some hundred times as much, so 1e-16 is not what is left; in float32 as little is left of
 // agreement between one process's own kernels.
 TEST(Distributed, StepsLeadToTheWeightsOfTheWholeBatch) {
+  FRF_SKIP_WITHOUT_GLOO();
   const Problem problem = SmallProblem();
   const auto train = [&](GraphModule& module, Average& average, Distributed* distributed) {
     Optimizer optimizer(module, {.weight_decay = 0.02, .clip_norm = 5});
