@@ -12,7 +12,7 @@ demo_packages=(
 )
 test_packages=(
   "${demo_packages[@]}"
-  libtorch-dev libgtest-dev libgmock-dev libbenchmark-dev libonnx-testdata
+  libtorch-dev libgloo-dev libgtest-dev libgmock-dev libbenchmark-dev libonnx-testdata
   libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libavdevice-dev
   python3 python3-torch python3-numpy python3-venv
 )

@@ -28,6 +28,7 @@ class ConfusionMatrix {
   std::optional<double> MeanIou() const;
   std::optional<double> PixelAccuracy() const;
   std::int64_t images() const { return images_; }
+  void set_images(std::int64_t images) { images_ = images; }  // after a reduction over processes
 
   // Raw counts, truth-major, classes x (classes + 1); the last column is predicted void. For reductions over processes.
   std::vector<std::int64_t>& counts() { return counts_; }

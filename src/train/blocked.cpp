@@ -12,6 +12,7 @@
 
 #include "train/kernels/batch_norm.h"
 #include "train/kernels/fusion.h"
+#include "train/sync_batch_norm.h"
 
 namespace frf {
 namespace {
@@ -105,7 +106,10 @@ class BatchNormFunction : public Function<BatchNormFunction> {
     ChannelMoments moments;
     if (args.training) {
       moments = Moments(Data(x), shape);
-      UpdateRunning(args, moments, shape);
+      double count = static_cast<double>(shape.images * shape.pixels);
+      if (args.distributed != nullptr) count = SumMoments(*args.distributed, moments, count);
+      UpdateRunning(args, moments, count);
+      context->saved_data["count"] = count;
     }
     for (std::int64_t c = 0; c < channels; ++c) {
       const double center = args.training ? moments.mean[c] : static_cast<double>(Data(args.running_mean)[c]);
@@ -124,6 +128,7 @@ class BatchNormFunction : public Function<BatchNormFunction> {
     context->saved_data["relu"] = args.relu;
     context->saved_data["training"] = args.training;
     context->saved_data["residual"] = Given(residual);
+    Keep(context, "distributed", args.distributed);
     return y;
   }
 
@@ -134,21 +139,32 @@ class BatchNormFunction : public Function<BatchNormFunction> {
     const std::int64_t channels = shape.channels();
     const float* scale = Data(rows);
     Tensor dx = torch::empty_like(x), dgamma = torch::empty({channels}), dbeta = torch::empty({channels});
-    BatchNormBackward({Data(x), Data(dy), scale, scale + channels, scale + 2 * channels, scale + 3 * channels,
-                       Mutable(dx), Mutable(dgamma), Mutable(dbeta), context->saved_data["relu"].toBool(),
-                       context->saved_data["training"].toBool()},
-                      shape);
+    BatchNormBackwardArgs args{Data(x),
+                               Data(dy),
+                               scale,
+                               scale + channels,
+                               scale + 2 * channels,
+                               scale + 3 * channels,
+                               Mutable(dx),
+                               Mutable(dgamma),
+                               Mutable(dbeta),
+                               context->saved_data["relu"].toBool(),
+                               context->saved_data["training"].toBool()};
+    Distributed* distributed = Kept<Distributed*>(context, "distributed");
+    if (distributed != nullptr && args.batch_statistics) {
+      args.sum_over_processes = [distributed](std::vector<double>& sums) { distributed->Sum(sums); };
+      args.pixels = context->saved_data["count"].toDouble();
+    }
+    BatchNormBackward(args, shape);
     return {dx, dgamma, dbeta, context->saved_data["residual"].toBool() ? dy : Tensor(), Tensor()};
   }
 
  private:
   // torch: running = (1 - momentum) * running + momentum * batch, with the unbiased variance.
-  static void UpdateRunning(const BlockedBatchNormArgs& args, const ChannelMoments& moments,
-                            const BlockedShape& shape) {
-    const double count = static_cast<double>(shape.images * shape.pixels),
-                 unbiased = count / std::max(count - 1, 1.0);
+  static void UpdateRunning(const BlockedBatchNormArgs& args, const ChannelMoments& moments, double count) {
+    const double unbiased = count / std::max(count - 1, 1.0);
     float *mean = Mutable(args.running_mean), *variance = Mutable(args.running_variance);
-    for (std::int64_t c = 0; c < shape.channels(); ++c) {
+    for (std::size_t c = 0; c < moments.mean.size(); ++c) {
       mean[c] = static_cast<float>((1 - args.momentum) * static_cast<double>(mean[c]) +
                                    args.momentum * moments.mean[c]);
       variance[c] = static_cast<float>((1 - args.momentum) * static_cast<double>(variance[c]) +

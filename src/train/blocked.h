@@ -22,6 +22,8 @@
 
 namespace frf {
 
+class Distributed;
+
 torch::Tensor ToBlocked(const torch::Tensor& map);        // N x 16n x H x W of any strides
 torch::Tensor FromBlocked(const torch::Tensor& blocked);  // channels last
 
@@ -49,6 +51,7 @@ struct BlockedBatchNormArgs {
   torch::Tensor residual;  // added behind the ReLU; may be undefined
   bool relu = false, training = false;
   double momentum = 0.1, epsilon = 1e-5;
+  Distributed* distributed = nullptr;  // whose processes' pixels the statistics cover in training
 };
 // Updates the running statistics in training, as torch's batch_norm.
 torch::Tensor BlockedBatchNorm(const BlockedBatchNormArgs& args);

@@ -12,6 +12,7 @@
 #include "base/stop_signal.h"
 #include "frf/error.h"
 #include "image/transform.h"
+#include "train/distributed.h"
 
 namespace frf {
 namespace {
@@ -62,23 +63,50 @@ LabelImage Predict(GraphModule& module, const Image& image, const EvaluateOption
                           size.content_height, size.content_width, image.height, image.width);
 }
 
+namespace {
+
+// One process's counts become everyone's; scores are 0 where another process has the image.
+void SumOverProcesses(Evaluation& result, Distributed& distributed) {
+  std::vector<std::int64_t>& counts = result.matrix.counts();
+  torch::Tensor total =
+      torch::from_blob(counts.data(), {static_cast<std::int64_t>(counts.size())}, torch::kInt64);
+  distributed.Sum(total);
+  distributed.Sum(result.scores);
+  result.matrix.set_images(static_cast<std::int64_t>(result.scores.size()));
+}
+
+}  // namespace
+
 Evaluation Evaluate(GraphModule& module, const Dataset& data, const EvaluateOptions& options) {
   const auto start = std::chrono::steady_clock::now();
+  const int step = options.distributed == nullptr ? 1 : options.distributed->size(),
+            offset = options.distributed == nullptr ? 0 : options.distributed->rank();
   Evaluation result{ConfusionMatrix(data.classes().count()), {}, 0};
+  result.scores.assign(static_cast<std::size_t>(data.size()), 0.0);
   Progress progress("validate", options.progress ? data.size() : 0);
   std::future<Sample> next;
-  if (data.size() > 0) next = std::async(std::launch::async, [&data] { return data.Get(0); });
-  for (int i = 0; i < data.size(); ++i) {
+  const auto fetch = [&](int i) {
+    if (i < data.size()) next = std::async(std::launch::async, [&data, i] { return data.Get(i); });
+  };
+  fetch(offset);
+  // All processes go through the same rounds, so that they stop together; the last one may lack an image.
+  for (int first = 0; first < data.size(); first += step) {
+    const bool stop = options.distributed == nullptr
+                          ? StopSignal::Requested()
+                          : options.distributed->Sum(StopSignal::Requested() ? 1.0 : 0.0) > 0;
+    if (stop) throw Error(ErrorCode::kInterrupted, "validation was interrupted");
+    const int i = first + offset;
+    if (i >= data.size()) continue;
     const Sample sample = next.get();
-    if (i + 1 < data.size()) next = std::async(std::launch::async, [&data, i] { return data.Get(i + 1); });
-    if (StopSignal::Requested()) throw Error(ErrorCode::kInterrupted, "validation was interrupted");
+    fetch(i + step);
     ConfusionMatrix one(data.classes().count());
     one.Add(sample.labels, Predict(module, sample.image, options));
-    result.scores.push_back(one.MeanIou().value_or(-1));
+    result.scores[static_cast<std::size_t>(i)] = one.MeanIou().value_or(-1);
     result.matrix.Merge(one);
     if (options.progress)
-      progress.Advance(1, fmt::format("mIoU {:.3f}", result.matrix.MeanIou().value_or(0)));
+      progress.Advance(step, fmt::format("mIoU {:.3f}", result.matrix.MeanIou().value_or(0)));
   }
+  if (options.distributed != nullptr) SumOverProcesses(result, *options.distributed);
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
 }

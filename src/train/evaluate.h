@@ -21,6 +21,8 @@
 
 namespace frf {
 
+class Distributed;
+
 struct EvaluateOptions {
   InputSpec input;
   int height = 0, width = 0;  // fixed network input, 0: as `input` says
@@ -28,6 +30,7 @@ struct EvaluateOptions {
   torch::Device device = torch::kCPU;
   Precision precision = Precision::kFloat32;
   bool progress = true;
+  Distributed* distributed = nullptr;  // every process scores a part; all have the whole result
 };
 
 struct Evaluation {
@@ -39,7 +42,7 @@ struct Evaluation {
 // Labels of one image at the image's size.
 LabelImage Predict(GraphModule& module, const Image& image, const EvaluateOptions& options);
 
-// Throws kInterrupted when StopSignal asks for it.
+// Throws kInterrupted when StopSignal asks for it, in one process or another.
 Evaluation Evaluate(GraphModule& module, const Dataset& data, const EvaluateOptions& options);
 
 // Positions of the `count` images to show: the worst ones and the best ones, half each.

@@ -9,6 +9,7 @@
 #include <cmath>
 
 #include "frf/image.h"
+#include "train/distributed.h"
 #include "train/losses_fused.h"
 
 namespace frf {
@@ -135,7 +136,7 @@ torch::Tensor CrossEntropy(const torch::Tensor& scores, const torch::Tensor& lab
 }
 
 torch::Tensor Ohem(const torch::Tensor& scores, const torch::Tensor& labels, const LossSpec& spec,
-                   const torch::Tensor& weights) {
+                   const torch::Tensor& weights, Distributed* distributed) {
   const torch::Tensor losses = PixelLosses(scores, labels);
   const torch::Tensor valid = labels != kVoidLabel;
   torch::Tensor keep;
@@ -152,7 +153,10 @@ torch::Tensor Ohem(const torch::Tensor& scores, const torch::Tensor& labels, con
     }
     keep = valid.logical_and(losses.detach() >= limit).to(torch::kFloat32);
   }
-  return WeightedMean(losses, PixelWeights(labels, weights) * keep);
+  const torch::Tensor kept = PixelWeights(labels, weights) * keep;
+  if (distributed == nullptr) return WeightedMean(losses, kept);
+  const double total = distributed->Sum(kept.sum(torch::kFloat64).item<double>());
+  return (losses * kept).sum() / std::max(total, 1e-12);
 }
 
 torch::Tensor LovaszSoftmax(const torch::Tensor& scores, const torch::Tensor& labels) {
@@ -174,7 +178,8 @@ torch::Tensor LovaszSoftmax(const torch::Tensor& scores, const torch::Tensor& la
   return present > 0 ? sum / present : sum;
 }
 
-Loss::Loss(LossSpec spec, const Graph& graph) : spec_(std::move(spec)) {
+Loss::Loss(LossSpec spec, const Graph& graph, Distributed* distributed)
+    : spec_(std::move(spec)), distributed_(distributed) {
   for (const GraphOutput& output : graph.outputs) {
     if (output.role == OutputRole::kAuxiliary) {
       auxiliary_.push_back(output.name);
@@ -186,28 +191,48 @@ Loss::Loss(LossSpec spec, const Graph& graph) : spec_(std::move(spec)) {
     throw Error(ErrorCode::kInvalidArgument, fmt::format("graph '{}' has no scores to train", graph.name));
 }
 
-torch::Tensor Loss::One(const torch::Tensor& scores, const torch::Tensor& labels, bool auxiliary) const {
+torch::Tensor Loss::Weights(const torch::Tensor& scores) const {
   const std::int64_t classes = scores.size(1);
   if (!spec_.class_weights.empty() && static_cast<std::int64_t>(spec_.class_weights.size()) != classes) {
     throw Error(ErrorCode::kInvalidArgument, fmt::format("{} class weights were given for {} classes",
                                                          spec_.class_weights.size(), classes));
   }
-  const torch::Tensor weights =
-      (spec_.class_weights.empty() ? torch::ones({classes}) : torch::tensor(spec_.class_weights))
-          .to(scores.device());
-  if (spec_.kind == LossKind::kOhem) return Ohem(scores, labels, spec_, weights);
-  if (auxiliary || spec_.kind == LossKind::kCrossEntropy) return CrossEntropy(scores, labels, weights);
-  const torch::Tensor lovasz = LovaszSoftmax(scores, labels);
+  return (spec_.class_weights.empty() ? torch::ones({classes}) : torch::tensor(spec_.class_weights))
+      .to(scores.device());
+}
+
+// Cross-entropy is a mean over weighted pixels: this process's mean counts by its pixels.
+double Loss::Share(const torch::Tensor& labels, const torch::Tensor& weights) const {
+  if (distributed_ == nullptr || spec_.kind == LossKind::kOhem) return 1;
+  const double own = PixelWeights(labels, weights).sum(torch::kFloat64).item<double>(),
+               total = distributed_->Sum(own);
+  return total > 0 ? own / total : 0;
+}
+
+torch::Tensor Loss::One(const torch::Tensor& scores, const torch::Tensor& labels, double share,
+                        bool auxiliary) const {
+  const torch::Tensor weights = Weights(scores);
+  if (spec_.kind == LossKind::kOhem) return Ohem(scores, labels, spec_, weights, distributed_);
+  const auto cross_entropy = [&] {
+    const torch::Tensor loss = CrossEntropy(scores, labels, weights);
+    return distributed_ == nullptr ? loss : loss * share;
+  };
+  if (auxiliary || spec_.kind == LossKind::kCrossEntropy) return cross_entropy();
+  torch::Tensor lovasz = LovaszSoftmax(scores, labels);
+  if (distributed_ != nullptr) lovasz = lovasz / distributed_->size();
   if (spec_.kind == LossKind::kLovasz) return lovasz;
-  return CrossEntropy(scores, labels, weights) + spec_.lovasz_weight * lovasz;
+  return cross_entropy() + spec_.lovasz_weight * lovasz;
 }
 
 torch::Tensor Loss::operator()(const std::map<std::string, torch::Tensor>& outputs,
                                const torch::Tensor& labels) const {
-  torch::Tensor total = One(outputs.at(scores_), labels, false);
+  const torch::Tensor& scores = outputs.at(scores_);
+  const double share = Share(labels, Weights(scores));
+  torch::Tensor total = One(scores, labels, share, false);
   for (const std::string& name : auxiliary_) {
     const auto found = outputs.find(name);
-    if (found != outputs.end()) total = total + spec_.auxiliary_weight * One(found->second, labels, true);
+    if (found != outputs.end())
+      total = total + spec_.auxiliary_weight * One(found->second, labels, share, true);
   }
   return total;
 }

@@ -21,6 +21,8 @@
 
 namespace frf {
 
+class Distributed;
+
 enum class LossKind { kCrossEntropy, kOhem, kLovasz, kCrossEntropyLovasz };
 
 struct LossSpec {
@@ -50,22 +52,31 @@ torch::Tensor CrossEntropy(const torch::Tensor& scores, const torch::Tensor& lab
 // The same by torch's own operators; what CrossEntropy is tested against and what other devices use.
 torch::Tensor CrossEntropyPlain(const torch::Tensor& scores, const torch::Tensor& labels,
                                 const torch::Tensor& weights);
+// With several processes: this one's share of the mean over all of their pixels.
 torch::Tensor Ohem(const torch::Tensor& scores, const torch::Tensor& labels, const LossSpec& spec,
-                   const torch::Tensor& weights);
+                   const torch::Tensor& weights, Distributed* distributed = nullptr);
 // Lovasz-softmax (Berman et al. 2018), over the batch's pixels at once, mean over the classes present in it.
 torch::Tensor LovaszSoftmax(const torch::Tensor& scores, const torch::Tensor& labels);
 
 class Loss {
  public:
   // Throws kInvalidArgument when class_weights do not match the graph's scores' channels at the first call.
-  Loss(LossSpec spec, const Graph& graph);
+  // With several processes, each having a slice of the batch, losses sum up to the whole batch's: exactly for
+  // cross-entropy; OHEM ranks each slice by itself where `ohem_share` decides (not where the threshold does),
+  // Lovasz is the mean of the slices' own.
+  Loss(LossSpec spec, const Graph& graph, Distributed* distributed = nullptr);
   torch::Tensor operator()(const std::map<std::string, torch::Tensor>& outputs,
                            const torch::Tensor& labels) const;
   const LossSpec& spec() const { return spec_; }
 
  private:
-  torch::Tensor One(const torch::Tensor& scores, const torch::Tensor& labels, bool auxiliary) const;
+  // What of one output's loss this process contributes; `share`: its part of the batch's weighted pixels.
+  torch::Tensor One(const torch::Tensor& scores, const torch::Tensor& labels, double share,
+                    bool auxiliary) const;
+  torch::Tensor Weights(const torch::Tensor& scores) const;  // of classes
+  double Share(const torch::Tensor& labels, const torch::Tensor& weights) const;
   LossSpec spec_;
+  Distributed* distributed_;
   std::string scores_;
   std::vector<std::string> auxiliary_;
 };

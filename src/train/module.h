@@ -27,6 +27,7 @@ namespace frf {
 torch::Tensor ToTorch(const Tensor& tensor);    // copies
 Tensor FromTorch(const torch::Tensor& tensor);  // copies to the CPU, contiguous
 
+class Distributed;
 struct ProgramStep;
 enum class Kernels { kPlain, kDirect, kWinograd };
 
@@ -66,6 +67,10 @@ class GraphModule : public torch::nn::Module {
   // have. Call before every training step; without it the step stays 0.
   void SetChance(std::uint64_t seed, std::uint64_t step);
 
+  // Images given from now on are a slice of a batch that several processes share, from `first_image` on: in
+  // training batch norm covers the whole batch, dropout drops what one process would have. Null: alone.
+  void SetDistributed(Distributed* distributed, std::int64_t first_image);
+
   // Overwrites the values of parameters and states with the graph's initialisers of the same name (same
   // shapes).
   void Load(const Graph& weights);
@@ -85,6 +90,8 @@ class GraphModule : public torch::nn::Module {
   Graph graph_;
   std::vector<Named> tensors_;
   std::uint64_t seed_ = 0, step_ = 0;
+  Distributed* distributed_ = nullptr;
+  std::int64_t first_image_ = 0;
   Kernels kernels_;
   struct Program;
   std::shared_ptr<Program> program_;

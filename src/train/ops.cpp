@@ -12,6 +12,7 @@
 #include "train/fake_quantize.h"
 #include "train/module.h"
 #include "train/ops_internal.h"
+#include "train/sync_batch_norm.h"
 
 namespace frf {
 namespace {
@@ -55,6 +56,17 @@ TorchOp CompileConv(const Node& node, bool transposed) {
 TorchOp CompileBatchNorm(const Node& node) {
   const double momentum = TorchMomentum(node), eps = TorchEpsilon(node);
   return [=](OpCall& call) {
+    if (call.training && call.distributed != nullptr) {
+      call.out = {SyncBatchNorm({.x = call.in[0],
+                                 .gamma = call.in[1],
+                                 .beta = call.in[2],
+                                 .running_mean = call.in[3],
+                                 .running_variance = call.in[4],
+                                 .momentum = momentum,
+                                 .epsilon = eps,
+                                 .distributed = call.distributed})};
+      return;
+    }
     call.out = {at::batch_norm(call.in[0], call.in[1], call.in[2], call.in[3], call.in[4], call.training,
                                momentum, eps, /*cudnn_enabled=*/true)};
   };
@@ -153,6 +165,8 @@ TorchOp CompileDropChannels(const Node& node) {
     torch::Tensor mask =
         blocked ? torch::empty({x.size(0), x.size(1), 1, 1, 16}) : torch::empty({x.size(0), x.size(1), 1, 1});
     Random random(call.seed, call.step, call.node);
+    // The draws of images that other processes have.
+    for (std::int64_t i = call.first_image * (mask.numel() / x.size(0)); i > 0; --i) random.Chance(p);
     float* values = mask.data_ptr<float>();
     for (std::int64_t i = 0; i < mask.numel(); ++i) {
       values[i] = random.Chance(p) ? 0.0f : static_cast<float>(1.0 / (1.0 - p));

@@ -37,6 +37,8 @@ struct TrainOptions {
   int threads = 0, workers = 1;
   double checkpoint_seconds = 600;    // within epochs; at every epoch's end anyway
   std::int64_t stop_after_steps = 0;  // 0: not; else save and stop as if interrupted
+  std::string dist = "auto";          // several processes (distributed.h): auto, off, gloo, nccl
+  double dist_timeout = 300;          // seconds
 };
 
 struct Plan {

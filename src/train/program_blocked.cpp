@@ -104,7 +104,8 @@ class Compiler : GraphPatterns {
                                       .relu = relu,
                                       .training = call.training,
                                       .momentum = momentum,
-                                      .epsilon = epsilon})};
+                                      .epsilon = epsilon,
+                                      .distributed = call.distributed})};
       };
     }
     Push(node, last, std::move(run), std::move(in), {Give(node.outputs[0], true)});

@@ -22,7 +22,10 @@ RunFolder::RunFolder(const std::string& path) : path_(path) {
 }
 
 RunFolder::RunFolder(RunFolder&& other) noexcept
-    : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)), warned_(other.warned_) {}
+    : path_(std::move(other.path_)),
+      lock_(std::exchange(other.lock_, -1)),
+      warned_(other.warned_),
+      silent_(other.silent_) {}
 
 RunFolder::~RunFolder() {
   if (lock_ >= 0) ::close(lock_);
@@ -55,6 +58,12 @@ RunFolder RunFolder::Open(const std::string& path) {
   return run;
 }
 
+RunFolder RunFolder::OfAnother(const std::string& path) {
+  RunFolder run(path);
+  run.silent_ = true;
+  return run;
+}
+
 void RunFolder::Lock() {
   const std::string name = path_ + "/lock";
   lock_ = ::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -79,6 +88,7 @@ void RunFolder::RemoveLeftovers() const {
 }
 
 void RunFolder::Log(const Json& line) {
+  if (silent_) return;
   const std::string name = path_ + "/log.jsonl", text = line.dump() + "\n";
   const int file = ::open(name.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   const bool written =

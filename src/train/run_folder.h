@@ -20,6 +20,8 @@ class RunFolder {
  public:
   static RunFolder Create(const std::string& path);
   static RunFolder Open(const std::string& path);  // kNotFound where there is no config.json
+  // For a process that is not the one which writes: nothing is locked, made or logged.
+  static RunFolder OfAnother(const std::string& path);
   ~RunFolder();
   RunFolder(RunFolder&& other) noexcept;
   RunFolder(const RunFolder&) = delete;
@@ -41,7 +43,7 @@ class RunFolder {
   void RemoveLeftovers() const;
   std::string path_;
   int lock_ = -1;
-  bool warned_ = false;
+  bool warned_ = false, silent_ = false;
 };
 
 }  // namespace frf

@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "frf/error.h"
+#include "train/distributed.h"
 
 namespace frf {
 namespace {
@@ -156,6 +157,26 @@ void LoadState(const Checkpoint& checkpoint, TrainState& state, const Trained& t
     }
     trained.optimizer->set_steps(checkpoint.meta().value("optimizer_steps", std::int64_t{0}));
   }
+}
+
+void ShareState(Distributed& distributed, TrainState& state, const Trained& trained) {
+  Json json{{"state", ToJson(state)}};
+  std::vector<torch::Tensor> tensors;
+  for (const GraphModule::Named& named : trained.module.tensors()) tensors.push_back(named.tensor);
+  if (trained.average != nullptr) {
+    json["average_updates"] = trained.average->updates();
+    for (const auto& [name, tensor] : trained.average->State()) tensors.push_back(tensor);
+  }
+  if (trained.optimizer != nullptr) {
+    json["optimizer_steps"] = trained.optimizer->steps();
+    for (const auto& [name, tensor] : trained.optimizer->State()) tensors.push_back(tensor);
+  }
+  const std::string what = "rank 0's state";
+  json = ParseJson(distributed.Broadcast(json.dump()), what);
+  state = TrainStateFromJson(json.at("state"), what);
+  if (trained.average != nullptr) trained.average->set_updates(json.at("average_updates"));
+  if (trained.optimizer != nullptr) trained.optimizer->set_steps(json.at("optimizer_steps"));
+  distributed.Broadcast(tensors);
 }
 
 std::string HashWeights(const GraphModule& module, const Average* average) {

@@ -47,6 +47,9 @@ void SaveState(const std::string& path, const TrainState& state, const Json& mod
 // Throws kCorruptFile where a tensor is missing or does not fit.
 void LoadState(const Checkpoint& checkpoint, TrainState& state, const Trained& trained);
 
+// Rank 0's state, weights, moments and averages for all processes.
+void ShareState(Distributed& distributed, TrainState& state, const Trained& trained);
+
 // XXH64 over names and bytes of parameters, states and averages, 16 hex digits.
 std::string HashWeights(const GraphModule& module, const Average* average);
 

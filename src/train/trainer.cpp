@@ -14,6 +14,7 @@
 #include "base/version.h"
 #include "frf/error.h"
 #include "train/trainer_impl.h"
+#include "train/world.h"
 
 namespace frf {
 namespace {
@@ -22,105 +23,10 @@ constexpr int kScalarEvery = 10;  // steps between TensorBoard points
 
 }  // namespace
 
-RunFolder Trainer::OpenRun(const TrainOptions& options) {
-  if (options.run.empty()) throw Error(ErrorCode::kUsage, "no run folder: name one with -o RUN");
-  return options.resume ? RunFolder::Open(options.run) : RunFolder::Create(options.run);
-}
-
-Plan Trainer::ChoosePlan(const TrainOptions& options, const RunFolder& run,
-                         std::shared_ptr<const Dataset>& data) {
-  if (options.resume) {
-    const std::string file = run / "config.json";
-    Plan plan = PlanFromJson(ParseJson(ReadFile(file), file), file);
-    if (!options.train.spec.empty()) plan.train.spec = options.train.spec;  // the data may have moved
-    if (!options.validation.spec.empty()) plan.validation.spec = options.validation.spec;
-    data = OpenDataset(plan.train);
-    if (data->classes() != plan.model.classes) {
-      throw Error(
-          ErrorCode::kUsage,
-          fmt::format("{}: {} has {} classes, the run was started with {}; resume it with the same data",
-                      file, data->description(), data->classes().count(), plan.model.classes.count()));
-    }
-    return plan;
-  }
-  data = OpenDataset(options.train);
-  return MakePlan(options, *data);
-}
-
-// The steps of 8 bits must be exact, and bf16 has no more bits than they.
-Precision Trainer::ChoosePrecision() const {
-  const Precision wanted =
-      ResolvePrecision(plan_.quantization && options_.amp == "auto" ? "off" : options_.amp, device_);
-  if (plan_.quantization && wanted != Precision::kFloat32) {
-    throw Error(ErrorCode::kUsage, fmt::format("--amp {} does not go with --qat: rounding to 8 bits is "
-                                               "simulated in float32; leave it out",
-                                               options_.amp));
-  }
-  return wanted;
-}
-
-Trainer::Trainer(const TrainOptions& options)
-    : options_(options),
-      device_(ParseDevice(options.device)),
-      run_(OpenRun(options)),
-      plan_(ChoosePlan(options, run_, data_)),
-      precision_(ChoosePrecision()),
-      scaler_(precision_) {
-  if (device_.is_cpu()) at::globalContext().setDeterministicAlgorithms(true, true);
-  if (plan_.validate) {
-    validation_ = OpenDataset(plan_.validation);
-    if (validation_->classes().names != plan_.model.classes.names) {
-      throw Error(ErrorCode::kUsage, fmt::format("validation data {} has other classes than {}",
-                                                 validation_->description(), data_->description()));
-    }
-  }
-  // Resumed weights come from last.ckpt: do not ask for --init's file again.
-  const bool continues = options.resume && run_.Has("last.ckpt");
-  Plan drawn = plan_;
-  if (continues) drawn.init.clear();
-  module_ = std::make_unique<GraphModule>(MakeGraph(drawn));
-  module_->To(device_);
-  module_->train(!plan_.quantization);  // batch norm that could not be folded stays as it is
-  const Recipe& recipe = plan_.recipe;
-  if (recipe.average > 0) average_ = std::make_unique<Average>(*module_, recipe.average);
-  optimizer_ = std::make_unique<Optimizer>(*module_, recipe.optimizer);
-  loader_ = std::make_unique<Loader>(data_, AugmentOf(recipe, recipe.phases.front()),
-                                     LoaderOptions{.batch = recipe.batch,
-                                                   .seed = plan_.seed,
-                                                   .workers = options.workers,
-                                                   .drop_last = data_->size() >= recipe.batch,
-                                                   .balance = recipe.balance,
-                                                   .input = plan_.model.input});
-  schedule_ = ScheduleOf(recipe, loader_->steps_per_epoch());
-  Check(schedule_);
-  if (continues) Resume();
-  if (options.resume) RewindLog();
-  About()["device"] = device_.is_cpu() ? ThisMachine().cpu : "CUDA";
-  if (!options.resume) WriteConfig();
-  if (!continues && !plan_.init.empty()) SaveLast(true);  // from here on --init's file may go away
-  events_ = std::make_unique<EventWriter>(run_.path(), state_.step);
-}
-
-void Trainer::Resume() {
-  const Checkpoint checkpoint = Checkpoint::Load(run_ / "last.ckpt");
-  LoadState(checkpoint, state_, Everything());
-  scaler_.set_state(state_.loss_scale);
-  saved_step_ = state_.step;
-}
-
-// Drops log lines that this run will write again.
-void Trainer::RewindLog() {
-  const bool end_pending = state_.epoch_step >= loader_->steps_per_epoch();
-  run_.Rewind([&](const Json& line) {
-    const auto step = line.value("step", std::int64_t{0});
-    if (!state_.finished && line.value("final", false)) return false;
-    return step < state_.step || (step == state_.step && step > 0 && !end_pending);
-  });
-}
-
 void Trainer::Announce() {
-  const std::string machine = fmt::format("{}, {} threads, {}", device_.is_cpu() ? ThisMachine().cpu : "CUDA",
-                                          torch::get_num_threads(), Name(precision_));
+  std::string machine = fmt::format("{}, {} threads, {}", device_.is_cpu() ? ThisMachine().cpu : "CUDA",
+                                    torch::get_num_threads(), Name(precision_));
+  if (distributed_ != nullptr) machine += ", " + distributed_->Describe();
   LogInfo(fmt::format("{}: {} on {}, recipe {}, {} epochs of {} steps, batch {}, seed {}; {}", run_.path(),
                       plan_.model.net, data_->description(), plan_.recipe.name, TotalEpochs(),
                       loader_->steps_per_epoch(), plan_.recipe.batch, plan_.seed, machine));
@@ -137,7 +43,7 @@ TrainResult Trainer::Run() {
   const StopSignal signals;
   if (!state_.finished) {
     Announce();
-    progress_ = std::make_unique<Progress>("train", schedule_.steps - state_.step);
+    if (Writes()) progress_ = std::make_unique<Progress>("train", schedule_.steps - state_.step);
     // Epoch 0, the rounded network as it came: training must beat it for best.ckpt.
     if (plan_.quantization && validation_ && state_.step == 0) {
       Validate(false);
@@ -161,7 +67,8 @@ TrainResult Trainer::Run() {
           .best_epoch = state_.best_epoch,
           .seconds = state_.seconds,
           .loader_idle = IdleShare(),
-          .weights_hash = HashWeights(*module_, average_.get())};
+          .weights_hash = HashWeights(*module_, average_.get()),
+          .rank = distributed_ == nullptr ? 0 : distributed_->rank()};
 }
 
 void Trainer::RunEpoch() {
@@ -170,7 +77,7 @@ void Trainer::RunEpoch() {
   const Phase& phase = PhaseAt(plan_.recipe, state_.epoch);
   LossSpec spec = plan_.recipe.loss;
   if (!phase.loss.empty()) spec.kind = LossKindFromName(phase.loss);
-  loss_ = std::make_unique<Loss>(spec, module_->graph());
+  loss_ = std::make_unique<Loss>(spec, module_->graph(), distributed_);
   loader_->SetAugment(AugmentOf(plan_.recipe, phase));
   loader_->StartEpoch(state_.epoch, state_.epoch_step);
   double waited = loader_->waited_seconds();
@@ -184,15 +91,28 @@ void Trainer::RunEpoch() {
     state_.seconds += seconds;
     sitting_seconds_ += seconds;
     epoch_ = {epoch_.steps + 1, epoch_.seconds + seconds, epoch_.waited + waiting};
-    const bool stop = StopSignal::Requested() ||
-                      (options_.stop_after_steps > 0 && state_.step >= options_.stop_after_steps);
-    if (stop) Stop();
+    if (StopWanted()) Stop();
     if (SecondsSince(saved_) >= options_.checkpoint_seconds) SaveLast(false);
     start = Clock::now();
   }
 }
 
+bool Trainer::StopWanted() const {
+  const bool signal = distributed_ == nullptr ? StopSignal::Requested() : stop_together_;
+  return signal || (options_.stop_after_steps > 0 && state_.step >= options_.stop_after_steps);
+}
+
+// The whole batch's loss; in the same sum the processes agree on whether one of them was asked to stop.
+double Trainer::TotalLoss(double own) {
+  if (distributed_ == nullptr) return own;
+  std::vector<double> sums{own, StopSignal::Requested() ? 1.0 : 0.0};
+  distributed_->Sum(sums);
+  stop_together_ = sums[1] > 0;
+  return sums[0];
+}
+
 void Trainer::Step(const Batch& batch, const Phase& phase) {
+  if (distributed_ != nullptr) distributed_->SetStep(state_.step);
   Rates rates = RatesAt(schedule_, state_.step);
   rates.rate *= phase.rate_share;
   module_->SetChance(plan_.seed, static_cast<std::uint64_t>(state_.step));
@@ -204,10 +124,12 @@ void Trainer::Step(const Batch& batch, const Phase& phase) {
   for (auto& [name, value] : outputs) value = value.to(torch::kFloat32);
   torch::Tensor loss = (*loss_)(outputs, LabelsOf(batch, device_));
   outputs.clear();
-  const double value = loss.item<double>();
-  CheckLoss(value, batch);
+  if (distributed_ != nullptr) distributed_->Settle();
+  const double own = loss.item<double>(), value = TotalLoss(own);
+  CheckLoss(value, own, batch);
   (precision_ == Precision::kFloat16 ? loss * scaler_.scale() : loss).backward();
   loss.reset();
+  if (buckets_) buckets_->Finish();
   if (precision_ != Precision::kFloat16 || scaler_.Update(optimizer_->GradientNorm())) {
     optimizer_->Step(rates, average_.get(), 1.0 / scaler_.scale());
   }
@@ -216,24 +138,28 @@ void Trainer::Step(const Batch& batch, const Phase& phase) {
   ++state_.epoch_step;
   state_.loss_sum += value;
   state_.loss_scale = scaler_.state();
-  sitting_pixels_ += static_cast<double>(batch.images.size());
-  progress_->Advance(1, fmt::format("epoch {}/{}  loss {:.4f}", state_.epoch + 1, TotalEpochs(), value));
-  if (state_.step % kScalarEvery == 0) {
+  sitting_pixels_ += static_cast<double>(batch.images.size()) * Processes();
+  if (progress_)
+    progress_->Advance(1, fmt::format("epoch {}/{}  loss {:.4f}", state_.epoch + 1, TotalEpochs(), value));
+  if (events_ && state_.step % kScalarEvery == 0) {
     events_->Scalar("train/loss", value, state_.step);
     events_->Scalar("train/rate", rates.rate, state_.step);
   }
 }
 
-void Trainer::CheckLoss(double loss, const Batch& batch) {
+void Trainer::CheckLoss(double loss, double own, const Batch& batch) {
   if (std::isfinite(loss)) return;
   const std::string good = saved_step_ < 0 ? "no checkpoint was written yet"
                                            : fmt::format("the last good checkpoint is {} of step {}",
                                                          run_ / "last.ckpt", saved_step_);
-  throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("{}: the loss is {} at step {} (epoch {}, batch {}) on {}; {}; try a lower --lr or "
-                          "--set optimizer.clip_norm=5",
-                          run_.path(), std::isnan(loss) ? "not a number" : "infinite", state_.step,
-                          state_.epoch + 1, state_.epoch_step, fmt::join(batch.names, ", "), good));
+  throw Error(
+      ErrorCode::kInvalidArgument,
+      fmt::format("{}: the loss is {} at step {} (epoch {}, batch {}) on {}; {}; try a lower --lr or "
+                  "--set optimizer.clip_norm=5",
+                  run_.path(), std::isnan(loss) ? "not a number" : "infinite", state_.step, state_.epoch + 1,
+                  state_.epoch_step,
+                  std::isfinite(own) ? "another rank" : fmt::format("{}", fmt::join(batch.names, ", ")),
+                  good));
 }
 
 // Pixels of input still to be trained on: what the time left is estimated from, since phases differ in size.
@@ -262,11 +188,25 @@ void Trainer::LogEpoch() {
   epoch_ = {};
 }
 
+// Machines of one kind end every step in the same bits; others round differently, and small differences grow.
+void Trainer::KeepTogether() {
+  if (distributed_ == nullptr) return;
+  const std::string own = HashWeights(*module_, average_.get());
+  const bool same = distributed_->Broadcast(own) == own;
+  if (distributed_->Sum(same ? 0.0 : 1.0) == 0) return;
+  ShareState(*distributed_, state_, Everything());
+  if (std::exchange(drift_told_, true)) return;
+  LogWarning(
+      "the processes' weights drifted apart, as they do between different CPUs; all go on with rank 0's, "
+      "now and after every epoch");
+}
+
 void Trainer::FinishEpoch() {
+  KeepTogether();
   state_.last_loss = state_.loss_sum / static_cast<double>(loader_->steps_per_epoch());
   const std::int64_t done = state_.epoch + 1;
   LogEpoch();
-  events_->Scalar("train/epoch_loss", state_.last_loss, state_.step);
+  if (events_) events_->Scalar("train/epoch_loss", state_.last_loss, state_.step);
   std::string scores;
   if (validation_ && (done % plan_.recipe.validate_every == 0 || done == TotalEpochs())) {
     Validate(false);
@@ -279,7 +219,7 @@ void Trainer::FinishEpoch() {
   const double left = sitting_pixels_ > 0 ? PixelsLeft() * sitting_seconds_ / sitting_pixels_ : -1;
   LogInfo(fmt::format("epoch {}/{}: loss {:.4f}{}, loader idle {:.1f} %, {} left", done, TotalEpochs(),
                       state_.last_loss, scores, IdleShare() * 100, FormatDuration(left)));
-  if (!events_->Flush() && !events_lost_) {
+  if (events_ && !events_->Flush() && !events_lost_) {
     events_lost_ = true;
     LogWarning(events_->path() + ": cannot write; training goes on, events are lost");
   }
@@ -308,7 +248,8 @@ void Trainer::FinishRun() {
   About()["hours"] = std::round(state_.seconds / 36) / 100;
   WriteConfig();
   SaveLast(true);
-  if (!validation_) WriteTrainReport(run_, plan_, {.title = plan_.model.net + " on " + data_->description()});
+  if (!validation_ && Writes())
+    WriteTrainReport(run_, plan_, {.title = plan_.model.net + " on " + data_->description()});
   LogInfo(fmt::format("{}: done in {}; the loader kept training waiting {:.1f} % of the time", run_.path(),
                       FormatDuration(state_.seconds), IdleShare() * 100));
 }
@@ -329,9 +270,34 @@ Json ToJson(const TrainResult& r) {
           {"weights_hash", r.weights_hash}};
 }
 
+namespace {
+
+// Processes of one machine share its cores and take its GPUs in order.
+torch::Device DeviceFor(const TrainOptions& options, const World& world) {
+  const bool one_of_many =
+      options.device == "cuda" || (options.device == "auto" && torch::cuda::is_available());
+  return ParseDevice(world.size > 1 && one_of_many ? fmt::format("cuda:{}", world.local_rank)
+                                                   : options.device);
+}
+
+}  // namespace
+
 TrainResult Train(const TrainOptions& options) {
-  ConfigureCpu(options.threads);
-  return Trainer(options).Run();
+  const World world = options.dist == "off" ? World{} : WorldFromEnvironment();
+  ConfigureCpu(options.threads > 0 ? options.threads : std::max(1, DefaultThreads() / world.local_size));
+  const torch::Device device = DeviceFor(options, world);
+  const auto distributed = Distributed::Join(
+      world, {.backend = options.dist, .timeout_seconds = options.dist_timeout, .device = device});
+  if (distributed == nullptr) return Trainer(options, device, nullptr).Run();
+  if (distributed->rank() != 0) SetLogLevel(LogLevel::kError);  // rank 0 tells what goes on
+  try {
+    TrainResult result = Trainer(options, device, distributed.get()).Run();
+    distributed->Leave("");
+    return result;
+  } catch (const std::exception& error) {
+    distributed->Leave(error.what());
+    throw;
+  }
 }
 
 }  // namespace frf

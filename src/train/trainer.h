@@ -27,11 +27,15 @@ struct TrainResult {
   std::int64_t best_epoch = 0;
   double seconds = 0, loader_idle = 0;  // over all sittings; share of training time spent waiting for data
   std::string weights_hash;             // XXH64 over parameters, states and averages
+  int rank = 0;                         // of this process; 0 is the one that wrote the run folder
 };
 Json ToJson(const TrainResult& result);
 
-// Throws kInterrupted after Ctrl-C or SIGTERM, when last.ckpt has been written; kInvalidArgument for a loss
-// that is not finite, naming step, files and the last good checkpoint.
+// Throws kInterrupted after Ctrl-C or SIGTERM, when last.ckpt has been written, and when another process of
+// the run is lost; kInvalidArgument for a loss that is not finite, naming step, files and the last good
+// checkpoint.
+//
+// Several processes (world.h) make one run: each trains on its slice of every batch, rank 0 writes.
 TrainResult Train(const TrainOptions& options);
 
 }  // namespace frf

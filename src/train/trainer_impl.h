@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The trainer's inside, shared by trainer.cpp (setting up, the loop) and trainer_output.cpp (validation,
+// The trainer's inside, shared by trainer_setup.cpp, trainer.cpp (the loop) and trainer_output.cpp (validation,
 // checkpoints, report).
 #pragma once
 
@@ -13,7 +13,9 @@
 #include "base/progress.h"
 #include "train/batch_norm.h"
 #include "train/device.h"
+#include "train/distributed.h"
 #include "train/evaluate.h"
+#include "train/gradient_buckets.h"
 #include "train/losses.h"
 #include "train/run_folder.h"
 #include "train/tensorboard.h"
@@ -30,19 +32,25 @@ class Trainer {
     return std::chrono::duration<double>(Clock::now() - start).count();
   }
 
-  explicit Trainer(const TrainOptions& options);
+  Trainer(const TrainOptions& options, torch::Device device, Distributed* distributed);
   TrainResult Run();
 
  private:
-  static RunFolder OpenRun(const TrainOptions& options);
+  static RunFolder OpenRun(const TrainOptions& options, const Distributed* distributed);
+  static Plan AgreedPlan(const TrainOptions& options, const RunFolder& run, Distributed* distributed,
+                         std::shared_ptr<const Dataset>& data);
   static Plan ChoosePlan(const TrainOptions& options, const RunFolder& run,
                          std::shared_ptr<const Dataset>& data);
+  LoaderOptions Loading() const;
   void Resume();
   void RewindLog();
   void Announce();
   void RunEpoch();
   void Step(const Batch& batch, const Phase& phase);
-  void CheckLoss(double loss, const Batch& batch);
+  double TotalLoss(double own);
+  void CheckLoss(double loss, double own, const Batch& batch);
+  bool StopWanted() const;
+  void KeepTogether();
   void LogEpoch();
   void FinishEpoch();
   void FinishRun();
@@ -63,8 +71,12 @@ class Trainer {
   double IdleShare() const { return state_.seconds > 0 ? state_.waited / state_.seconds : 0; }
   Trained Everything() { return {*module_, optimizer_.get(), average_.get()}; }
 
+  bool Writes() const { return distributed_ == nullptr || distributed_->rank() == 0; }
+  int Processes() const { return distributed_ == nullptr ? 1 : distributed_->size(); }
+
   const TrainOptions& options_;
   const torch::Device device_;
+  Distributed* const distributed_;  // null: alone
   RunFolder run_;
   std::shared_ptr<const Dataset> data_;
   Plan plan_;
@@ -73,8 +85,9 @@ class Trainer {
   std::unique_ptr<GraphModule> module_;
   std::unique_ptr<Average> average_;
   std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<GradientBuckets> buckets_;  // null: alone
   std::unique_ptr<Loader> loader_;
-  std::unique_ptr<EventWriter> events_;
+  std::unique_ptr<EventWriter> events_;  // where this process writes
   std::unique_ptr<Loss> loss_;
   std::unique_ptr<Progress> progress_;
   LossScaler scaler_;
@@ -87,7 +100,7 @@ class Trainer {
     double seconds = 0, waited = 0;
   } epoch_;                                          // what this process did of the epoch
   double sitting_seconds_ = 0, sitting_pixels_ = 0;  // this process's share, for the time left
-  bool events_lost_ = false;
+  bool events_lost_ = false, stop_together_ = false, drift_told_ = false;
 };
 
 }  // namespace frf

@@ -25,7 +25,9 @@ EvaluateOptions Trainer::Evaluating() const {
   return {.input = plan_.model.input,
           .area = plan_.recipe.validate_area,
           .device = device_,
-          .precision = precision_};
+          .precision = precision_,
+          .progress = Writes(),
+          .distributed = distributed_};
 }
 
 void Trainer::Validate(bool final) {
@@ -34,15 +36,15 @@ void Trainer::Validate(bool final) {
   try {
     evaluation = Evaluate(*module_, *validation_, Evaluating());
   } catch (const Error& error) {
-    if (error.code() != ErrorCode::kInterrupted) throw;
+    if (error.code() != ErrorCode::kInterrupted || (distributed_ != nullptr && distributed_->lost())) throw;
   }
   if (!evaluation) {
     use.reset();  // checkpoints hold the weights as trained beside the averages
     Stop();
   }
   const std::int64_t epoch = final ? TotalEpochs() : state_.step == 0 ? 0 : state_.epoch + 1;
-  const bool reports =
-      epoch == TotalEpochs() || reported_ == Clock::time_point{} || SecondsSince(reported_) > kReportEvery;
+  const bool reports = Writes() && (epoch == TotalEpochs() || reported_ == Clock::time_point{} ||
+                                    SecondsSince(reported_) > kReportEvery);
   std::vector<HtmlReport::Row> rows;
   if (reports) {
     AddPictures();
@@ -69,13 +71,14 @@ void Trainer::Record(const Evaluation& evaluation, std::int64_t epoch, bool fina
   line["best"] = best;
   line["seconds"] = evaluation.seconds;
   run_.Log(line);
+  if (final) LogInfo(fmt::format("after re-estimation: mIoU {:.4f}{}", miou, best ? " (best)" : ""));
+  if (!events_) return;
   events_->Scalar("val/miou", miou, state_.step);
   events_->Scalar("val/pixel_accuracy", evaluation.matrix.PixelAccuracy().value_or(0), state_.step);
   const auto iou = evaluation.matrix.Iou();
   for (int i = 0; i < plan_.model.classes.count(); ++i) {
     if (iou[i]) events_->Scalar("val_iou/" + plan_.model.classes.names[i], *iou[i], state_.step);
   }
-  if (final) LogInfo(fmt::format("after re-estimation: mIoU {:.4f}{}", miou, best ? " (best)" : ""));
 }
 
 // The same two images every time, so that TensorBoard's slider shows them learn.
@@ -115,6 +118,7 @@ void Trainer::Report(const Evaluation& evaluation, std::int64_t epoch, std::vect
 
 // A checkpoint that cannot be written costs nothing but safety, unless it is the run's result (`must`).
 void Trainer::SaveLast(bool must) {
+  if (!Writes()) return;
   saved_ = Clock::now();
   if (!AllFinite(*module_)) {
     throw Error(ErrorCode::kInvalidArgument,
@@ -132,6 +136,7 @@ void Trainer::SaveLast(bool must) {
 }
 
 void Trainer::SaveBest(const Evaluation& evaluation) {
+  if (!Writes()) return;
   Json scores = ToJson(evaluation.matrix, plan_.model.classes);
   scores.erase("confusion");
   Json entry{{"data", DataName(plan_.validation)},
@@ -150,11 +155,13 @@ void Trainer::SaveBest(const Evaluation& evaluation) {
   }
 }
 
-void Trainer::WriteConfig() { WriteFileAtomically(run_ / "config.json", ToJson(plan_).dump(2) + "\n"); }
+void Trainer::WriteConfig() {
+  if (Writes()) WriteFileAtomically(run_ / "config.json", ToJson(plan_).dump(2) + "\n");
+}
 
 void Trainer::Stop() {
   SaveLast(true);
-  events_->Flush();
+  if (events_) events_->Flush();
   throw Error(ErrorCode::kInterrupted,
               fmt::format("{}: stopped after step {} of {}; saved, go on with --resume", run_.path(),
                           state_.step, schedule_.steps));

@@ -29,6 +29,8 @@ Examples:
   frf train --qat street-int8.onnx --data camvid:data/camvid -o runs/int8
       fine-tune what frf quantize wrote under its own rounding, by the recipe `qat`; frf export makes an
       int8 file of the run again (docs/int8.md)
+  torchrun --no_python --nproc_per_node 2 frf train --data camvid:data/camvid --batch 16 -o runs/two
+      two processes share every batch of 16 and end where one would (docs/training.md)
   frf train --recipe best --print-recipe > mine.json     edit, then --recipe mine.json
 
 Run folder: config.json, last.ckpt, best.ckpt, log.jsonl, TensorBoard events, report.html.
@@ -99,7 +101,8 @@ int RunTrain(Arguments a) {
       std::tie(options.train.height, options.train.width) = ParseSize(a.scene_size, "--scene-size");
     }
   }
-  PrintResult(Train(options), a.json);
+  const TrainResult result = Train(options);
+  if (result.rank == 0) PrintResult(result, a.json);
   return 0;
 }
 
@@ -220,6 +223,21 @@ void PrepareQat(CLI::App& app, Arguments& a) {
   if (app.count("--recipe") == 0) a.recipe = "qat";
 }
 
+void AddDistributed(CLI::App& app, Arguments& a) {
+  const std::string group = "Several processes (torchrun, Slurm, Kubeflow: docs/training.md)";
+  app.add_option(
+         "--dist", a.options.dist,
+         "auto: as the launcher's variables say, Gloo between CPUs, NCCL between GPUs; gloo; nccl; off: "
+         "this process alone")
+      ->group(group)
+      ->capture_default_str()
+      ->check(CLI::IsMember({"auto", "off", "gloo", "nccl"}));
+  app.add_option("--dist-timeout", a.options.dist_timeout,
+                 "seconds without an answer from the other processes after which the run stops")
+      ->group(group)
+      ->capture_default_str();
+}
+
 void AddMachine(CLI::App& app, Arguments& a) {
   TrainOptions& o = a.options;
   const std::string group = "Machine";
@@ -258,6 +276,7 @@ void AddTrain(CLI::App& root, Action& action) {
   AddNetwork(*app, *arguments);
   AddRecipe(*app, *arguments);
   AddMachine(*app, *arguments);
+  AddDistributed(*app, *arguments);
   app->callback([app, arguments, &action] {
     if (arguments->options.resume) RefuseWithResume(*app);
     if (!arguments->options.qat.empty()) PrepareQat(*app, *arguments);

@@ -168,15 +168,21 @@ void BatchNormBackward(const BatchNormBackwardArgs& args, const BlockedShape& sh
                         args.offset + channel, args.mean + channel, shape.pixels, args.relu,
                         &partial[static_cast<std::size_t>(item) * 32]);
   }
-  const double count = static_cast<double>(shape.images * shape.pixels);
+  std::vector<double> sums(static_cast<std::size_t>(channels) * 2);
   for (std::int64_t c = 0; c < channels; ++c) {
-    double sum, product;
+    double &sum = sums[static_cast<std::size_t>(c)], &product = sums[static_cast<std::size_t>(channels + c)];
     Combine(partial, shape, c, &sum, &product);
-    const double inverse = static_cast<double>(args.inverse_deviation[c]),
-                 scale = static_cast<double>(args.scale[c]);
     args.dbeta[c] = static_cast<float>(sum);
-    args.dgamma[c] = static_cast<float>(product * inverse);
-    if (!args.batch_statistics) continue;
+    args.dgamma[c] = static_cast<float>(product * static_cast<double>(args.inverse_deviation[c]));
+  }
+  if (args.sum_over_processes) args.sum_over_processes(sums);
+  const double count =
+      args.sum_over_processes ? args.pixels : static_cast<double>(shape.images * shape.pixels);
+  for (std::int64_t c = 0; c < channels && args.batch_statistics; ++c) {
+    const double sum = sums[static_cast<std::size_t>(c)],
+                 product = sums[static_cast<std::size_t>(channels + c)],
+                 inverse = static_cast<double>(args.inverse_deviation[c]),
+                 scale = static_cast<double>(args.scale[c]);
     slope[static_cast<std::size_t>(c)] = static_cast<float>(-scale * inverse * inverse * product / count);
     constant[static_cast<std::size_t>(c)] = static_cast<float>(-scale * sum / count);
   }

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 namespace frf {
@@ -41,6 +42,10 @@ struct BatchNormBackwardArgs {
   float *dx, *dgamma, *dbeta;  // dx may equal dy
   bool relu;
   bool batch_statistics;  // false: mean and deviation are constants (inference mode)
+  // Where statistics covered the pixels of several processes: sums a vector over them in place, and how many
+  // pixels that were. dgamma and dbeta stay this process's part.
+  std::function<void(std::vector<double>& sums)> sum_over_processes{};
+  double pixels = 0;
 };
 void BatchNormBackward(const BatchNormBackwardArgs& args, const BlockedShape& shape);
 

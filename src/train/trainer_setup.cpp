@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// How a run begins: folder, plan, network, and where the last sitting stopped. Subtle: of several processes
+// rank 0 alone touches the folder; what the others need of it, plan and state, they get from rank 0.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/files.h"
+#include "base/system.h"
+#include "frf/error.h"
+#include "train/trainer_impl.h"
+
+namespace frf {
+
+RunFolder Trainer::OpenRun(const TrainOptions& options, const Distributed* distributed) {
+  if (options.run.empty()) throw Error(ErrorCode::kUsage, "no run folder: name one with -o RUN");
+  if (distributed != nullptr && distributed->rank() != 0) return RunFolder::OfAnother(options.run);
+  return options.resume ? RunFolder::Open(options.run) : RunFolder::Create(options.run);
+}
+
+Plan Trainer::ChoosePlan(const TrainOptions& options, const RunFolder& run,
+                         std::shared_ptr<const Dataset>& data) {
+  if (options.resume) {
+    const std::string file = run / "config.json";
+    Plan plan = PlanFromJson(ParseJson(ReadFile(file), file), file);
+    if (!options.train.spec.empty()) plan.train.spec = options.train.spec;  // the data may have moved
+    if (!options.validation.spec.empty()) plan.validation.spec = options.validation.spec;
+    data = OpenDataset(plan.train);
+    if (data->classes() != plan.model.classes) {
+      throw Error(
+          ErrorCode::kUsage,
+          fmt::format("{}: {} has {} classes, the run was started with {}; resume it with the same data",
+                      file, data->description(), data->classes().count(), plan.model.classes.count()));
+    }
+    return plan;
+  }
+  data = OpenDataset(options.train);
+  return MakePlan(options, *data);
+}
+
+// Rank 0 reads, measures and decides; the others only need the data, where their own options say or its.
+Plan Trainer::AgreedPlan(const TrainOptions& options, const RunFolder& run, Distributed* distributed,
+                         std::shared_ptr<const Dataset>& data) {
+  if (distributed == nullptr) return ChoosePlan(options, run, data);
+  if (distributed->rank() == 0) {
+    Plan plan = ChoosePlan(options, run, data);
+    distributed->Broadcast(Json{{"plan", ToJson(plan)}, {"images", data->size()}}.dump());
+    return plan;
+  }
+  const std::string what = "rank 0's plan";
+  const Json json = ParseJson(distributed->Broadcast(std::string()), what);
+  Plan plan = PlanFromJson(json.at("plan"), what);
+  if (!options.train.spec.empty()) plan.train.spec = options.train.spec;
+  if (!options.validation.spec.empty()) plan.validation.spec = options.validation.spec;
+  plan.init.clear();
+  data = OpenDataset(plan.train);
+  if (data->size() != json.at("images").get<int>()) {
+    throw Error(ErrorCode::kUsage,
+                fmt::format("rank {} of {}: {} has {} images, rank 0 has {}; all ranks want "
+                            "the same data",
+                            distributed->rank(), distributed->size(), data->description(), data->size(),
+                            json.at("images").get<int>()));
+  }
+  return plan;
+}
+
+// The steps of 8 bits must be exact, and bf16 has no more bits than they.
+Precision Trainer::ChoosePrecision() const {
+  const Precision wanted =
+      ResolvePrecision(plan_.quantization && options_.amp == "auto" ? "off" : options_.amp, device_);
+  if (plan_.quantization && wanted != Precision::kFloat32) {
+    throw Error(ErrorCode::kUsage, fmt::format("--amp {} does not go with --qat: rounding to 8 bits is "
+                                               "simulated in float32; leave it out",
+                                               options_.amp));
+  }
+  return wanted;
+}
+
+Trainer::Trainer(const TrainOptions& options, torch::Device device, Distributed* distributed)
+    : options_(options),
+      device_(device),
+      distributed_(distributed),
+      run_(OpenRun(options, distributed)),
+      plan_(AgreedPlan(options, run_, distributed, data_)),
+      precision_(ChoosePrecision()),
+      scaler_(precision_) {
+  if (device_.is_cpu()) at::globalContext().setDeterministicAlgorithms(true, true);
+  if (plan_.validate) {
+    validation_ = OpenDataset(plan_.validation);
+    if (validation_->classes().names != plan_.model.classes.names) {
+      throw Error(ErrorCode::kUsage, fmt::format("validation data {} has other classes than {}",
+                                                 validation_->description(), data_->description()));
+    }
+  }
+  // Resumed weights come from last.ckpt: do not ask for --init's file again.
+  const bool continues = options.resume && Writes() && run_.Has("last.ckpt");
+  Plan drawn = plan_;
+  if (continues) drawn.init.clear();
+  module_ = std::make_unique<GraphModule>(MakeGraph(drawn));
+  module_->To(device_);
+  module_->train(!plan_.quantization);  // batch norm that could not be folded stays as it is
+  const Recipe& recipe = plan_.recipe;
+  if (recipe.average > 0) average_ = std::make_unique<Average>(*module_, recipe.average);
+  optimizer_ = std::make_unique<Optimizer>(*module_, recipe.optimizer);
+  loader_ = std::make_unique<Loader>(data_, AugmentOf(recipe, recipe.phases.front()), Loading());
+  schedule_ = ScheduleOf(recipe, loader_->steps_per_epoch());
+  Check(schedule_);
+  if (continues) Resume();
+  About()["device"] = device_.is_cpu() ? ThisMachine().cpu : "CUDA";
+  if (Writes()) {
+    if (options.resume) RewindLog();
+    if (!options.resume) WriteConfig();
+    if (!continues && !plan_.init.empty()) SaveLast(true);  // from here on --init's file may go away
+    events_ = std::make_unique<EventWriter>(run_.path(), state_.step);
+  }
+  if (distributed_ == nullptr) return;
+  ShareState(*distributed_, state_, Everything());
+  const std::int64_t images = std::min<std::int64_t>(recipe.batch, data_->size());
+  module_->SetDistributed(distributed_, images * distributed_->rank() / distributed_->size());
+  buckets_ = std::make_unique<GradientBuckets>(*module_, *distributed_);
+}
+
+// The recipe's batch is that of the whole run, so that steps, rates and checkpoints do not depend on how many
+// processes share it.
+LoaderOptions Trainer::Loading() const {
+  const Recipe& recipe = plan_.recipe;
+  const int processes = Processes();
+  if (recipe.batch % processes != 0 || data_->size() < processes) {
+    throw Error(
+        ErrorCode::kUsage,
+        fmt::format("a batch of {} from {} images cannot be shared by {} processes evenly; the batch is "
+                    "the whole run's: take a multiple of {}",
+                    recipe.batch, data_->size(), processes, processes));
+  }
+  return {.batch = recipe.batch / processes,
+          .seed = plan_.seed,
+          .workers = options_.workers,
+          .drop_last = data_->size() >= recipe.batch,
+          .shard = distributed_ == nullptr ? 0 : distributed_->rank(),
+          .shards = processes,
+          .balance = recipe.balance,
+          .input = plan_.model.input};
+}
+
+void Trainer::Resume() {
+  const Checkpoint checkpoint = Checkpoint::Load(run_ / "last.ckpt");
+  LoadState(checkpoint, state_, Everything());
+  scaler_.set_state(state_.loss_scale);
+  saved_step_ = state_.step;
+}
+
+// Drops log lines that this run will write again.
+void Trainer::RewindLog() {
+  const bool end_pending = state_.epoch_step >= loader_->steps_per_epoch();
+  run_.Rewind([&](const Json& line) {
+    const auto step = line.value("step", std::int64_t{0});
+    if (!state_.finished && line.value("final", false)) return false;
+    return step < state_.step || (step == state_.step && step > 0 && !end_pending);
+  });
+}
+
+}  // namespace frf
