@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The engine's labels against PyTorch's (Debian's python3-torch: libtorch) on CamVid's val images, with the shipped weights in
+scripts/golden's network, which was written apart from ours: at least 99.95 % of all pixels equal.
+
+usage: libtorch_test.py PATH_OF_FRF        exit code 77: no CamVid, no PyTorch or no peers, skipped
+Subtle: two Pythons. The one with the peers reads ONNX and PNG; /usr/bin/python3 has PyTorch. Between them stand .npy files.
+"""
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
+WANTED = 0.9995
+
+
+def skip(why):
+    print(why + ": skipped")
+    sys.exit(77)
+
+
+def predict(folder):
+    """In /usr/bin/python3: labels of every images/N.npy into labels/N.npy."""
+    import torch
+    sys.path.insert(0, str(SOURCE / "scripts" / "golden"))
+    from frfnet_torch import FrfNet
+    weights = np.load(folder / "weights.npz")
+    net = FrfNet(11).eval()
+    state = {name: torch.from_numpy(weights[name].astype(np.float32)) for name in weights.files}
+    missing, unexpected = net.load_state_dict(state, strict=False)
+    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+    if missing:
+        sys.exit(f"the file lacks {missing[:3]}")
+    mean, std = (torch.from_numpy(np.load(folder / f"{name}.npy")).view(1, 3, 1, 1) for name in ("mean", "std"))
+    for path in sorted((folder / "images").glob("*.npy")):
+        image = torch.from_numpy(np.load(path)).permute(2, 0, 1).unsqueeze(0).float()
+        with torch.no_grad():
+            labels = net((image - mean) / std).argmax(1)[0].to(torch.uint8)
+        np.save(folder / "labels" / path.name, labels.numpy())
+
+
+def main():
+    frf = sys.argv[1]
+    camvid = pathlib.Path(os.environ.get("FRF_CAMVID", SOURCE.parent / "shared" / "camvid"))
+    if not (camvid / "val").is_dir():
+        skip(f"no CamVid at {camvid}")
+    if subprocess.run(["/usr/bin/python3", "-c", "import torch, numpy"], capture_output=True).returncode != 0:
+        skip("/usr/bin/python3 has no PyTorch")
+    try:
+        import json
+
+        import onnx
+        from onnx import numpy_helper
+        from PIL import Image
+    except ImportError as error:
+        skip(str(error))
+    with tempfile.TemporaryDirectory() as work:
+        work = pathlib.Path(work)
+        model = onnx.load(SOURCE / "weights" / "frfnet-camvid.onnx")
+        np.savez(work / "weights.npz", **{i.name: numpy_helper.to_array(i) for i in model.graph.initializer})
+        meta = {entry.key: entry.value for entry in model.metadata_props}
+        for name in ("mean", "std"):
+            np.save(work / f"{name}.npy", np.array(json.loads(meta[f"frf.input.{name}"]), np.float32))
+        (work / "images").mkdir(), (work / "labels").mkdir()
+        names = sorted(path.stem for path in (camvid / "val").glob("*.png"))
+        for name in names:
+            np.save(work / "images" / f"{name}.npy", np.asarray(Image.open(camvid / "val" / f"{name}.png").convert("RGB")))
+        subprocess.run([frf, "eval", "frfnet-camvid", "--data", f"camvid:{camvid}", "--split", "val", "--save", work / "ours", "--json"],
+                       check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["/usr/bin/python3", __file__, "--predict", work], check=True)
+        equal, worst = [], (2.0, "")
+        for name in names:
+            ours = np.asarray(Image.open(next((work / "ours").glob(f"*{name}*"))))
+            theirs = np.load(work / "labels" / f"{name}.npy")
+            assert ours.shape == theirs.shape, (name, ours.shape, theirs.shape)
+            equal.append(float((ours == theirs).mean()))
+            worst = min(worst, (equal[-1], name))
+        share = sum(equal) / len(equal)
+        print(f"{len(names)} images: {100 * share:.4f} % of labels equal PyTorch's; worst {worst[1]}: {100 * worst[0]:.4f} %")
+        if share < WANTED:
+            sys.exit(f"FAILED: {100 * WANTED} % are wanted")
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--predict":
+        predict(pathlib.Path(sys.argv[2]))
+    else:
+        main()
