@@ -161,6 +161,7 @@ torch::Tensor Ohem(const torch::Tensor& scores, const torch::Tensor& labels, con
 
 torch::Tensor LovaszSoftmax(const torch::Tensor& scores, const torch::Tensor& labels) {
   const torch::Tensor full = FullSize(scores, labels);
+  if (full.is_cpu() && full.scalar_type() == torch::kFloat32) return LovaszFused(at::softmax(full, 1), labels);
   const std::int64_t classes = full.size(1);
   const torch::Tensor valid = (labels != kVoidLabel).reshape({-1}).nonzero().squeeze(1);
   const torch::Tensor truth = labels.reshape({-1}).index_select(0, valid);
@@ -168,8 +169,8 @@ torch::Tensor LovaszSoftmax(const torch::Tensor& scores, const torch::Tensor& la
   torch::Tensor sum = full.sum() * 0;  // keeps the graph connected when no class is present
   int present = 0;
   for (std::int64_t c = 0; c < classes; ++c) {
-    const torch::Tensor is_class = (truth == c).to(torch::kFloat32);
-    if (is_class.sum().item<float>() == 0) continue;
+    const torch::Tensor is_class = (truth == c).to(full.scalar_type());
+    if (is_class.sum().item<double>() == 0) continue;
     ++present;
     const torch::Tensor errors = (is_class - shares[c].index_select(0, valid)).abs();
     const auto [sorted, order] = at::sort(errors, 0, /*descending=*/true);

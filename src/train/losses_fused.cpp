@@ -5,6 +5,7 @@
 
 #include "frf/image.h"
 #include "train/kernels/loss.h"
+#include "train/kernels/lovasz.h"
 
 namespace frf {
 namespace {
@@ -59,6 +60,35 @@ torch::Tensor CrossEntropyFused(const torch::Tensor& scores, const torch::Tensor
   if (torch::GradMode::is_enabled() && scores.requires_grad())
     return FusedFunction::apply(scores, labels, weights);
   return Compute(scores.detach(), labels, weights, false).first;
+}
+
+namespace {
+
+class LovaszFunction : public torch::autograd::Function<LovaszFunction> {
+ public:
+  static torch::Tensor forward(torch::autograd::AutogradContext* context, const torch::Tensor& shares,
+                               const torch::Tensor& labels) {
+    const torch::Tensor given = shares.contiguous(), ids = labels.contiguous();
+    torch::Tensor gradient = torch::empty(given.sizes(), given.options().memory_format(torch::MemoryFormat::Contiguous));
+    const double loss = LovaszKernel({.shares = given.data_ptr<float>(),
+                                      .labels = ids.data_ptr<std::uint8_t>(),
+                                      .images = given.size(0),
+                                      .classes = given.size(1),
+                                      .pixels = given.size(2) * given.size(3),
+                                      .gradient = gradient.data_ptr<float>()});
+    context->saved_data["gradient"] = gradient;
+    return torch::tensor(loss, torch::kFloat64).to(torch::kFloat32);
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list incoming) {
+    return {context->saved_data["gradient"].toTensor() * incoming[0], torch::Tensor()};
+  }
+};
+
+}  // namespace
+
+torch::Tensor LovaszFused(const torch::Tensor& shares, const torch::Tensor& labels) {
+  return LovaszFunction::apply(shares, labels);
 }
 
 }  // namespace frf

@@ -10,4 +10,7 @@ namespace frf {
 torch::Tensor CrossEntropyFused(const torch::Tensor& scores, const torch::Tensor& labels,
                                 const torch::Tensor& weights);
 
+// Lovasz-softmax of class shares (softmax of full-size scores), float32 on the CPU.
+torch::Tensor LovaszFused(const torch::Tensor& shares, const torch::Tensor& labels);
+
 }  // namespace frf

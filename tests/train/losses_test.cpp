@@ -164,6 +164,24 @@ TEST(Losses, LovaszEqualsItsDefinition) {
   EXPECT_NEAR(LovaszSoftmax(scores, labels).item<double>(), wanted, 1e-5);
 }
 
+// The kernel (float32) against libtorch's operators (double), full-size labels with void and an absent class among them.
+TEST(Losses, LovaszKernelHasTheOperatorsGradient) {
+  const torch::Tensor start = RandomScores({3, 5, 24, 31}, 23), labels = RandomLabels({3, 48, 62}, 4, 24);
+  torch::Tensor single = start.clone().requires_grad_(), precise = start.to(torch::kFloat64).requires_grad_();
+  const torch::Tensor a = LovaszSoftmax(single, labels), b = LovaszSoftmax(precise, labels);
+  EXPECT_NEAR(a.item<double>(), b.item<double>(), 1e-5);
+  (2 * a).backward();
+  (2 * b).backward();
+  const torch::Tensor wanted = precise.grad(), got = single.grad().to(torch::kFloat64);
+  EXPECT_LT((got - wanted).abs().max().item<double>(), 1e-4 * wanted.abs().max().item<double>());
+  const torch::Tensor nothing = torch::full_like(labels, 255);
+  torch::Tensor idle = start.clone().requires_grad_();
+  const torch::Tensor none = LovaszSoftmax(idle, nothing);
+  EXPECT_EQ(none.item<double>(), 0);
+  none.backward();
+  EXPECT_EQ(idle.grad().abs().max().item<double>(), 0);
+}
+
 TEST(Losses, HeadsCountWithTheirWeight) {
   Graph graph;
   graph.outputs.push_back({.name = "scores"});
