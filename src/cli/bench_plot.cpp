@@ -83,7 +83,20 @@ std::string DrawBar(const Group& group, const BenchRow& row, const std::string& 
   return svg + Text(std::max(end, high) + 8, middle + 4.5, ValueText(group, row), fmt::format("fill=\"{}\"{}", kInk, weight));
 }
 
-std::string DrawGroup(const Group& group, bool many_networks, double top, double& bottom) {
+std::string LabelOf(const BenchRow& row, bool many_networks) {
+  if (many_networks) return fmt::format("{} {}", row.name, row.engine);
+  return row.version.empty() ? row.engine : fmt::format("{} {}", row.engine, row.version);
+}
+
+// Pixels that labels need beyond the margin that is there; a bold letter of 13 pixels is about 8 wide.
+int ExtraMargin(const BenchReport& report, bool many_networks) {
+  std::size_t longest = 0;
+  for (const BenchRow& row : report.rows) longest = std::max(longest, LabelOf(row, many_networks).size());
+  return std::max(0, static_cast<int>(8 * longest) + 24 + 12 - kLeft);
+}
+
+// All but the heading lies `extra` pixels further right.
+std::string DrawGroup(const Group& group, bool many_networks, int extra, double top, double& bottom) {
   double longest = 0, median = 0;
   for (const BenchRow* row : group.rows) {
     if (!row->error.empty()) continue;
@@ -94,7 +107,7 @@ std::string DrawGroup(const Group& group, bool many_networks, double top, double
   const ChartAxis axis = LinearAxis(0, longest > 0 ? longest : 1, 5, false);
   const double scale = kPlot / std::max(axis.high, longest), first = top + kHead;
   const double end = first + static_cast<double>(group.rows.size()) * kStep;
-  std::string svg = Text(24, top + 20, group.size, fmt::format("font-size=\"15\" font-weight=\"600\" fill=\"{}\"", kInk));
+  std::string svg = Text(24 - extra, top + 20, group.size, fmt::format("font-size=\"15\" font-weight=\"600\" fill=\"{}\"", kInk));
   for (const double tick : axis.ticks) {
     const double x = kLeft + tick * scale;
     if (x > kLeft + kPlot + 0.5) continue;
@@ -103,8 +116,7 @@ std::string DrawGroup(const Group& group, bool many_networks, double top, double
   }
   double y = first;
   for (const BenchRow* row : group.rows) {
-    const std::string engine = row->version.empty() ? row->engine : fmt::format("{} {}", row->engine, row->version);
-    svg += DrawBar(group, *row, many_networks ? fmt::format("{} {}", row->name, row->engine) : engine, y, scale);
+    svg += DrawBar(group, *row, LabelOf(*row, many_networks), y, scale);
     y += kStep;
   }
   bottom = end + kAxis;
@@ -118,19 +130,20 @@ std::string PlotSvg(const BenchReport& report) {
   for (const BenchRow& row : report.rows) networks.insert(row.name);
   std::string body;
   double y = kTop;
-  for (const Group& group : GroupsOf(report)) body += DrawGroup(group, networks.size() > 1, y, y);
+  const int extra = ExtraMargin(report, networks.size() > 1);
+  for (const Group& group : GroupsOf(report)) body += DrawGroup(group, networks.size() > 1, extra, y, y);
   const int height = static_cast<int>(y) + kFoot;
   const std::string what = report.to_labels ? "8-bit RGB in, 8-bit labels out" : "float planes in, full-size float scores out";
   std::string svg = fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" width=\"{0}\" height=\"{1}\" "
       "font-family=\"system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif\" font-size=\"13\">\n"
       "<rect width=\"{0}\" height=\"{1}\" rx=\"6\" fill=\"#ffffff\"/>\n",
-      kWidth, height);
+      kWidth + extra, height);
   const std::string title = networks.size() == 1 ? *networks.begin() + ": " : "";
   svg += Text(24, 32, title + "milliseconds a frame, less is better", fmt::format("font-size=\"18\" font-weight=\"600\" fill=\"{}\"", kInk));
   svg += Text(24, 53, fmt::format("{}, batch 1, {} thread{}, {}", what, report.threads, report.threads == 1 ? "" : "s", ThisMachine().cpu),
               fmt::format("fill=\"{}\"", kSoft));
-  svg += body;
+  svg += fmt::format("<g transform=\"translate({},0)\">\n{}</g>\n", extra, body);
   svg += Text(24, height - 18,
               fmt::format("bar: median of the frames; line: fastest to 90th percentile{} · frf {} ({})",
                           report.compared ? "; x: times as long as frf" : "", Version(), Commit()),
