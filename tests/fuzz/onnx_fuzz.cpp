@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fuzzes ParseOnnx and what follows it: any bytes give a graph that can be written again, or a frf::Error of
-// one line. What is read also runs on the plain executor under a small memory limit: an operator may refuse
-// its inputs, not crash.
+// one line. What is read also runs on the plain executor and, planned, on the engine, both under a small memory
+// limit: they may refuse, not crash.
 #include <cstdlib>
 
 #include "engine/plain.h"
+#include "engine/plan/lower.h"
+#include "engine/plan/plan.h"
+#include "engine/plan/prepare.h"
 #include "fuzz/corpus.h"
 #include "graph/builder.h"
 #include "onnx/onnx_file.h"
@@ -45,6 +48,16 @@ Graph SmallNet() {
   return graph;
 }
 
+void RunPlanned(const Graph& graph, const Shape& shape) {
+  const engine::PreparedGraph prepared = engine::Prepare(engine::PrepareOnce(graph), shape);
+  engine::WeightStore weights;
+  engine::Plan plan(engine::Lower(prepared), weights, {.threads = 1, .max_memory = 16 << 20});
+  const std::vector<float> image(3 * 6 * 10, 0.5f);
+  std::vector<std::uint8_t> labels(static_cast<std::size_t>(plan.output_height()) * plan.output_width());
+  plan.Run({.planes = image.data()}, {.labels = labels.data(), .label_stride = plan.output_width()});
+}
+
+// On both executors; the engine also takes what the plain one refuses, as a Session does.
 void Run(const Graph& graph) {
   const GraphInput& input = graph.inputs.at(0);
   if (input.shape.size() != 4) return;
@@ -52,8 +65,13 @@ void Run(const Graph& graph) {
   for (int i = 0; i < 4; ++i) {
     if (input.shape[i] >= 0 && input.shape[i] != shape[i]) return;
   }
-  PlainExecutor executor(graph, {.threads = 1, .max_memory = 16 << 20});
-  executor.Run({{input.name, Tensor::Zeros(input.dtype, shape)}});
+  try {
+    PlainExecutor executor(graph, {.threads = 1, .max_memory = 16 << 20});
+    executor.Run({{input.name, Tensor::Zeros(input.dtype, shape)}});
+  } catch (const Error& error) {
+    CheckRefusal(error);
+  }
+  if (input.dtype == DType::kFloat32) RunPlanned(graph, shape);
 }
 
 }  // namespace

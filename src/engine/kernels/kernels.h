@@ -104,6 +104,7 @@ struct WinogradConv {
   float* shared = nullptr;       // then the caller puts winograd_shared floats here
   int tiles_per_item = 0, panels_per_item = 0;
   std::int64_t items = 0, transform_items = 0;
+  bool backwards = false;        // items are taken from last to first
 };
 
 // A convolution of bytes by signed weights, summed in 32 bits: DirectConv's geometry, one dot product for four channels.

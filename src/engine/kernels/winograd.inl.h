@@ -83,7 +83,8 @@ static inline Tiles TilesOf(const WinogradConv& conv) {
   return {across, down, each, each * conv.dilation_h * conv.dilation_w};
 }
 
-// Tiles of an item: transformed source and one panel's products should fill about half of L2, weights stream past.
+// Tiles of an item: as many as the product takes at once, so that L2 holds the weights from item to item. Where it cannot
+// anyway, or tiles are shared, transformed source and one panel's products may fill half of it, and weights stream past.
 static void PlanWinograd(WinogradConv& conv, int threads, std::size_t l2_bytes) {
   const Panels panels = PanelsOf(conv.weights.out_blocks);
   const std::int64_t points = PointsOf(conv.tile, conv.stride) * PointsOf(conv.tile, conv.stride);
@@ -98,11 +99,12 @@ static void PlanWinograd(WinogradConv& conv, int threads, std::size_t l2_bytes) 
   const std::int64_t weights = points * conv.depth * conv.weights.out_blocks * kBlock * 4;
   conv.share = conv.stride == 1 && tiles < 12 && panels.count > 1 && weights * (all / (tiles > rows ? tiles : rows)) > kMuchTraffic;
   if (conv.share) tiles = static_cast<std::int64_t>(l2_bytes / 2) / (points * panels.wide * kLanes * 4);
+  constexpr std::int64_t kLarge = std::int64_t{2} << 20;  // L3 is fast enough below
+  if (!conv.share) tiles = weights <= kLarge ? rows : tiles < 2 * rows ? 2 * rows : tiles;
   if (tiles > even && !conv.share) tiles = even;
   if (tiles > all) tiles = all;
   tiles = tiles / rows * rows;
   if (tiles < rows) tiles = rows;
-  if (!conv.share && tiles < 2 * rows && even >= 2 * rows) tiles = 2 * rows;
   conv.tiles_per_item = static_cast<int>(tiles);
   const std::int64_t blocks = (all + tiles - 1) / tiles;
   // Few tiles: share the weights instead, so that each thread streams its own part of them.
@@ -266,7 +268,7 @@ template <int T, int Stride>
 static void FetchAround(const WinogradConv& conv, const Tiles& tiles, std::int64_t begin, Fetcher& fetcher) {
   if (conv.dilation_h != 1 || conv.dilation_w != 1) return;
   const auto fetch = [&](const Map& map, std::int64_t tile, int step, int grow, int shift_y, int shift_x, int channels) {
-    if (!map.data || tile >= tiles.all) return;
+    if (!map.data || tile < 0 || tile >= tiles.all) return;
     const int y = static_cast<int>(tile / tiles.across) * step - shift_y, x = static_cast<int>(tile % tiles.across) * step - shift_x;
     fetcher.Add(map, y, y + step + grow, x, x + conv.tiles_per_item * step + grow, channels);
   };
@@ -274,7 +276,7 @@ static void FetchAround(const WinogradConv& conv, const Tiles& tiles, std::int64
   fetch(conv.epilogue.add, begin, T, 0, 0, 0, conv.dst.channels);
   fetch(conv.epilogue.sum, begin, T, 0, 0, 0, conv.dst.channels);
   constexpr int kStep = T * Stride, kGrow = Winograd<T, Stride>::kPoints - kStep;
-  if (!conv.share) fetch(conv.src, begin + conv.tiles_per_item, kStep, kGrow, conv.pad_top, conv.pad_left, conv.depth);
+  if (!conv.share) fetch(conv.src, conv.backwards ? begin - conv.tiles_per_item : begin + conv.tiles_per_item, kStep, kGrow, conv.pad_top, conv.pad_left, conv.depth);
 }
 
 template <int T, int Stride>

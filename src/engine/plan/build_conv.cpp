@@ -277,6 +277,7 @@ void StepBuilder::BuildWinograd(const std::string& name, const ConvOp& op, const
   conv->depth = src.padded();
   conv->tile = tile;
   conv->stride = op.stride_h;
+  conv->backwards = NextGoesBackwards();
   conv->zeros = Zeros(conv->depth);
   conv->epilogue = epilogue;
   const Tensor weight = SpreadOver(op.weight, src);

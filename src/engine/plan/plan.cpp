@@ -129,7 +129,9 @@ void Plan::RunSteps(std::size_t begin, std::size_t end, bool timed) {
         const int owner = (thread + turn) % team;
         const std::int64_t first = step.items * owner / team, last = step.items * (owner + 1) / team;
         std::atomic<std::int64_t>& next = counters[s % 2][owner].next;
-        for (std::int64_t item; (item = first + next.fetch_add(1, std::memory_order_relaxed)) < last;) step.run(item, scratch);
+        for (std::int64_t item; (item = first + next.fetch_add(1, std::memory_order_relaxed)) < last;) {
+          step.run(step.backwards ? first + last - 1 - item : item, scratch);
+        }
       }
       // The other counters are idle now: nobody reaches the next step before the barrier, none is in the one before.
       counters[(s + 1) % 2][thread].next.store(0, std::memory_order_relaxed);

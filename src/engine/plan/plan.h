@@ -83,6 +83,7 @@ struct Step {
   bool serial = false;      // not in the parallel region: it brings its own threads
   double macs = 0, bytes = 0;
   bool integers = false;    // the macs are of 8-bit integers
+  bool backwards = false;   // items are taken from last to first
   std::function<void(std::int64_t item, float* scratch)> run;
   double seconds = 0;  // of the last timed run
 };

@@ -125,7 +125,12 @@ void StepBuilder::PlaceValues() {
   for (std::size_t i = 0; i < ids.size(); ++i) address_[ids[i]] = plan_.arena_.data() + offsets[i];
 }
 
-void StepBuilder::Add(Step step) { plan_.steps_.push_back(std::move(step)); }
+bool StepBuilder::NextGoesBackwards() const { return plan_.steps_.size() % 2 == 1; }
+
+void StepBuilder::Add(Step step) {
+  step.backwards = NextGoesBackwards();
+  plan_.steps_.push_back(std::move(step));
+}
 
 void StepBuilder::Build() {
   PlaceValues();

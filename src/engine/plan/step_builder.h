@@ -32,6 +32,9 @@ class StepBuilder {
   const float* Zeros(std::size_t floats);
   bool PictureIsBordered() const;
 
+  // Every second step goes from its last item to its first: maps are larger than the caches, and what was written last is
+  // still there.
+  bool NextGoesBackwards() const;
   void Add(Step step);
   void Build(const std::string& name, const ConvOp& op);
   void BuildDirect(const std::string& name, const ConvOp& op, const kernels::Epilogue& epilogue, int group = 0,
