@@ -133,6 +133,28 @@ void SoftmaxColumns(const float* src, float* dst, std::int64_t middle, std::int6
   }
 }
 
+// The same where the axis is the last one. A NaN is in the sum, if not in the maximum, and so everywhere in the row.
+template <bool kLog>
+void SoftmaxRow(const float* src, float* dst, std::int64_t count) {
+  constexpr std::int64_t kLanes = 16;  // maxima side by side: a single one would be a chain
+  float lanes[kLanes];
+  for (float& lane : lanes) lane = src[0];
+  std::int64_t k = 0;
+  for (; k + kLanes <= count; k += kLanes) {
+    for (std::int64_t i = 0; i < kLanes; ++i) lanes[i] = src[k + i] > lanes[i] ? src[k + i] : lanes[i];
+  }
+  for (; k < count; ++k) lanes[0] = std::max(lanes[0], src[k]);
+  const float largest = *std::max_element(lanes, lanes + kLanes);
+  double sum = 0;
+  for (k = 0; k < count; ++k) {
+    const float shifted = src[k] - largest, power = std::exp(shifted);
+    dst[k] = kLog ? shifted : power;
+    sum += power;
+  }
+  const auto norm = static_cast<float>(kLog ? std::log(sum) : 1.0 / sum);
+  for (k = 0; k < count; ++k) dst[k] = kLog ? dst[k] - norm : dst[k] * norm;
+}
+
 template <bool kLog>
 std::vector<Tensor> Softmax(OpContext& c) {
   const Tensor& x = c.Input(0);
@@ -150,6 +172,10 @@ std::vector<Tensor> Softmax(OpContext& c) {
   Tensor y = c.Allocate(DType::kFloat32, x.shape());
   if (x.size() == 0) return {y};
   float* dst = y.data<float>();
+  if (inner == 1) {
+    ParallelFor(outer, x.size() * 8, [&](std::int64_t row) { SoftmaxRow<kLog>(src + row * middle, dst + row * middle, middle); });
+    return {y};
+  }
   constexpr std::int64_t kLanes = 256;
   const std::int64_t chunks = (inner + kLanes - 1) / kLanes;
   ParallelFor(outer * chunks, x.size() * 8, [&](std::int64_t task) {
