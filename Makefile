@@ -3,7 +3,7 @@
 BUILD ?= build
 JOBS ?= $(shell nproc)
 
-.PHONY: demo test peers setup-demo setup-test format clean
+.PHONY: demo test peers setup-demo setup-test setup-peers format clean
 
 # Installs what frf alone needs, builds it (without libtorch), labels a street.
 demo: setup-demo
@@ -16,13 +16,15 @@ test: setup-test
 	@scripts/test.sh $(BUILD)
 
 # Programs to compare with, in a virtual environment (see scripts/peers.sh); tests use it where it is.
-peers:
+peers: setup-peers
 	@scripts/peers.sh
 
 setup-demo:
 	@scripts/setup.sh demo
 setup-test:
 	@scripts/setup.sh test
+setup-peers:
+	@scripts/setup.sh peers
 
 format:
 	git ls-files '*.cpp' '*.h' | xargs clang-format -i

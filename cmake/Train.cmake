@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # frf-train: everything that needs libtorch. Its rooms below (base, image, graph, nets, data, metrics) are shared with frf.
+# No kernels are compiled here, so any architecture will do; without one, a libtorch with CUDA would compile and run a program
+# that asks for the GPUs at hand, which fails where CMake is older than nvcc.
+if(NOT DEFINED TORCH_CUDA_ARCH_LIST AND NOT DEFINED ENV{TORCH_CUDA_ARCH_LIST})
+  set(TORCH_CUDA_ARCH_LIST "8.0")
+endif()
 find_package(Torch REQUIRED)
 
 # Programs share the room's precompiled header, which is compiled with -fPIC: -fPIE, CMake's choice for programs, would make
@@ -29,7 +34,7 @@ if(train_sources)
   # oneDNN 2.x directly, but only the very library that libtorch uses: two of them in one program would mix their symbols.
   find_path(DNNL_INCLUDE_DIR oneapi/dnnl/dnnl.hpp)
   find_library(DNNL_LIBRARY NAMES libdnnl.so.2 dnnl)
-  find_library(frf_torch_cpu torch_cpu PATHS ${TORCH_INSTALL_PREFIX}/lib)
+  find_library(frf_torch_cpu torch_cpu HINTS ${TORCH_INSTALL_PREFIX}/lib)
   if(DNNL_INCLUDE_DIR AND DNNL_LIBRARY AND frf_torch_cpu AND CMAKE_READELF)
     execute_process(COMMAND ${CMAKE_READELF} -d ${frf_torch_cpu} OUTPUT_VARIABLE torch_needs ERROR_QUIET)
     if(torch_needs MATCHES "libdnnl\\.so\\.2")
@@ -39,10 +44,11 @@ if(train_sources)
         COMPILE_DEFINITIONS FRF_TRAIN_ONEDNN=1)
     endif()
   endif()
-  # Several processes: what libtorch was built with, where the headers that c10d's own include are there too.
-  # Debian's libtorch has Gloo, its headers are in libgloo-dev.
-  find_path(GLOO_INCLUDE_DIR gloo/config.h HINTS ${TORCH_INCLUDE_DIRS})
-  find_path(NCCL_INCLUDE_DIR nccl.h)
+  # Several processes: what libtorch was built with, where the headers that c10d's own include are there too. Debian's
+  # libtorch has Gloo, its headers are in libgloo-dev; those of another Gloo than libtorch's would not fit it, so nowhere
+  # else. A PyTorch wheel comes with NCCL as a package beside it.
+  find_path(GLOO_INCLUDE_DIR gloo/config.h PATHS ${TORCH_INSTALL_PREFIX}/include ${TORCH_INCLUDE_DIRS} NO_DEFAULT_PATH)
+  find_path(NCCL_INCLUDE_DIR nccl.h HINTS ${TORCH_INSTALL_PREFIX}/../nvidia/nccl/include)
   option(FRF_NCCL "Sums over GPUs by NCCL, where libtorch has CUDA and nccl.h is found" ON)
   set(distributed_definitions)
   if(GLOO_INCLUDE_DIR AND frf_torch_cpu)

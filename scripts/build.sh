@@ -18,7 +18,7 @@ done
 
 configured() { grep -q "^$1:BOOL=ON" "$build/CMakeCache.txt" 2>/dev/null; }
 if [ "$all" = 1 ]; then
-  if ! configured FRF_TRAIN || ! configured FRF_TESTS; then
+  if [ ! -f "$build/build.ninja" ] || ! configured FRF_TRAIN || ! configured FRF_TESTS; then
     cmake -S . -B "$build" -G Ninja -DFRF_TRAIN=ON -DFRF_TESTS=ON
   fi
   cmake --build "$build" -j "$jobs"
@@ -26,5 +26,8 @@ else
   if [ ! -f "$build/build.ninja" ]; then
     cmake -S . -B "$build" -G Ninja -DFRF_TRAIN=OFF -DFRF_TESTS=OFF
   fi
-  cmake --build "$build" -j "$jobs" --target "$target"
+  # frf-train only works beside an frf of the same commit: where it was built, it is kept so.
+  configured FRF_TRAIN && [ "$target" = frf ] && [ -x "$build/bin/frf-train" ] && target="frf frf-train"
+  # shellcheck disable=SC2086
+  cmake --build "$build" -j "$jobs" --target $target
 fi

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that a target needs: `setup.sh demo` for frf alone, `setup.sh test` for everything.
-# Packages that are there are left alone; without apt it prints the list and stops only if something is missing.
+# `setup.sh peers` for what scripts/peers.sh needs. Packages that are there are left alone; without apt it prints the list, and
+# the build says what it misses.
 set -euo pipefail
 
 demo_packages=(
@@ -20,8 +21,9 @@ test_packages=(
 case "${1:-}" in
   demo) packages=("${demo_packages[@]}") ;;
   test) packages=("${test_packages[@]}") ;;
+  peers) packages=(python3 python3-venv) ;;
   list) printf '%s\n' "${test_packages[@]}"; exit 0 ;;
-  *) echo "usage: scripts/setup.sh demo|test|list" >&2; exit 2 ;;
+  *) echo "usage: scripts/setup.sh demo|test|peers|list" >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then

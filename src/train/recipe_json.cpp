@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Recipes as JSON. One table of fields per struct serves reading, writing and the check for unknown keys.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <charconv>
 

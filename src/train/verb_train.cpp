@@ -2,6 +2,7 @@
 // `frf train`: options into TrainOptions. Subtle: --epochs, --lr and the like are short names for fields of
 // the recipe, applied after the recipe's file and before --set.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "base/progress.h"
 #include "frf/error.h"
