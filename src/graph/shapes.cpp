@@ -211,7 +211,7 @@ class Inference {
   Inference(const Graph& graph, const std::map<std::string, Shape>& shapes) : graph_(graph) {
     for (const auto& [name, shape] : shapes) {
       if (std::none_of(graph.inputs.begin(), graph.inputs.end(),
-                       [&](const GraphInput& i) { return i.name == name; })) {
+                       [&wanted = name](const GraphInput& i) { return i.name == wanted; })) {
         throw Error(ErrorCode::kInvalidArgument,
                     fmt::format("graph '{}' has no input '{}'", graph.name, name));
       }

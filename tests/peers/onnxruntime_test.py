@@ -23,7 +23,7 @@ except ImportError as error:
 
 SIZES = [(360, 480), (512, 1024), (357, 483)]
 COUNT = 20
-WEIGHTS = "frfnet-slim-synth"
+WEIGHTS = {"drawn": "frfnet-slim-synth", "camvid": "frfnet-camvid"}
 
 
 def run(*words):
@@ -52,11 +52,11 @@ def main():
         assert len(images) == COUNT, f"{len(images)} pictures, {COUNT} are wanted"
         checker = check_onnx.Checker(dump)
         path = os.path.join(work, "free.onnx")
-        run(frf, "export", WEIGHTS, "-o", path)
+        run(frf, "export", WEIGHTS[kind], "-o", path)
         checker.check(path, SIZES, images, "free")
         for height, width in SIZES:
             path = os.path.join(work, f"{height}x{width}.onnx")
-            run(frf, "export", WEIGHTS, "-o", path, "--size", f"{height}x{width}")
+            run(frf, "export", WEIGHTS[kind], "-o", path, "--size", f"{height}x{width}")
             checker.check(path, [], images, "fixed")
         wanted = 2 * len(SIZES) * COUNT
         print(f"{checker.compared} comparisons; worst: labels {checker.worst_labels:.6f}, scores {checker.worst_scores:.1e}; {checker.failures} failed")

@@ -18,7 +18,6 @@ using Sums = __m512i;
 #define FRF_STORE_SUMS(p, v) _mm512_storeu_si512(p, v)
 #define FRF_FOUR_BYTES(x) _mm512_set1_epi32(x)
 FRF_INLINE V SumsToFloat(const std::int32_t* p) { return _mm512_cvtepi32_ps(_mm512_loadu_si512(p)); }
-static bool HasDot() { return __builtin_cpu_supports("avx512vnni"); }
 #elif defined(FRF_ISA_AVX2)
 #define FRF_DOT_TARGET __attribute__((target("avxvnni")))
 using Sums = __m256i;
@@ -29,9 +28,6 @@ using Sums = __m256i;
 FRF_INLINE V SumsToFloat(const std::int32_t* p) {
   return _mm256_cvtepi32_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 }
-static bool HasDot() { return __builtin_cpu_supports("avxvnni"); }
-#else
-static bool HasDot() { return false; }
 #endif
 
 static std::size_t BytePackedSize(int out, std::int64_t taps, int depth) {

@@ -63,7 +63,7 @@ static double PeakDotPairs(std::int64_t rounds, std::int32_t* sink) {
 
 // 8 bits unsigned times 8 bits signed, summed in 32: by one instruction where there is VNNI. `sink` takes 16 integers.
 static double PeakDot(std::int64_t rounds, std::int32_t* sink) {
-  return __builtin_cpu_supports("avx512vnni") ? PeakDotVnni(rounds, sink) : PeakDotPairs(rounds, sink);
+  return HasDot() ? PeakDotVnni(rounds, sink) : PeakDotPairs(rounds, sink);
 }
 
 // Copies, past the caches where there are stores that do so. `dst` is 64-byte aligned, `count` a multiple of 64.
@@ -106,7 +106,7 @@ static double PeakDotPairs(std::int64_t rounds, std::int32_t* sink) {
 }
 
 static double PeakDot(std::int64_t rounds, std::int32_t* sink) {
-  return __builtin_cpu_supports("avxvnni") ? PeakDotVnni(rounds, sink) : PeakDotPairs(rounds, sink);
+  return HasDot() ? PeakDotVnni(rounds, sink) : PeakDotPairs(rounds, sink);
 }
 
 static void PeakCopy(const float* src, float* dst, std::int64_t count) {

@@ -14,12 +14,25 @@
 #include <cstdint>
 
 #if defined(FRF_ISA_AVX512) || defined(FRF_ISA_AVX2)
+#include <cpuid.h>
 #include <immintrin.h>
 #endif
 
 #define FRF_INLINE inline __attribute__((always_inline))
 
 namespace frf::kernels::FRF_ISA {
+
+// Whether the CPU adds up products of bytes in one instruction of this set.
+#if defined(FRF_ISA_AVX512)
+[[maybe_unused]] static bool HasDot() { return __builtin_cpu_supports("avx512vnni"); }
+#elif defined(FRF_ISA_AVX2)
+[[maybe_unused]] static bool HasDot() {  // CPUID.7.1:EAX.4, AVX-VNNI, which clang 14 has no name for
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a >> 4 & 1) != 0;
+}
+#else
+[[maybe_unused]] static bool HasDot() { return false; }
+#endif
 
 #if defined(FRF_ISA_AVX512)
 
