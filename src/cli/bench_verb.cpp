@@ -242,7 +242,7 @@ void AddBench(CLI::App& root, Action& action) {
   app->add_flag("--tune", a->tune, "measure first which kernels are fastest at this size, and keep the result");
   app->add_option("--net-options", a->options, "of a network by name: name=value,name=value");
   app->add_option("--classes", a->classes, "of a network by name: whose classes")->check(CLI::IsMember({"camvid", "cityscapes"}));
-  app->add_option("--seed", a->seed, "of a network's random weights");
+  app->add_option("--seed", a->seed, "of a network's random weights")->check(CLI::NonNegativeNumber);
   app->add_option("--device", a->device, "with libtorch instead (frf-train), one network by name: cpu, cuda, cuda:N");
   app->add_flag("--step", a->step, "a training step (frf-train): forward, loss, backward, AdamW, average");
   app->add_option("--batch", a->batch, "images at once, with --device or --step")->check(CLI::Range(1, 1024));

@@ -28,6 +28,10 @@ bool IsNet(const std::string& name) {
 
 Model LoadRun(const std::string& folder, bool raw, bool last) {
   const std::string config_path = folder + "/config.json";
+  if (!std::filesystem::exists(config_path)) {
+    throw Error(ErrorCode::kNotFound, fmt::format("{}: is no run folder, config.json is not in it; a run folder, an ONNX file or the name of "
+                                                  "shipped weights is wanted", folder));
+  }
   const Json config = ParseJson(ReadFile(config_path), config_path);
   Model model;
   model.info = ModelInfoFromJson(config.contains("model") ? config["model"] : config, config_path);

@@ -23,7 +23,7 @@ namespace {
 
 struct DemoArguments {
   std::string image, output = "demo", model;
-  std::uint64_t seed = 10'000'007;
+  std::uint64_t seed = 10'000'009;
   int threads = 0;
   bool json = false;
 };
@@ -164,7 +164,7 @@ void AddDemo(CLI::App& root, Action& action) {
   app->add_option("image", a->image, "your own photo (PNG or JPEG); without one a street is drawn");
   app->add_option("-o,--output", a->output, "folder for the pictures");
   app->add_option("-m,--model", a->model, "other weights (default: frfnet-slim-synth for the drawn street, frfnet-camvid for photos)");
-  app->add_option("--seed", a->seed, "of the drawn street; below 10000000 it may have been trained on");
+  app->add_option("--seed", a->seed, "of the drawn street; below 10000000 it may have been trained on")->check(CLI::NonNegativeNumber);
   app->add_option("--threads", a->threads, "CPU threads; 0: all cores")->check(CLI::Range(0, 1024));
   app->add_flag("--json", a->json, "one JSON document on standard output");
   app->callback([a, &action] { action = [a] { return RunDemo(*a); }; });

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <filesystem>
 
 #include "base/files.h"
@@ -106,11 +107,11 @@ HtmlReport::Row ChangedRow(const Scored& scored, const Sample& sample, Segmenter
            {"against", Colorize(theirs, classes.palette)}, {"changed", where}}};
 }
 
-void WriteReport(const EvalArguments& arguments, const Dataset& data, Segmenter& segmenter, const ConfusionMatrix& matrix,
-                 std::vector<Scored> scored, double ms, Other* other) {
+void WriteReport(const EvalArguments& arguments, const Dataset& data, const std::string& description, Segmenter& segmenter,
+                 const ConfusionMatrix& matrix, std::vector<Scored> scored, double ms, Other* other) {
   const Classes& classes = segmenter.info().classes;
-  HtmlReport report(fmt::format("{} on {}", arguments.model, data.description()));
-  report.Facts({{"model", arguments.model}, {"network", segmenter.info().net}, {"data", data.description()},
+  HtmlReport report(fmt::format("{} on {}", arguments.model, description));
+  report.Facts({{"model", arguments.model}, {"network", segmenter.info().net}, {"data", description},
                 {"mean IoU", fmt::format("{:.2f} %", matrix.MeanIou().value_or(0) * 100)},
                 {"time", fmt::format("{:.1f} ms an image, {} backend, {} threads", ms, arguments.backend,
                                      arguments.threads > 0 ? arguments.threads : DefaultThreads())},
@@ -196,16 +197,35 @@ std::vector<std::string> WordsForTorch(const EvalArguments& arguments) {
   return words;
 }
 
+// What can be refused before hours of work is.
+void CheckOutputs(const EvalArguments& arguments, bool run_folder) {
+  if (arguments.stamp && run_folder) {
+    throw Error(ErrorCode::kUsage, fmt::format("--stamp writes into an ONNX file, {} is a run folder: frf export makes a file of it", arguments.model));
+  }
+  if (!arguments.save.empty()) MakeFolder(arguments.save);
+  if (arguments.report.empty()) return;
+  const std::filesystem::path report = arguments.report;
+  if (std::filesystem::is_directory(report)) throw Error(ErrorCode::kUsage, fmt::format("--report {}: is a folder, a file's name is wanted", arguments.report));
+  if (report.has_parent_path()) MakeFolder(report.parent_path());
+}
+
+// With --limit it says how much of the split was looked at.
+std::string DescribeData(const Dataset& data, int count) {
+  if (count >= data.size()) return data.description();
+  return data.description() + (count == 1 ? ", the first image only" : fmt::format(", the first {} images only", count));
+}
+
 int RunModules(const EvalArguments& arguments, const SegmenterOptions& options, const Model& model, const Dataset& data) {
   ScoredImages images;
   const int count = arguments.limit > 0 ? std::min(arguments.limit, data.size()) : data.size();
   for (int i = 0; i < count; ++i) images.samples.push_back(data.Get(i));
+  const std::string description = DescribeData(data, count);
   const ModulesReport report = MeasureModules(model, options, images);
   Json json = ToJson(report);
   json["model"] = arguments.model;
-  json["data"] = data.description();
+  json["data"] = description;
   if (arguments.json) PrintJson(json);
-  else fmt::print("{} on {}\n{}", arguments.model, data.description(), FormatModules(report));
+  else fmt::print("{} on {}\n{}", arguments.model, description, FormatModules(report));
   return 0;
 }
 
@@ -218,10 +238,10 @@ int RunEval(const EvalArguments& arguments) {
   const auto data = OpenDataset({.spec = arguments.data, .split = arguments.split, .list = arguments.list, .seed = arguments.seed,
                                  .variant = arguments.variant});
   CheckClasses(model.info.classes, data->classes(), arguments.model);
+  CheckOutputs(arguments, run_folder);
   if (arguments.modules) return RunModules(arguments, options, model, *data);
   Segmenter segmenter(std::move(model), options);
   const Classes& classes = segmenter.info().classes;
-  if (!arguments.save.empty()) MakeFolder(arguments.save);
   std::unique_ptr<Other> other;
   if (!arguments.against.empty()) {
     other = std::make_unique<Other>(classes.count());
@@ -230,6 +250,7 @@ int RunEval(const EvalArguments& arguments) {
   }
 
   const int count = arguments.limit > 0 ? std::min(arguments.limit, data->size()) : data->size();
+  const std::string description = DescribeData(*data, count);
   ConfusionMatrix matrix(classes.count());
   std::vector<Scored> scored;
   double seconds = 0;
@@ -262,7 +283,7 @@ int RunEval(const EvalArguments& arguments) {
   const Sample first = data->Get(0);
   Json result = ToJson(matrix, classes);
   result["model"] = arguments.model;
-  result["data"] = data->description();
+  result["data"] = description;
   result["size"] = options.height > 0 ? arguments.size : segmenter.info().input.height > 0
                        ? fmt::format("{}x{}", segmenter.info().input.height, segmenter.info().input.width)
                        : fmt::format("{}x{}", first.image.height, first.image.width);
@@ -271,11 +292,13 @@ int RunEval(const EvalArguments& arguments) {
     result["against"] = {{"model", arguments.against}, {"miou", other->matrix.MeanIou().value_or(0)}, {"labels_changed", other->changed_share()},
                          {"iou", ToJson(other->matrix, classes)["iou"]}};
   }
-  if (!arguments.report.empty()) WriteReport(arguments, *data, segmenter, matrix, scored, ms, other.get());
-  if (arguments.stamp) Stamp(arguments, result);
+  // The scores first: a full disk must not cost them.
   if (arguments.json) PrintJson(result);
-  else fmt::print("{} on {}\n{}", arguments.model, data->description(), FormatTable(matrix, classes));
+  else fmt::print("{} on {}\n{}", arguments.model, description, FormatTable(matrix, classes));
   if (other && !arguments.json) fmt::print("\n{}", DifferenceTable(matrix, *other, arguments, classes));
+  std::fflush(stdout);
+  if (!arguments.report.empty()) WriteReport(arguments, *data, description, segmenter, matrix, scored, ms, other.get());
+  if (arguments.stamp) Stamp(arguments, result);
   return 0;
 }
 
@@ -288,7 +311,7 @@ void AddEval(CLI::App& root, Action& action) {
   app->add_option("--data", a->data, "camvid:DIR, cityscapes:DIR, folder:DIR, pack:FILE or synth:COUNT")->required();
   app->add_option("--split", a->split, "train, val, test or trainval");
   app->add_option("--list", a->list, "file that names the images (and labels) to use");
-  app->add_option("--seed", a->seed, "synth: the first scene's seed; 10000000 and above were never trained on");
+  app->add_option("--seed", a->seed, "synth: the first scene's seed; 10000000 and above were never trained on")->check(CLI::NonNegativeNumber);
   app->add_option("--variant", a->variant, "cityscapes: labelIds or trainIds files; synth: camvid or cityscapes classes");
   app->add_option("--size", a->size, "network input size HEIGHTxWIDTH (default: as the model was trained)");
   app->add_option("--backend", a->backend, "engine, plain (the reference executor), or torch (frf-train; for run folders)")
@@ -297,9 +320,9 @@ void AddEval(CLI::App& root, Action& action) {
   app->add_option("--against", a->against, "another model: difference by class, and in the report the images whose labels changed most");
   app->add_option("--pictures", a->pictures, "worst and best images in the report, each")->check(CLI::Range(0, 1000));
   app->add_option("--save", a->save, "folder for the predictions as label images (Cityscapes' evaluator reads them)");
-  app->add_option("--limit", a->limit, "only the first N images; 0: all");
-  app->add_option("--threads", a->threads, "CPU threads; 0: all cores");
-  app->add_option("--max-memory", a->max_memory_mb, "MiB that an image may need; 0: half of RAM");
+  app->add_option("--limit", a->limit, "only the first N images; 0: all")->check(CLI::NonNegativeNumber);
+  app->add_option("--threads", a->threads, "CPU threads; 0: all cores")->check(CLI::Range(0, 1024));
+  app->add_option("--max-memory", a->max_memory_mb, "MiB that an image may need; 0: half of RAM")->check(CLI::NonNegativeNumber);
   app->add_flag("--raw", a->raw, "run folder: the weights themselves instead of their running average");
   app->add_flag("--last", a->last, "run folder: the last checkpoint instead of the best");
   app->add_flag("--modules", a->modules, "instead: how far gates and masks move, and mean IoU with each module's frozen at their means");

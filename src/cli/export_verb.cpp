@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // `frf export RUN|NET|X.onnx -o Y.onnx`: writes the one file that deployment needs, and proves it before it reports success: the
 // file is read back and run on a drawn street beside the graph that it was written from.
-// Subtle: the proof compares with what the file means (weights rounded to half where --half), so it must hold tightly.
+// Subtle: the graph and the file may take different pixels, normalised floats or bytes; each is fed its own form of one picture.
+// The proof compares with what the file means (weights rounded to half where --half), so it must hold tightly.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -18,10 +19,23 @@ namespace frf::cli {
 namespace {
 
 struct ExportArguments {
-  std::string source, output, size, meta, options, classes = "camvid";
+  std::string source, output, size, meta, license, options, classes = "camvid";
   std::uint64_t seed = 0;
   bool half = false, argmax = false, uint8_input = false, raw = false, last = false, json = false;
 };
+
+// Options of another kind of source are refused, not passed over.
+void CheckSource(const ExportArguments& arguments, const CLI::App& app) {
+  const bool run = std::filesystem::is_directory(arguments.source), net = !run && IsNet(arguments.source);
+  const auto belongs = [&](std::initializer_list<const char*> names, bool fits, const char* to) {
+    for (const char* name : names) {
+      if (!fits && app.count(name) > 0) throw Error(ErrorCode::kUsage, fmt::format("{} belongs to {}, {} is none", name, to, arguments.source));
+    }
+  };
+  belongs({"--net-options", "--classes", "--seed"}, net, "a network's name");
+  belongs({"--raw", "--last"}, run, "a run folder");
+  belongs({"--meta"}, !run && !net, "an ONNX file");
+}
 
 Model LoadSource(const ExportArguments& arguments) {
   if (std::filesystem::is_directory(arguments.source)) return LoadRun(arguments.source, arguments.raw, arguments.last);
@@ -55,25 +69,31 @@ struct Proof {
   std::string sizes;
 };
 
+// One picture as `graph` takes it: bytes where normalisation is inside.
+Tensor PictureFor(const Graph& graph, const InputSpec& input, int height, int width) {
+  if (graph.inputs[0].dtype != DType::kUint8) return StreetInput(input, height, width);
+  InputSpec as_stored = input;
+  as_stored.mean = {0, 0, 0};
+  as_stored.std = {1, 1, 1};
+  return StreetInput(as_stored, height, width).Cast(DType::kUint8);
+}
+
+// Where height and width are free, two sizes: the usual one and an odd one, as far as the network takes odd ones.
+std::vector<std::pair<int, int>> ProofSizes(const InputSpec& input, std::optional<std::pair<int, int>> fixed) {
+  if (fixed) return {*fixed};
+  const auto rounded = [&](int length) { return (length + input.multiple - 1) / input.multiple * input.multiple; };
+  return {{rounded(std::max(64, input.height)), rounded(std::max(64, input.width))}, {rounded(157), rounded(211)}};
+}
+
 Proof Prove(const Model& model, const std::string& bytes, const ExportArguments& arguments, std::optional<std::pair<int, int>> fixed) {
   const Model written = ParseOnnx(bytes, arguments.output);
-  std::vector<std::pair<int, int>> sizes;
-  if (fixed) sizes.push_back(*fixed);
-  else sizes = {{std::max(64, model.info.input.height), std::max(64, model.info.input.width)}, {157, 211}};
   PlainExecutor reference(arguments.half ? RoundedToHalf(model.graph) : model.graph);
   PlainExecutor from_file(written.graph);
   Proof proof;
   std::int64_t equal = 0, all = 0;
-  for (const auto& [height, width] : sizes) {
-    const Tensor image = StreetInput(model.info.input, height, width);
-    Tensor fed = image;
-    if (arguments.uint8_input) {
-      InputSpec as_stored = model.info.input;
-      as_stored.mean = {0, 0, 0};
-      as_stored.std = {1, 1, 1};
-      fed = StreetInput(as_stored, height, width).Cast(DType::kUint8);
-    }
-    const Tensor wanted = reference.Run({{model.graph.inputs[0].name, image}}).at(model.graph.outputs[0].name);
+  for (const auto& [height, width] : ProofSizes(model.info.input, fixed)) {
+    const Tensor seen = PictureFor(model.graph, model.info.input, height, width), fed = PictureFor(written.graph, model.info.input, height, width);
+    const Tensor wanted = reference.Run({{model.graph.inputs[0].name, seen}}).at(model.graph.outputs[0].name);
     const Tensor got = from_file.Run({{written.graph.inputs[0].name, fed}}).at(written.graph.outputs[0].name);
     const LabelImage a = LabelsOf(wanted, model.info.classes.count(), height, width);
     const LabelImage b = LabelsOf(got, model.info.classes.count(), height, width);
@@ -102,10 +122,19 @@ Proof Prove(const Model& model, const std::string& bytes, const ExportArguments&
 int RunExport(const ExportArguments& arguments) {
   Model model = LoadSource(arguments);
   WriteOptions options{.half = arguments.half, .argmax = arguments.argmax, .uint8_input = arguments.uint8_input};
-  if (!arguments.size.empty()) options.size = ParseSize(arguments.size, "--size");
+  options.size = FixedSize(model.graph);
+  if (!arguments.size.empty()) {
+    const auto wanted = ParseSize(arguments.size, "--size");
+    if (options.size && *options.size != wanted) {
+      throw Error(ErrorCode::kUsage, fmt::format("{}: its input is fixed at {}x{}, --size {} cannot change that; export what it was made of",
+                                                 arguments.source, options.size->first, options.size->second, arguments.size));
+    }
+    options.size = wanted;
+  }
   if (arguments.half && model.info.weights == "int8") {
     throw Error(ErrorCode::kUsage, arguments.source + ": its weights are 8-bit integers already; leave --half out");
   }
+  if (!arguments.license.empty()) model.info.license = arguments.license;
   model.info.weights = arguments.half ? "f16" : model.info.weights;
   model.info.output = arguments.argmax ? "labels" : model.info.output;
   const std::string bytes = SerializeOnnx(model, options);
@@ -133,14 +162,20 @@ void AddExport(CLI::App& root, Action& action) {
   app->add_flag("--argmax", a->argmax, "output labels (uint8) in place of scores");
   app->add_flag("--uint8-input", a->uint8_input, "input 8-bit RGB planes; normalisation inside the file");
   app->add_option("--meta", a->meta, "JSON with classes, palette, mean, std ...: stamps a foreign ONNX file");
+  app->add_option("--license", a->license, "terms of the weights, kept in the file");
   app->add_flag("--raw", a->raw, "run folder: the weights themselves instead of their running average");
   app->add_flag("--last", a->last, "run folder: the last checkpoint instead of the best");
   app->add_option("--net-options", a->options, "network name: name=value,name=value");
   app->add_option("--classes", a->classes, "network name: whose classes")->check(CLI::IsMember({"camvid", "cityscapes"}));
-  app->add_option("--seed", a->seed, "network name: of the random weights");
+  app->add_option("--seed", a->seed, "network name: of the random weights")->check(CLI::NonNegativeNumber);
   app->add_flag("--json", a->json, "one JSON document on standard output");
   app->footer("Example: frf export runs/first -o street.onnx --half");
-  app->callback([a, &action] { action = [a] { return RunExport(*a); }; });
+  app->callback([a, app, &action] {
+    action = [a, app] {
+      CheckSource(*a, *app);
+      return RunExport(*a);
+    };
+  });
 }
 
 }  // namespace frf::cli

@@ -119,14 +119,16 @@ int RunInfoPlan(const PlanArguments& arguments) {
   Session session(std::make_shared<LoadedModel>(ModelFor(arguments)), {.threads = threads});
   Session::Impl& impl = session.impl();
   const LoadedModel::Impl& loaded = impl.model->impl();
-  if (loaded.fixed_height > 0 && (loaded.fixed_height != arguments.height || loaded.fixed_width != arguments.width)) {
+  int height = arguments.height, width = arguments.width;
+  if (loaded.fixed_height > 0 && !arguments.size_given) height = loaded.fixed_height, width = loaded.fixed_width;
+  if (loaded.fixed_height > 0 && (loaded.fixed_height != height || loaded.fixed_width != width)) {
     throw Error(ErrorCode::kUsage, fmt::format("{}: its input is fixed, --size {}x{} is wanted", arguments.name, loaded.fixed_height, loaded.fixed_width));
   }
-  engine::Plan& plan = impl.PlanFor(arguments.height, arguments.width);
-  const engine::PreparedGraph prepared = engine::Prepare(*impl.model->impl().GraphToPlan(), {1, 3, arguments.height, arguments.width});
-  std::vector<std::uint8_t> picture(std::size_t{3} * arguments.height * arguments.width);
+  engine::Plan& plan = impl.PlanFor(height, width);
+  const engine::PreparedGraph prepared = engine::Prepare(*impl.model->impl().GraphToPlan(), {1, 3, height, width});
+  std::vector<std::uint8_t> picture(std::size_t{3} * height * width);
   for (std::size_t i = 0; i < picture.size(); ++i) picture[i] = static_cast<std::uint8_t>((i * 2654435761U) >> 13);
-  const engine::PlanInput input{.pixels = picture.data(), .row_stride = std::ptrdiff_t{3} * arguments.width,
+  const engine::PlanInput input{.pixels = picture.data(), .row_stride = std::ptrdiff_t{3} * width,
                                 .table = plan.table().empty() ? impl.table.data() : plan.table().data()};
   const Peaks peaks = MeasurePeaks(threads);
   const std::vector<StepLine> lines = TimeSteps(plan, prepared, input);
@@ -135,14 +137,14 @@ int RunInfoPlan(const PlanArguments& arguments) {
   if (arguments.json) {
     Json steps = Json::array();
     for (const StepLine& line : lines) steps.push_back(ToJson(line, peaks));
-    PrintJson({{"name", arguments.name}, {"size", fmt::format("{}x{}", arguments.height, arguments.width)}, {"threads", threads},
+    PrintJson({{"name", arguments.name}, {"size", fmt::format("{}x{}", height, width)}, {"threads", threads},
                {"steps", steps}, {"sum", ToJson(sum, peaks)}, {"integer_share", sum.macs > 0 ? sum.integer_macs / sum.macs : 0}, {"peaks", {{"f32_gflops", peaks.f32_gflops}, {"int8_gops", peaks.int8_gops},
                {"copy_gbytes", peaks.copy_gbytes}}}, {"arena_bytes", plan.arena_bytes()}, {"scratch_bytes", plan.scratch_bytes()},
                {"weight_bytes", loaded.weights.bytes()}, {"machine", frf::ToJson(ThisMachine())}, {"commit", Commit()}});
     return 0;
   }
   PrintPlan(lines, peaks);
-  fmt::print("\n{} at {}x{} on {} ({}), {} threads, frf {} ({}), median of {} frames\n", arguments.name, arguments.height, arguments.width,
+  fmt::print("\n{} at {}x{} on {} ({}), {} threads, frf {} ({}), median of {} frames\n", arguments.name, height, width,
              ThisMachine().cpu, ThisMachine().isa, threads, Version(), Commit(), kFrames);
   if (sum.integer_macs > 0) fmt::print("{:.2f} % of multiply-accumulates in 8-bit integers\n", 100 * sum.integer_macs / sum.macs);
   fmt::print("peak now: {:.0f} GFLOP/s float32, {:.0f} GOP/s int8, {:.1f} GB/s copied; maps {}, scratch {}, packed weights {}\n", peaks.f32_gflops, peaks.int8_gops, peaks.copy_gbytes,

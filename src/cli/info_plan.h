@@ -9,7 +9,9 @@ namespace frf::cli {
 struct PlanArguments {
   std::string name, options;  // of a network: --net-options
   int classes = 0;            // of a network; 0: 19
-  int height = 0, width = 0, threads = 0;
+  int height = 0, width = 0;
+  bool size_given = true;  // else a file of fixed size has its own
+  int threads = 0;
   bool json = false;
 };
 int RunInfoPlan(const PlanArguments& arguments);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 
 #include "base/files.h"
 #include "base/system.h"
@@ -21,7 +22,7 @@ namespace {
 struct InfoArguments {
   std::string name, size = "512x1024", options, draw;
   int classes = 0, threads = 0;
-  bool list = false, train = false, json = false, all = false, plan = false;
+  bool list = false, train = false, json = false, all = false, plan = false, size_given = false;
 };
 
 int ListEverything(bool json) {
@@ -47,19 +48,31 @@ int ListEverything(bool json) {
   return 0;
 }
 
-Graph GraphOf(const InfoArguments& arguments) {
+// A word that is neither weights nor a file is taken for a network's name: the error then names the nearest networks.
+std::string PathOf(const std::string& name) {
+  try {
+    return FindModel(name);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kNotFound && name.find_first_of("./") == std::string::npos) BuildNet(name, Json::object());
+    throw;
+  }
+}
+
+struct Counted {
+  Graph graph;
+  std::optional<std::pair<int, int>> fixed;  // of a file
+};
+
+Counted GraphOf(const InfoArguments& arguments) {
   if (IsNet(arguments.name)) {
     Json options = ParseNetOptions(arguments.name, arguments.options);
     if (arguments.classes > 0) options["classes"] = arguments.classes;
-    return BuildNet(arguments.name, options);
-  }
-  if (!std::filesystem::exists(arguments.name) && arguments.name.find('.') == std::string::npos && arguments.name.find('/') == std::string::npos &&
-      !arguments.name.ends_with("camvid") && !arguments.name.ends_with("synth")) {
-    return BuildNet(arguments.name, Json::object());  // its error names the nearest networks
+    return {BuildNet(arguments.name, options), std::nullopt};
   }
   if (!arguments.options.empty()) throw Error(ErrorCode::kUsage, "--net-options belongs to a network's name, not to a file");
-  if (std::filesystem::is_directory(arguments.name)) return LoadRun(arguments.name, false, false).graph;
-  return GraphAsDefined(ReadOnnx(FindModel(arguments.name), {.require_stamp = false}));
+  if (std::filesystem::is_directory(arguments.name)) return {LoadRun(arguments.name, false, false).graph, std::nullopt};
+  const Model model = ReadOnnx(PathOf(arguments.name), {.require_stamp = false});
+  return {GraphAsDefined(model), FixedSize(model.graph)};
 }
 
 std::string Giga(std::int64_t macs) {
@@ -87,13 +100,14 @@ void PrintTable(const Graph& graph, const Cost& cost, bool all) {
 int RunInfo(const InfoArguments& arguments) {
   if (arguments.list) return ListEverything(arguments.json);
   if (arguments.name.empty()) throw Error(ErrorCode::kUsage, "frf info wants a model file or a network's name; --list shows the networks");
-  const auto [height, width] = ParseSize(arguments.size, "--size");
+  std::pair<int, int> size = ParseSize(arguments.size, "--size");
   if (arguments.plan) {
-    return RunInfoPlan({arguments.name, arguments.options, arguments.classes, height, width, arguments.threads, arguments.json});
+    return RunInfoPlan({arguments.name, arguments.options, arguments.classes, size.first, size.second, arguments.size_given, arguments.threads, arguments.json});
   }
-  Graph graph = GraphOf(arguments);
+  auto [graph, fixed] = GraphOf(arguments);
+  if (fixed && !arguments.size_given) size = *fixed;
   if (!arguments.train) graph = graph.ForInference();
-  const TypeMap types = InferShapes(graph, height, width);
+  const TypeMap types = InferShapes(graph, size.first, size.second);
   const Cost cost = CountCost(graph, types);
   if (!arguments.draw.empty()) WriteFileAtomically(arguments.draw, DrawSvg(graph, types, cost));
   if (!arguments.json) {
@@ -106,7 +120,7 @@ int RunInfo(const InfoArguments& arguments) {
     layers.push_back({{"name", layer.node}, {"op", layer.op}, {"output", layer.output}, {"params", layer.params}, {"macs", layer.macs},
                       {"macs_all", layer.macs_all}, {"bytes", layer.bytes}, {"receptive_field", layer.receptive_field}});
   }
-  PrintJson({{"name", arguments.name}, {"size", arguments.size}, {"params", cost.params}, {"macs", cost.macs}, {"macs_all", cost.macs_all},
+  PrintJson({{"name", arguments.name}, {"size", fmt::format("{}x{}", size.first, size.second)}, {"params", cost.params}, {"macs", cost.macs}, {"macs_all", cost.macs_all},
              {"activation_bytes", cost.activation_bytes}, {"peak_bytes", cost.peak_bytes}, {"layers", layers}});
   return 0;
 }
@@ -117,7 +131,7 @@ void AddInfo(CLI::App& root, Action& action) {
   auto a = std::make_shared<InfoArguments>();
   CLI::App* app = root.add_subcommand("info", "parameters, multiply-accumulates, memory and receptive field by layer; draws the graph");
   app->add_option("model", a->name, "network name (frf info --list), ONNX file, run folder, or name of shipped weights");
-  app->add_option("--size", a->size, "input size HEIGHTxWIDTH");
+  CLI::Option* size = app->add_option("--size", a->size, "input size HEIGHTxWIDTH; a file of fixed size has its own");
   app->add_option("--net-options", a->options, "of a network: name=value,name=value");
   app->add_option("--classes", a->classes, "of a network; 0: its default, 19")->check(CLI::Range(0, 255));
   app->add_option("--draw", a->draw, "write a picture of the graph to this SVG file");
@@ -128,7 +142,10 @@ void AddInfo(CLI::App& root, Action& action) {
   app->add_flag("--list", a->list, "the networks and their options");
   app->add_flag("--json", a->json, "one JSON document on standard output");
   app->footer("Examples: frf info frfnet --size 512x1024 --draw frfnet.svg\n          frf info frfnet --size 512x1024 --plan");
-  app->callback([a, &action] { action = [a] { return RunInfo(*a); }; });
+  app->callback([a, size, &action] {
+    a->size_given = size->count() > 0;
+    action = [a] { return RunInfo(*a); };
+  });
 }
 
 }  // namespace frf::cli

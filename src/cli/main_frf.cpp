@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <new>
+#include <string>
+#include <vector>
 
 #include "base/log.h"
 #include "base/progress.h"
@@ -56,6 +58,10 @@ int main(int argc, char** argv) {
     // `frf train ...` belongs to frf-train, its --help too: nothing of it is parsed here.
     app.parse(argc, argv);
     return action();
+  } catch (const CLI::RequiredError& error) {
+    const std::vector<std::string> unknown = app.remaining(/*recurse=*/true);
+    if (unknown.empty()) return Fail(std::string(error.what()) + "; see frf --help", 2);
+    return Fail(fmt::format("'{}' is not known here; see frf --help", unknown.front()), 2);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     return Fail(std::string(error.what()) + "; see frf --help", 2);

@@ -16,8 +16,16 @@
 
 namespace frf::cli {
 
+std::optional<std::pair<int, int>> FixedSize(const Graph& graph) {
+  if (graph.inputs.empty() || graph.inputs[0].shape.size() != 4) return std::nullopt;
+  const Shape& shape = graph.inputs[0].shape;
+  if (shape[2] <= 0 || shape[3] <= 0) return std::nullopt;
+  return std::pair(static_cast<int>(shape[2]), static_cast<int>(shape[3]));
+}
+
 Tensor StreetInput(const InputSpec& input, int height, int width) {
-  const Sample scene = DrawScene(kSynthTestSeed, {.height = height, .width = width});
+  // Scenes have sizes of their own; networks may see smaller pictures.
+  const Sample scene = DrawScene(kSynthTestSeed, {.height = std::clamp(height, 32, 8192), .width = std::clamp(width, 32, 8192)});
   Tensor image = Tensor::Uninitialized(DType::kFloat32, {1, 3, height, width});
   Preprocess(scene.image.view(), input, {height, width, height, width}, image.data<float>());
   return image;

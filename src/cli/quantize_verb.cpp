@@ -366,7 +366,7 @@ void AddQuantize(CLI::App& root, Action& action) {
   app->add_option("--keep-float", a->keep_float, "convolutions that stay float32, by name")->delimiter(',');
   app->add_option("--size", a->size, "network input size HEIGHTxWIDTH (default: as the model was trained)");
   app->add_option("--variant", a->variant, "cityscapes: labelIds or trainIds files; synth: camvid or cityscapes classes");
-  app->add_option("--seed", a->seed, "synth: the first scene's seed");
+  app->add_option("--seed", a->seed, "synth: the first scene's seed")->check(CLI::NonNegativeNumber);
   app->add_option("--threads", a->threads, "CPU threads; 0: all cores")->check(CLI::Range(0, 1024));
   app->add_flag("--json", a->json, "one JSON document on standard output");
   app->footer(R"(Images are split by recording (a file's name up to the first '_'): the largest for ranges, the next to choose by, the

@@ -8,11 +8,13 @@
 #include <chrono>
 #include <filesystem>
 #include <set>
+#include <string_view>
 
 #include "base/files.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "base/stats.h"
+#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/segment.h"
 #include "frf/error.h"
@@ -24,12 +26,31 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void AddFolder(const fs::path& folder, std::vector<Job>& jobs) {
+constexpr std::string_view kMaskEnding = "_mask.png", kColorEnding = "_color.png", kOverlayEnding = "_overlay.png";
+
+bool LooksLikeResult(const fs::path& path) {
+  const std::string name = path.filename().string();
+  return name.ends_with(kMaskEnding) || name.ends_with(kColorEnding) || name.ends_with(kOverlayEnding);
+}
+
+// What an earlier call wrote there is no input: the output folder, where it lies inside, and names that results have.
+void AddFolder(const fs::path& folder, const fs::path& output, std::vector<Job>& jobs) {
   std::vector<fs::path> found;
-  for (const auto& entry : fs::recursive_directory_iterator(folder, fs::directory_options::skip_permission_denied)) {
-    if (entry.is_regular_file() && LooksLikeImageFile(entry.path().string())) found.push_back(entry.path());
+  std::size_t results = 0;
+  std::error_code missing;  // an output folder that is not there yet holds nothing
+  const bool nested = !fs::equivalent(folder, output, missing);
+  for (auto it = fs::recursive_directory_iterator(folder, fs::directory_options::skip_permission_denied); it != fs::end(it); ++it) {
+    if (nested && it->is_directory(missing) && fs::equivalent(it->path(), output, missing)) it.disable_recursion_pending();
+    else if (!it->is_regular_file() || !LooksLikeImageFile(it->path().string())) continue;
+    else if (LooksLikeResult(it->path())) ++results;
+    else found.push_back(it->path());
   }
-  if (found.empty()) throw Error(ErrorCode::kNotFound, fmt::format("{}: no PNG or JPEG files in this folder", folder.string()));
+  const std::string passed_over = results == 0 ? "" : fmt::format("{} named like results (*{}, *{}, *{}) passed over", results, kMaskEnding,
+                                                                  kColorEnding, kOverlayEnding);
+  if (found.empty()) {
+    throw Error(ErrorCode::kNotFound, fmt::format("{}: no PNG or JPEG files in this folder{}{}", folder.string(), results > 0 ? "; " : "", passed_over));
+  }
+  if (results > 0) LogInfo(fmt::format("{}: {}", folder.string(), passed_over));
   std::sort(found.begin(), found.end());
   for (const auto& path : found) jobs.push_back({path.string(), fs::relative(path, folder).replace_extension().string()});
 }
@@ -46,7 +67,7 @@ std::vector<Job> ListJobs(const SegmentArguments& arguments) {
   for (const auto& input : arguments.inputs) {
     // A folder called "x.png" is searched like any other folder.
     std::error_code unreadable;  // a link to itself, say: reading it as a file gives the error that names it
-    if (fs::is_directory(input, unreadable)) AddFolder(input, jobs);
+    if (fs::is_directory(input, unreadable)) AddFolder(input, arguments.output, jobs);
     else jobs.push_back({input, fs::path(input).stem().string(), LooksLikeVideoFile(input)});
   }
   if (!arguments.camera.empty()) jobs.push_back(CameraJob(arguments.camera));
@@ -73,15 +94,15 @@ Json WritePicture(const SegmentArguments& arguments, const Classes& classes, con
   const fs::path stem = fs::path(arguments.output) / job.stem;
   MakeFolder(stem.parent_path());
   Json outputs = Json::object();
-  const auto path = [&](const char* kind, const char* suffix) {
-    const std::string name = stem.string() + suffix;
+  const auto path = [&](const char* kind, std::string_view ending) {
+    const std::string name = stem.string() + std::string(ending);
     outputs[kind] = name;
     return name;
   };
-  if (arguments.Wants("mask")) WriteMask(path("mask", "_mask.png"), labels, classes, arguments);
-  if (arguments.Wants("color")) WritePng(path("color", "_color.png"), Colorize(labels, classes.palette));
+  if (arguments.Wants("mask")) WriteMask(path("mask", kMaskEnding), labels, classes, arguments);
+  if (arguments.Wants("color")) WritePng(path("color", kColorEnding), Colorize(labels, classes.palette));
   if (arguments.Wants("overlay")) {
-    WritePng(path("overlay", "_overlay.png"), Overlay(image, labels, classes, {.opacity = arguments.opacity, .legend = !arguments.no_legend}));
+    WritePng(path("overlay", kOverlayEnding), Overlay(image, labels, classes, {.opacity = arguments.opacity, .legend = !arguments.no_legend}));
   }
   return outputs;
 }
@@ -97,7 +118,8 @@ Json SegmentPicture(const SegmentArguments& arguments, const Job& job, Segmenter
     labels = segmenter.Run(image.view());
     times.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
   } catch (const Error& error) {
-    entry["error"] = error.what();
+    // What the network refuses, too little memory say, does not know its picture's name.
+    entry["error"] = image.pixels.empty() ? error.what() : fmt::format("{}: {}", Printable(job.input, 400), error.what());
     return entry;
   }
   // Outside: what cannot be written ends the run, since the next picture would fail too.
@@ -176,7 +198,7 @@ void AddSegment(CLI::App& root, Action& action) {
   app->add_flag("--no-legend", arguments->no_legend, "overlays without names of classes");
   app->add_option("--threads", arguments->threads, "CPU threads; 0: all cores")->check(CLI::Range(0, 1024));
   app->add_option("--shard", arguments->shard, "I/N: label only every N-th image from the I-th (default: Slurm's or Kubernetes' job index)");
-  app->add_option("--max-memory", arguments->max_memory_mb, "MiB that a frame may need; 0: half of RAM");
+  app->add_option("--max-memory", arguments->max_memory_mb, "MiB that a frame may need; 0: half of RAM")->check(CLI::NonNegativeNumber);
   app->add_flag("--json", arguments->json, "one JSON document on standard output");
   app->add_option("--camera", arguments->camera, "label a camera until Ctrl-C: 0 for /dev/video0, a device, or an address (rtsp://...); frames are dropped, and counted, where it outruns the machine");
   app->add_option("--camera-size", arguments->camera_size, "HEIGHTxWIDTH wanted of the camera (default: as it likes)");

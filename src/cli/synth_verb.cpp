@@ -43,7 +43,7 @@ void AddSynth(CLI::App& root, Action& action) {
   app->add_option("--count", a->options.count, "scenes for train and val together")->check(CLI::Range(1, 1'000'000));
   app->add_option("--test-count", a->options.test_count, "test scenes beside them")->check(CLI::Range(0, 1'000'000));
   app->add_option("--val-share", a->options.val_share, "share of --count that is val")->check(CLI::Range(0.0, 0.9));
-  app->add_option("--seed", a->options.seed, "of the first scene; the same seed draws the same scenes again");
+  app->add_option("--seed", a->options.seed, "of the first scene; the same seed draws the same scenes again")->check(CLI::NonNegativeNumber);
   app->add_option("--layout", a->options.layout, "files and names as this data set has them")->check(CLI::IsMember({"camvid", "cityscapes"}));
   app->add_option("--size", a->size, "HEIGHTxWIDTH; default 360x480, Cityscapes layout 512x1024");
   app->add_option("--threads", a->options.threads, "CPU threads; 0: all cores")->check(CLI::Range(0, 1024));

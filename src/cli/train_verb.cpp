@@ -31,7 +31,9 @@ std::string FindTrainProgram() {
 }
 
 std::string CommitOf(const std::string& program) {
-  const std::string command = fmt::format("'{}' --commit 2>/dev/null", program);
+  std::string quoted = "'";  // for sh, which ends a quotation at every apostrophe
+  for (const char letter : program) quoted += letter == '\'' ? std::string("'\\''") : std::string(1, letter);
+  const std::string command = quoted + "' --commit 2>/dev/null";
   std::array<char, 128> line{};
   FILE* pipe = ::popen(command.c_str(), "r");
   if (pipe == nullptr) return {};

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <mutex>
 
 #include "base/files.h"
@@ -167,6 +168,17 @@ std::string AsPng(const std::string& name) {
   return fs::path(name).replace_extension(".png").generic_string();
 }
 
+// Cityscapes keeps files of four kinds side by side: where some bear the ending of `format`, they alone are meant.
+std::vector<std::string> OfFormat(std::vector<std::string> files, const std::string& format) {
+  const std::string ending = format == "labelIds"   ? "_labelIds.png"
+                             : format == "trainIds" ? "_labelTrainIds.png"
+                             : format == "colors"   ? "_gtFine_color.png"
+                                                    : "";
+  const auto fits = [&](const std::string& file) { return file.ends_with(ending); };
+  if (std::any_of(files.begin(), files.end(), fits)) std::erase_if(files, std::not_fn(fits));
+  return files;
+}
+
 void RefuseSame(const std::string& in, const std::string& out) {
   std::error_code code;
   if (!fs::equivalent(in, out, code)) return;
@@ -212,7 +224,7 @@ ConvertResult ConvertLabelFiles(const std::string& in, const std::string& out,
     if (fs::path(out).has_parent_path()) MakeFolder(fs::path(out).parent_path());
     return Collect(1, "convert", [&](int) { ConvertFile(in, out, formats.first, formats.second); });
   }
-  const std::vector<std::string> files = ImageFilesBelow(in);
+  const std::vector<std::string> files = OfFormat(ImageFilesBelow(in), options.from);
   if (files.empty()) throw Error(ErrorCode::kNotFound, in + ": holds no PNG file");
   for (const std::string& file : files) MakeFolder((fs::path(out) / file).parent_path());
   return Collect(static_cast<int>(files.size()), "convert", [&](int i) {

@@ -59,7 +59,7 @@ LabelImage MapIds(LabelImage stored, const LabelCoding& coding, const std::strin
 LabelImage MapColors(const Image& stored, const LabelCoding& coding, const std::string& path);
 // Reads a label file by its coding.
 LabelImage ReadCodedLabels(const std::string& path, const LabelCoding& coding);
-// True for a PNG that stores colours (RGB or RGBA) and for every JPEG.
+// True for a PNG that stores colours (RGB or RGBA). A JPEG is refused: it changes values.
 bool StoresColors(const std::string& path);
 
 struct Pair {

@@ -118,6 +118,11 @@ int WriteSynth(const SynthWriteOptions& options) {
                                                    : 1024,
                         .variant = options.layout};
   ValidateScene(scene);
+  std::error_code missing;
+  if (fs::is_directory(options.folder, missing) && !fs::is_empty(options.folder)) {
+    throw Error(ErrorCode::kUsage,
+                options.folder + ": holds files already, scenes of two data sets would mix; name another folder, or empty it");
+  }
   int val = static_cast<int>(std::lround(options.count * options.val_share));
   if (options.val_share > 0 && options.count > 1) val = std::clamp(val, 1, options.count - 1);
   const Part parts[] = {{"train", 0, options.count - val}, {"val", 0, val}, {"test", 0, options.test_count}};

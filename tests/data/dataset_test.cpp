@@ -398,5 +398,14 @@ TEST(ParallelFor, TheLowestErrorIsThrown) {
   ParallelFor(0, 4, [](int) { FAIL(); });
 }
 
+TEST(Folder, JpegMasksAreRefusedByName) {
+  const TempFolder folder;
+  PutText(folder / "classes.json", R"({"names": ["a", "b"]})");
+  PutImage(folder / "images/train/a.png", Picture(8, 8));
+  PutImage(folder / "masks/train/a.jpg", Picture(8, 8));
+  const auto data = OpenDataset({.spec = "folder:" + folder.path().string(), .split = "train"});
+  EXPECT_FRF_ERROR(data->Get(0), ErrorCode::kUnsupported, "masks/train/a.jpg: is a JPEG");
+}
+
 }  // namespace
 }  // namespace frf::test

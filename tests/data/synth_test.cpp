@@ -280,6 +280,14 @@ TEST(SynthWrite, CityscapesLayoutIsReadBackByBothVariants) {
   for (std::uint8_t id : ids.ids) EXPECT_TRUE(id >= 7 && id <= 33);
 }
 
+TEST(SynthWrite, RefusesAFolderThatHoldsFiles) {
+  const test::TempFolder folder;
+  const SynthWriteOptions options{.folder = folder / "streets", .count = 1, .val_share = 0, .height = 48, .width = 64};
+  std::filesystem::create_directories(options.folder);
+  EXPECT_EQ(WriteSynth(options), 1) << "an empty folder is fine";
+  EXPECT_FRF_ERROR(WriteSynth(options), ErrorCode::kUsage, "streets: holds files already");
+}
+
 TEST(SynthWrite, RefusesWhatTheLayoutCannotHold) {
   const test::TempFolder folder;
   EXPECT_FRF_ERROR(WriteSynth({.folder = folder / "x", .layout = "kitti"}), ErrorCode::kUsage, "kitti");

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a user meets who runs a verb twice, feeds a result back in, or mistypes: it works, or ends in one line before the work.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "base/files.h"
+#include "data/synth.h"
+#include "image/image_io.h"
+#include "support/cli.h"
+
+namespace frf {
+namespace {
+
+using test::Finished;
+using test::ParsedOutput;
+using test::RunFrf;
+
+void Refused(const std::vector<std::string>& words, const std::string& named) {
+  const Finished finished = RunFrf(words);
+  EXPECT_EQ(finished.code, 2) << words[0] << finished.err;
+  EXPECT_NE(finished.err.find(named), std::string::npos) << finished.err;
+  EXPECT_TRUE(finished.out.empty()) << finished.out;
+}
+
+TEST(Refusals, NumbersBelowZeroAndUnknownWords) {
+  Refused({"eval", "frfnet-camvid", "--data", "synth:1", "--limit", "-3"}, "--limit");
+  Refused({"eval", "frfnet-camvid", "--data", "synth:1", "--threads", "-3"}, "--threads");
+  Refused({"eval", "frfnet-camvid", "--data", "synth:1", "--seed", "-1"}, "--seed");
+  Refused({"data", "check", "synth:1", "--most", "-1"}, "--most");
+  Refused({"nonsense"}, "'nonsense'");
+  Refused({"data", "nonsense"}, "'nonsense'");
+}
+
+TEST(Refusals, AFolderThatIsNoRunSaysSo) {
+  const test::TempFolder work;
+  const Finished finished = RunFrf({"eval", work / "", "--data", "synth:1"});
+  EXPECT_EQ(finished.code, 1);
+  EXPECT_NE(finished.err.find("no run folder"), std::string::npos) << finished.err;
+}
+
+TEST(ExportAgain, AFixedSizeStays) {
+  const test::TempFolder work;
+  ParsedOutput(RunFrf({"export", "frfnet-slim", "--size", "20x36", "-o", work / "a.onnx", "--json"}));
+  const Json again = ParsedOutput(RunFrf({"export", work / "a.onnx", "-o", work / "b.onnx", "--json"}));
+  EXPECT_EQ(again["sizes"], "20x36");
+  EXPECT_EQ(ReadFile(work / "a.onnx"), ReadFile(work / "b.onnx"));
+  Refused({"export", work / "a.onnx", "--size", "64x64", "-o", work / "c.onnx"}, "20x36");
+  Refused({"export", work / "a.onnx", "--seed", "1", "-o", work / "c.onnx"}, "--seed");
+  EXPECT_EQ(ParsedOutput(RunFrf({"info", work / "a.onnx", "--json"}))["size"], "20x36");
+}
+
+TEST(ExportAgain, BytesStayBytes) {
+  const test::TempFolder work;
+  ParsedOutput(RunFrf({"export", "frfnet-slim", "--size", "64x96", "--uint8-input", "-o", work / "a.onnx", "--json"}));
+  for (const bool asked : {false, true}) {
+    std::vector<std::string> words{"export", work / "a.onnx", "-o", work / "b.onnx", "--json"};
+    if (asked) words.push_back("--uint8-input");
+    EXPECT_EQ(ParsedOutput(RunFrf(words))["labels_equal"], 1.0);
+    EXPECT_EQ(ReadFile(work / "a.onnx"), ReadFile(work / "b.onnx"));
+  }
+}
+
+TEST(ExportAgain, ANetworkThatWantsMultiplesIsProvedAtMultiples) {
+  const test::TempFolder work;
+  ParsedOutput(RunFrf({"export", "frfnet-slim", "-o", work / "a.onnx", "--json"}));
+  Json names = Json::array();
+  for (int c = 0; c < 11; ++c) names.push_back(fmt::format("class {}", c));
+  const Json meta{{"classes", names}, {"input.mean", {123.675, 116.28, 103.53}}, {"input.std", {58.395, 57.12, 57.375}}, {"input.multiple", 32}};
+  WriteFileAtomically(work / "meta.json", meta.dump());
+  const Json json = ParsedOutput(RunFrf({"export", work / "a.onnx", "--meta", work / "meta.json", "-o", work / "b.onnx", "--json"}));
+  EXPECT_EQ(json["sizes"], "64x64, 160x224");
+}
+
+TEST(InfoNames, ShippedWeightsOfAnyNameAndTheNearestNetworks) {
+  EXPECT_EQ(RunFrf({"info", "frfnet-slim-synth-int8", "--size", "64x96"}).code, 0);
+  const Finished typo = RunFrf({"info", "frfnet-slin"});
+  EXPECT_EQ(typo.code, 1);
+  EXPECT_NE(typo.err.find("nearest are frfnet-slim"), std::string::npos) << typo.err;
+}
+
+class WithModel : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = new test::TempFolder;
+    ParsedOutput(RunFrf({"export", "frfnet-slim", "--size", "64x96", "-o", Model(), "--json"}));
+  }
+  static void TearDownTestSuite() {
+    delete folder_;
+    folder_ = nullptr;
+  }
+  static std::string Model() { return *folder_ / "net.onnx"; }
+  static test::TempFolder* folder_;
+};
+test::TempFolder* WithModel::folder_ = nullptr;
+
+TEST_F(WithModel, SegmentDoesNotLabelItsOwnResults) {
+  const test::TempFolder work;
+  std::filesystem::create_directories(work.path() / "in");
+  WritePng(work / "in/p.png", DrawScene(1, {.height = 64, .width = 96}).image);
+  for (const std::string output : {"in/out", "in/out", "in", "in"}) {
+    const Json json = ParsedOutput(RunFrf({"segment", work / "in", "-o", work / output, "-m", Model(), "--json"}));
+    ASSERT_EQ(json["files"].size(), 1u) << output << json.dump();
+    EXPECT_EQ(json["files"][0]["input"], work / "in/p.png");
+    if (output == "in") std::filesystem::remove_all(work.path() / "in/out");
+  }
+}
+
+TEST_F(WithModel, WhatTheNetworkRefusesIsNamedByItsPicture) {
+  const test::TempFolder work;
+  ParsedOutput(RunFrf({"export", "frfnet-slim", "-o", work / "free.onnx", "--json"}));
+  WritePng(work / "p.png", DrawScene(1, {.height = 360, .width = 480}).image);
+  const Finished finished = RunFrf({"segment", work / "p.png", "-o", work / "out", "-m", work / "free.onnx", "--max-memory", "2"});
+  EXPECT_EQ(finished.code, 1);
+  EXPECT_NE(finished.err.find("p.png: "), std::string::npos) << finished.err;
+}
+
+TEST_F(WithModel, EvalMakesTheReportsFolderAndSaysHowManyImages) {
+  const test::TempFolder work;
+  const Finished finished = RunFrf({"eval", Model(), "--data", "synth:3", "--limit", "1", "--report", work / "new/r.html"});
+  EXPECT_EQ(finished.code, 0) << finished.err;
+  EXPECT_NE(finished.out.find("the first image only"), std::string::npos) << finished.out;
+  EXPECT_TRUE(std::filesystem::exists(work / "new/r.html"));
+  WriteFileAtomically(work / "file", "in the way");
+  const Finished barred = RunFrf({"eval", Model(), "--data", "synth:1", "--report", work / "file/r.html"});
+  EXPECT_EQ(barred.code, 1);
+  EXPECT_TRUE(barred.out.empty()) << "refused before the work";
+}
+
+}  // namespace
+}  // namespace frf
