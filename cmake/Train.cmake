@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # frf-train: everything that needs libtorch. Its rooms below (base, image, graph, nets, data, metrics) are shared with frf.
+
 # No kernels are compiled here, so any architecture will do; without one, a libtorch with CUDA would compile and run a program
 # that asks for the GPUs at hand, which fails where CMake is older than nvcc.
 if(NOT DEFINED TORCH_CUDA_ARCH_LIST AND NOT DEFINED ENV{TORCH_CUDA_ARCH_LIST})

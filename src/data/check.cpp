@@ -100,10 +100,8 @@ LabelImage TolerantColors(const Image& stored, const LabelCoding& coding, std::s
 }
 
 LabelImage TolerantRead(const std::string& path, const LabelCoding& coding, std::string& bad_text) {
-  const bool stored = StoresColors(path);  // always asked: it refuses JPEG
-  const bool colors = coding.kind == LabelCoding::Kind::kColors || (coding.kind == LabelCoding::Kind::kEither && stored);
-  return colors ? TolerantColors(ReadImage(path), coding, bad_text)
-                : TolerantIds(ReadLabels(path), coding, bad_text);
+  return HoldsColors(path, coding) ? TolerantColors(ReadImage(path), coding, bad_text)
+                                   : TolerantIds(ReadLabels(path), coding, bad_text);
 }
 
 // Runs `read`; an Error becomes an issue.

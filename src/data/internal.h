@@ -59,8 +59,9 @@ LabelImage MapIds(LabelImage stored, const LabelCoding& coding, const std::strin
 LabelImage MapColors(const Image& stored, const LabelCoding& coding, const std::string& path);
 // Reads a label file by its coding.
 LabelImage ReadCodedLabels(const std::string& path, const LabelCoding& coding);
-// True for a PNG that stores colours (RGB or RGBA). A JPEG is refused: it changes values.
-bool StoresColors(const std::string& path);
+// Whether the file's pixels are colours: by its coding or, where that leaves it open, as the PNG stores them. A JPEG is
+// refused: it changes values.
+bool HoldsColors(const std::string& path, const LabelCoding& coding);
 
 struct Pair {
   std::string name;          // image path relative to the root

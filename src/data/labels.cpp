@@ -60,21 +60,20 @@ LabelImage MapColors(const Image& stored, const LabelCoding& coding, const std::
   return labels;
 }
 
-bool StoresColors(const std::string& path) {
+bool HoldsColors(const std::string& path, const LabelCoding& coding) {
   unsigned char head[26] = {};
   std::ifstream file(path, std::ios::binary);
   file.read(reinterpret_cast<char*>(head), sizeof head);
   if (file.gcount() >= 2 && head[0] == 0xff && head[1] == 0xd8) {
     throw Error(ErrorCode::kUnsupported, path + ": is a JPEG, whose compression changes values: masks must be lossless, save them as PNG");
   }
+  if (coding.kind != LabelCoding::Kind::kEither) return coding.kind == LabelCoding::Kind::kColors;
   if (file.gcount() < 26 || std::memcmp(head, "\x89PNG\r\n\x1a\n", 8) != 0) return false;
   return head[25] == 2 || head[25] == 6;  // IHDR's colour type: RGB, RGBA
 }
 
 LabelImage ReadCodedLabels(const std::string& path, const LabelCoding& coding) {
-  const bool stored = StoresColors(path);  // always asked: it refuses JPEG
-  const bool colors = coding.kind == LabelCoding::Kind::kColors || (coding.kind == LabelCoding::Kind::kEither && stored);
-  if (colors) return MapColors(ReadImage(path), coding, path);
+  if (HoldsColors(path, coding)) return MapColors(ReadImage(path), coding, path);
   return MapIds(ReadLabels(path), coding, path);
 }
 

@@ -80,22 +80,17 @@ TEST(InfoNames, ShippedWeightsOfAnyNameAndTheNearestNetworks) {
   EXPECT_NE(typo.err.find("nearest are frfnet-slim"), std::string::npos) << typo.err;
 }
 
-class WithModel : public ::testing::Test {
- protected:
-  static void SetUpTestSuite() {
-    folder_ = new test::TempFolder;
-    ParsedOutput(RunFrf({"export", "frfnet-slim", "--size", "64x96", "-o", Model(), "--json"}));
-  }
-  static void TearDownTestSuite() {
-    delete folder_;
-    folder_ = nullptr;
-  }
-  static std::string Model() { return *folder_ / "net.onnx"; }
-  static test::TempFolder* folder_;
-};
-test::TempFolder* WithModel::folder_ = nullptr;
+// A network of a small fixed size, made once.
+const std::string& Model() {
+  static const test::TempFolder folder;
+  static const std::string path = [] {
+    ParsedOutput(RunFrf({"export", "frfnet-slim", "--size", "64x96", "-o", folder / "net.onnx", "--json"}));
+    return folder / "net.onnx";
+  }();
+  return path;
+}
 
-TEST_F(WithModel, SegmentDoesNotLabelItsOwnResults) {
+TEST(WithModel, SegmentDoesNotLabelItsOwnResults) {
   const test::TempFolder work;
   std::filesystem::create_directories(work.path() / "in");
   WritePng(work / "in/p.png", DrawScene(1, {.height = 64, .width = 96}).image);
@@ -107,7 +102,7 @@ TEST_F(WithModel, SegmentDoesNotLabelItsOwnResults) {
   }
 }
 
-TEST_F(WithModel, WhatTheNetworkRefusesIsNamedByItsPicture) {
+TEST(WithModel, WhatTheNetworkRefusesIsNamedByItsPicture) {
   const test::TempFolder work;
   ParsedOutput(RunFrf({"export", "frfnet-slim", "-o", work / "free.onnx", "--json"}));
   WritePng(work / "p.png", DrawScene(1, {.height = 360, .width = 480}).image);
@@ -116,7 +111,7 @@ TEST_F(WithModel, WhatTheNetworkRefusesIsNamedByItsPicture) {
   EXPECT_NE(finished.err.find("p.png: "), std::string::npos) << finished.err;
 }
 
-TEST_F(WithModel, EvalMakesTheReportsFolderAndSaysHowManyImages) {
+TEST(WithModel, EvalMakesTheReportsFolderAndSaysHowManyImages) {
   const test::TempFolder work;
   const Finished finished = RunFrf({"eval", Model(), "--data", "synth:3", "--limit", "1", "--report", work / "new/r.html"});
   EXPECT_EQ(finished.code, 0) << finished.err;

@@ -276,7 +276,8 @@ static void FetchAround(const WinogradConv& conv, const Tiles& tiles, std::int64
   fetch(conv.epilogue.add, begin, T, 0, 0, 0, conv.dst.channels);
   fetch(conv.epilogue.sum, begin, T, 0, 0, 0, conv.dst.channels);
   constexpr int kStep = T * Stride, kGrow = Winograd<T, Stride>::kPoints - kStep;
-  if (!conv.share) fetch(conv.src, conv.backwards ? begin - conv.tiles_per_item : begin + conv.tiles_per_item, kStep, kGrow, conv.pad_top, conv.pad_left, conv.depth);
+  const int onwards = conv.backwards ? -conv.tiles_per_item : conv.tiles_per_item;
+  if (!conv.share) fetch(conv.src, begin + onwards, kStep, kGrow, conv.pad_top, conv.pad_left, conv.depth);
 }
 
 template <int T, int Stride>

@@ -115,7 +115,7 @@ void Plan::RunSteps(std::size_t begin, std::size_t end, bool timed) {
   struct alignas(64) Counter {
     std::atomic<std::int64_t> next{0};
   };
-  // Of two steps in turn, one a thread: every thread takes the items of its own range in order, which keeps what
+  // Of two steps in turn, one a thread: every thread takes the items of its own range one after the other, which keeps what
   // neighbours share in its cache, and helps with the others' when it is done.
   Counter counters[2][kMaxThreads];
   Barrier barrier;
