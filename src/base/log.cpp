@@ -35,18 +35,30 @@ spdlog::level::level_enum ToSpdlog(LogLevel level) {
   return spdlog::level::info;
 }
 
-spdlog::logger& Logger() {
-  static const std::shared_ptr<spdlog::logger> logger = [] {
-    auto made = spdlog::stderr_color_mt("frf");
-    made->set_pattern("%^%l%$: %v");
-    made->set_level(ToSpdlog(LevelFromEnvironment()));
-    return made;
-  }();
-  return *logger;
+struct Loggers {
+  std::shared_ptr<spdlog::logger> log = spdlog::stderr_color_mt("log");
+  // Errors look the same whether the program goes on or ends with them: "frf: ...", as mains print it.
+  std::shared_ptr<spdlog::logger> errors = spdlog::stderr_color_mt("frf");
+
+  Loggers() {
+    log->set_pattern("%^%l%$: %v");
+    errors->set_pattern("%^%n%$: %v");
+    SetLevel(LevelFromEnvironment());
+  }
+  void SetLevel(LogLevel level) {
+    log->set_level(ToSpdlog(level));
+    errors->set_level(ToSpdlog(level));
+  }
+};
+
+Loggers& TheLoggers() {
+  static Loggers loggers;
+  return loggers;
 }
 
 void Write(spdlog::level::level_enum level, const std::string& message) {
-  spdlog::logger& logger = Logger();
+  Loggers& loggers = TheLoggers();
+  spdlog::logger& logger = level == spdlog::level::err ? *loggers.errors : *loggers.log;
   if (!logger.should_log(level)) return;
   ClearProgressLine();
   logger.log(level, "{}", message);
@@ -54,7 +66,7 @@ void Write(spdlog::level::level_enum level, const std::string& message) {
 
 }  // namespace
 
-void SetLogLevel(LogLevel level) { Logger().set_level(ToSpdlog(level)); }
+void SetLogLevel(LogLevel level) { TheLoggers().SetLevel(level); }
 void LogDebug(const std::string& message) { Write(spdlog::level::debug, message); }
 void LogInfo(const std::string& message) { Write(spdlog::level::info, message); }
 void LogWarning(const std::string& message) { Write(spdlog::level::warn, message); }

@@ -27,10 +27,10 @@ namespace frf::cli {
 namespace {
 
 struct EvalArguments {
-  std::string model, against, data, split = "val", list, variant, size, backend = "engine", report, save;
+  std::string model, against, data, split = "val", list, variant, size, backend = "engine", weights = "ema", report, save;
   std::uint64_t seed = 0, max_memory_mb = 0;
   int threads = 0, limit = 0, pictures = 8;
-  bool json = false, stamp = false, raw = false, last = false, modules = false;
+  bool json = false, stamp = false, last = false, modules = false;
 };
 
 struct Scored {
@@ -191,7 +191,7 @@ std::vector<std::string> WordsForTorch(const EvalArguments& arguments) {
   if (arguments.threads > 0) add("--threads", std::to_string(arguments.threads));
   add("--report", arguments.report);
   add("--pictures", std::to_string(2 * arguments.pictures));  // it counts worst and best together
-  if (arguments.raw) words.push_back("--raw");
+  if (arguments.weights != "ema") add("--weights", arguments.weights);
   if (arguments.last) words.push_back("--last");
   if (arguments.json) words.push_back("--json");
   return words;
@@ -234,7 +234,7 @@ int RunEval(const EvalArguments& arguments) {
   SegmenterOptions options{.threads = arguments.threads, .max_memory = arguments.max_memory_mb << 20, .plain = arguments.backend == "plain"};
   if (!arguments.size.empty()) std::tie(options.height, options.width) = ParseSize(arguments.size, "--size");
   const bool run_folder = std::filesystem::is_directory(arguments.model);
-  Model model = run_folder ? LoadRun(arguments.model, arguments.raw, arguments.last) : LoadModel(arguments.model);
+  Model model = run_folder ? LoadRun(arguments.model, arguments.weights == "raw", arguments.last) : LoadModel(arguments.model);
   const auto data = OpenDataset({.spec = arguments.data, .split = arguments.split, .list = arguments.list, .seed = arguments.seed,
                                  .variant = arguments.variant});
   CheckClasses(model.info.classes, data->classes(), arguments.model);
@@ -323,7 +323,8 @@ void AddEval(CLI::App& root, Action& action) {
   app->add_option("--limit", a->limit, "only the first N images; 0: all")->check(CLI::NonNegativeNumber);
   app->add_option("--threads", a->threads, "CPU threads; 0: all cores")->check(CLI::Range(0, 1024));
   app->add_option("--max-memory", a->max_memory_mb, "MiB that an image may need; 0: half of RAM")->check(CLI::NonNegativeNumber);
-  app->add_flag("--raw", a->raw, "run folder: the weights themselves instead of their running average");
+  app->add_option("--weights", a->weights, "run folder: which weights: ema, their running average, or raw, as the last step left them")
+      ->check(CLI::IsMember({"ema", "raw"}));
   app->add_flag("--last", a->last, "run folder: the last checkpoint instead of the best");
   app->add_flag("--modules", a->modules, "instead: how far gates and masks move, and mean IoU with each module's frozen at their means");
   app->add_flag("--stamp", a->stamp, "write the result into the model file's metadata (frf.eval)");

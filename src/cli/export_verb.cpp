@@ -19,9 +19,9 @@ namespace frf::cli {
 namespace {
 
 struct ExportArguments {
-  std::string source, output, size, meta, license, options, classes = "camvid";
+  std::string source, output, size, meta, license, options, classes = "camvid", weights = "ema";
   std::uint64_t seed = 0;
-  bool half = false, argmax = false, uint8_input = false, raw = false, last = false, json = false;
+  bool half = false, argmax = false, uint8_input = false, last = false, json = false;
 };
 
 // Options of another kind of source are refused, not passed over.
@@ -33,15 +33,24 @@ void CheckSource(const ExportArguments& arguments, const CLI::App& app) {
     }
   };
   belongs({"--net-options", "--classes", "--seed"}, net, "a network's name");
-  belongs({"--raw", "--last"}, run, "a run folder");
+  belongs({"--weights", "--last"}, run, "a run folder");
   belongs({"--meta"}, !run && !net, "an ONNX file");
 }
 
+ModelInfo ReadMeta(const std::string& path) {
+  const ModelInfo info = ModelInfoFromJson(ParseJson(ReadFile(path), path), path);
+  // Kept, since a later version may know them; but here it is most likely a slip of the pen.
+  for (const auto& [key, value] : info.unknown) {
+    if (key.starts_with("frf.")) LogWarning(fmt::format("{}: '{}' is not known here (docs/formats.md); kept in the file, without effect", path, key.substr(4)));
+  }
+  return info;
+}
+
 Model LoadSource(const ExportArguments& arguments) {
-  if (std::filesystem::is_directory(arguments.source)) return LoadRun(arguments.source, arguments.raw, arguments.last);
+  if (std::filesystem::is_directory(arguments.source)) return LoadRun(arguments.source, arguments.weights == "raw", arguments.last);
   if (IsNet(arguments.source)) return RandomModel({arguments.source, arguments.options, arguments.classes, arguments.seed});
   Model model = ReadOnnx(FindModel(arguments.source), {.require_stamp = arguments.meta.empty()});
-  if (!arguments.meta.empty()) model.info = ModelInfoFromJson(ParseJson(ReadFile(arguments.meta), arguments.meta), arguments.meta);
+  if (!arguments.meta.empty()) model.info = ReadMeta(arguments.meta);
   return model;
 }
 
@@ -163,7 +172,8 @@ void AddExport(CLI::App& root, Action& action) {
   app->add_flag("--uint8-input", a->uint8_input, "input 8-bit RGB planes; normalisation inside the file");
   app->add_option("--meta", a->meta, "JSON with classes, palette, mean, std ...: stamps a foreign ONNX file");
   app->add_option("--license", a->license, "terms of the weights, kept in the file");
-  app->add_flag("--raw", a->raw, "run folder: the weights themselves instead of their running average");
+  app->add_option("--weights", a->weights, "run folder: which weights: ema, their running average, or raw, as the last step left them")
+      ->check(CLI::IsMember({"ema", "raw"}));
   app->add_flag("--last", a->last, "run folder: the last checkpoint instead of the best");
   app->add_option("--net-options", a->options, "network name: name=value,name=value");
   app->add_option("--classes", a->classes, "network name: whose classes")->check(CLI::IsMember({"camvid", "cityscapes"}));

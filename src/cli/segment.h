@@ -25,6 +25,7 @@ struct SegmentArguments {
 
   bool Wants(const std::string& kind) const;  // a word of `write`; unknown words are kUsage
   bool output_is_video() const;               // -o out.mp4, not a folder
+  bool output_is_picture() const;             // -o out.png, not a folder
 };
 
 struct Job {

@@ -82,6 +82,10 @@ std::vector<Job> ListJobs(const SegmentArguments& arguments) {
     throw Error(ErrorCode::kUsage, fmt::format("-o {}: one video or camera gives a video, {} given; name a folder", arguments.output,
                                                jobs.size() > 1 ? fmt::format("{} inputs are", jobs.size()) : "a picture is"));
   }
+  if (arguments.output_is_picture() && (jobs.size() > 1 || jobs[0].video)) {
+    throw Error(ErrorCode::kUsage, fmt::format("-o {}: one picture gives a picture, {} given; name a folder", arguments.output,
+                                               jobs.size() > 1 ? fmt::format("{} inputs are", jobs.size()) : "a video is"));
+  }
   const auto [index, count] = ParseShard(arguments.shard);
   std::vector<Job> mine;
   for (std::size_t i = 0; i < jobs.size(); ++i) {
@@ -90,19 +94,34 @@ std::vector<Job> ListJobs(const SegmentArguments& arguments) {
   return mine;
 }
 
+// The one kind that `-o out.png` holds: the overlay unless --write names another.
+std::string KindOfPicture(const SegmentArguments& arguments) {
+  const std::string kind = arguments.write_given ? arguments.write : "overlay";
+  if (kind.find(',') != std::string::npos) {
+    throw Error(ErrorCode::kUsage, fmt::format("-o {} is one picture, --write {} are several; name a folder or one kind", arguments.output, kind));
+  }
+  if (kind == "mask" && CLI::detail::to_lower(fs::path(arguments.output).extension().string()) != ".png") {
+    throw Error(ErrorCode::kUsage, fmt::format("-o {}: masks are PNG: JPEG changes the ids it stores", arguments.output));
+  }
+  return kind;
+}
+
 Json WritePicture(const SegmentArguments& arguments, const Classes& classes, const Job& job, const Image& image, const LabelImage& labels) {
-  const fs::path stem = fs::path(arguments.output) / job.stem;
-  MakeFolder(stem.parent_path());
+  const bool one_file = arguments.output_is_picture();
+  const std::string only = one_file ? KindOfPicture(arguments) : "";
+  const fs::path stem = one_file ? fs::path(arguments.output) : fs::path(arguments.output) / job.stem;
+  if (stem.has_parent_path()) MakeFolder(stem.parent_path());
   Json outputs = Json::object();
+  const auto wants = [&](const char* kind) { return one_file ? only == kind : arguments.Wants(kind); };
   const auto path = [&](const char* kind, std::string_view ending) {
-    const std::string name = stem.string() + std::string(ending);
+    const std::string name = one_file ? arguments.output : stem.string() + std::string(ending);
     outputs[kind] = name;
     return name;
   };
-  if (arguments.Wants("mask")) WriteMask(path("mask", kMaskEnding), labels, classes, arguments);
-  if (arguments.Wants("color")) WritePng(path("color", kColorEnding), Colorize(labels, classes.palette));
-  if (arguments.Wants("overlay")) {
-    WritePng(path("overlay", kOverlayEnding), Overlay(image, labels, classes, {.opacity = arguments.opacity, .legend = !arguments.no_legend}));
+  if (wants("mask")) WriteMask(path("mask", kMaskEnding), labels, classes, arguments);
+  if (wants("color")) WriteImage(path("color", kColorEnding), Colorize(labels, classes.palette));
+  if (wants("overlay")) {
+    WriteImage(path("overlay", kOverlayEnding), Overlay(image, labels, classes, {.opacity = arguments.opacity, .legend = !arguments.no_legend}));
   }
   return outputs;
 }
@@ -134,6 +153,7 @@ int RunSegment(const SegmentArguments& arguments) {
   if (!arguments.size.empty()) std::tie(options.height, options.width) = ParseSize(arguments.size, "--size");
   Segmenter segmenter(LoadModel(arguments.model), options);
   (void)arguments.Wants("");  // unknown words, before any work is done
+  if (arguments.output_is_picture()) (void)KindOfPicture(arguments);
 
   Json files = Json::array();
   std::vector<double> times;
@@ -153,8 +173,14 @@ int RunSegment(const SegmentArguments& arguments) {
     PrintJson({{"model", arguments.model}, {"files", files}});
   } else if (!times.empty()) {
     const TimingStats stats = Summarize(times);
-    fmt::print("{} image{} labelled by {} into {}/: {:.1f} ms a frame (median, +-{:.1f}), reading and writing not counted\n", times.size(),
-               times.size() == 1 ? "" : "s", arguments.model, arguments.output, stats.median, stats.mad);
+    const std::string target = arguments.output + (arguments.output_is_picture() ? "" : "/");
+    if (times.size() == 1) {
+      fmt::print("1 image labelled by {} into {}: {:.1f} ms, of which planning for its size is a part; frf bench times frames\n", arguments.model,
+                 target, times[0]);
+    } else {
+      fmt::print("{} images labelled by {} into {}: {:.1f} ms a frame (median, +-{:.1f}), reading and writing not counted\n", times.size(),
+                 arguments.model, target, stats.median, stats.mad);
+    }
   }
   if (failed > 0 && jobs.size() > 1) LogError(fmt::format("{} of {} inputs failed", failed, jobs.size()));
   return failed > 0 ? 1 : 0;
@@ -178,6 +204,11 @@ bool SegmentArguments::output_is_video() const {
   return LooksLikeVideoFile(output) && !fs::is_directory(output, unreadable);
 }
 
+bool SegmentArguments::output_is_picture() const {
+  std::error_code unreadable;
+  return LooksLikeImageFile(output) && !fs::is_directory(output, unreadable);
+}
+
 void WriteMask(const std::string& path, const LabelImage& labels, const Classes& classes, const SegmentArguments& arguments) {
   const bool mapped = arguments.ids == "label" && !classes.label_ids.empty();
   if (mapped) WriteLabels(path, ToLabelIds(labels, classes));
@@ -188,9 +219,9 @@ void AddSegment(CLI::App& root, Action& action) {
   auto arguments = std::make_shared<SegmentArguments>();
   CLI::App* app = root.add_subcommand("segment", "label images, videos, a camera: id mask, colour mask and overlay for each");
   app->add_option("inputs", arguments->inputs, "PNG or JPEG files, folders of them (searched recursively), or videos (mp4, mov, mkv, avi ...)");
-  CLI::Option* output = app->add_option("-o,--output", arguments->output, "folder for the results, the input's sub-folders are kept; or one video, out.mp4, for one video or camera");
+  CLI::Option* output = app->add_option("-o,--output", arguments->output, "folder for the results, the input's sub-folders are kept; or one file: out.png for one picture, out.mp4 for one video or camera");
   app->add_option("-m,--model", arguments->model, "ONNX file, run folder, or name of shipped weights");
-  CLI::Option* write = app->add_option("--write", arguments->write, "which files: mask (class ids; a video's are a folder of PNGs), color, overlay; -o out.mp4 takes one, overlay or color");
+  CLI::Option* write = app->add_option("--write", arguments->write, "which files: mask (class ids; a video's are a folder of PNGs), color, overlay; -o out.png takes one, -o out.mp4 overlay or color");
   app->add_option("--ids", arguments->ids, "ids in masks: label (as the data set's label files hold them) or class (0..n-1)")
       ->check(CLI::IsMember({"label", "class"}));
   app->add_option("--size", arguments->size, "network input size HEIGHTxWIDTH (default: as the model was trained)");
@@ -207,6 +238,7 @@ void AddSegment(CLI::App& root, Action& action) {
   app->add_option("--frames", arguments->frames, "of a video or camera, read at most so many; 0: all")->check(CLI::NonNegativeNumber);
   app->footer(R"(
 Examples:
+  frf segment street.jpg -o labelled.png                  the classes over the picture
   frf segment drive/ -o labelled --write mask,overlay     every picture of a folder
   frf segment clip.mp4 -o out.mp4                         a video with the classes over the picture; size and times are kept
   frf segment clip.mp4 -o out.mp4 --write color           the class colours alone

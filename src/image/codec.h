@@ -34,7 +34,9 @@ void AllocatePixels(std::vector<std::uint8_t>& pixels, std::uint64_t count, cons
 
 Image DecodePng(std::string_view bytes, const std::string& name, const ImageLimits& limits);
 LabelImage DecodePngLabels(std::string_view bytes, const std::string& name, const ImageLimits& limits);
-std::pair<int, int> PngSize(std::string_view head, const std::string& name);
+// Empty where an EXIF orientation may still follow, unless these bytes are the `whole` file. It is counted
+// in.
+std::optional<std::pair<int, int>> PngSize(std::string_view head, bool whole, const std::string& name);
 
 Image DecodeJpeg(std::string_view bytes, const std::string& name, const ImageLimits& limits);
 // Empty where the header goes on beyond these bytes. EXIF orientation is counted in.
@@ -42,6 +44,9 @@ std::optional<std::pair<int, int>> JpegSize(std::string_view head, const std::st
 
 // EXIF orientation (1..8) in the body of an APP1 segment, 1 where there is none or it is malformed.
 int ExifOrientation(std::string_view segment);
+// The same in the TIFF structure alone: what an APP1 segment holds behind its "Exif" and a PNG's eXIf chunk
+// as it is.
+int TiffOrientation(std::string_view bytes);
 // The image as it is meant to be seen.
 Image ApplyOrientation(Image image, int orientation);
 

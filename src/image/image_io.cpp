@@ -242,14 +242,15 @@ LabelImage ReadLabels(const std::string& path, const ImageLimits& limits) {
 std::pair<int, int> ReadImageSize(const std::string& path) {
   CheckRegular(path);
   const std::string name = Printable(path);
-  // JPEG headers carry thumbnails and colour profiles of any size: more is read until the picture's own
-  // begins.
+  // JPEG headers carry thumbnails and colour profiles of any size, PNG may name its orientation behind its
+  // pixels: more is read until the size is known.
   for (std::size_t count = std::size_t{1} << 16;; count *= 8) {
     const std::string head = ReadHead(path, count);
-    if (IsPng(head)) return PngSize(head, name);
-    if (!IsJpeg(head)) ThrowOtherFormat(std::string_view(head).substr(0, kSniffBytes), name);
-    if (const auto size = JpegSize(head, name)) return *size;
-    if (head.size() < count || count > (std::size_t{1} << 28)) {
+    const bool whole = head.size() < count || count > (std::size_t{1} << 28);
+    const bool png = IsPng(head);
+    if (!png && !IsJpeg(head)) ThrowOtherFormat(std::string_view(head).substr(0, kSniffBytes), name);
+    if (const auto size = png ? PngSize(head, whole, name) : JpegSize(head, name)) return *size;
+    if (whole) {
       throw Error(ErrorCode::kCorruptFile,
                   fmt::format("{}: JPEG ends after {} bytes, inside its header; was the copy cut short?",
                               name, head.size()));

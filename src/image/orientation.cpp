@@ -37,7 +37,10 @@ constexpr std::uint32_t kOrientationTag = 0x0112, kShort = 3;
 
 int ExifOrientation(std::string_view segment) {
   if (!segment.starts_with(std::string_view("Exif\0\0", 6))) return 1;
-  const std::string_view bytes = segment.substr(6);
+  return TiffOrientation(segment.substr(6));
+}
+
+int TiffOrientation(std::string_view bytes) {
   TiffReader tiff(bytes);
   if (!tiff.Has(0, 8)) return 1;
   if (bytes.starts_with("II")) {

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // PNG through libpng: every colour type and bit depth, interlaced or not, to 8-bit RGB or to label ids.
 // Subtle: ancillary chunks (text, colour profiles, gamma) are never parsed, so they can neither change a
-// value nor serve as decompression bombs; and setjmp is used as codec.h says.
+// value nor serve as decompression bombs, except eXIf, whose orientation is looked up here, apart from
+// libpng; and setjmp is used as codec.h says.
 #include <fmt/format.h>
 #include <png.h>
 #include <zlib.h>
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "frf/error.h"
 #include "image/codec.h"
@@ -176,6 +178,26 @@ bool ReadRows(PngReader& reader, png_bytep pixels, std::size_t row_bytes, png_ui
   Corrupt(name, fmt::format("PNG of {}x{} is damaged: {}", header.height, header.width, reader.message));
 }
 
+// The orientation that a whole eXIf chunk names, before the pixels or behind them: 1 where there is none,
+// empty where the bytes end before it is known. A chunk with a wrong checksum says nothing, as with libpng.
+std::optional<int> PngOrientation(std::string_view bytes) {
+  std::size_t at = sizeof(kSignature);
+  while (bytes.size() - at >= 12) {
+    const std::uint32_t length = BigEndian32(bytes.data() + at);
+    const std::string_view type = bytes.substr(at + 4, 4);
+    if (type == "IEND") return 1;
+    if (length > bytes.size() - at - 12) return std::nullopt;
+    if (type == "eXIf") {
+      const auto* checked = reinterpret_cast<const Bytef*>(bytes.data() + at + 4);
+      if (crc32(0, checked, length + 4) == BigEndian32(bytes.data() + at + 8 + length)) {
+        return TiffOrientation(bytes.substr(at + 8, length));
+      }
+    }
+    at += std::size_t{12} + length;
+  }
+  return std::nullopt;
+}
+
 std::uint64_t MaxPixelsPerByte(const PngHeader& header) {
   return kDeflateRatio * 8 / static_cast<std::uint64_t>(header.bits_per_pixel());
 }
@@ -196,24 +218,30 @@ void Decode(std::string_view bytes, const PngHeader& header, const std::string& 
 
 }  // namespace
 
-std::pair<int, int> PngSize(std::string_view head, const std::string& name) {
+std::optional<std::pair<int, int>> PngSize(std::string_view head, bool whole, const std::string& name) {
   const PngHeader header = ParseHeader(head, name);
   CheckDecodeCost({.height = header.height, .width = header.width}, "PNG", name, {});
-  return {static_cast<int>(header.height), static_cast<int>(header.width)};
+  const int height = static_cast<int>(header.height), width = static_cast<int>(header.width);
+  const std::optional<int> orientation = PngOrientation(head);
+  if (!orientation && !whole) return std::nullopt;
+  if (orientation.value_or(1) >= 5) return std::pair{width, height};
+  return std::pair{height, width};
 }
 
 Image DecodePng(std::string_view bytes, const std::string& name, const ImageLimits& limits) {
   const PngHeader header = ParseHeader(bytes, name);
-  CheckDecodeCost({.height = header.height,
-                   .width = header.width,
-                   .bytes = std::uint64_t{header.height} * header.width * 3 + bytes.size(),
-                   .compressed = bytes.size(),
-                   .pixels_per_byte = MaxPixelsPerByte(header)},
-                  "PNG", name, limits);
+  const int orientation = PngOrientation(bytes).value_or(1);
+  CheckDecodeCost(
+      {.height = header.height,
+       .width = header.width,
+       .bytes = std::uint64_t{header.height} * header.width * (orientation == 1 ? 3 : 6) + bytes.size(),
+       .compressed = bytes.size(),
+       .pixels_per_byte = MaxPixelsPerByte(header)},
+      "PNG", name, limits);
   Image image{
       .height = static_cast<int>(header.height), .width = static_cast<int>(header.width), .channels = 3};
   Decode(bytes, header, name, /*raw=*/false, 3, image.pixels);
-  return image;
+  return ApplyOrientation(std::move(image), orientation);
 }
 
 LabelImage DecodePngLabels(std::string_view bytes, const std::string& name, const ImageLimits& limits) {
@@ -225,6 +253,12 @@ LabelImage DecodePngLabels(std::string_view bytes, const std::string& name, cons
             "{}: labels must be class ids in a grey or palette PNG, this one stores {}; map colours to "
             "ids with `frf data convert`",
             name, header.color == PNG_COLOR_TYPE_GRAY_ALPHA ? "grey with alpha" : "RGB colours"));
+  }
+  if (const int orientation = PngOrientation(bytes).value_or(1); orientation != 1) {
+    throw Error(ErrorCode::kUnsupported, fmt::format("{}: labels are read as they are stored, and this PNG "
+                                                     "says by EXIF orientation {} that it is to be "
+                                                     "turned; store it upright without EXIF",
+                                                     name, orientation));
   }
   const int pixel_bytes = header.depth == 16 ? 2 : 1;
   const std::uint64_t pixels = std::uint64_t{header.height} * header.width;

@@ -16,16 +16,16 @@ namespace frf::train {
 namespace {
 
 struct EvalArguments {
-  std::string run, size, backend = "torch", device = "auto", amp = "off", report;
+  std::string run, size, backend = "torch", device = "auto", amp = "off", weights = "ema", report;
   DatasetSpec data;
   int threads = 0, pictures = 8;
-  bool raw = false, last = false, json = false;
+  bool last = false, json = false;
 };
 
 int RunEval(const EvalArguments& a) {
   ConfigureCpu(a.threads);
   ModelInfo info;
-  GraphModule module(LoadRunGraph(a.run, a.raw, a.last, info));
+  GraphModule module(LoadRunGraph(a.run, a.weights == "raw", a.last, info));
   EvaluateOptions options{.input = info.input, .device = ParseDevice(a.device)};
   options.precision = ResolvePrecision(a.amp, options.device);
   if (!a.size.empty()) std::tie(options.height, options.width) = ParseSize(a.size, "--size");
@@ -92,7 +92,9 @@ void AddEval(CLI::App& root, Action& action) {
   app->add_option("--threads", a->threads, "0: one a core")->capture_default_str();
   app->add_option("--report", a->report, "write an HTML report here");
   app->add_option("--pictures", a->pictures, "images in the report")->capture_default_str();
-  app->add_flag("--raw", a->raw, "the weights as trained, not averaged");
+  app->add_option("--weights", a->weights, "which: ema, their running average, or raw, as the last step left them")
+      ->check(CLI::IsMember({"ema", "raw"}))
+      ->capture_default_str();
   app->add_flag("--last", a->last, "last.ckpt instead of best.ckpt");
   app->add_flag("--json", a->json, "print JSON on standard output");
   app->callback([a, &action] { action = [a] { return RunEval(*a); }; });

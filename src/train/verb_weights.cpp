@@ -13,13 +13,13 @@ namespace frf::train {
 namespace {
 
 struct WeightsArguments {
-  std::string run, output;
-  bool half = false, raw = false, last = false;
+  std::string run, output, weights = "ema";
+  bool half = false, last = false;
 };
 
 int RunWeights(const WeightsArguments& a) {
   ModelInfo info;
-  Graph graph = LoadRunGraph(a.run, a.raw, a.last, info);
+  Graph graph = LoadRunGraph(a.run, a.weights == "raw", a.last, info);
   if (a.half) {
     for (Initializer& initializer : graph.initializers) {
       if (initializer.role != Role::kConstant) initializer.value = initializer.value.Cast(DType::kFloat16);
@@ -38,7 +38,9 @@ void AddWeights(CLI::App& root, Action& action) {
   app->add_option("RUN", a->run, "run folder")->required();
   app->add_option("-o,--output", a->output, "checkpoint to write")->required();
   app->add_flag("--half", a->half, "in half precision");
-  app->add_flag("--raw", a->raw, "the weights as trained, not averaged");
+  app->add_option("--weights", a->weights, "which: ema, their running average, or raw, as the last step left them")
+      ->check(CLI::IsMember({"ema", "raw"}))
+      ->capture_default_str();
   app->add_flag("--last", a->last, "last.ckpt instead of best.ckpt");
   app->callback([a, &action] { action = [a] { return RunWeights(*a); }; });
 }

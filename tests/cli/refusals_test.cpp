@@ -73,6 +73,18 @@ TEST(ExportAgain, ANetworkThatWantsMultiplesIsProvedAtMultiples) {
   EXPECT_EQ(json["sizes"], "64x64, 160x224");
 }
 
+TEST(ExportAgain, AMetaKeyThatNobodyKnowsIsSaidAndKept) {
+  const test::TempFolder work;
+  ParsedOutput(RunFrf({"export", "frfnet-slim", "--size", "32x32", "-o", work / "a.onnx", "--json"}));
+  Json names = Json::array();
+  for (int c = 0; c < 11; ++c) names.push_back(fmt::format("class {}", c));
+  WriteFileAtomically(work / "meta.json", Json{{"classes", names}, {"input.mean", {0, 0, 0}}, {"input.std", {1, 1, 1}}, {"pallette", "x"}}.dump());
+  const Finished finished = RunFrf({"export", work / "a.onnx", "--meta", work / "meta.json", "-o", work / "b.onnx"});
+  EXPECT_EQ(finished.code, 0) << finished.err;
+  EXPECT_NE(finished.err.find("'pallette' is not known"), std::string::npos) << finished.err;
+  EXPECT_NE(ReadFile(work / "b.onnx").find("frf.pallette"), std::string::npos);
+}
+
 TEST(InfoNames, ShippedWeightsOfAnyNameAndTheNearestNetworks) {
   EXPECT_EQ(RunFrf({"info", "frfnet-slim-synth-int8", "--size", "64x96"}).code, 0);
   const Finished typo = RunFrf({"info", "frfnet-slin"});
@@ -100,6 +112,31 @@ TEST(WithModel, SegmentDoesNotLabelItsOwnResults) {
     EXPECT_EQ(json["files"][0]["input"], work / "in/p.png");
     if (output == "in") std::filesystem::remove_all(work.path() / "in/out");
   }
+}
+
+TEST(WithModel, OnePictureIntoOneFile) {
+  const test::TempFolder work;
+  const Image image = DrawScene(1, {.height = 64, .width = 96}).image;
+  WritePng(work / "p.png", image);
+  const auto segment = [&](const std::string& output, std::vector<std::string> words) {
+    words.insert(words.begin(), {"segment", work / "p.png", "-o", work / output, "-m", Model()});
+    return RunFrf(words);
+  };
+  const Finished overlay = segment("new/over.png", {});
+  EXPECT_EQ(overlay.code, 0) << overlay.err;
+  EXPECT_NE(ReadImage(work / "new/over.png").pixels, image.pixels);
+  EXPECT_EQ(segment("colors.jpg", {"--write", "color"}).code, 0);
+  EXPECT_EQ(ReadImageSize(work / "colors.jpg"), std::pair(64, 96));
+  const Json json = ParsedOutput(segment("ids.png", {"--write", "mask", "--json"}));
+  EXPECT_EQ(json["files"][0]["outputs"]["mask"], work / "ids.png");
+  EXPECT_EQ(ReadLabels(work / "ids.png").width, 96);
+  Refused({"segment", work / "p.png", "-o", work / "ids.jpg", "-m", Model(), "--write", "mask"}, "masks are PNG");
+  Refused({"segment", work / "p.png", "-o", work / "two.png", "-m", Model(), "--write", "mask,color"}, "one picture");
+  Refused({"segment", work / "p.png", work / "p.png", "-o", work / "two.png", "-m", Model()}, "2 inputs");
+  EXPECT_FALSE(std::filesystem::exists(work / "two.png"));
+  std::filesystem::create_directories(work.path() / "folder.png");
+  EXPECT_EQ(segment("folder.png", {}).code, 0);
+  EXPECT_TRUE(std::filesystem::exists(work / "folder.png/p_mask.png"));
 }
 
 TEST(WithModel, WhatTheNetworkRefusesIsNamedByItsPicture) {

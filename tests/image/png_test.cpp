@@ -3,6 +3,8 @@
 // back.
 #include <cmath>
 
+#include "base/files.h"
+#include "image/codec.h"
 #include "image/image_io.h"
 #include "support/make_image.h"
 #include "support/support.h"
@@ -99,6 +101,53 @@ TEST(Png, TransparencyAndGammaChangeNoColour) {
              .color = test::kPngRgb,
              .transparent = std::string(6, '\0'),
              .extra_chunks = chunk});
+}
+
+TEST(Png, ExifTurnsThePictureBeforeOrBehindItsPixels) {
+  const auto sample = [](int row, int column, int channel) { return row * 40 + column * 5 + channel; };
+  const test::PngSpec spec{.height = 3, .width = 5, .depth = 8, .color = test::kPngRgb};
+  const std::string upright = test::MakePng(spec, sample);
+  const Image stored = DecodeImage(upright, "upright.png");
+  const test::TempFolder folder;
+  for (const bool behind : {false, true}) {
+    for (int orientation = 1; orientation <= 8; ++orientation) {
+      SCOPED_TRACE(orientation);
+      std::string png = upright;
+      // Behind 100 KB that is no picture: the size then is not among the bytes that are read first.
+      const std::string chunks = test::PngChunk("teSt", std::string(100'000, 'x')) +
+                                 test::PngChunk("eXIf", test::ExifBody(orientation).substr(6));
+      png.insert(png.find(behind ? "IEND" : "IDAT") - 4, chunks);
+      const Image image = DecodeImage(png, "turned.png");
+      const Image expected = ApplyOrientation(stored, orientation);
+      EXPECT_EQ(image.height, orientation >= 5 ? 5 : 3);
+      EXPECT_EQ(image.pixels, expected.pixels);
+      WriteFileAtomically(folder / "turned.png", png);
+      EXPECT_EQ(ReadImageSize(folder / "turned.png"), (std::pair{image.height, image.width}));
+    }
+  }
+}
+
+TEST(Png, ExifThatSaysNothingIsPassedOver) {
+  const test::PngSpec spec{.height = 3, .width = 5, .depth = 8, .color = test::kPngGrey};
+  const auto sample = [](int, int, int) { return 1; };
+  const std::string upright = test::MakePng(spec, sample);
+  const std::size_t pixels = upright.find("IDAT") - 4;
+  const std::string body = test::ExifBody(6).substr(6);
+  std::string damaged = test::PngChunk("eXIf", body);
+  damaged.back() ^= 1;
+  for (const std::string& chunk :
+       {damaged, test::PngChunk("eXIf", ""), test::PngChunk("eXIf", body.substr(0, 20)),
+        test::PngChunk("eXIf", test::ExifBody(9).substr(6))}) {
+    std::string png = upright;
+    png.insert(pixels, chunk);
+    EXPECT_EQ(DecodeImage(png, "a.png").height, 3);
+    EXPECT_EQ(DecodeLabels(png, "a.png").height, 3);
+  }
+  std::string turned = upright;
+  turned.insert(pixels, test::PngChunk("eXIf", body));
+  EXPECT_EQ(DecodeImage(turned, "a.png").height, 5);
+  EXPECT_FRF_ERROR(DecodeLabels(turned, "mask.png"), ErrorCode::kUnsupported,
+                   "mask.png: labels are read as they are stored");
 }
 
 TEST(Png, LabelsAreStoredValuesNotColours) {

@@ -207,6 +207,16 @@ void AddOddJpeg(List& list) {
                   kHeight, kWidth});
   list.push_back(
       {"exif-65535-entries.jpg", with_exif(Patched(ExifBody(6), 14, "\xff\xff")), kEither, kWidth, kHeight});
+  const auto with_chunk = [](std::string chunk) {
+    return MakePng(
+        {.height = kHeight, .width = kWidth, .depth = 8, .color = kPngRgb, .extra_chunks = std::move(chunk)},
+        Smooth);
+  };
+  list.push_back(
+      {"exif-turned.png", with_chunk(PngChunk("eXIf", ExifBody(6).substr(6))), kDecodes, kWidth, kHeight});
+  list.push_back({"exif-offset-beyond.png",
+                  with_chunk(PngChunk("eXIf", Patched(ExifBody(6), 10, "\xff\xff\xff\xf0").substr(6))),
+                  kDecodes, kHeight, kWidth});
   list.push_back({"exif-cut.jpg", with_exif(ExifBody(6).substr(0, 20)), kDecodes, kHeight, kWidth});
   list.push_back(
       {"cmyk.jpg", MakeJpeg({.height = 9, .width = 11, .space = JpegSpace::kCmyk}, Smooth), kDecodes, 9, 11});
