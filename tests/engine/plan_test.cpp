@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "engine/helpers.h"
 #include "engine/plan/lower.h"
@@ -43,6 +44,16 @@ Ran RunPlan(const Graph& graph, const Tensor& image, const PlanOptions& options 
   plan.Run({.planes = image.data<float>()}, {.scores = again.data()});  // nothing is left over from the run before
   EXPECT_EQ(again, ran.scores);
   for (const engine::Step& step : plan.steps()) ran.kernels.push_back(step.kernel);
+  // Maps kept in windows or in memory, however small: the same numbers.
+  for (const std::size_t bytes : {std::size_t{0}, std::numeric_limits<std::size_t>::max()}) {
+    PlanOptions other = options;
+    other.band_bytes = bytes;
+    WeightStore own;
+    Plan banded(engine::Lower(prepared), own, other);
+    std::vector<float> scores(ran.scores.size(), 0.0f);
+    banded.Run({.planes = image.data<float>()}, {.scores = scores.data()});
+    EXPECT_EQ(scores, ran.scores) << (bytes == 0 ? "in windows" : "in memory");
+  }
   return ran;
 }
 

@@ -66,6 +66,10 @@ Ran RunPlan(const Graph& graph, const Tensor& image, const kernels::Kernels* k =
   std::vector<float> again(ran.scores.size());
   plan.Run({.planes = image.data<float>()}, {.scores = again.data()});
   EXPECT_EQ(again, ran.scores);
+  // Maps kept in windows, however small (band.h): the same numbers.
+  engine::Plan banded(engine::Lower(prepared), weights, {.threads = 2, .kernels = k, .band_bytes = 0});
+  banded.Run({.planes = image.data<float>()}, {.scores = again.data()});
+  EXPECT_EQ(again, ran.scores);
   for (const engine::Step& step : plan.steps()) {
     ran.kernels.push_back(step.kernel);
     ran.macs += step.macs;

@@ -249,6 +249,10 @@ static void RunByteConv(const ByteConv& conv, std::int64_t item, float* scratch)
         }
         if (++x == out_width) x = 0, ++y;
       }
+      if (conv.dst.data) {  // where the next block goes, so that its stores do not wait
+        const std::uint8_t* const ahead = dst[0] + block * conv.dst.pixel;
+        for (int r = 0; r < block; ++r) __builtin_prefetch(ahead + r * conv.dst.pixel, 1);
+      }
       multiply(rows, taps, conv.depth, panel, prefetch, sums);
       for (int r = 0; r < count; ++r) {
         if (conv.dst.data) StoreByteRow(sums + r * width, width, tail, dst[r], add[r], sum[r]);

@@ -164,6 +164,12 @@ static void RunDirect(const DirectConv& conv, std::int64_t item, float* scratch)
         }
         if (++x == conv.dst.width) x = 0, ++y;
       }
+      if (!conv.after) {  // where the next block goes, so that its stores do not wait
+        const float* const ahead = dst[0] + block * result.pixel;
+        for (int r = 0; r < block; ++r) {
+          for (int n = 0; n < vectors; ++n) __builtin_prefetch(ahead + r * result.pixel + n * kLanes, 1);
+        }
+      }
       run(rows, taps, conv.depth, panel, dst, tail, prefetch);
     }
   }

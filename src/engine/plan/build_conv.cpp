@@ -140,8 +140,13 @@ void StepBuilder::Build(const std::string& name, const ConvOp& op) {
   }
 }
 
-void StepBuilder::BuildDirect(const std::string& name, const ConvOp& op, const Epilogue& epilogue, int group,
-                              std::shared_ptr<kernels::Program> after, int after_input) {
+double StepBuilder::MacsOf(const ConvOp& op) const {
+  const Value& dst = lowered_.values[op.dst];
+  return static_cast<double>(dst.height) * dst.width / (op.phase_h * op.phase_w) * static_cast<double>(op.weight.size());
+}
+
+std::shared_ptr<kernels::DirectConv> StepBuilder::MakeDirect(const std::string& name, const ConvOp& op, const Epilogue& epilogue, int group,
+                                                             std::shared_ptr<kernels::Program> after, int after_input) {
   const Value& src = lowered_.values[op.src];
   const auto out = static_cast<int>(op.weight.dim(0)) / op.groups, in = static_cast<int>(op.weight.dim(1));
   const auto kh = static_cast<int>(op.weight.dim(2)), kw = static_cast<int>(op.weight.dim(3));
@@ -185,18 +190,30 @@ void StepBuilder::BuildDirect(const std::string& name, const ConvOp& op, const E
     dst.row *= op.phase_h;
     dst.pixel *= op.phase_w;
   }
+  return conv;
+}
+
+void StepBuilder::BuildDirect(const std::string& name, const ConvOp& op, const Epilogue& epilogue, int group,
+                              std::shared_ptr<kernels::Program> after, int after_input) {
+  const Value& src = lowered_.values[op.src];
+  const auto conv = MakeDirect(name, op, epilogue, group, after, after_input);
   kernels_.plan_direct(*conv, plan_.options_.threads, kL2Bytes);
+  const auto kh = static_cast<int>(op.weight.dim(2)), kw = static_cast<int>(op.weight.dim(3));
   Step step{.name = name, .kernel = fmt::format("direct {}x{}{}", kh, kw, after ? "+elementwise" : ""), .items = conv->items};
   step.scratch = kernels_.direct_scratch(*conv);
-  step.macs = 1.0 * conv->dst.height * conv->dst.width * out * in * kh * kw;
-  step.bytes = 4.0 * (1.0 * src.height * src.width * src.padded() + 1.0 * conv->dst.height * conv->dst.width * PaddedChannels(out) + packed.size());
+  step.macs = MacsOf(op) / op.groups;
+  const std::size_t weights = kernels_.direct_packed_size(static_cast<int>(op.weight.dim(0)) / op.groups,
+                                                          static_cast<std::int64_t>(conv->kernel_h) * conv->kernel_w, conv->depth);
+  step.bytes = 4.0 * (1.0 * src.height * src.width * src.padded() +
+                      1.0 * conv->dst.height * conv->dst.width * conv->weights.out_blocks * kernels::kBlock + static_cast<double>(weights));
   step.run = [conv, after, k = &kernels_](std::int64_t item, float* scratch) { k->direct_conv(*conv, item, scratch); };
   Add(std::move(step));
 }
 
 // value = (sum of bytes * weights - zero * sum of weights) * source step * weight step + bias, in steps of the destination
 // where that is bytes.
-void StepBuilder::BuildByteConv(const std::string& name, const ConvOp& op, std::shared_ptr<kernels::Program> after, int after_input) {
+std::shared_ptr<kernels::ByteConv> StepBuilder::MakeByteConv(const std::string& name, const ConvOp& op, std::shared_ptr<kernels::Program> after,
+                                                             int after_input) {
   const Value &src = lowered_.values[op.src], &dst = lowered_.values[op.dst];
   const QuantizedWeight& integers = *op.integers;
   const auto out = static_cast<int>(op.weight.dim(0)), in = static_cast<int>(op.weight.dim(1));
@@ -256,12 +273,19 @@ void StepBuilder::BuildByteConv(const std::string& name, const ConvOp& op, std::
     conv->high = op.act == kernels::Act::kClip ? byte_of(op.beta) : 255;
   }
   if (op.sum >= 0) conv->add = ByteMapOf(op.add), conv->sum = ByteMapOf(op.sum);
+  return conv;
+}
+
+void StepBuilder::BuildByteConv(const std::string& name, const ConvOp& op, std::shared_ptr<kernels::Program> after, int after_input) {
+  const Value &src = lowered_.values[op.src], &dst = lowered_.values[op.dst];
+  const auto conv = MakeByteConv(name, op, after, after_input);
   kernels_.plan_byte_conv(*conv, plan_.options_.threads, kL2Bytes);
-  Step step{.name = name, .kernel = fmt::format("int8 {}x{}{}", kh, kw, after ? "+elementwise" : ""), .items = conv->items};
+  Step step{.name = name, .kernel = fmt::format("int8 {}x{}{}", op.weight.dim(2), op.weight.dim(3), after ? "+elementwise" : ""), .items = conv->items};
   step.scratch = kernels_.byte_conv_scratch(*conv);
   step.integers = true;
-  step.macs = 1.0 * dst.height * dst.width * out * in * kh * kw;
-  step.bytes = 1.0 * src.height * src.width * src.padded() + (bytes_out ? 1.0 : 4.0) * dst.height * dst.width * PaddedChannels(out) + static_cast<double>(bytes);
+  step.macs = MacsOf(op);
+  const double written = (after || !IsBytes(op.dst) ? 4.0 : 1.0) * dst.height * dst.width * conv->out_blocks * kernels::kBlock;
+  step.bytes = 1.0 * src.height * src.width * src.padded() + written + static_cast<double>(op.weight.size());
   step.run = [conv, after, k = &kernels_](std::int64_t item, float* scratch) { k->byte_conv(*conv, item, scratch); };
   Add(std::move(step));
 }
@@ -314,7 +338,7 @@ float* StepBuilder::SharedTiles(std::size_t floats) {
   return shared_.data();
 }
 
-void StepBuilder::BuildDepthwise(const std::string& name, const ConvOp& op, const Epilogue& epilogue) {
+std::shared_ptr<kernels::DepthwiseConv> StepBuilder::MakeDepthwise(const ConvOp& op, const Epilogue& epilogue) {
   auto conv = std::make_shared<kernels::DepthwiseConv>();
   conv->src = MapOf(op.src);
   conv->dst = MapOf(op.dst);
@@ -326,11 +350,16 @@ void StepBuilder::BuildDepthwise(const std::string& name, const ConvOp& op, cons
     for (int t = 0; t < taps; ++t) weights[t * padded + c] = op.weight.data<float>()[c * taps + t];
   }
   conv->weights = Keep(weights);
+  return conv;
+}
+
+void StepBuilder::BuildDepthwise(const std::string& name, const ConvOp& op, const Epilogue& epilogue) {
+  const auto conv = MakeDepthwise(op, epilogue);
   conv->rows_per_item = std::max(1, conv->dst.height / (4 * plan_.options_.threads));
   conv->items = (conv->dst.height + conv->rows_per_item - 1) / conv->rows_per_item;
   Step step{.name = name, .kernel = fmt::format("depthwise {}x{}", conv->kernel_h, conv->kernel_w), .items = conv->items};
-  step.macs = 1.0 * conv->dst.height * conv->dst.width * op.groups * taps;
-  step.bytes = 4.0 * padded * (1.0 * conv->src.height * conv->src.width + 1.0 * conv->dst.height * conv->dst.width);
+  step.macs = MacsOf(op);
+  step.bytes = 4.0 * conv->dst.channels * (1.0 * conv->src.height * conv->src.width + 1.0 * conv->dst.height * conv->dst.width);
   step.run = [conv, k = &kernels_](std::int64_t item, float*) { k->depthwise_conv(*conv, item); };
   Add(std::move(step));
 }

@@ -54,37 +54,49 @@ void StepBuilder::Build(const std::string& name, const PlainOutputOp& op) {
   Add(std::move(step));
 }
 
-void StepBuilder::Build(const std::string& name, const PictureOp& op) {
+StepBuilder::PictureBorder StepBuilder::BorderOf(const std::string& name, const PictureOp& op) const {
+  const Value& picture = lowered_.values[op.dst];
+  PictureBorder border{.height = picture.height, .width = picture.width};
+  if (!PictureIsBordered()) return border;
+  // The convolution's padding, and one kernel more at the far sides.
+  for (const NamedOperation& named : lowered_.ops) {
+    const auto* conv = std::get_if<ConvOp>(&named.op);
+    if (!conv || conv->src != op.dst) continue;
+    border.top = std::max(0, conv->pad_top), border.left = std::max(0, conv->pad_left);
+    const Value& out = lowered_.values[conv->dst];
+    border.height = std::max(picture.height + border.top,
+                             (out.height - 1) * conv->stride_h + static_cast<int>(conv->weight.dim(2) - 1) * conv->dilation_h + 1);
+    border.width = std::max(picture.width + border.left, (out.width - 1) * conv->stride_w + static_cast<int>(conv->weight.dim(3)));
+  }
+  if (border.height > picture.height + 32 || border.width > picture.width + 32) {
+    throw Error(ErrorCode::kUnsupported, name + ": the first kernel is too large");
+  }
+  return border;
+}
+
+StepBuilder::PictureRows StepBuilder::MakePicture(const std::string& name, const PictureOp& op) {
   Map dst = MapOf(op.dst);
   const Value& value = lowered_.values[op.dst];
   const bool bordered = PictureIsBordered();
-  int top = 0, left = 0, height = dst.height, width = dst.width;
-  if (bordered) {  // the convolution's padding, and one kernel more at the far sides
-    for (const NamedOperation& named : lowered_.ops) {
-      const auto* conv = std::get_if<ConvOp>(&named.op);
-      if (!conv || conv->src != op.dst) continue;
-      top = std::max(0, conv->pad_top), left = std::max(0, conv->pad_left);
-      const Value& out = lowered_.values[conv->dst];
-      height = std::max(dst.height + top, (out.height - 1) * conv->stride_h + static_cast<int>(conv->weight.dim(2) - 1) * conv->dilation_h + 1);
-      width = std::max(dst.width + left, (out.width - 1) * conv->stride_w + static_cast<int>(conv->weight.dim(3)));
-    }
-    if (height > dst.height + 32 || width > dst.width + 32) throw Error(ErrorCode::kUnsupported, name + ": the first kernel is too large");
+  const auto [top, left, height, width] = BorderOf(name, op);
+  if (bordered) {
     dst.pixel = 3;
     dst.row = static_cast<std::ptrdiff_t>(width) * 3;
     dst.channels = 3;
   }
   plan_.picture_coding_ = RoundingOf(op.dst);
+  PictureRows rows{.height = height, .row_bytes = dst.row * (IsBytes(op.dst) ? 1 : sizeof(float)), .base = dst.data};
   if (IsBytes(op.dst)) {
     kernels::ByteMap bytes = ByteMapOf(op.dst);
     bytes.pixel = dst.pixel, bytes.row = dst.row, bytes.channels = dst.channels;
-    kernels::ByteMap inner = bytes;
-    inner.data += top * bytes.row + left * bytes.pixel;
-    Step step{.name = name, .kernel = "image table u8", .items = height};
-    step.bytes = static_cast<double>(dst.height) * dst.width * (3.0 + static_cast<double>(dst.pixel));
-    step.run = [=, plan = &plan_, k = &kernels_, channels = value.channels](std::int64_t item, float*) {
+    rows.kernel = "image table u8";
+    rows.bytes = static_cast<double>(dst.height) * dst.width * (3.0 + static_cast<double>(dst.pixel));
+    rows.run = [=, plan = &plan_, k = &kernels_, channels = value.channels](std::int64_t item, void* base) {
+      kernels::ByteMap inner = bytes;
+      inner.data = static_cast<std::uint8_t*>(base) + top * bytes.row + left * bytes.pixel;
       const int y = static_cast<int>(item) - top;
       if (bordered) {
-        std::uint8_t* const row = bytes.data + item * bytes.row;
+        std::uint8_t* const row = static_cast<std::uint8_t*>(base) + item * bytes.row;
         if (y < 0 || y >= inner.height) {
           std::memset(row, bytes.coding.zero, bytes.row);
           return;
@@ -96,17 +108,16 @@ void StepBuilder::Build(const std::string& name, const PictureOp& op) {
       if (in.pixels) k->picture_in({.pixels = in.pixels, .stride = in.row_stride, .bgr = in.bgr, .byte_table = plan->byte_table_.data(), .bytes = inner}, y);
       else k->planes_in({.planes = in.planes, .channels = channels, .bytes = inner}, y);
     };
-    return Add(std::move(step));
+    return rows;
   }
-  float* const base = dst.data;
-  Map inner = dst;
-  inner.data = base + top * dst.row + left * dst.pixel;
-  Step step{.name = name, .kernel = "image table", .items = height};
-  step.bytes = static_cast<double>(dst.height) * dst.width * (3 + 4.0 * dst.pixel);
-  step.run = [=, plan = &plan_, k = &kernels_, channels = value.channels](std::int64_t item, float*) {
+  rows.kernel = "image table";
+  rows.bytes = static_cast<double>(dst.height) * dst.width * (3 + 4.0 * static_cast<double>(dst.pixel));
+  rows.run = [=, plan = &plan_, k = &kernels_, channels = value.channels](std::int64_t item, void* base) {
+    Map inner = dst;
+    inner.data = static_cast<float*>(base) + top * dst.row + left * dst.pixel;
     const int y = static_cast<int>(item) - top;
     if (bordered) {
-      float* const row = base + item * dst.row;
+      float* const row = static_cast<float*>(base) + item * dst.row;
       if (y < 0 || y >= inner.height) {
         std::memset(row, 0, dst.row * sizeof(float));
         return;
@@ -122,6 +133,13 @@ void StepBuilder::Build(const std::string& name, const PictureOp& op) {
       k->planes_in({.planes = in.planes, .channels = channels, .dst = inner, .round = plan->picture_coding_}, y);
     }
   };
+  return rows;
+}
+
+void StepBuilder::Build(const std::string& name, const PictureOp& op) {
+  PictureRows rows = MakePicture(name, op);
+  Step step{.name = name, .kernel = rows.kernel, .items = rows.height, .bytes = rows.bytes};
+  step.run = [run = std::move(rows.run), base = rows.base](std::int64_t item, float*) { run(item, base); };
   Add(std::move(step));
 }
 

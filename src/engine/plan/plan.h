@@ -57,6 +57,8 @@ struct PlanOptions {
   const kernels::Kernels* kernels = nullptr;  // null: BestKernels()
   std::uint64_t max_memory = 0;               // arena and scratch; 0: DefaultMaxMemory(). Above: kOutOfMemory
   std::unordered_map<std::string, ConvChoice> choices;  // by operation name; the rest by rule
+  // Maps of at least so many bytes are kept out of memory where they can be (band.h): what leaves L2. Maximum: none is.
+  std::size_t band_bytes = std::size_t{1} << 20;
 };
 
 struct PlanInput {  // one of the two

@@ -25,9 +25,16 @@ Map StepBuilder::MapOf(int id) const {
   const Value& value = lowered_.values[id];
   int offset = 0, root = id;
   for (; lowered_.values[root].parent >= 0; root = lowered_.values[root].parent) offset += lowered_.values[root].offset;
-  const int pixel = lowered_.values[root].padded();
-  return {address_[root] + offset, value.height, value.width, value.padded(), pixel,
-          static_cast<std::ptrdiff_t>(value.width) * pixel};
+  return {address_[root] + offset, value.height, value.width, value.padded(), lowered_.values[root].padded(), RowOf(root)};
+}
+
+// Channels from one row to the next. Rows of a power of two of bytes would all lie in the same few sets of the caches, and eight
+// of them, a tile's, would throw each other out; so each is three cache lines longer.
+std::ptrdiff_t StepBuilder::RowOf(int root) const {
+  const Value& value = lowered_.values[root];
+  const std::ptrdiff_t row = static_cast<std::ptrdiff_t>(value.width) * value.padded();
+  if (value.height == 1 || value.constant.has_data() || root == lowered_.picture) return row;
+  return row + (IsBytes(root) ? 3 * 64 : 3 * 16);
 }
 
 kernels::ByteMap StepBuilder::ByteMapOf(int id) const {
@@ -100,17 +107,21 @@ void StepBuilder::PlaceValues() {
     for (const int id : Reads(lowered_.ops[o].op)) touch(id);
     for (const int id : Writes(lowered_.ops[o].op)) touch(id);
   }
+  // What a band touches lives as long as the band: its operations take turns.
+  for (const Band& band : bands_) {
+    for (Lifetime& life : lives) {
+      if (life.last < band.begin || life.first >= band.end) continue;
+      life.first = std::min(life.first, band.begin);
+      life.last = std::max(life.last, band.end - 1);
+    }
+  }
   std::vector<int> ids;
   std::vector<Lifetime> buffers;
   for (int id = 0; id < count; ++id) {
     const Value& value = lowered_.values[id];
-    if (!value.map || value.parent >= 0 || value.constant.has_data() || lives[id].last < 0) continue;
-    std::size_t floats = static_cast<std::size_t>(value.height) * value.width * value.padded();
-    // Room for a border on every side, as wide as any kernel here.
-    if (id == lowered_.picture) floats = (value.height + 32UL) * (value.width + 32UL) * std::max(3, PictureIsBordered() ? 3 : value.padded());
-    if (IsBytes(id)) floats = (floats + 3) / 4 + 16;  // kernels read whole blocks of 16 and of four
+    if (!value.map || value.parent >= 0 || value.constant.has_data() || lives[id].last < 0 || IsInner(id)) continue;
     ids.push_back(id);
-    buffers.push_back({(floats + 31) / 16 * 16, lives[id].first, lives[id].last});
+    buffers.push_back({(BytesOf(id) / sizeof(float) + 31) / 16 * 16, lives[id].first, lives[id].last});
   }
   std::size_t total = 0;
   const std::vector<std::size_t> offsets = PlaceBuffers(buffers, total);
@@ -125,6 +136,14 @@ void StepBuilder::PlaceValues() {
   for (std::size_t i = 0; i < ids.size(); ++i) address_[ids[i]] = plan_.arena_.data() + offsets[i];
 }
 
+std::size_t StepBuilder::BytesOf(int id) const {
+  const Value& value = lowered_.values[id];
+  std::size_t channels = static_cast<std::size_t>(value.height) * RowOf(id);
+  // Room for a border on every side, as wide as any kernel here.
+  if (id == lowered_.picture) channels = (value.height + 32UL) * (value.width + 32UL) * std::max(3, PictureIsBordered() ? 3 : value.padded());
+  return IsBytes(id) ? channels + 64 : channels * sizeof(float);  // kernels read whole blocks of 16 bytes and of four
+}
+
 bool StepBuilder::NextGoesBackwards() const { return plan_.steps_.size() % 2 == 1; }
 
 void StepBuilder::Add(Step step) {
@@ -133,9 +152,16 @@ void StepBuilder::Add(Step step) {
 }
 
 void StepBuilder::Build() {
+  FindBands();
   PlaceValues();
-  for (const NamedOperation& named : lowered_.ops) {
-    std::visit([&](const auto& op) { Build(named.name, op); }, named.op);
+  auto band = bands_.begin();
+  for (int o = 0; o < static_cast<int>(lowered_.ops.size()); ++o) {
+    if (band != bands_.end() && o == band->begin) {
+      Build(*band);
+      o = band++->end - 1;
+      continue;
+    }
+    std::visit([&](const auto& op) { Build(lowered_.ops[o].name, op); }, lowered_.ops[o].op);
   }
 }
 
@@ -188,12 +214,17 @@ void StepBuilder::Build(const std::string& name, const ElementOp& op) {
   Add(std::move(step));
 }
 
-void StepBuilder::Build(const std::string& name, const PoolOp& op) {
+std::shared_ptr<kernels::Pool> StepBuilder::MakePool(const PoolOp& op) {
   auto pool = std::make_shared<kernels::Pool>(op.geometry);
   pool->src = MapOf(op.src);
   pool->dst = MapOf(op.dst);
+  if (IsBytes(op.src)) pool->src_bytes = ByteMapOf(op.src), pool->dst_bytes = ByteMapOf(op.dst);
+  return pool;
+}
+
+void StepBuilder::Build(const std::string& name, const PoolOp& op) {
+  const auto pool = MakePool(op);
   const bool bytes = IsBytes(op.src);
-  if (bytes) pool->src_bytes = ByteMapOf(op.src), pool->dst_bytes = ByteMapOf(op.dst);
   pool->rows_per_item = std::max(1, pool->dst.height / (4 * plan_.options_.threads));
   pool->items = (pool->dst.height + pool->rows_per_item - 1) / pool->rows_per_item;
   Step step{.name = name, .kernel = bytes ? "max pool u8" : pool->average ? "average pool" : "max pool", .items = pool->items};

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/plan/band.h"
 #include "engine/plan/plan.h"
 
 namespace frf::engine {
@@ -23,9 +24,25 @@ class StepBuilder {
   // Maps with a coding are bytes where the CPU has a dot product for them.
   bool IsBytes(int value) const { return lowered_.values[value].coding && kernels_.has_dot(); }
   kernels::Coding RoundingOf(int value) const { return lowered_.values[value].coding.value_or(kernels::Coding{0, 0}); }
+  std::ptrdiff_t RowOf(int root) const;
   const std::uint8_t* ZeroPoints(int zero, std::size_t bytes);
   int RootOf(int value) const;
   void PlaceValues();
+  // build_band.cpp. Operations [begin, end) that run as one step, rows at a time.
+  struct Band {
+    int begin = 0, end = 0;
+    std::vector<BandStage> stages;
+    BandSchedule schedule;
+  };
+  void FindBands();
+  bool FitsBand(const NamedOperation& named) const;
+  BandStage StageOf(const NamedOperation& named) const;
+  std::size_t WindowRowBytes(const NamedOperation& named) const;
+  bool Schedule(Band& band) const;          // false: its windows do not fit L2
+  Band LongestBand(int begin) const;        // empty where there is none
+  bool IsInner(int value) const { return inner_[value]; }  // nowhere but in a band
+  void Build(const Band& band);
+  std::size_t BytesOf(int value) const;  // of a map
   void KeepConstants();
   const float* Keep(const FloatBuffer& buffer);
   const float* Keep(const std::vector<float>& values);
@@ -37,6 +54,27 @@ class StepBuilder {
   bool NextGoesBackwards() const;
   void Add(Step step);
   void Build(const std::string& name, const ConvOp& op);
+  // A kernel's parameters, all but what planning fills in and how the work is cut into items.
+  std::shared_ptr<kernels::DirectConv> MakeDirect(const std::string& name, const ConvOp& op, const kernels::Epilogue& epilogue, int group = 0,
+                                                  std::shared_ptr<kernels::Program> after = nullptr, int after_input = 0);
+  std::shared_ptr<kernels::ByteConv> MakeByteConv(const std::string& name, const ConvOp& op, std::shared_ptr<kernels::Program> after = nullptr,
+                                                  int after_input = 0);
+  std::shared_ptr<kernels::DepthwiseConv> MakeDepthwise(const ConvOp& op, const kernels::Epilogue& epilogue);
+  std::shared_ptr<kernels::Pool> MakePool(const PoolOp& op);
+  struct PictureRows {
+    int height = 0;           // the border's rows with them
+    std::size_t row_bytes = 0;
+    void* base = nullptr;     // where the map lies
+    std::string kernel;
+    double bytes = 0;
+    std::function<void(std::int64_t row, void* base)> run;  // `base`: of row 0
+  };
+  struct PictureBorder {
+    int top = 0, left = 0, height = 0, width = 0;  // rows above, columns beside; of all of it
+  };
+  PictureBorder BorderOf(const std::string& name, const PictureOp& op) const;
+  PictureRows MakePicture(const std::string& name, const PictureOp& op);
+  double MacsOf(const ConvOp& op) const;
   void BuildDirect(const std::string& name, const ConvOp& op, const kernels::Epilogue& epilogue, int group = 0,
                    std::shared_ptr<kernels::Program> after = nullptr, int after_input = 0);
   kernels::Epilogue EpilogueOf(const ConvOp& op);
@@ -65,6 +103,8 @@ class StepBuilder {
   WeightStore& weights_;
   const kernels::Kernels& kernels_;
   std::vector<float*> address_;  // of root values
+  std::vector<Band> bands_;
+  std::vector<bool> inner_;      // by value
   const float* zeros_ = nullptr;
   FloatBuffer shared_;
 };

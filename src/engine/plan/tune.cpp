@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <limits>
 
 #include "base/files.h"
 #include "base/hash.h"
@@ -125,6 +126,7 @@ ConvChoices Tune(const PreparedGraph& prepared, const PlanOptions& options, doub
   for (const ConvChoice choice : {ConvChoice::kWinograd4, ConvChoice::kWinograd6, ConvChoice::kDirect}) {
     PlanOptions each = options;
     each.choices.clear();
+    each.band_bytes = std::numeric_limits<std::size_t>::max();  // every convolution a step of its own
     for (const NamedOperation& named : lowered.ops) each.choices[named.name] = choice;
     candidates.push_back({choice, std::make_unique<Plan>(lowered, own, each), {}});
   }
