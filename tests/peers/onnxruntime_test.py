@@ -51,14 +51,16 @@ def main():
         images = (camvid_pictures() if kind == "camvid" else drawn_pictures(frf, os.path.join(work, "tree")))[:COUNT]
         assert len(images) == COUNT, f"{len(images)} pictures, {COUNT} are wanted"
         checker = check_onnx.Checker(dump)
+        # Real pictures by the free file and the fixed ones, all; drawn ones by one or the other, to be done in half of the time.
+        free, fixed = (images, images) if kind == "camvid" else (images[::2], images[1::2])
         path = os.path.join(work, "free.onnx")
         run(frf, "export", WEIGHTS[kind], "-o", path)
-        checker.check(path, SIZES, images, "free")
+        checker.check(path, SIZES, free, "free")
         for height, width in SIZES:
             path = os.path.join(work, f"{height}x{width}.onnx")
             run(frf, "export", WEIGHTS[kind], "-o", path, "--size", f"{height}x{width}")
-            checker.check(path, [], images, "fixed")
-        wanted = 2 * len(SIZES) * COUNT
+            checker.check(path, [], fixed, "fixed")
+        wanted = len(SIZES) * (len(free) + len(fixed))
         print(f"{checker.compared} comparisons; worst: labels {checker.worst_labels:.6f}, scores {checker.worst_scores:.1e}; {checker.failures} failed")
         assert checker.compared == wanted, f"{wanted} comparisons are wanted"
         assert checker.masks_seen == wanted, "the FFM masks were not found in every file: scores were compared without them"
