@@ -117,7 +117,7 @@ def train(arguments, group, arm, seed):
             words += ["--epochs", str(arguments.epochs)]
     print(f"== {arm}, seed {seed}: frf train {' '.join(words)}", flush=True)
     result = subprocess.run([arguments.frf_train, "train", *words] + (["--device", arguments.device] if arguments.device else []),
-                            env={"OMP_WAIT_POLICY": "passive", **os.environ})
+                            env={"GOMP_SPINCOUNT": "30000", **os.environ})
     if result.returncode != 0:
         sys.exit(f"{arm}, seed {seed}: frf train ended with {result.returncode}; run the same command again to go on")
 
