@@ -2,6 +2,8 @@
 // Any ungrouped convolution without transforms: products of rows that lie where the source lies.
 #pragma once
 
+#include <numeric>
+
 #include "engine/kernels/gemm.inl.h"
 #include "engine/kernels/program.inl.h"
 
@@ -40,10 +42,15 @@ static void PlanPixels(Conv& conv, std::int64_t pixels, int out_blocks, std::int
   if (per_item > even) per_item = even;
   if (conv.after && per_item > 240) per_item = 240;  // the result stays in L2 until the program has passed
   if (per_item < 48) per_item = 48;
-  per_item = (per_item + 119) / 120 * 120;  // a multiple of 5, 6 and 8 rows
+  // As even as can be, as many for each thread, and whole blocks of the product in each.
+  std::int64_t blocks = (pixels + per_item - 1) / per_item;
+  blocks = (blocks + threads - 1) / threads * threads;
+  const int unit = std::lcm(Rows(panels.wide), Rows(panels.narrow));
+  per_item = (pixels + blocks - 1) / blocks;
+  per_item = (per_item + unit - 1) / unit * unit;
   if (per_item > pixels) per_item = pixels;
   conv.pixels_per_item = static_cast<int>(per_item);
-  const std::int64_t blocks = (pixels + per_item - 1) / per_item;
+  blocks = (pixels + per_item - 1) / per_item;
   conv.panels_per_item = panels.count;
   if (blocks < wanted && !conv.after) {
     const std::int64_t groups = (wanted + blocks - 1) / blocks;

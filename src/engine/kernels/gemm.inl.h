@@ -65,10 +65,9 @@ struct Prefetch {
 };
 
 // dst[r][n] = sum over taps and depth. Not inlined: alone, its sums, weights and pointers just fit in the registers.
-template <int N>
+template <int N, int R = Rows(N)>
 __attribute__((noinline)) static void Multiply(const float* const* rows, int taps, std::ptrdiff_t depth, const float* panel,
                                                Prefetch prefetch, float* dst, std::ptrdiff_t stride) {
-  constexpr int R = Rows(N);
   V acc[R][N];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
@@ -149,8 +148,17 @@ static void TailBlock(const float* const* rows, int taps, int depth, const float
 using ProductFunction = void (*)(const float* const*, int, std::ptrdiff_t, const float*, Prefetch, float*, std::ptrdiff_t);
 using TailFunction = void (*)(const float* const*, int, int, const float*, float* const*, const Tail&, const Prefetch&);
 
-static inline ProductFunction ProductOf(int vectors) {
+// The rows of a block when there are `count` rows in all: few, so that a block that is not full counts. (Panels of one
+// convolution differ in width, and what is a whole number of blocks for one is none for the other.)
+static inline int RowsFor(int vectors, int count) {
+  const int usual = Rows(vectors), fewer = kLanes != 16 ? usual : vectors == 3 ? 6 : vectors == 4 ? 5 : usual;
+  const auto padded = [&](int rows) { return (count + rows - 1) / rows * rows; };
+  return padded(fewer) < padded(usual) ? fewer : usual;
+}
+
+static inline ProductFunction ProductOf(int vectors, int rows) {
   if constexpr (kLanes == 16) {
+    if (rows != Rows(vectors)) return vectors == 3 ? Multiply<3, 6> : Multiply<4, 5>;
     static constexpr ProductFunction kTable[] = {Multiply<1>, Multiply<2>, Multiply<3>, Multiply<4>,
                                                  Multiply<5>};
     return kTable[vectors - 1];
@@ -182,7 +190,7 @@ struct Panels {
 static inline Panels PanelsOf(int blocks) {
   const int vectors = blocks * kBlock / kLanes;
   if (kLanes != 16) return {vectors / 2, 2, 2, vectors / 2};
-  const int count = vectors % 4 == 0 ? vectors / 4 : (vectors + kMaxVectors - 1) / kMaxVectors;
+  const int count = vectors % 4 == 0 ? vectors / 4 : vectors % 9 == 0 ? vectors / 3 : (vectors + kMaxVectors - 1) / kMaxVectors;
   const int narrow = vectors / count, extra = vectors % count;
   return {count, narrow + (extra > 0), narrow, extra > 0 ? extra : count};
 }

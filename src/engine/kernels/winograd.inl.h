@@ -299,8 +299,8 @@ static void RunWinogradTile(const WinogradConv& conv, std::int64_t item, float* 
   Fetcher fetcher;
   FetchAround<T, Stride>(conv, tiles, begin, fetcher);
   for (int p = first; p < last; ++p) {
-    const int vectors = panels.width(p), channel = panels.start(p) * kLanes, block = Rows(vectors);
-    const ProductFunction multiply = ProductOf(vectors);
+    const int vectors = panels.width(p), channel = panels.start(p) * kLanes, block = RowsFor(vectors, count);
+    const ProductFunction multiply = ProductOf(vectors, block);
     const float* const panel = conv.weights.data + static_cast<std::int64_t>(channel) * S * S * conv.depth;
     const std::ptrdiff_t stride = static_cast<std::ptrdiff_t>(vectors) * kLanes;
     for (int point = 0; point < S * S; ++point) {
