@@ -204,6 +204,24 @@ static void TransformSource(const WinogradConv& conv, const TilePlace& place, fl
   }
 }
 
+// A row of a whole tile with what follows nearly every convolution: bias, bounds, an addition after them. Everything known
+// when it is compiled, so that the row stays in registers.
+template <int T, bool kClamp, bool kAdd, bool kSum>
+FRF_INLINE void StoreTileRow(const V* out, V bias, V low, V high, const Map& to, float* dst, const Map& with, const float* add, const Map& total,
+                             float* sum) {
+#pragma GCC unroll 9
+  for (int j = 0; j < T; ++j) {
+    V v = out[j] + bias;
+    if constexpr (kClamp) v = Min(Max(v, low), high);
+    if constexpr (kAdd) {
+      const V added = v + Load(add + j * with.pixel);
+      if constexpr (kSum) Store(sum + j * total.pixel, added);
+      else v = added;
+    }
+    Store(dst + j * to.pixel, v);
+  }
+}
+
 template <int T, int Stride>
 static void TransformProducts(const TilePlace& place, const float* products, std::ptrdiff_t point, int channel, int vectors) {
   using F = Winograd<T, Stride>;
@@ -220,6 +238,7 @@ static void TransformProducts(const TilePlace& place, const float* products, std
   const bool clamp = bounded || (next && e.act == Act::kNone), rare = !bounded && e.act != Act::kNone;
   V low = Broadcast(clip ? e.alpha : bounded ? 0.0f : -__builtin_inff()), high = Broadcast(clip ? e.beta : __builtin_inff());
   if (next) low = Max(low, round.low), high = Min(high, round.high);
+  const bool plain = height == T && width == T && !round.on && !round_sum.on && !rare && !(e.add.data && e.add_first);
   for (int n = 0; n < vectors; ++n, channel += kLanes, products += kLanes) {
     V grid[T][S];
     for (int j = 0; j < S; ++j) {
@@ -231,6 +250,27 @@ static void TransformProducts(const TilePlace& place, const float* products, std
       for (int i = 0; i < T; ++i) grid[i][j] = out[i];
     }
     const V bias = e.bias ? Load(e.bias + channel) : Zero();
+    if (plain) {
+      const auto rows = [&]<bool kClamp, bool kAdd, bool kSum>() {
+        for (int i = 0; i < T; ++i) {
+          V out[T];
+          F::Output(grid[i], out);
+          const auto at = [&](const Map& map) { return map.data + (y0 + i) * map.row + x0 * map.pixel + channel; };
+          StoreTileRow<T, kClamp, kAdd, kSum>(out, bias, low, high, place.dst, at(place.dst), e.add, kAdd ? at(e.add) : nullptr, e.sum,
+                                              kSum ? at(e.sum) : nullptr);
+        }
+      };
+      if (clamp) {
+        if (!e.add.data) rows.template operator()<true, false, false>();
+        else if (!e.sum.data) rows.template operator()<true, true, false>();
+        else rows.template operator()<true, true, true>();
+      } else {
+        if (!e.add.data) rows.template operator()<false, false, false>();
+        else if (!e.sum.data) rows.template operator()<false, true, false>();
+        else rows.template operator()<false, true, true>();
+      }
+      continue;
+    }
     for (int i = 0; i < height; ++i) {
       V out[T];
       F::Output(grid[i], out);
