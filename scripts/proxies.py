@@ -12,9 +12,11 @@ seeds can be added at any time. An arm counts as better or worse above one point
 base's own spread); in between it is called the same.
 """
 import argparse
+import concurrent.futures
 import json
 import os
 import pathlib
+import queue
 import statistics
 import subprocess
 import sys
@@ -43,7 +45,7 @@ ARMS = {
     "ablation": {
         "baseline": {"options": "ablation=baseline"},
         "+ MSC": {"options": "ablation=msc"},
-        "+ FFM, masks off": {"options": "ablation=ffm-masks-off"},
+        "+ FFM without masks": {"options": "ablation=ffm-masks-off"},
         "+ FFM": {"options": "ablation=ffm"},
         "base": {},
         "DANet for MSC": {"net": "frfnet-danet"},
@@ -59,7 +61,7 @@ ARMS = {
         "base": {},
         "half resolution": {"set": ["phases.0.base_scale=0.5", "phases.0.crop_share=0.5"]},
         "twice as long": {"set": [f"phases.0.epochs={2 * EPOCHS}"]},
-        "copy-paste, class crops": {"set": ["augment.copy_paste=0.3", "augment.class_crop=0.3"]},
+        "copy-paste and class crops": {"set": ["augment.copy_paste=0.3", "augment.class_crop=0.3"]},
         "class weights 1.10": {"set": ["class_weights=1.10"]},
         "no class weights": {"set": ["class_weights=0"]},
         "OHEM": {"set": ["loss.kind=ohem", "class_weights=0"]},
@@ -70,6 +72,11 @@ ARMS = {
         "no average": {"set": ["average=0"]},
         "no auxiliary heads": {"set": ["auxiliary=false"]},
         "no colour": {"set": ["augment.color=0"]},
+        "strong colour": {"set": ["augment.gain_min=0.4", "augment.gain_max=1.7", "augment.shift=40", "augment.saturation_min=0",
+                                  "augment.saturation_max=2", "augment.gamma_min=0.5", "augment.gamma_max=2",
+                                  "augment.temperature=0.2", "augment.channel_gain=0.15"]},
+        "blur and noise": {"set": ["augment.blur=1.5", "augment.noise=8"]},
+        "aspect 1.5": {"set": ["augment.aspect=1.5"]},
         "recordings balanced": {"set": ["balance=1"]},
         "scale 0.5 to 2": {"set": ["phases.0.scale_min=0.5", "phases.0.scale_max=2"]},
     },
@@ -97,10 +104,11 @@ def final_score(folder):
     return None if score is None else (score, seconds)
 
 
-def train(arguments, group, arm, seed):
+def train(arguments, group, arm, seed, cores=None):
+    """One run to its end; returns the exit code. `cores`: the only ones that it may use, and its output goes to FOLDER.log."""
     folder = arguments.runs / folder_name(group, arm, seed)
     if final_score(folder) is not None:
-        return
+        return 0
     if (folder / "last.ckpt").exists():
         words = ["-o", str(folder), "--resume"]
     else:
@@ -115,11 +123,48 @@ def train(arguments, group, arm, seed):
             words += ["--set", item]
         if arguments.epochs:
             words += ["--epochs", str(arguments.epochs)]
+    if arguments.device:
+        words += ["--device", arguments.device]
+    if cores:
+        words += ["--threads", str(len(cores))]
     print(f"== {arm}, seed {seed}: frf train {' '.join(words)}", flush=True)
-    result = subprocess.run([arguments.frf_train, "train", *words] + (["--device", arguments.device] if arguments.device else []),
-                            env={"GOMP_SPINCOUNT": "30000", **os.environ})
-    if result.returncode != 0:
-        sys.exit(f"{arm}, seed {seed}: frf train ended with {result.returncode}; run the same command again to go on")
+    environment = {"GOMP_SPINCOUNT": "30000", **os.environ}
+    if cores is None:
+        return subprocess.run([arguments.frf_train, "train", *words], env=environment).returncode
+    with open(f"{folder}.log", "a") as log:
+        return subprocess.run([arguments.frf_train, "train", *words], env=environment, stdout=log, stderr=log,
+                              preexec_fn=lambda: os.sched_setaffinity(0, cores)).returncode
+
+
+def train_all(arguments, group, todo):
+    """Every (arm, seed) of `todo`, `--jobs` at a time, each on its share of the cores."""
+    if arguments.jobs == 1:
+        for arm, seed in todo:
+            code = train(arguments, group, arm, seed)
+            if code != 0:
+                sys.exit(f"{arm}, seed {seed}: frf train ended with {code}; run the same command again to go on")
+        return
+    cores = sorted(os.sched_getaffinity(0))
+    share = len(cores) // arguments.jobs
+    if share < 1:
+        sys.exit(f"--jobs {arguments.jobs}: there are {len(cores)} cores")
+    free = queue.Queue()
+    for i in range(arguments.jobs):
+        free.put(set(cores[i * share:(i + 1) * share]))
+
+    def one(item):
+        mine = free.get()
+        try:
+            return train(arguments, group, *item, mine)
+        finally:
+            free.put(mine)
+
+    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+        for (arm, seed), code in zip(todo, pool.map(one, todo)):
+            if code != 0:
+                pool.shutdown(wait=True, cancel_futures=True)
+                folder = arguments.runs / folder_name(group, arm, seed)
+                sys.exit(f"{arm}, seed {seed}: frf train ended with {code}, see {folder}.log; run the same command again to go on")
 
 
 def cost(arguments, arm):
@@ -163,6 +208,8 @@ def main():
     parser.add_argument("--seeds", default="0,1", help="[%(default)s]")
     parser.add_argument("--val-every", type=int, default=EPOCHS, help="epochs between validations [%(default)s: the end alone]")
     parser.add_argument("--epochs", type=int, help=f"another length than {EPOCHS}: for a dry run, in a folder of its own")
+    parser.add_argument("--jobs", type=int, default=1, help="runs side by side, each on its share of the cores: two of one thread each get "
+                        "through a fifth more images than one of two [%(default)s]")
     parser.add_argument("--device", help="cpu, cuda; default: as frf train")
     here = pathlib.Path(__file__).resolve().parent.parent / "build" / "bin"
     parser.add_argument("--frf", default=str(here / "frf"))
@@ -182,9 +229,8 @@ def main():
         if arm not in ARMS[arguments.group]:
             parser.error(f"--only {arm}: the arms of {arguments.group} are {', '.join(ARMS[arguments.group])}")
     arguments.runs.mkdir(parents=True, exist_ok=True)
-    for seed in (int(text) for text in arguments.seeds.split(",")):  # all arms once, then again: a stop leaves comparable arms
-        for arm in arms:
-            train(arguments, arguments.group, arm, seed)
+    # An arm's seeds follow each other, so that a stop leaves arms that can be judged.
+    train_all(arguments, arguments.group, [(arm, int(seed)) for arm in arms for seed in arguments.seeds.split(",")])
     table(arguments, arguments.group)
 
 

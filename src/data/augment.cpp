@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstring>
 #include <tuple>
@@ -14,6 +13,7 @@
 #include "base/random.h"
 #include "data/loader.h"
 #include "data/paste.h"
+#include "data/photometric.h"
 #include "frf/error.h"
 #include "image/transform.h"
 
@@ -100,35 +100,6 @@ void ResampleLabels(const LabelImage& src, const Axis& y, const Axis& x, LabelIm
   }
 }
 
-struct ColorChange {
-  bool apply;
-  double gain, shift, saturation, gamma, temperature;
-};
-
-// Gamma, then gain and temperature, then shift, then saturation about the grey value (Rec. 601), then
-// clipping.
-void ChangeColors(Image& image, const ColorChange& change, const Axis& y, const Axis& x) {
-  std::array<std::array<float, 256>, 3> tables;
-  const double gains[3] = {change.gain * (1 + change.temperature), change.gain,
-                           change.gain * (1 - change.temperature)};
-  for (int v = 0; v < 256; ++v) {
-    const double curved = change.gamma == 1 ? v : 255.0 * std::pow(v / 255.0, change.gamma);
-    for (int c = 0; c < 3; ++c) tables[c][v] = static_cast<float>(curved * gains[c] + change.shift);
-  }
-  const float saturation = static_cast<float>(change.saturation);
-  for (int i = y.first; i < y.last; ++i) {
-    std::uint8_t* pixel = image.at(i, x.first);
-    for (int k = x.first; k < x.last; ++k, pixel += 3) {
-      const float r = tables[0][pixel[0]], g = tables[1][pixel[1]], b = tables[2][pixel[2]];
-      const float grey = 0.299f * r + 0.587f * g + 0.114f * b;
-      const float changed[3] = {grey + (r - grey) * saturation, grey + (g - grey) * saturation,
-                                grey + (b - grey) * saturation};
-      for (int c = 0; c < 3; ++c)
-        pixel[c] = static_cast<std::uint8_t>(std::clamp(changed[c], 0.0f, 255.0f) + 0.5f);
-    }
-  }
-}
-
 // A free offset of the crop along one axis: anywhere inside, or the image anywhere in the crop where it is
 // smaller.
 int RandomOffset(Random& random, int scaled, int crop) {
@@ -141,11 +112,12 @@ int CenteredOffset(double center, double jitter, int scaled, int crop) {
   return std::clamp(offset, 0, scaled - crop);
 }
 
-Placement ChoosePlacement(const Sample& sample, const AugmentSpec& spec, Random& random) {
+// `stretch`: square root of the change of the aspect ratio.
+Placement ChoosePlacement(const Sample& sample, const AugmentSpec& spec, double stretch, Random& random) {
   Placement place;
   const double scale = random.Uniform(spec.scale_min, spec.scale_max);
-  place.scaled_height = std::max(1, static_cast<int>(std::lround(sample.image.height * scale)));
-  place.scaled_width = std::max(1, static_cast<int>(std::lround(sample.image.width * scale)));
+  place.scaled_height = std::max(1, static_cast<int>(std::lround(sample.image.height * scale / stretch)));
+  place.scaled_width = std::max(1, static_cast<int>(std::lround(sample.image.width * scale * stretch)));
   place.y = RandomOffset(random, place.scaled_height, spec.crop_height);
   place.x = RandomOffset(random, place.scaled_width, spec.crop_width);
   place.flip = random.Chance(spec.flip);
@@ -164,17 +136,6 @@ Placement ChoosePlacement(const Sample& sample, const AugmentSpec& spec, Random&
     place.x = CenteredOffset(center, jitter_x, place.scaled_width, spec.crop_width);
   }
   return place;
-}
-
-ColorChange ChooseColor(const AugmentSpec& spec, Random& random) {
-  ColorChange change;
-  change.apply = random.Chance(spec.color);
-  change.gain = random.Uniform(spec.gain_min, spec.gain_max);
-  change.shift = random.Uniform(-spec.shift, spec.shift);
-  change.saturation = random.Uniform(spec.saturation_min, spec.saturation_max);
-  change.gamma = random.Uniform(spec.gamma_min, spec.gamma_max);
-  change.temperature = random.Uniform(-spec.temperature, spec.temperature);
-  return change;
 }
 
 void FillMean(Image& image, const InputSpec& input) {
@@ -202,6 +163,10 @@ Json ToJson(const AugmentSpec& spec) {
               {"gamma_min", spec.gamma_min},
               {"gamma_max", spec.gamma_max},
               {"temperature", spec.temperature},
+              {"channel_gain", spec.channel_gain},
+              {"blur", spec.blur},
+              {"noise", spec.noise},
+              {"aspect", spec.aspect},
               {"class_crop", spec.class_crop},
               {"copy_paste", spec.copy_paste},
               {"rare_classes", spec.rare_classes}};
@@ -220,6 +185,11 @@ void CheckAugment(const AugmentSpec& spec) {
   wanted(spec.shift >= 0 && spec.shift <= 255, fmt::format("shift {}; wanted 0..255", spec.shift));
   wanted(spec.temperature >= 0 && spec.temperature < 1,
          fmt::format("temperature {}; wanted 0 to below 1", spec.temperature));
+  wanted(spec.channel_gain >= 0 && spec.channel_gain < 1,
+         fmt::format("channel_gain {}; wanted 0 to below 1", spec.channel_gain));
+  wanted(spec.blur >= 0 && spec.blur <= 8, fmt::format("blur {}; wanted 0..8 pixels", spec.blur));
+  wanted(spec.noise >= 0 && spec.noise <= 64, fmt::format("noise {}; wanted 0..64 grey levels", spec.noise));
+  wanted(spec.aspect >= 1 && spec.aspect <= 4, fmt::format("aspect {}; wanted 1..4", spec.aspect));
   const std::tuple<const char*, double, double> ranges[] = {{"scale", spec.scale_min, spec.scale_max},
                                                             {"gain", spec.gain_min, spec.gain_max},
                                                             {"gamma", spec.gamma_min, spec.gamma_max}};
@@ -255,8 +225,10 @@ Sample ScaleBase(const Sample& sample, double base_scale) {
 Sample AugmentScaled(const Sample& sample, const AugmentSpec& spec, const InputSpec& input,
                      std::uint64_t seed, std::uint64_t epoch, std::uint64_t position, const Sample* donor) {
   Random random(seed, epoch, position);
-  const Placement place = ChoosePlacement(sample, spec, random);
-  const ColorChange color = ChooseColor(spec, random);
+  Random later(~seed, epoch, position);  // of what was added since: recorded runs keep their numbers
+  const double stretch = std::exp(0.5 * std::log(spec.aspect) * later.Uniform(-1, 1));
+  const Placement place = ChoosePlacement(sample, spec, stretch, random);
+  const Photometric photometric = ChoosePhotometric(spec, random, later);
   const bool paste = random.Chance(spec.copy_paste) && donor != nullptr;
   Sample pasted;
   if (paste) pasted = PasteRare(sample, *donor, spec.rare_classes, random.NextU64());
@@ -276,7 +248,10 @@ Sample AugmentScaled(const Sample& sample, const AugmentSpec& spec, const InputS
   if (!full) FillMean(result.image, input);
   ResampleImage(source.image, y, x, result.image);
   ResampleLabels(source.labels, y, x, result.labels);
-  if (color.apply) ChangeColors(result.image, color, y, x);
+  if (photometric.apply) {
+    ChangePhotometry(result.image, photometric,
+                     {.top = y.first, .bottom = y.last, .left = x.first, .right = x.last});
+  }
   return result;
 }
 

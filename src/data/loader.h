@@ -17,13 +17,17 @@ struct AugmentSpec {
   int crop_height = 360, crop_width = 480;
   double base_scale = 1.0;                 // images are first scaled by this (0.5: half resolution)
   double scale_min = 1.0, scale_max = 1.0; // uniform factor on top; bilinear image, nearest labels
+  double aspect = 1;                       // width over height changes by a factor between 1/aspect and aspect
   double flip = 0.5;                       // probability of a horizontal mirror
-  double color = 0.0;                      // probability of the colour change below
+  double color = 0.0;                      // probability of the changes below, up to noise
   double gain_min = 0.6, gain_max = 1.4;   // multiplies all channels
   double shift = 25;                       // adds uniform +- grey levels
   double saturation_min = 0.6, saturation_max = 1.4;
   double gamma_min = 1, gamma_max = 1;     // of the 0..1 value
   double temperature = 0;                  // red * (1+t), blue * (1-t), t uniform in +-temperature
+  double channel_gain = 0;                 // red, green, blue each times 1 + u, u uniform in +-channel_gain
+  double blur = 0;                         // Gaussian, standard deviation uniform in 0..blur pixels of the crop
+  double noise = 0;                        // Gaussian, standard deviation uniform in 0..noise grey levels
   double class_crop = 0;                   // probability that the crop is centred near a pixel of a rare class
   double copy_paste = 0;                   // probability of pasting rare-class regions from another image
   std::vector<int> rare_classes;           // of the two above; empty: those under 2 % of the sample's labelled pixels

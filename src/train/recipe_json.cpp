@@ -31,6 +31,10 @@ void VisitAugment(AugmentSpec& a, Visit&& visit) {
   visit("gamma_min", a.gamma_min);
   visit("gamma_max", a.gamma_max);
   visit("temperature", a.temperature);
+  visit("channel_gain", a.channel_gain);
+  visit("blur", a.blur);
+  visit("noise", a.noise);
+  visit("aspect", a.aspect);
   visit("class_crop", a.class_crop);
   visit("copy_paste", a.copy_paste);
 }

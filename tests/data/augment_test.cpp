@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Augmentation, worked out by hand: where pixels go, that labels follow them, and that no id is invented.
+#include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <set>
 
 #include "data/loader.h"
 #include "data/paste.h"
+#include "data/photometric.h"
 #include "data/trees.h"
 #include "image/transform.h"
 #include "support/support.h"
@@ -174,6 +177,89 @@ TEST(Augment, ColorsByHand) {
   EXPECT_EQ(Augment(sample, spec, {}, 1, 1, 1).image.pixels, (std::vector<std::uint8_t>{39, 10, 157}));
 }
 
+TEST(Augment, ChannelsAreScaledApart) {
+  Sample sample = Drawn(1, 1);
+  sample.image.pixels = {100, 100, 100};
+  AugmentSpec spec = Plain(1, 1);
+  spec.color = 1, spec.shift = 0, spec.channel_gain = 0.5;
+  spec.gain_min = spec.gain_max = spec.saturation_min = spec.saturation_max = 1;
+  int low = 255, high = 0, apart = 0;
+  for (int i = 0; i < 300; ++i) {
+    const auto pixels = Augment(sample, spec, {}, 1, 1, i).image.pixels;
+    for (const int value : pixels) low = std::min(low, value), high = std::max(high, value);
+    apart += pixels[0] != pixels[1] && pixels[1] != pixels[2];
+  }
+  EXPECT_GE(low, 50);
+  EXPECT_LE(low, 53);
+  EXPECT_GE(high, 147);
+  EXPECT_LE(high, 150);
+  EXPECT_GT(apart, 280);
+}
+
+// A white dot spreads as the Gaussian says, keeps its light, and labels stay sharp.
+TEST(Augment, BlurSpreadsAGaussian) {
+  Sample sample = Drawn(21, 21);
+  std::fill(sample.image.pixels.begin(), sample.image.pixels.end(), std::uint8_t{20});
+  for (int c = 0; c < 3; ++c) sample.image.at(10, 10)[c] = 220;
+  Photometric change{.apply = true, .blur = 1.2};
+  ChangePhotometry(sample.image, change, {.top = 0, .bottom = 21, .left = 0, .right = 21});
+  double sum = 0, moment = 0;
+  for (int y = 0; y < 21; ++y) {
+    for (int x = 0; x < 21; ++x) {
+      const double light = sample.image.at(y, x)[1] - 20;
+      sum += light, moment += light * (x - 10) * (x - 10);
+    }
+  }
+  EXPECT_NEAR(sum, 200, 12);  // every value is rounded
+  EXPECT_NEAR(moment / sum, 1.2 * 1.2, 0.15);
+  EXPECT_NEAR(sample.image.at(10, 10)[0] - 20, 200 / (2 * std::numbers::pi * 1.44), 1);
+  EXPECT_EQ(sample.image.at(10, 13)[2], sample.image.at(13, 10)[2]);
+}
+
+TEST(Augment, BlurStopsAtTheWindow) {
+  Sample sample = Drawn(8, 12);
+  Image before = sample.image;
+  for (int y = 2; y < 5; ++y) {
+    for (int k = 3 * 3; k < 3 * 7; ++k) sample.image.at(y, 0)[k] = before.at(y, 0)[k] = 90;
+  }
+  ChangePhotometry(sample.image, {.apply = true, .blur = 3}, {.top = 2, .bottom = 5, .left = 3, .right = 7});
+  EXPECT_EQ(sample.image.pixels, before.pixels);  // flat inside: nothing from outside came in, nothing went out
+}
+
+TEST(Augment, NoiseHasItsDeviation) {
+  Sample sample = Drawn(200, 200);
+  std::fill(sample.image.pixels.begin(), sample.image.pixels.end(), std::uint8_t{128});
+  ChangePhotometry(sample.image, {.apply = true, .noise = 6, .noise_seed = 5},
+                   {.top = 0, .bottom = 200, .left = 0, .right = 200});
+  double sum = 0, squares = 0;
+  for (const int value : sample.image.pixels) sum += value - 128, squares += (value - 128) * (value - 128);
+  const double count = static_cast<double>(sample.image.pixels.size());
+  EXPECT_NEAR(sum / count, 0, 0.1);
+  EXPECT_NEAR(std::sqrt(squares / count), 6, 0.1);
+}
+
+TEST(Augment, AspectStretchesImageAndLabelsTogether) {
+  Sample sample = Drawn(60, 60);
+  std::fill(sample.labels.ids.begin(), sample.labels.ids.end(), std::uint8_t{2});
+  AugmentSpec spec = Plain(120, 120);
+  spec.aspect = 1.5, spec.flip = 0;
+  double widest = 0, narrowest = 9;
+  for (int i = 0; i < 200; ++i) {
+    const Sample result = Augment(sample, spec, {}, 3, 0, i);
+    int rows = 0, columns = 0;
+    for (int y = 0; y < 120; ++y) {
+      int count = 0;
+      for (int x = 0; x < 120; ++x) count += result.labels.ids[y * 120 + x] == 2;
+      rows += count > 0, columns = std::max(columns, count);
+    }
+    EXPECT_NEAR(rows * columns, 3600, 130);  // the area stays
+    const double aspect = static_cast<double>(columns) / rows;
+    widest = std::max(widest, aspect), narrowest = std::min(narrowest, aspect);
+  }
+  EXPECT_NEAR(widest, 1.5, 0.06);
+  EXPECT_NEAR(narrowest, 1 / 1.5, 0.03);
+}
+
 TEST(Augment, PaddingKeepsTheMeanUnderColorChange) {
   const Sample sample = Drawn(3, 3);
   AugmentSpec spec = Plain(3, 6);
@@ -261,9 +347,13 @@ TEST(Augment, OptionsOutOfRangeAreNamed) {
   refused([](AugmentSpec& s) { s.gamma_min = 0; }, "gamma 0 to 1");
   refused([](AugmentSpec& s) { s.temperature = 1; }, "temperature 1");
   refused([](AugmentSpec& s) { s.shift = -1; }, "shift -1");
+  refused([](AugmentSpec& s) { s.channel_gain = 1; }, "channel_gain 1");
+  refused([](AugmentSpec& s) { s.blur = -1; }, "blur -1");
+  refused([](AugmentSpec& s) { s.noise = 65; }, "noise 65");
+  refused([](AugmentSpec& s) { s.aspect = 0.5; }, "aspect 0.5");
   refused([](AugmentSpec& s) { s.saturation_min = -1; }, "saturation -1");
   refused([](AugmentSpec& s) { s.rare_classes = {255}; }, "rare class 255");
-  EXPECT_EQ(ToJson(AugmentSpec{}).size(), 18u);
+  EXPECT_EQ(ToJson(AugmentSpec{}).size(), 22u);
 }
 
 }  // namespace

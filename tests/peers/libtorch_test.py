@@ -104,7 +104,7 @@ def main():
             subprocess.run([frf, "export", "frfnet-camvid", "-o", fixed, "--size", size], check=True, stdout=subprocess.DEVNULL)
             for kind, words in (("free", ["-m", "frfnet-camvid", "--size", size]), ("fixed", ["-m", fixed])):
                 out = work / f"{size}-{kind}"
-                subprocess.run([frf, "segment", work / size, "-o", out, *words], check=True, stdout=subprocess.DEVNULL)
+                subprocess.run([frf, "segment", work / size, "-o", out, "--write", "mask", *words], check=True, stdout=subprocess.DEVNULL)
                 groups[f"{size}, {kind}"] = [(name, out) for name in resized]
             scored += [(name, dump, str(fixed if i % 2 else free)) for i, name in enumerate(resized)]
         (work / "files.json").write_text(json.dumps(scored))
