@@ -108,6 +108,31 @@ TEST_P(ByteConvs, SumsAreExactAndRoundedToTheNearest) {
           }
         }
       }
+      if (s.kernel_h == 3 && s.kernel_w == 3 && s.stride == 1) {  // Winograd in whole numbers: the same bits
+        std::vector<std::int16_t> words(k->byte_winograd_packed_size(s.out, depth));
+        k->pack_byte_winograd(weights.data(), s.out, s.in, depth, words.data());
+        for (const int threads : {1, 8}) {
+          const std::vector<std::uint8_t> wanted = dst.values, wanted_sum = sum.values;
+          const std::vector<float> wanted_floats = floats;
+          std::fill(dst.values.begin(), dst.values.end(), std::uint8_t{1}), std::fill(sum.values.begin(), sum.values.end(), std::uint8_t{1});
+          for (int i = 0; i < height * width; ++i) {  // what lies beside slices
+            std::copy_n(&wanted[i * dst.view.pixel + PaddedChannels(s.out)], 32, &dst.values[i * dst.view.pixel + PaddedChannels(s.out)]);
+            std::copy_n(&wanted_sum[i * sum.view.pixel + PaddedChannels(s.out)], 16, &sum.values[i * sum.view.pixel + PaddedChannels(s.out)]);
+          }
+          std::fill(floats.begin(), floats.end(), -1.0f);
+          ByteWinograd winograd{.conv = conv, .weights = words.data()};
+          k->plan_byte_winograd(winograd, threads, 1 << 20);
+          std::vector<float> own(k->byte_winograd_scratch(winograd));
+          for (std::int64_t item = winograd.items; item-- > 0;) k->byte_winograd(winograd, item, own.data());
+          const auto used = [&](const ByteMap& map) { return height * map.row; };
+          if (bytes) {
+            ASSERT_TRUE(std::equal(wanted.begin(), wanted.begin() + used(dst.view), dst.values.begin())) << k->isa;
+            ASSERT_TRUE(std::equal(wanted_sum.begin(), wanted_sum.begin() + used(sum.view), sum.values.begin())) << k->isa;
+          } else {
+            ASSERT_EQ(floats, wanted_floats) << k->isa;
+          }
+        }
+      }
       if (!bytes) continue;
       for (int i = 0; i < height * width; ++i) {  // what lies beside the slice is nobody's to touch
         for (int c = PaddedChannels(s.out); c < dst.view.pixel; ++c) ASSERT_EQ(dst.values[i * dst.view.pixel + c], before[i * dst.view.pixel + c]);
@@ -121,7 +146,46 @@ INSTANTIATE_TEST_SUITE_P(Shapes, ByteConvs,
                          testing::Values(Case{16, 16, 5, 7, 3, 3, 1, 1, 1, 0}, Case{48, 48, 9, 13, 3, 3, 1, 1, 1, 3}, Case{3, 32, 11, 9, 3, 3, 2, 1, 1, 114},
                                          Case{20, 19, 7, 5, 1, 1, 1, 1, 0, 0}, Case{64, 144, 6, 31, 3, 3, 2, 1, 1, 255}, Case{80, 80, 4, 4, 3, 3, 1, 4, 4, 17},
                                          Case{128, 64, 1, 1, 3, 3, 1, 1, 1, 1}, Case{33, 100, 17, 3, 5, 1, 1, 1, 2, 0}, Case{256, 96, 30, 20, 1, 1, 1, 1, 0, 0},
-                                         Case{16, 8, 1, 200, 1, 7, 1, 1, 3, 9}));
+                                         Case{16, 8, 1, 200, 1, 7, 1, 1, 3, 9}, Case{160, 112, 23, 18, 3, 3, 1, 1, 1, 0}, Case{48, 64, 40, 41, 3, 3, 1, 2, 2, 200},
+                                         Case{16, 80, 19, 29, 3, 3, 1, 3, 3, 0}, Case{200, 33, 8, 9, 3, 3, 1, 1, 0, 128}));
+
+// Sums at the edges of what Winograd in whole numbers can hold: all weights and bytes extreme, of one sign or by turns.
+TEST(ByteConv, WinogradHoldsTheLargestSums) {
+  for (const Kernels* k : AllKernels()) {
+    if (!k->has_dot()) continue;
+    constexpr int kIn = 112, kSize = 9, kOut = 32;  // 112 * 9 * 255 * 127 = 32.6 million, 2^25 is 33.6
+    std::vector<std::uint8_t> map(kSize * kSize * kIn + 64);
+    std::vector<std::int8_t> weights(kOut * kIn * 9);
+    Random random(8);
+    for (std::uint8_t& v : map) v = random.Chance(0.9) ? 255 : 0;
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      const int o = static_cast<int>(i / (kIn * 9));
+      weights[i] = o == 0 ? 127 : o == 1 ? -127 : o == 2 ? (i % 2 ? 127 : -127) : o == 3 ? (i % 3 ? -127 : 127) : random.Chance(0.5) ? 127 : -127;
+    }
+    std::vector<std::int8_t> packed(k->bytes_packed_size(kOut, 9, kIn));
+    k->pack_bytes(weights.data(), kOut, kIn, 3, 3, 1, kIn, packed.data());
+    std::vector<std::int16_t> words(k->byte_winograd_packed_size(kOut, kIn));
+    k->pack_byte_winograd(weights.data(), kOut, kIn, kIn, words.data());
+    const std::vector<std::uint8_t> zeros(kIn, 255);
+    const std::vector<float> scale(kOut, 1.0f), offset(kOut, 0.0f);
+    std::vector<float> direct(kSize * kSize * kOut), tiled(direct.size());
+    ByteConv conv;
+    conv.src = {map.data(), kSize, kSize, kIn, kIn, kSize * kIn, {}};
+    conv.floats = {direct.data(), kSize, kSize, kOut, kOut, kSize * kOut};
+    conv.kernel_h = conv.kernel_w = 3, conv.pad_top = conv.pad_left = 1, conv.depth = kIn, conv.zeros = zeros.data();
+    conv.weights = packed.data(), conv.out_blocks = kOut / kBlock, conv.scale = scale.data(), conv.offset = offset.data();
+    k->plan_byte_conv(conv, 2, 1 << 20);
+    std::vector<float> scratch(k->byte_conv_scratch(conv));
+    for (std::int64_t item = 0; item < conv.items; ++item) k->byte_conv(conv, item, scratch.data());
+    ByteWinograd winograd{.conv = conv, .weights = words.data()};
+    winograd.conv.floats.data = tiled.data();
+    k->plan_byte_winograd(winograd, 2, 1 << 20);
+    scratch.resize(k->byte_winograd_scratch(winograd));
+    for (std::int64_t item = 0; item < winograd.items; ++item) k->byte_winograd(winograd, item, scratch.data());
+    ASSERT_EQ(tiled, direct) << k->isa;
+    ASSERT_GT(*std::max_element(direct.begin(), direct.end()), 2.8e7f);
+  }
+}
 
 TEST(ByteConv, AKernelRowOfThePictureIsOneTap) {
   for (const Kernels* k : AllKernels()) {

@@ -127,6 +127,14 @@ struct ByteTail {
   V low, high, add_step, dst_step, sum_offset;
 };
 
+// All but scale and offset, which are the panel's.
+static inline ByteTail ByteTailOf(const ByteConv& conv) {
+  const float to_sum = conv.add.data ? 1.0f / conv.sum.coding.step : 0.0f;
+  const float zeros = (static_cast<float>(conv.add.coding.zero) * conv.add.coding.step + static_cast<float>(conv.dst.coding.zero) * conv.dst.coding.step) * to_sum;
+  return {nullptr, nullptr, Broadcast(static_cast<float>(conv.low)), Broadcast(static_cast<float>(conv.high)), Broadcast(conv.add.coding.step * to_sum),
+          Broadcast(conv.dst.coding.step * to_sum), Broadcast(static_cast<float>(conv.sum.coding.zero) - zeros)};
+}
+
 // Bytes: round(sum * scale + offset), and where there is an addition, its sum in a third coding.
 #if defined(FRF_ISA_AVX512)
 
@@ -211,12 +219,7 @@ static void RunByteConv(const ByteConv& conv, std::int64_t item, float* scratch)
     result.row = result.pixel * out_width;
     result.data = scratch + kSpareFloats - begin * result.pixel;
   }
-  const float to_sum = conv.add.data ? 1.0f / conv.sum.coding.step : 0.0f;
-  ByteTail tail{nullptr, nullptr, Broadcast(static_cast<float>(conv.low)), Broadcast(static_cast<float>(conv.high)), Broadcast(conv.add.coding.step * to_sum),
-                Broadcast(conv.dst.coding.step * to_sum), Zero()};
-  tail.sum_offset = Broadcast(static_cast<float>(conv.sum.coding.zero) -
-                              (static_cast<float>(conv.add.coding.zero) * conv.add.coding.step +
-                               static_cast<float>(conv.dst.coding.zero) * conv.dst.coding.step) * to_sum);
+  ByteTail tail = ByteTailOf(conv);
   constexpr int kMaxTaps = 128;
   const std::uint8_t* rows[kMaxTaps * kMaxRows];
   std::uint8_t *dst[kMaxRows], *sum[kMaxRows];

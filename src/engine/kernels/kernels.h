@@ -129,6 +129,16 @@ struct ByteConv {
   std::int64_t items = 0;
 };
 
+// The same for 3x3 with stride 1 by F(4x4, 3x3) in whole numbers (byte_winograd.inl.h): the same sums to the last bit, if they
+// lie within +-kMostByteWinogradSum. Of `conv`, what is about kernel, weights and items goes unused; no program follows.
+struct ByteWinograd {
+  ByteConv conv;
+  const std::int16_t* weights = nullptr;
+  int tiles_per_item = 0, panels_per_item = 0;
+  std::int64_t items = 0;
+};
+inline constexpr std::int64_t kMostByteWinogradSum = (std::int64_t{1} << 25) - 1;
+
 // One filter a channel; channels of source and destination are the same.
 struct DepthwiseConv {
   Map src, dst;
@@ -176,6 +186,13 @@ struct Kernels {
   void (*plan_byte_conv)(ByteConv& conv, int threads, std::size_t l2_bytes);
   std::size_t (*byte_conv_scratch)(const ByteConv& conv);
   void (*byte_conv)(const ByteConv& conv, std::int64_t item, float* scratch);
+
+  // `weights`: out x in x 3 x 3; the size in words of 16 bits.
+  std::size_t (*byte_winograd_packed_size)(int out, int depth);
+  void (*pack_byte_winograd)(const std::int8_t* weights, int out, int in, int depth, std::int16_t* packed);
+  void (*plan_byte_winograd)(ByteWinograd& winograd, int threads, std::size_t l2_bytes);
+  std::size_t (*byte_winograd_scratch)(const ByteWinograd& winograd);
+  void (*byte_winograd)(const ByteWinograd& winograd, std::int64_t item, float* scratch);
 
   // program.h
   void (*plan_program)(Program& program, int threads);  // fills registers, rows_per_item, items

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/kernels/byte_conv.inl.h"
+#include "engine/kernels/byte_winograd.inl.h"
 #include "engine/kernels/depthwise.inl.h"
 #include "engine/kernels/direct_conv.inl.h"
 #include "engine/kernels/maps.inl.h"
@@ -35,6 +36,11 @@ static constexpr Kernels MakeTable(const char* name) {
   k.plan_byte_conv = PlanByteConv;
   k.byte_conv_scratch = ByteConvScratch;
   k.byte_conv = RunByteConv;
+  k.byte_winograd_packed_size = ByteWinogradPackedSize;
+  k.pack_byte_winograd = PackByteWinograd;
+  k.plan_byte_winograd = PlanByteWinograd;
+  k.byte_winograd_scratch = ByteWinogradScratch;
+  k.byte_winograd = RunByteWinograd;
   k.plan_program = PlanProgram;
   k.program_scratch = ProgramScratch;
   k.program = RunProgram;

@@ -63,7 +63,7 @@ bool StepBuilder::FitsBand(const NamedOperation& named) const {
   if (!conv || conv->add >= 0 || conv->sum >= 0 || conv->phase_h > 1 || conv->phase_w > 1) return false;
   if (conv->src == lowered_.picture && !PictureIsBordered()) return false;
   if (conv->weight.size() * (conv->integers && kernels_.has_dot() ? 1 : sizeof(float)) > kMostWeightBytes) return false;
-  if (conv->integers && kernels_.has_dot()) return true;
+  if (conv->integers && kernels_.has_dot()) return !FitsByteWinograd(named.name, *conv);
   if (conv->groups > 1) return conv->weight.dim(1) == 1;
   return ChoiceOf(named.name, *conv) == ConvChoice::kDirect;
 }

@@ -99,6 +99,10 @@ Tensor StepBuilder::SpreadOver(const Tensor& weight, const Value& src) const {
   return spread;
 }
 
+Tensor StepBuilder::SpreadIntegers(const Tensor& weight, const Value& src) const {
+  return src.parts.empty() ? weight : SpreadOver(weight.Cast(DType::kFloat32), src).Cast(DType::kInt8);
+}
+
 Epilogue StepBuilder::EpilogueOf(const ConvOp& op) {
   Epilogue epilogue{.act = op.act, .alpha = op.alpha, .beta = op.beta, .add_first = op.add_first};
   epilogue.round = RoundingOf(op.dst);
@@ -213,7 +217,7 @@ void StepBuilder::BuildDirect(const std::string& name, const ConvOp& op, const E
 // value = (sum of bytes * weights - zero * sum of weights) * source step * weight step + bias, in steps of the destination
 // where that is bytes.
 std::shared_ptr<kernels::ByteConv> StepBuilder::MakeByteConv(const std::string& name, const ConvOp& op, std::shared_ptr<kernels::Program> after,
-                                                             int after_input) {
+                                                             int after_input, bool pack) {
   const Value &src = lowered_.values[op.src], &dst = lowered_.values[op.dst];
   const QuantizedWeight& integers = *op.integers;
   const auto out = static_cast<int>(op.weight.dim(0)), in = static_cast<int>(op.weight.dim(1));
@@ -240,16 +244,16 @@ std::shared_ptr<kernels::ByteConv> StepBuilder::MakeByteConv(const std::string& 
     conv->depth = (3 * kw + 3) / 4 * 4;
   }
   conv->zeros = ZeroPoints(src.coding->zero, conv->depth);
-  // Input channels as they lie in memory.
-  Tensor weight = integers.values;
-  if (!src.parts.empty()) weight = SpreadOver(weight.Cast(DType::kFloat32), src).Cast(DType::kInt8);
-  const auto read = static_cast<int>(weight.dim(1));
-  const std::size_t bytes = kernels_.bytes_packed_size(out, static_cast<std::int64_t>(conv->kernel_h) * conv->kernel_w, conv->depth);
-  const std::string key = fmt::format("{}/bytes/{}/{}/{}", name, kernels_.isa, conv->depth, tap_w);
-  const FloatBuffer packed = weights_.Get(key, (bytes + 3) / 4, [&](float* to) {
-    kernels_.pack_bytes(weight.data<std::int8_t>(), out, read, kh, kw, tap_w, conv->depth, reinterpret_cast<std::int8_t*>(to));
-  });
-  conv->weights = reinterpret_cast<const std::int8_t*>(Keep(packed));
+  if (pack) {
+    const Tensor weight = SpreadIntegers(integers.values, src);
+    const auto read = static_cast<int>(weight.dim(1));
+    const std::size_t bytes = kernels_.bytes_packed_size(out, static_cast<std::int64_t>(conv->kernel_h) * conv->kernel_w, conv->depth);
+    const std::string key = fmt::format("{}/bytes/{}/{}/{}", name, kernels_.isa, conv->depth, tap_w);
+    const FloatBuffer packed = weights_.Get(key, (bytes + 3) / 4, [&](float* to) {
+      kernels_.pack_bytes(weight.data<std::int8_t>(), out, read, kh, kw, tap_w, conv->depth, reinterpret_cast<std::int8_t*>(to));
+    });
+    conv->weights = reinterpret_cast<const std::int8_t*>(Keep(packed));
+  }
   conv->out_blocks = PaddedChannels(out) / kernels::kBlock;
   std::vector<float> scale(PaddedChannels(out), 0.0f), offset(PaddedChannels(out), 0.0f);
   const double unit = bytes_out ? dst.coding->step : 1.0;
@@ -276,7 +280,53 @@ std::shared_ptr<kernels::ByteConv> StepBuilder::MakeByteConv(const std::string& 
   return conv;
 }
 
+// 3x3 with stride 1, of sums that Winograd in whole numbers can hold, where it saves time: products of words take twice as
+// long as products of bytes, and the transforms as long as so many of those.
+bool StepBuilder::FitsByteWinograd(const std::string& name, const ConvOp& op) const {
+  if (!op.integers || !kernels_.has_dot() || !FitsWinograd(op) || op.stride_h != 1 || op.src == lowered_.picture) return false;
+  const Tensor& weight = op.integers->values;
+  const auto out = static_cast<int>(weight.dim(0));
+  const std::int64_t each = weight.dim(1) * 9;
+  for (int o = 0; o < out; ++o) {
+    std::int64_t above = 0, below = 0;
+    for (std::int64_t i = 0; i < each; ++i) {
+      const int value = weight.data<std::int8_t>()[o * each + i];
+      (value > 0 ? above : below) += value;
+    }
+    if (255 * std::max(above, -below) > kernels::kMostByteWinogradSum) return false;
+  }
+  const auto chosen = plan_.options_.choices.find(name);
+  if (chosen != plan_.options_.choices.end() && chosen->second != ConvChoice::kAuto) return chosen->second != ConvChoice::kDirect;
+  const Value &src = lowered_.values[op.src], &dst = lowered_.values[op.dst];
+  const int depth = src.padded(), padded = PaddedChannels(out);
+  const int height = (dst.height + op.dilation_h - 1) / op.dilation_h, width = (dst.width + op.dilation_w - 1) / op.dilation_w;
+  const double tiles = static_cast<double>((height + 3) / 4) * ((width + 3) / 4) * op.dilation_h * op.dilation_w;
+  return tiles * (2.0 * 36 * depth * padded + 700.0 * (depth + padded)) < 9.0 * dst.height * dst.width * depth * padded;
+}
+
+void StepBuilder::BuildByteWinograd(const std::string& name, const ConvOp& op) {
+  const Value &src = lowered_.values[op.src], &dst = lowered_.values[op.dst];
+  const auto out = static_cast<int>(op.weight.dim(0));
+  auto winograd = std::make_shared<kernels::ByteWinograd>();
+  winograd->conv = *MakeByteConv(name, op, nullptr, 0, false);
+  const Tensor weight = SpreadIntegers(op.integers->values, src);
+  const std::size_t words = kernels_.byte_winograd_packed_size(out, src.padded());
+  const FloatBuffer packed = weights_.Get(fmt::format("{}/byte_winograd/{}/{}", name, kernels_.isa, src.padded()), words / 2, [&](float* to) {
+    kernels_.pack_byte_winograd(weight.data<std::int8_t>(), out, static_cast<int>(weight.dim(1)), src.padded(), reinterpret_cast<std::int16_t*>(to));
+  });
+  winograd->weights = reinterpret_cast<const std::int16_t*>(Keep(packed));
+  kernels_.plan_byte_winograd(*winograd, plan_.options_.threads, kL2Bytes);
+  Step step{.name = name, .kernel = "int8 winograd F(4,3)", .items = winograd->items};
+  step.scratch = kernels_.byte_winograd_scratch(*winograd);
+  step.integers = true;
+  step.macs = MacsOf(op);
+  step.bytes = 1.0 * src.height * src.width * src.padded() + (IsBytes(op.dst) ? 1.0 : 4.0) * dst.height * dst.width * PaddedChannels(out) + 2.0 * words;
+  step.run = [winograd, k = &kernels_](std::int64_t item, float* scratch) { k->byte_winograd(*winograd, item, scratch); };
+  Add(std::move(step));
+}
+
 void StepBuilder::BuildByteConv(const std::string& name, const ConvOp& op, std::shared_ptr<kernels::Program> after, int after_input) {
+  if (!after && FitsByteWinograd(name, op)) return BuildByteWinograd(name, op);
   const Value &src = lowered_.values[op.src], &dst = lowered_.values[op.dst];
   const auto conv = MakeByteConv(name, op, after, after_input);
   kernels_.plan_byte_conv(*conv, plan_.options_.threads, kL2Bytes);

@@ -58,7 +58,10 @@ class StepBuilder {
   std::shared_ptr<kernels::DirectConv> MakeDirect(const std::string& name, const ConvOp& op, const kernels::Epilogue& epilogue, int group = 0,
                                                   std::shared_ptr<kernels::Program> after = nullptr, int after_input = 0);
   std::shared_ptr<kernels::ByteConv> MakeByteConv(const std::string& name, const ConvOp& op, std::shared_ptr<kernels::Program> after = nullptr,
-                                                  int after_input = 0);
+                                                  int after_input = 0, bool pack = true);
+  bool FitsByteWinograd(const std::string& name, const ConvOp& op) const;
+  void BuildByteWinograd(const std::string& name, const ConvOp& op);
+  Tensor SpreadIntegers(const Tensor& weight, const Value& src) const;
   std::shared_ptr<kernels::DepthwiseConv> MakeDepthwise(const ConvOp& op, const kernels::Epilogue& epilogue);
   std::shared_ptr<kernels::Pool> MakePool(const PoolOp& op);
   struct PictureRows {

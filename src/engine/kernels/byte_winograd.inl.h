@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: Apache-2.0
+// 3x3 convolution of bytes by F(4x4, 3x3) in whole numbers: a quarter of the multiplications, of 16-bit factors, two at a time
+// into 32-bit sums (half as many as bytes, so half of the time). Equal to byte_conv.inl.h to the last bit.
+//
+// Exact, because Winograd's identity holds in whole numbers once its fractions are cleared, and then also modulo 2^32:
+// - transformed bytes are at most 68 * 255, transformed weights (fractions cleared: kWhole below) at most 49 * 127: 16 bits;
+// - sums may leave 32 bits, nothing is lost: all that follows are additions and multiplications modulo 2^32;
+// - in the end stand 576 times the results, modulo 2^32. 576 is 9 * 64, 9 has an inverse modulo 2^32, and a shift divides by
+//   64 what is below 2^31: results within +-2^25, which the plan makes sure of (kMostByteWinogradSum).
+#pragma once
+
+#include "engine/kernels/byte_conv.inl.h"
+
+namespace frf::kernels::FRF_ISA {
+
+inline constexpr int kBytePoints = 6;  // of a tile along an axis
+inline constexpr int kByteTile = 4;
+
+// Rows of Winograd<4, 1>::kKernel times 12, 6, 6, 24, 24, 3; 24 over those is what the output transform multiplies by.
+inline constexpr int kWhole[kBytePoints][3] = {{3, 0, 0}, {-1, -1, -1}, {-1, 1, -1}, {1, 2, 4}, {1, -2, 4}, {0, 0, 3}};
+
+static std::size_t ByteWinogradPackedSize(int out, int depth) {
+  return static_cast<std::size_t>(kBytePoints * kBytePoints) * PaddedChannels(out) * depth;
+}
+
+// Weights out x in x 3 x 3 to panels: for every point and every two channels, two words an output channel.
+static void PackByteWinograd(const std::int8_t* weights, int out, int in, int depth, std::int16_t* packed) {
+  const Panels panels = PanelsOf(PaddedChannels(out) / kBlock);
+  for (int p = 0; p < panels.count; ++p) {
+    const int width = panels.width(p) * kLanes, first = panels.start(p) * kLanes;
+    std::int16_t* const panel = packed + static_cast<std::int64_t>(first) * kBytePoints * kBytePoints * depth;
+    const std::int64_t point = static_cast<std::int64_t>(width) * depth;
+    for (int c = 0; c < depth; ++c) {
+      for (int k = 0; k < width; ++k) {
+        std::int16_t* const to = panel + (static_cast<std::int64_t>(c / 2) * width + k) * 2 + c % 2;
+        const bool real = first + k < out && c < in;
+        const std::int8_t* const g = real ? weights + (static_cast<std::int64_t>(first + k) * in + c) * 9 : nullptr;
+        for (int i = 0; i < kBytePoints; ++i) {
+          int row[3] = {};
+          for (int x = 0; real && x < 3; ++x) row[x] = kWhole[i][0] * g[x] + kWhole[i][1] * g[3 + x] + kWhole[i][2] * g[6 + x];
+          for (int j = 0; j < kBytePoints; ++j) {
+            to[(i * kBytePoints + j) * point] = static_cast<std::int16_t>(row[0] * kWhole[j][0] + row[1] * kWhole[j][1] + row[2] * kWhole[j][2]);
+          }
+        }
+      }
+    }
+  }
+}
+
+#if defined(FRF_ISA_AVX512) || defined(FRF_ISA_AVX2)
+
+using Words16 = std::int16_t __attribute__((vector_size(32)));
+#if defined(FRF_ISA_AVX512)
+using WideWords = std::int16_t __attribute__((vector_size(64)));
+using Modular = std::uint32_t __attribute__((vector_size(64)));  // unsigned: wraps
+#define FRF_DOT_WORDS(sum, a, b) _mm512_dpwssd_epi32(sum, a, b)
+FRF_INLINE void LoadWords(const std::uint8_t* p, WideWords& v) {
+  v = reinterpret_cast<WideWords>(_mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
+}
+FRF_INLINE void StoreWords(std::int16_t* p, WideWords v) { _mm512_storeu_si512(p, reinterpret_cast<__m512i>(v)); }
+FRF_INLINE Modular LoadModular(const std::int32_t* p) { return reinterpret_cast<Modular>(_mm512_loadu_si512(p)); }
+FRF_INLINE void StoreModular(std::int32_t* p, Modular v) { _mm512_storeu_si512(p, reinterpret_cast<__m512i>(v)); }
+#else
+using WideWords = Words16;
+using Modular = std::uint32_t __attribute__((vector_size(32)));
+#define FRF_DOT_WORDS(sum, a, b) _mm256_dpwssd_avx_epi32(sum, a, b)
+FRF_INLINE Modular LoadModular(const std::int32_t* p) {
+  return reinterpret_cast<Modular>(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
+FRF_INLINE void StoreModular(std::int32_t* p, Modular v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), reinterpret_cast<__m256i>(v)); }
+#endif
+FRF_INLINE void LoadWords(const std::uint8_t* p, Words16& v) {
+  v = reinterpret_cast<Words16>(_mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+}
+FRF_INLINE void StoreWords(std::int16_t* p, Words16 v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), reinterpret_cast<__m256i>(v)); }
+
+template <typename W>
+FRF_INLINE void WordsInput(W (&d)[6]) {
+  const W a = d[4] - (d[2] << 2), b = d[3] - (d[1] << 2), c = d[4] - d[2], e = (d[3] - d[1]) << 1;
+  const W first = ((d[0] - d[2]) << 2) + c, last = (d[5] - d[3]) - (e << 1);
+  d[0] = first;
+  d[1] = a + b;
+  d[2] = a - b;
+  d[3] = c + e;
+  d[4] = c - e;
+  d[5] = last;
+}
+
+// 24 times the results.
+FRF_INLINE void WordsOutput(const Modular (&m)[6], Modular (&o)[4]) {
+  const Modular s = m[1] + m[2], t = m[1] - m[2], u = m[3] + m[4], v = m[3] - m[4];
+  o[0] = ((m[0] + (s << 1)) << 1) + u;
+  o[1] = ((t << 1) + v) << 1;
+  o[2] = (s + u) << 2;
+  o[3] = (((v + m[5]) << 1) + t) << 2;
+}
+
+// Scratch: words of all points, then sums of all points of one panel, then one tile's results.
+struct ByteWinogradLayout {
+  std::ptrdiff_t source_point, product_point;  // words, sums
+  std::ptrdiff_t products, results;            // floats from the beginning
+  std::size_t size;                            // floats
+};
+
+// From point to point 64 bytes more than needed: a power of two would send all stores of a tile to one cache set.
+static inline ByteWinogradLayout LayoutOf(const ByteWinograd& winograd) {
+  constexpr std::ptrdiff_t kPoints = kBytePoints * kBytePoints;
+  const std::ptrdiff_t rows = winograd.tiles_per_item + kMaxRows;
+  const std::ptrdiff_t source = rows * winograd.conv.depth + 32, product = rows * kMaxVectors * kLanes + 16;
+  const std::ptrdiff_t products = kPoints * source / 2, results = products + kPoints * product;
+  return {source, product, products, results, static_cast<std::size_t>(results + kByteTile * kByteTile * kMaxVectors * kLanes)};
+}
+
+static std::size_t ByteWinogradScratch(const ByteWinograd& winograd) { return LayoutOf(winograd).size; }
+
+struct ByteTiles {  // of all phases of a dilated convolution, one list
+  int across, down;
+  std::int64_t each, all;
+};
+
+static inline ByteTiles TilesOf(const ByteConv& conv) {
+  const int height = (conv.floats.height + conv.dilation_h - 1) / conv.dilation_h, width = (conv.floats.width + conv.dilation_w - 1) / conv.dilation_w;
+  const int down = (height + kByteTile - 1) / kByteTile, across = (width + kByteTile - 1) / kByteTile;
+  const std::int64_t each = static_cast<std::int64_t>(down) * across;
+  return {across, down, each, each * conv.dilation_h * conv.dilation_w};
+}
+
+static void PlanByteWinograd(ByteWinograd& winograd, int threads, std::size_t l2_bytes) {
+  const ByteConv& conv = winograd.conv;
+  const Panels panels = PanelsOf(conv.out_blocks);
+  const std::int64_t all = TilesOf(conv).all, wanted = 2L * threads;
+  const int rows = Rows(panels.wide);
+  const auto weights = static_cast<std::int64_t>(ByteWinogradPackedSize(conv.out_blocks * kBlock, conv.depth)) * 2;
+  // Weights that L2 holds stay there from item to item; others pass by less often where items are longer.
+  std::int64_t tiles = weights <= static_cast<std::int64_t>(l2_bytes) ? rows : 2 * rows;
+  const std::int64_t even = (all + wanted - 1) / wanted;
+  if (tiles > even) tiles = even / rows * rows;
+  if (tiles < rows) tiles = rows;
+  winograd.tiles_per_item = static_cast<int>(tiles);
+  const std::int64_t blocks = (all + tiles - 1) / tiles;
+  winograd.panels_per_item = panels.count;
+  if (blocks < wanted) {
+    const std::int64_t groups = (wanted + blocks - 1) / blocks;
+    winograd.panels_per_item = static_cast<int>((panels.count + groups - 1) / groups);
+  }
+  winograd.items = blocks * ((panels.count + winograd.panels_per_item - 1) / winograd.panels_per_item);
+}
+
+// A tile's corner in its destination, and how its phase's pixels lie there and in the source.
+struct BytePlace {
+  int y, x;                // in the destination
+  int source_y, source_x;  // of the tile's first source value; may lie outside
+};
+
+static inline BytePlace PlaceOf(const ByteConv& conv, const ByteTiles& tiles, std::int64_t tile) {
+  const auto phase = static_cast<int>(tile / tiles.each), py = phase / conv.dilation_w, px = phase % conv.dilation_w;
+  const std::int64_t at = tile % tiles.each;
+  const int y = static_cast<int>(at / tiles.across) * kByteTile * conv.dilation_h + py;
+  const int x = static_cast<int>(at % tiles.across) * kByteTile * conv.dilation_w + px;
+  return {y, x, y - conv.pad_top, x - conv.pad_left};
+}
+
+template <typename W>
+FRF_INLINE void TransformBytes(const std::uint8_t* const (&from)[kBytePoints][kBytePoints], int c, std::int16_t* dst, std::ptrdiff_t point) {
+  constexpr int S = kBytePoints;
+  W grid[S][S];
+#pragma GCC unroll 6
+  for (int i = 0; i < S; ++i) {
+    W line[S];
+#pragma GCC unroll 6
+    for (int j = 0; j < S; ++j) LoadWords(from[i][j] + c, line[j]);
+    WordsInput(line);
+#pragma GCC unroll 6
+    for (int j = 0; j < S; ++j) grid[i][j] = line[j];
+  }
+#pragma GCC unroll 6
+  for (int j = 0; j < S; ++j) {
+    W line[S];
+#pragma GCC unroll 6
+    for (int i = 0; i < S; ++i) line[i] = grid[i][j];
+    WordsInput(line);
+#pragma GCC unroll 6
+    for (int i = 0; i < S; ++i) StoreWords(dst + (i * S + j) * point + c, line[i]);
+  }
+}
+
+static void TransformByteSource(const ByteConv& conv, const BytePlace& place, std::int16_t* dst, std::ptrdiff_t point) {
+  constexpr int S = kBytePoints;
+  const ByteMap& src = conv.src;
+  const std::uint8_t* from[S][S];
+  for (int i = 0; i < S; ++i) {
+    const int y = place.source_y + i * conv.dilation_h;
+    for (int j = 0; j < S; ++j) {
+      const int x = place.source_x + j * conv.dilation_w;
+      from[i][j] = y >= 0 && x >= 0 && y < src.height && x < src.width ? src.data + y * src.row + x * src.pixel : conv.zeros;
+    }
+  }
+  constexpr int kWide = sizeof(WideWords) / 2;
+  int c = 0;
+  for (; c + kWide <= conv.depth; c += kWide) TransformBytes<WideWords>(from, c, dst, point);
+  for (; c < conv.depth; c += 16) TransformBytes<Words16>(from, c, dst, point);
+}
+
+// As MultiplyBytes, two channels a step.
+template <int N, int R = Rows(N)>
+FRF_DOT_TARGET __attribute__((noinline)) static void MultiplyWords(const std::int16_t* row, std::ptrdiff_t depth, const std::int16_t* panel,
+                                                                   std::int32_t* dst) {
+  constexpr int kWidth = N * kLanes;
+  Sums acc[R][N];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) acc[r][n] = Sums{};
+  }
+  for (std::ptrdiff_t c = 0; c < depth; c += 2) {
+    Sums weight[N];
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) weight[n] = FRF_LOAD_SUMS(panel + n * kLanes * 2);
+    panel += kWidth * 2;
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      std::int32_t two;
+      __builtin_memcpy(&two, row + r * depth + c, 4);
+      const Sums words = FRF_FOUR_BYTES(two);
+#pragma GCC unroll 8
+      for (int n = 0; n < N; ++n) acc[r][n] = FRF_DOT_WORDS(acc[r][n], words, weight[n]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) FRF_STORE_SUMS(dst + r * kWidth + n * kLanes, acc[r][n]);
+  }
+}
+
+using WordProduct = void (*)(const std::int16_t*, std::ptrdiff_t, const std::int16_t*, std::int32_t*);
+
+static inline WordProduct WordProductOf(int vectors, int rows) {
+  if constexpr (kLanes == 16) {
+    if (rows != Rows(vectors)) return vectors == 3 ? MultiplyWords<3, 6> : MultiplyWords<4, 5>;
+    static constexpr WordProduct kTable[] = {MultiplyWords<1>, MultiplyWords<2>, MultiplyWords<3>, MultiplyWords<4>, MultiplyWords<5>};
+    return kTable[vectors - 1];
+  } else {
+    static constexpr WordProduct kTable[] = {MultiplyWords<1>, MultiplyWords<2>};
+    return kTable[vectors - 1];
+  }
+}
+
+// Products of a tile to its 4x4 sums, a row of `width` channels a pixel.
+static void TransformWordProducts(const std::int32_t* products, std::ptrdiff_t point, int vectors, std::int32_t* results) {
+  constexpr int S = kBytePoints, T = kByteTile;
+  const std::ptrdiff_t width = static_cast<std::ptrdiff_t>(vectors) * kLanes;
+  const Modular ninth = Modular{} + 954437177u;  // times 9 it is 1 modulo 2^32
+  for (int n = 0; n < vectors; ++n, products += kLanes, results += kLanes) {
+    Modular grid[T][S];
+#pragma GCC unroll 6
+    for (int j = 0; j < S; ++j) {
+      Modular line[S], out[T];
+#pragma GCC unroll 6
+      for (int i = 0; i < S; ++i) line[i] = LoadModular(products + (i * S + j) * point);
+      WordsOutput(line, out);
+#pragma GCC unroll 6
+      for (int i = 0; i < T; ++i) grid[i][j] = out[i];
+    }
+#pragma GCC unroll 6
+    for (int i = 0; i < T; ++i) {
+      Modular out[T];
+      WordsOutput(grid[i], out);
+#pragma GCC unroll 6
+      for (int j = 0; j < T; ++j) {
+        using Signed = std::int32_t __attribute__((vector_size(sizeof(Modular))));
+        const Signed sum = reinterpret_cast<Signed>(out[j] * ninth) >> 6;
+        StoreModular(results + (i * T + j) * width, reinterpret_cast<Modular>(sum));
+      }
+    }
+  }
+}
+
+static void RunByteWinograd(const ByteWinograd& winograd, std::int64_t item, float* scratch) {
+  constexpr int S = kBytePoints, T = kByteTile;
+  const ByteConv& conv = winograd.conv;
+  const Panels panels = PanelsOf(conv.out_blocks);
+  const int groups = (panels.count + winograd.panels_per_item - 1) / winograd.panels_per_item;
+  const ByteTiles tiles = TilesOf(conv);
+  const std::int64_t begin = item / groups * winograd.tiles_per_item;
+  const int count = static_cast<int>(begin + winograd.tiles_per_item < tiles.all ? winograd.tiles_per_item : tiles.all - begin);
+  const int first = static_cast<int>(item % groups) * winograd.panels_per_item;
+  const int last = first + winograd.panels_per_item < panels.count ? first + winograd.panels_per_item : panels.count;
+  const ByteWinogradLayout layout = LayoutOf(winograd);
+  auto* const sources = reinterpret_cast<std::int16_t*>(scratch);
+  auto* const products = reinterpret_cast<std::int32_t*>(scratch + layout.products);
+  auto* const results = reinterpret_cast<std::int32_t*>(scratch + layout.results);
+  for (int t = 0; t < count; ++t) {
+    TransformByteSource(conv, PlaceOf(conv, tiles, begin + t), sources + static_cast<std::ptrdiff_t>(t) * conv.depth, layout.source_point);
+  }
+  ByteTail tail = ByteTailOf(conv);
+  for (int p = first; p < last; ++p) {
+    const int vectors = panels.width(p), width = vectors * kLanes, channel = panels.start(p) * kLanes, block = RowsFor(vectors, count);
+    const WordProduct multiply = WordProductOf(vectors, block);
+    const std::int16_t* const panel = winograd.weights + static_cast<std::int64_t>(channel) * S * S * conv.depth;
+    for (int point = 0; point < S * S; ++point) {
+      const std::int16_t* const weights = panel + static_cast<std::int64_t>(point) * width * conv.depth;
+      for (int t = 0; t < count; t += block) {
+        multiply(sources + point * layout.source_point + static_cast<std::ptrdiff_t>(t) * conv.depth, conv.depth, weights,
+                 products + point * layout.product_point + static_cast<std::ptrdiff_t>(t) * width);
+      }
+    }
+    tail.scale = conv.scale + channel, tail.offset = conv.offset + channel;
+    for (int t = 0; t < count; ++t) {
+      TransformWordProducts(products + static_cast<std::ptrdiff_t>(t) * width, layout.product_point, vectors, results);
+      const BytePlace place = PlaceOf(conv, tiles, begin + t);
+      for (int i = 0; i < T; ++i) {
+        const int y = place.y + i * conv.dilation_h;
+        if (y >= conv.floats.height) break;
+        for (int j = 0; j < T; ++j) {
+          const int x = place.x + j * conv.dilation_w;
+          if (x >= conv.floats.width) break;
+          const std::int32_t* const sums = results + static_cast<std::ptrdiff_t>(i * T + j) * width;
+          const auto at = [&](const auto& map) { return map.data + y * map.row + x * map.pixel + channel; };
+          if (!conv.dst.data) StoreFloatRow(sums, width, tail, conv, at(conv.floats));
+          else StoreByteRow(sums, width, tail, at(conv.dst), conv.add.data ? at(conv.add) : nullptr, at(conv.sum));
+        }
+      }
+    }
+  }
+}
+
+#else
+
+static void PlanByteWinograd(ByteWinograd&, int, std::size_t) {}
+static std::size_t ByteWinogradScratch(const ByteWinograd&) { return 0; }
+static void RunByteWinograd(const ByteWinograd&, std::int64_t, float*) {}
+
+#endif
+
+}  // namespace frf::kernels::FRF_ISA
