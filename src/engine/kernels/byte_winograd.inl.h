@@ -160,15 +160,20 @@ static inline BytePlace PlaceOf(const ByteConv& conv, const ByteTiles& tiles, st
   return {y, x, y - conv.pad_top, x - conv.pad_left};
 }
 
-template <typename W>
-FRF_INLINE void TransformBytes(const std::uint8_t* const (&from)[kBytePoints][kBytePoints], int c, std::int16_t* dst, std::ptrdiff_t point) {
+// `at(i, j)`: where source value i, j of the tile lies.
+template <typename W, bool kFetch, typename At>
+FRF_INLINE void TransformBytes(const At& at, int c, std::int16_t* dst, std::ptrdiff_t point) {
   constexpr int S = kBytePoints;
   W grid[S][S];
 #pragma GCC unroll 6
   for (int i = 0; i < S; ++i) {
     W line[S];
 #pragma GCC unroll 6
-    for (int j = 0; j < S; ++j) LoadWords(from[i][j] + c, line[j]);
+    for (int j = 0; j < S; ++j) LoadWords(at(i, j) + c, line[j]);
+    if constexpr (kFetch) {  // the next tile's columns
+#pragma GCC unroll 6
+      for (int j = S - kByteTile; j < S; ++j) __builtin_prefetch(at(i, j + kByteTile) + c);
+    }
     WordsInput(line);
 #pragma GCC unroll 6
     for (int j = 0; j < S; ++j) grid[i][j] = line[j];
@@ -184,7 +189,20 @@ FRF_INLINE void TransformBytes(const std::uint8_t* const (&from)[kBytePoints][kB
   }
 }
 
-static void TransformByteSource(const ByteConv& conv, const BytePlace& place, std::int16_t* dst, std::ptrdiff_t point) {
+template <bool kFetch, typename At>
+FRF_INLINE void TransformAllBytes(const At& at, int depth, std::int16_t* dst, std::ptrdiff_t point) {
+  constexpr int kWide = sizeof(WideWords) / 2;
+  int c = 0;
+  for (; c + kWide <= depth; c += kWide) TransformBytes<WideWords, kFetch>(at, c, dst, point);
+  for (; c < depth; c += 16) TransformBytes<Words16, kFetch>(at, c, dst, point);
+}
+
+__attribute__((noinline)) static void TransformInside(const std::uint8_t* corner, std::ptrdiff_t row, std::ptrdiff_t pixel, int depth, std::int16_t* dst,
+                                                      std::ptrdiff_t point) {
+  TransformAllBytes<true>([=](int i, int j) { return corner + i * row + j * pixel; }, depth, dst, point);
+}
+
+__attribute__((noinline)) static void TransformEdge(const ByteConv& conv, const BytePlace& place, std::int16_t* dst, std::ptrdiff_t point) {
   constexpr int S = kBytePoints;
   const ByteMap& src = conv.src;
   const std::uint8_t* from[S][S];
@@ -195,10 +213,17 @@ static void TransformByteSource(const ByteConv& conv, const BytePlace& place, st
       from[i][j] = y >= 0 && x >= 0 && y < src.height && x < src.width ? src.data + y * src.row + x * src.pixel : conv.zeros;
     }
   }
-  constexpr int kWide = sizeof(WideWords) / 2;
-  int c = 0;
-  for (; c + kWide <= conv.depth; c += kWide) TransformBytes<WideWords>(from, c, dst, point);
-  for (; c < conv.depth; c += 16) TransformBytes<Words16>(from, c, dst, point);
+  TransformAllBytes<false>([&](int i, int j) { return from[i][j]; }, conv.depth, dst, point);
+}
+
+static void TransformByteSource(const ByteConv& conv, const BytePlace& place, std::int16_t* dst, std::ptrdiff_t point) {
+  constexpr int kReach = kBytePoints - 1;
+  const ByteMap& src = conv.src;
+  const bool inside = place.source_y >= 0 && place.source_x >= 0 && place.source_y + kReach * conv.dilation_h < src.height &&
+                      place.source_x + kReach * conv.dilation_w < src.width;
+  if (!inside) return TransformEdge(conv, place, dst, point);
+  TransformInside(src.data + place.source_y * src.row + place.source_x * src.pixel, src.row * conv.dilation_h, src.pixel * conv.dilation_w, conv.depth, dst,
+                  point);
 }
 
 // As MultiplyBytes, two channels a step.
@@ -246,38 +271,116 @@ static inline WordProduct WordProductOf(int vectors, int rows) {
   }
 }
 
-// Products of a tile to its 4x4 sums, a row of `width` channels a pixel.
-static void TransformWordProducts(const std::int32_t* products, std::ptrdiff_t point, int vectors, std::int32_t* results) {
+using SignedSums = std::int32_t __attribute__((vector_size(sizeof(Modular))));
+
+// Products of a tile to its 4x4 sums, a row of four at a time: row(i, sums).
+template <typename Row>
+FRF_INLINE void TransformWordProducts(const std::int32_t* products, std::ptrdiff_t point, const Row& row) {
   constexpr int S = kBytePoints, T = kByteTile;
-  const std::ptrdiff_t width = static_cast<std::ptrdiff_t>(vectors) * kLanes;
   const Modular ninth = Modular{} + 954437177u;  // times 9 it is 1 modulo 2^32
+  Modular grid[T][S];
+#pragma GCC unroll 6
+  for (int j = 0; j < S; ++j) {
+    Modular line[S], out[T];
+#pragma GCC unroll 6
+    for (int i = 0; i < S; ++i) line[i] = LoadModular(products + (i * S + j) * point);
+    WordsOutput(line, out);
+#pragma GCC unroll 6
+    for (int i = 0; i < T; ++i) grid[i][j] = out[i];
+  }
+#pragma GCC unroll 6
+  for (int i = 0; i < T; ++i) {
+    Modular out[T];
+    WordsOutput(grid[i], out);
+    SignedSums sums[T];
+#pragma GCC unroll 6
+    for (int j = 0; j < T; ++j) sums[j] = reinterpret_cast<SignedSums>(out[j] * ninth) >> 6;
+    row(i, sums);
+  }
+}
+
+// To memory, a row of all channels a pixel: what tiles at edges and float results go through.
+__attribute__((noinline)) static void TransformToSums(const std::int32_t* products, std::ptrdiff_t point, int vectors, std::int32_t* results) {
+  const std::ptrdiff_t width = static_cast<std::ptrdiff_t>(vectors) * kLanes;
   for (int n = 0; n < vectors; ++n, products += kLanes, results += kLanes) {
-    Modular grid[T][S];
+    TransformWordProducts(products, point, [&](int i, const SignedSums(&sums)[kByteTile]) {
 #pragma GCC unroll 6
-    for (int j = 0; j < S; ++j) {
-      Modular line[S], out[T];
+      for (int j = 0; j < kByteTile; ++j) StoreModular(results + (i * kByteTile + j) * width, reinterpret_cast<Modular>(sums[j]));
+    });
+  }
+}
+
+#if defined(FRF_ISA_AVX512)
+
+// Four pixels' bytes of 16 channels each, of whole numbers; what is below 0 or above 255 saturates.
+FRF_INLINE void StoreFourPixels(std::uint8_t* dst, std::ptrdiff_t pixel, const __m512i (&v)[kByteTile]) {
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m512i bytes = _mm512_permutexvar_epi32(order, _mm512_packus_epi16(_mm512_packs_epi32(v[0], v[1]), _mm512_packs_epi32(v[2], v[3])));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(dst), _mm512_castsi512_si128(bytes));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(dst + pixel), _mm512_extracti32x4_epi32(bytes, 1));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(dst + 2 * pixel), _mm512_extracti32x4_epi32(bytes, 2));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(dst + 3 * pixel), _mm512_extracti32x4_epi32(bytes, 3));
+}
+
+// A whole tile of bytes, from products to the destination without a stop in memory.
+template <bool kAdd>
+__attribute__((noinline)) static void TransformToBytes(const std::int32_t* products, std::ptrdiff_t point, int vectors, const ByteTail& tail,
+                                                       const ByteMap& to, std::uint8_t* dst, const ByteMap& with, const std::uint8_t* add,
+                                                       const ByteMap& total, std::uint8_t* sum) {
+  for (int n = 0; n < vectors * kLanes; n += kLanes) {
+    const V scale = Load(tail.scale + n), offset = Load(tail.offset + n);
+    TransformWordProducts(products + n, point, [&](int i, const SignedSums(&sums)[kByteTile]) {
+      __m512i whole[kByteTile];
 #pragma GCC unroll 6
-      for (int i = 0; i < S; ++i) line[i] = LoadModular(products + (i * S + j) * point);
-      WordsOutput(line, out);
-#pragma GCC unroll 6
-      for (int i = 0; i < T; ++i) grid[i][j] = out[i];
-    }
-#pragma GCC unroll 6
-    for (int i = 0; i < T; ++i) {
-      Modular out[T];
-      WordsOutput(grid[i], out);
-#pragma GCC unroll 6
-      for (int j = 0; j < T; ++j) {
-        using Signed = std::int32_t __attribute__((vector_size(sizeof(Modular))));
-        const Signed sum = reinterpret_cast<Signed>(out[j] * ninth) >> 6;
-        StoreModular(results + (i * T + j) * width, reinterpret_cast<Modular>(sum));
+      for (int j = 0; j < kByteTile; ++j) {
+        const V value = Fma(_mm512_cvtepi32_ps(reinterpret_cast<__m512i>(sums[j])), scale, offset);
+        whole[j] = _mm512_cvtps_epi32(Clamp(value, tail.low, tail.high));
       }
+      StoreFourPixels(dst + i * to.row + n, to.pixel, whole);
+      if constexpr (kAdd) {
+#pragma GCC unroll 6
+        for (int j = 0; j < kByteTile; ++j) {
+          const V added = Fma(LoadBytes(add + i * with.row + j * with.pixel + n), tail.add_step, tail.sum_offset);
+          whole[j] = _mm512_cvtps_epi32(Min(Fma(_mm512_cvtepi32_ps(whole[j]), tail.dst_step, added), Broadcast(255.0f)));
+        }
+        StoreFourPixels(sum + i * total.row + n, total.pixel, whole);
+      }
+    });
+  }
+}
+
+#endif
+
+// One tile's products of one panel to where they belong.
+FRF_INLINE void FinishByteTile(const ByteConv& conv, const BytePlace& place, const std::int32_t* products, std::ptrdiff_t point, int vectors, int channel,
+                               const ByteTail& tail, std::int32_t* results) {
+  constexpr int T = kByteTile;
+  const auto at = [&](const auto& map, int y, int x) { return map.data + y * map.row + x * map.pixel + channel; };
+#if defined(FRF_ISA_AVX512)
+  const bool whole = conv.dilation_h == 1 && conv.dilation_w == 1 && place.y + T <= conv.floats.height && place.x + T <= conv.floats.width;
+  if (conv.dst.data && whole) {
+    std::uint8_t* const dst = at(conv.dst, place.y, place.x);
+    if (!conv.add.data) return TransformToBytes<false>(products, point, vectors, tail, conv.dst, dst, conv.add, nullptr, conv.sum, nullptr);
+    return TransformToBytes<true>(products, point, vectors, tail, conv.dst, dst, conv.add, at(conv.add, place.y, place.x), conv.sum,
+                                  at(conv.sum, place.y, place.x));
+  }
+#endif
+  TransformToSums(products, point, vectors, results);
+  for (int i = 0; i < T; ++i) {
+    const int y = place.y + i * conv.dilation_h;
+    if (y >= conv.floats.height) break;
+    for (int j = 0; j < T; ++j) {
+      const int x = place.x + j * conv.dilation_w;
+      if (x >= conv.floats.width) break;
+      const std::int32_t* const sums = results + static_cast<std::ptrdiff_t>(i * T + j) * vectors * kLanes;
+      if (!conv.dst.data) StoreFloatRow(sums, vectors * kLanes, tail, conv, at(conv.floats, y, x));
+      else StoreByteRow(sums, vectors * kLanes, tail, at(conv.dst, y, x), conv.add.data ? at(conv.add, y, x) : nullptr, at(conv.sum, y, x));
     }
   }
 }
 
 static void RunByteWinograd(const ByteWinograd& winograd, std::int64_t item, float* scratch) {
-  constexpr int S = kBytePoints, T = kByteTile;
+  constexpr int S = kBytePoints;
   const ByteConv& conv = winograd.conv;
   const Panels panels = PanelsOf(conv.out_blocks);
   const int groups = (panels.count + winograd.panels_per_item - 1) / winograd.panels_per_item;
@@ -307,20 +410,8 @@ static void RunByteWinograd(const ByteWinograd& winograd, std::int64_t item, flo
     }
     tail.scale = conv.scale + channel, tail.offset = conv.offset + channel;
     for (int t = 0; t < count; ++t) {
-      TransformWordProducts(products + static_cast<std::ptrdiff_t>(t) * width, layout.product_point, vectors, results);
-      const BytePlace place = PlaceOf(conv, tiles, begin + t);
-      for (int i = 0; i < T; ++i) {
-        const int y = place.y + i * conv.dilation_h;
-        if (y >= conv.floats.height) break;
-        for (int j = 0; j < T; ++j) {
-          const int x = place.x + j * conv.dilation_w;
-          if (x >= conv.floats.width) break;
-          const std::int32_t* const sums = results + static_cast<std::ptrdiff_t>(i * T + j) * width;
-          const auto at = [&](const auto& map) { return map.data + y * map.row + x * map.pixel + channel; };
-          if (!conv.dst.data) StoreFloatRow(sums, width, tail, conv, at(conv.floats));
-          else StoreByteRow(sums, width, tail, at(conv.dst), conv.add.data ? at(conv.add) : nullptr, at(conv.sum));
-        }
-      }
+      FinishByteTile(conv, PlaceOf(conv, tiles, begin + t), products + static_cast<std::ptrdiff_t>(t) * width, layout.product_point, vectors, channel, tail,
+                     results);
     }
   }
 }
