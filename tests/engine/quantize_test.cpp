@@ -51,6 +51,7 @@ struct Ran {
   std::vector<float> scores;
   std::vector<std::string> kernels;
   double macs = 0, integer_macs = 0;
+  int tiled = 0;  // integer convolutions that Winograd can do
   bool Has(const std::string& kernel) const {
     return std::any_of(kernels.begin(), kernels.end(), [&](const std::string& k) { return k.find(kernel) != std::string::npos; });
   }
@@ -70,6 +71,24 @@ Ran RunPlan(const Graph& graph, const Tensor& image, const kernels::Kernels* k =
   engine::Plan banded(engine::Lower(prepared), weights, {.threads = 2, .kernels = k, .band_bytes = 0});
   banded.Run({.planes = image.data<float>()}, {.scores = again.data()});
   EXPECT_EQ(again, ran.scores);
+  // Integer convolutions without Winograd and with it wherever it can be: the same bits.
+  const engine::Lowered lowered = engine::Lower(prepared);
+  for (const engine::ConvChoice choice : {engine::ConvChoice::kDirect, engine::ConvChoice::kWinograd4}) {
+    engine::PlanOptions options{.threads = 2, .kernels = k};
+    for (const engine::NamedOperation& named : lowered.ops) {
+      const auto* conv = std::get_if<engine::ConvOp>(&named.op);
+      if (conv && conv->integers && (k ? *k : kernels::BestKernels()).has_dot()) options.choices[named.name] = choice;
+    }
+    if (options.choices.empty()) continue;
+    engine::Plan chosen(engine::Lower(prepared), weights, options);
+    chosen.Run({.planes = image.data<float>()}, {.scores = again.data()});
+    EXPECT_EQ(again, ran.scores);
+    for (const engine::Step& step : chosen.steps()) {
+      const bool winograd = step.kernel == "int8 winograd F(4,3)";
+      EXPECT_FALSE(winograd && choice == engine::ConvChoice::kDirect);
+      ran.tiled += winograd;
+    }
+  }
   for (const engine::Step& step : plan.steps()) {
     ran.kernels.push_back(step.kernel);
     ran.macs += step.macs;
@@ -134,10 +153,30 @@ TEST(Quantize, AFewLayersEqualTheLetterOfTheFile) {
   const Ran ran = RunPlan(quantized, Picture(23, 31, 9));
   if (kernels::BestKernels().has_dot()) {
     EXPECT_TRUE(ran.Has("int8 3x3"));
+    EXPECT_EQ(ran.tiled, 1) << "b: a has stride 2, last is 1x1";
     EXPECT_EQ(ran.integer_macs, ran.macs);
   }
   // And 8 bits are near the floats.
   ExpectNear(RunPlain(quantized, Picture(23, 31, 9)), RunPlain(graph, Picture(23, 31, 9)), 0.1, 1.0);
+}
+
+// Winograd in whole numbers holds sums up to 2^25: 9 * 112 weights of 127 times 255 are below, 9 * 128 are not.
+TEST(Quantize, SumsTooLargeForWinogradAreDoneDirectly) {
+  for (const int channels : {112, 128}) {
+    Builder g("large");
+    const Value x = Layer(g, g.Input("image", 3), "stem", channels);
+    g.Output(Layer(g, x, "large", 16), "scores", OutputRole::kScores);
+    Graph graph = Made(std::move(g));
+    for (Initializer& initializer : graph.initializers) {
+      if (initializer.name == "large.weight") std::fill_n(initializer.value.data<float>(), initializer.value.size(), 0.01f);
+    }
+    const Graph quantized = Quantized(graph, {1, 3, 16, 20});
+    ExpectSameEverywhere(quantized, Picture(16, 20, 9));
+    const Ran ran = RunPlan(quantized, Picture(16, 20, 9));
+    if (kernels::BestKernels().has_dot()) {
+      EXPECT_EQ(ran.tiled, channels == 112 ? 1 : 0);
+    }
+  }
 }
 
 TEST(Quantize, RunningSumsConcatenationsAndPoolsShareMemory) {

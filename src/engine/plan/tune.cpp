@@ -19,7 +19,7 @@
 namespace frf::engine {
 namespace {
 
-constexpr int kFormat = 1;  // of the file, and of what the choices mean: raised when kernels change what is fastest
+constexpr int kFormat = 2;  // of the file, and of what the choices mean: raised when kernels change what is fastest
 
 const char* NameOf(ConvChoice choice) {
   switch (choice) {
