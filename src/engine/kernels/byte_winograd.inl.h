@@ -165,7 +165,8 @@ template <typename W, bool kFetch, typename At>
 FRF_INLINE void TransformBytes(const At& at, int c, std::int16_t* dst, std::ptrdiff_t point) {
   constexpr int S = kBytePoints;
   W grid[S][S];
-#pragma GCC unroll 6
+  // Loops that are not unrolled: all addresses at once would not fit the registers.
+#pragma GCC unroll 1
   for (int i = 0; i < S; ++i) {
     W line[S];
 #pragma GCC unroll 6
@@ -178,7 +179,7 @@ FRF_INLINE void TransformBytes(const At& at, int c, std::int16_t* dst, std::ptrd
 #pragma GCC unroll 6
     for (int j = 0; j < S; ++j) grid[i][j] = line[j];
   }
-#pragma GCC unroll 6
+#pragma GCC unroll 1
   for (int j = 0; j < S; ++j) {
     W line[S];
 #pragma GCC unroll 6
@@ -273,30 +274,45 @@ static inline WordProduct WordProductOf(int vectors, int rows) {
 
 using SignedSums = std::int32_t __attribute__((vector_size(sizeof(Modular))));
 
-// Products of a tile to its 4x4 sums, a row of four at a time: row(i, sums).
+// Products of a tile to its 4x4 sums, a row of four at a time: row(i, sums). The order is that of fewest values at once: along
+// the rows first, and of the six rows only the sums and differences that WordsOutput wants are kept, 16 vectors.
 template <typename Row>
 FRF_INLINE void TransformWordProducts(const std::int32_t* products, std::ptrdiff_t point, const Row& row) {
   constexpr int S = kBytePoints, T = kByteTile;
   const Modular ninth = Modular{} + 954437177u;  // times 9 it is 1 modulo 2^32
-  Modular grid[T][S];
+  const auto along = [&](int i, Modular(&out)[T]) {
+    Modular line[S];
 #pragma GCC unroll 6
-  for (int j = 0; j < S; ++j) {
-    Modular line[S], out[T];
-#pragma GCC unroll 6
-    for (int i = 0; i < S; ++i) line[i] = LoadModular(products + (i * S + j) * point);
+    for (int j = 0; j < S; ++j) line[j] = LoadModular(products + (i * S + j) * point);
     WordsOutput(line, out);
-#pragma GCC unroll 6
-    for (int i = 0; i < T; ++i) grid[i][j] = out[i];
-  }
-#pragma GCC unroll 6
-  for (int i = 0; i < T; ++i) {
-    Modular out[T];
-    WordsOutput(grid[i], out);
+  };
+  const auto finish = [&](int i, const Modular(&times576)[T]) {
     SignedSums sums[T];
 #pragma GCC unroll 6
-    for (int j = 0; j < T; ++j) sums[j] = reinterpret_cast<SignedSums>(out[j] * ninth) >> 6;
+    for (int j = 0; j < T; ++j) sums[j] = reinterpret_cast<SignedSums>(times576[j] * ninth) >> 6;
     row(i, sums);
-  }
+  };
+  Modular s[T], t[T], u[T], v[T], x[T], y[T];
+  along(1, x), along(2, y);
+#pragma GCC unroll 6
+  for (int j = 0; j < T; ++j) s[j] = x[j] + y[j], t[j] = x[j] - y[j];
+  along(3, x), along(4, y);
+#pragma GCC unroll 6
+  for (int j = 0; j < T; ++j) u[j] = x[j] + y[j], v[j] = x[j] - y[j];
+  along(0, x);
+#pragma GCC unroll 6
+  for (int j = 0; j < T; ++j) y[j] = ((x[j] + (s[j] << 1)) << 1) + u[j];
+  finish(0, y);
+#pragma GCC unroll 6
+  for (int j = 0; j < T; ++j) y[j] = ((t[j] << 1) + v[j]) << 1;
+  finish(1, y);
+#pragma GCC unroll 6
+  for (int j = 0; j < T; ++j) y[j] = (s[j] + u[j]) << 2;
+  finish(2, y);
+  along(5, x);
+#pragma GCC unroll 6
+  for (int j = 0; j < T; ++j) y[j] = (((v[j] + x[j]) << 1) + t[j]) << 2;
+  finish(3, y);
 }
 
 // To memory, a row of all channels a pixel: what tiles at edges and float results go through.
