@@ -25,22 +25,29 @@ static std::size_t ByteWinogradPackedSize(int out, int depth) {
 
 // Weights out x in x 3 x 3 to panels: for every point and every two channels, two words an output channel.
 static void PackByteWinograd(const std::int8_t* weights, int out, int in, int depth, std::int16_t* packed) {
+  constexpr int S = kBytePoints, kMost = kMaxVectors * kLanes * 2;
   const Panels panels = PanelsOf(PaddedChannels(out) / kBlock);
   for (int p = 0; p < panels.count; ++p) {
-    const int width = panels.width(p) * kLanes, first = panels.start(p) * kLanes;
-    std::int16_t* const panel = packed + static_cast<std::int64_t>(first) * kBytePoints * kBytePoints * depth;
-    const std::int64_t point = static_cast<std::int64_t>(width) * depth;
-    for (int c = 0; c < depth; ++c) {
-      for (int k = 0; k < width; ++k) {
-        std::int16_t* const to = panel + (static_cast<std::int64_t>(c / 2) * width + k) * 2 + c % 2;
-        const bool real = first + k < out && c < in;
-        const std::int8_t* const g = real ? weights + (static_cast<std::int64_t>(first + k) * in + c) * 9 : nullptr;
-        for (int i = 0; i < kBytePoints; ++i) {
-          int row[3] = {};
-          for (int x = 0; real && x < 3; ++x) row[x] = kWhole[i][0] * g[x] + kWhole[i][1] * g[3 + x] + kWhole[i][2] * g[6 + x];
-          for (int j = 0; j < kBytePoints; ++j) {
-            to[(i * kBytePoints + j) * point] = static_cast<std::int16_t>(row[0] * kWhole[j][0] + row[1] * kWhole[j][1] + row[2] * kWhole[j][2]);
-          }
+    const int width = panels.width(p) * kLanes, first = panels.start(p) * kLanes, words = 2 * width;
+    std::int16_t* const panel = packed + static_cast<std::int64_t>(first) * S * S * depth;
+    for (int c = 0; c < depth; c += 2) {
+      // As they will lie, so that the loops over them are vectors.
+      std::int16_t g[9][kMost] = {}, row[3][kMost];
+      for (int k = 0; k < width && first + k < out; ++k) {
+        for (int i = 0; i < 2 && c + i < in; ++i) {
+          const std::int8_t* const from = weights + (static_cast<std::int64_t>(first + k) * in + c + i) * 9;
+          for (int t = 0; t < 9; ++t) g[t][2 * k + i] = from[t];
+        }
+      }
+      for (int i = 0; i < S; ++i) {
+        const auto [a0, a1, a2] = kWhole[i];
+        for (int x = 0; x < 3; ++x) {
+          for (int w = 0; w < words; ++w) row[x][w] = static_cast<std::int16_t>(a0 * g[x][w] + a1 * g[3 + x][w] + a2 * g[6 + x][w]);
+        }
+        for (int j = 0; j < S; ++j) {
+          const auto [b0, b1, b2] = kWhole[j];
+          std::int16_t* const to = panel + (static_cast<std::int64_t>(i * S + j) * depth + c) * width;
+          for (int w = 0; w < words; ++w) to[w] = static_cast<std::int16_t>(b0 * row[0][w] + b1 * row[1][w] + b2 * row[2][w]);
         }
       }
     }
