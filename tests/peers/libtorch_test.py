@@ -33,6 +33,7 @@ def predict(folder):
     import torch
     sys.path.insert(0, str(SOURCE / "scripts" / "golden"))
     from frfnet_torch import FrfNet
+    torch.set_num_threads(os.cpu_count())  # Debian's takes half of the cores
     weights = np.load(folder / "weights.npz")
     net = FrfNet(11).eval()
     state = {name: torch.from_numpy(weights[name].astype(np.float32)) for name in weights.files}
