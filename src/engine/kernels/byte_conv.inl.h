@@ -14,6 +14,7 @@ namespace frf::kernels::FRF_ISA {
 #define FRF_DOT_TARGET __attribute__((target("avx512vnni")))
 using Sums = __m512i;
 #define FRF_DOT(sum, bytes, weights) _mm512_dpbusd_epi32(sum, bytes, weights)
+#define FRF_DOT_WORDS(sum, words, weights) _mm512_dpwssd_epi32(sum, words, weights)
 #define FRF_LOAD_SUMS(p) _mm512_loadu_si512(p)
 #define FRF_STORE_SUMS(p, v) _mm512_storeu_si512(p, v)
 #define FRF_FOUR_BYTES(x) _mm512_set1_epi32(x)
@@ -22,6 +23,7 @@ FRF_INLINE V SumsToFloat(const std::int32_t* p) { return _mm512_cvtepi32_ps(_mm5
 #define FRF_DOT_TARGET __attribute__((target("avxvnni")))
 using Sums = __m256i;
 #define FRF_DOT(sum, bytes, weights) _mm256_dpbusd_avx_epi32(sum, bytes, weights)
+#define FRF_DOT_WORDS(sum, words, weights) _mm256_dpwssd_avx_epi32(sum, words, weights)
 #define FRF_LOAD_SUMS(p) _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))
 #define FRF_STORE_SUMS(p, v) _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v)
 #define FRF_FOUR_BYTES(x) _mm256_set1_epi32(x)
@@ -58,10 +60,12 @@ static void PackBytes(const std::int8_t* weights, int out, int in, int kh, int k
 
 #if defined(FRF_ISA_AVX512) || defined(FRF_ISA_AVX2)
 
-template <int N>
-FRF_DOT_TARGET __attribute__((noinline)) static void MultiplyBytes(const std::uint8_t* const* rows, int taps, std::ptrdiff_t depth,
-                                                                   const std::int8_t* panel, Prefetch prefetch, std::int32_t* dst) {
-  constexpr int R = Rows(N), kWidth = N * kLanes;
+// As Multiply in gemm.inl.h, four bytes of a row and of each channel's weights a step: four unsigned and four signed bytes, or
+// with kWords two signed words and two. `depth` in bytes.
+template <bool kWords, int N, int R = Rows(N)>
+FRF_DOT_TARGET __attribute__((noinline)) static void MultiplyIntegers(const std::uint8_t* const* rows, int taps, std::ptrdiff_t depth,
+                                                                      const std::int8_t* panel, Prefetch prefetch, std::int32_t* dst) {
+  constexpr int kWidth = N * kLanes;
   Sums acc[R][N];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
@@ -85,7 +89,10 @@ FRF_DOT_TARGET __attribute__((noinline)) static void MultiplyBytes(const std::ui
         __builtin_memcpy(&four, row[r] + c, 4);
         const Sums bytes = FRF_FOUR_BYTES(four);
 #pragma GCC unroll 8
-        for (int n = 0; n < N; ++n) acc[r][n] = FRF_DOT(acc[r][n], bytes, weight[n]);
+        for (int n = 0; n < N; ++n) {
+          if constexpr (kWords) acc[r][n] = FRF_DOT_WORDS(acc[r][n], bytes, weight[n]);
+          else acc[r][n] = FRF_DOT(acc[r][n], bytes, weight[n]);
+        }
       }
     }
   }
@@ -96,14 +103,17 @@ FRF_DOT_TARGET __attribute__((noinline)) static void MultiplyBytes(const std::ui
   }
 }
 
-using ByteProduct = void (*)(const std::uint8_t* const*, int, std::ptrdiff_t, const std::int8_t*, Prefetch, std::int32_t*);
+using IntegerProduct = void (*)(const std::uint8_t* const*, int, std::ptrdiff_t, const std::int8_t*, Prefetch, std::int32_t*);
 
-static inline ByteProduct ByteProductOf(int vectors) {
+template <bool kWords>
+static inline IntegerProduct IntegerProductOf(int vectors, int rows) {
   if constexpr (kLanes == 16) {
-    static constexpr ByteProduct kTable[] = {MultiplyBytes<1>, MultiplyBytes<2>, MultiplyBytes<3>, MultiplyBytes<4>, MultiplyBytes<5>};
+    if (rows != Rows(vectors)) return vectors == 3 ? MultiplyIntegers<kWords, 3, 6> : MultiplyIntegers<kWords, 4, 5>;
+    static constexpr IntegerProduct kTable[] = {MultiplyIntegers<kWords, 1>, MultiplyIntegers<kWords, 2>, MultiplyIntegers<kWords, 3>,
+                                                MultiplyIntegers<kWords, 4>, MultiplyIntegers<kWords, 5>};
     return kTable[vectors - 1];
   } else {
-    static constexpr ByteProduct kTable[] = {MultiplyBytes<1>, MultiplyBytes<2>};
+    static constexpr IntegerProduct kTable[] = {MultiplyIntegers<kWords, 1>, MultiplyIntegers<kWords, 2>};
     return kTable[vectors - 1];
   }
 }
@@ -138,13 +148,27 @@ static inline ByteTail ByteTailOf(const ByteConv& conv) {
 // Bytes: round(sum * scale + offset), and where there is an addition, its sum in a third coding.
 #if defined(FRF_ISA_AVX512)
 
-// Up to four vectors of whole numbers as bytes, one after the other; what is below 0 or above 255 saturates. Packing works
-// within 128 bits, so its result is put in order at the end.
+// Four vectors of whole numbers as bytes, one after the other, of which the first kCount count; what is below 0 or above 255
+// saturates. Packing works within 128 bits, so its result is put in order at the end.
 template <int kCount>
-FRF_INLINE void StoreWhole(std::uint8_t* dst, const __m512i (&v)[4]) {
+FRF_INLINE __m512i PackWhole(const __m512i (&v)[4]) {
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
   const __m512i low = _mm512_packs_epi32(v[0], v[1]), high = kCount > 2 ? _mm512_packs_epi32(v[2], v[3]) : low;
-  const __m512i bytes = _mm512_permutexvar_epi32(order, _mm512_packus_epi16(low, high));
+  return _mm512_permutexvar_epi32(order, _mm512_packus_epi16(low, high));
+}
+
+// Sums in the destination's coding, and that plus what is added, in the total's.
+FRF_INLINE __m512i WholeOf(V sums, V scale, V offset, const ByteTail& tail) {
+  return _mm512_cvtps_epi32(Clamp(Fma(sums, scale, offset), tail.low, tail.high));
+}
+FRF_INLINE __m512i TotalOf(__m512i whole, const std::uint8_t* add, const ByteTail& tail) {
+  const V added = Fma(LoadBytes(add), tail.add_step, tail.sum_offset);
+  return _mm512_cvtps_epi32(Min(Fma(_mm512_cvtepi32_ps(whole), tail.dst_step, added), Broadcast(255.0f)));
+}
+
+template <int kCount>
+FRF_INLINE void StoreWhole(std::uint8_t* dst, const __m512i (&v)[4]) {
+  const __m512i bytes = PackWhole<kCount>(v);
   if constexpr (kCount == 4) _mm512_storeu_si512(dst, bytes);
   if constexpr (kCount == 3 || kCount == 2) _mm256_storeu_si256(reinterpret_cast<__m256i*>(dst), _mm512_castsi512_si256(bytes));
   if constexpr (kCount == 3) _mm_storeu_si128(reinterpret_cast<__m128i*>(dst + 32), _mm512_extracti32x4_epi32(bytes, 2));
@@ -157,15 +181,12 @@ FRF_INLINE void StoreByteVectors(const std::int32_t* sums, int n, const ByteTail
 #pragma GCC unroll 4
   for (int i = 0; i < kCount; ++i) {
     const int at = n + i * kLanes;
-    whole[i] = _mm512_cvtps_epi32(Clamp(Fma(SumsToFloat(sums + at), Load(tail.scale + at), Load(tail.offset + at)), tail.low, tail.high));
+    whole[i] = WholeOf(SumsToFloat(sums + at), Load(tail.scale + at), Load(tail.offset + at), tail);
   }
   StoreWhole<kCount>(dst + n, whole);
   if (!add) return;
 #pragma GCC unroll 4
-  for (int i = 0; i < kCount; ++i) {
-    const V sum = Fma(_mm512_cvtepi32_ps(whole[i]), tail.dst_step, Fma(LoadBytes(add + n + i * kLanes), tail.add_step, tail.sum_offset));
-    whole[i] = _mm512_cvtps_epi32(Min(sum, Broadcast(255.0f)));
-  }
+  for (int i = 0; i < kCount; ++i) whole[i] = TotalOf(whole[i], add + n + i * kLanes, tail);
   StoreWhole<kCount>(total + n, whole);
 }
 
@@ -229,7 +250,7 @@ static void RunByteConv(const ByteConv& conv, std::int64_t item, float* scratch)
   for (int p = first; p < last; ++p) {
     const int vectors = panels.width(p), width = vectors * kLanes, channel = panels.start(p) * kLanes, block = Rows(vectors);
     const std::int8_t* panel = conv.weights + static_cast<std::int64_t>(channel) * taps * conv.depth;
-    const ByteProduct multiply = ByteProductOf(vectors);
+    const IntegerProduct multiply = IntegerProductOf<false>(vectors, block);
     tail.scale = conv.scale + channel, tail.offset = conv.offset + channel;
     // The first panel brings the rows in, the others find them. A step takes four bytes, a cache line holds 64.
     const Prefetch prefetch = p == first ? Prefetch{block * conv.stride_w * conv.src.pixel, conv.src.pixel > conv.depth ? 0 : 4} : Prefetch{};

@@ -11,6 +11,7 @@
 
 #include "engine/kernels/byte_conv.inl.h"
 #include "engine/kernels/byte_winograd_tiles.inl.h"
+#include "engine/kernels/winograd_tiles.inl.h"
 
 namespace frf::kernels::FRF_ISA {
 
@@ -69,16 +70,8 @@ static inline ByteWinogradLayout LayoutOf(const ByteWinograd& winograd) {
 
 static std::size_t ByteWinogradScratch(const ByteWinograd& winograd) { return LayoutOf(winograd).size; }
 
-struct ByteTiles {  // of all phases of a dilated convolution, one list
-  int across, down;
-  std::int64_t each, all;
-};
-
-static inline ByteTiles TilesOf(const ByteConv& conv) {
-  const int height = (conv.floats.height + conv.dilation_h - 1) / conv.dilation_h, width = (conv.floats.width + conv.dilation_w - 1) / conv.dilation_w;
-  const int down = (height + kByteTile - 1) / kByteTile, across = (width + kByteTile - 1) / kByteTile;
-  const std::int64_t each = static_cast<std::int64_t>(down) * across;
-  return {across, down, each, each * conv.dilation_h * conv.dilation_w};
+static inline Tiles TilesOf(const ByteConv& conv) {
+  return TilesOf(conv.floats.height, conv.floats.width, conv.dilation_h, conv.dilation_w, kByteTile);
 }
 
 static void PlanByteWinograd(ByteWinograd& winograd, int threads, std::size_t l2_bytes) {
@@ -108,7 +101,7 @@ struct BytePlace {
   int source_y, source_x;  // of the tile's first source value; may lie outside
 };
 
-static inline BytePlace PlaceOf(const ByteConv& conv, const ByteTiles& tiles, std::int64_t tile) {
+static inline BytePlace PlaceOf(const ByteConv& conv, const Tiles& tiles, std::int64_t tile) {
   const auto phase = static_cast<int>(tile / tiles.each), py = phase / conv.dilation_w, px = phase % conv.dilation_w;
   const std::int64_t at = tile % tiles.each;
   const int y = static_cast<int>(at / tiles.across) * kByteTile * conv.dilation_h + py;
@@ -145,51 +138,6 @@ static void TransformByteSource(const ByteConv& conv, const BytePlace& place, st
                   point);
 }
 
-// As MultiplyBytes, two channels a step.
-template <int N, int R = Rows(N)>
-FRF_DOT_TARGET __attribute__((noinline)) static void MultiplyWords(const std::int16_t* row, std::ptrdiff_t depth, const std::int16_t* panel,
-                                                                   std::int32_t* dst) {
-  constexpr int kWidth = N * kLanes;
-  Sums acc[R][N];
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) acc[r][n] = Sums{};
-  }
-  for (std::ptrdiff_t c = 0; c < depth; c += 2) {
-    Sums weight[N];
-#pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) weight[n] = FRF_LOAD_SUMS(panel + n * kLanes * 2);
-    panel += kWidth * 2;
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-      std::int32_t two;
-      __builtin_memcpy(&two, row + r * depth + c, 4);
-      const Sums words = FRF_FOUR_BYTES(two);
-#pragma GCC unroll 8
-      for (int n = 0; n < N; ++n) acc[r][n] = FRF_DOT_WORDS(acc[r][n], words, weight[n]);
-    }
-  }
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) FRF_STORE_SUMS(dst + r * kWidth + n * kLanes, acc[r][n]);
-  }
-}
-
-using WordProduct = void (*)(const std::int16_t*, std::ptrdiff_t, const std::int16_t*, std::int32_t*);
-
-static inline WordProduct WordProductOf(int vectors, int rows) {
-  if constexpr (kLanes == 16) {
-    if (rows != Rows(vectors)) return vectors == 3 ? MultiplyWords<3, 6> : MultiplyWords<4, 5>;
-    static constexpr WordProduct kTable[] = {MultiplyWords<1>, MultiplyWords<2>, MultiplyWords<3>, MultiplyWords<4>, MultiplyWords<5>};
-    return kTable[vectors - 1];
-  } else {
-    static constexpr WordProduct kTable[] = {MultiplyWords<1>, MultiplyWords<2>};
-    return kTable[vectors - 1];
-  }
-}
-
 // To memory, a row of all channels a pixel: what tiles at edges and float results go through.
 __attribute__((noinline)) static void TransformToSums(const std::int32_t* products, std::ptrdiff_t point, int vectors, std::int32_t* results) {
   const std::ptrdiff_t width = static_cast<std::ptrdiff_t>(vectors) * kLanes;
@@ -203,10 +151,9 @@ __attribute__((noinline)) static void TransformToSums(const std::int32_t* produc
 
 #if defined(FRF_ISA_AVX512)
 
-// Four pixels' bytes of 16 channels each, of whole numbers; what is below 0 or above 255 saturates.
+// Four pixels' bytes of 16 channels each.
 FRF_INLINE void StoreFourPixels(std::uint8_t* dst, std::ptrdiff_t pixel, const __m512i (&v)[kByteTile]) {
-  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  const __m512i bytes = _mm512_permutexvar_epi32(order, _mm512_packus_epi16(_mm512_packs_epi32(v[0], v[1]), _mm512_packs_epi32(v[2], v[3])));
+  const __m512i bytes = PackWhole<4>(v);
   _mm_storeu_si128(reinterpret_cast<__m128i*>(dst), _mm512_castsi512_si128(bytes));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(dst + pixel), _mm512_extracti32x4_epi32(bytes, 1));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(dst + 2 * pixel), _mm512_extracti32x4_epi32(bytes, 2));
@@ -223,17 +170,11 @@ __attribute__((noinline)) static void TransformToBytes(const std::int32_t* produ
     TransformWordProducts(products + n, point, [&](int i, const SignedSums(&sums)[kByteTile]) {
       __m512i whole[kByteTile];
 #pragma GCC unroll 6
-      for (int j = 0; j < kByteTile; ++j) {
-        const V value = Fma(_mm512_cvtepi32_ps(reinterpret_cast<__m512i>(sums[j])), scale, offset);
-        whole[j] = _mm512_cvtps_epi32(Clamp(value, tail.low, tail.high));
-      }
+      for (int j = 0; j < kByteTile; ++j) whole[j] = WholeOf(_mm512_cvtepi32_ps(reinterpret_cast<__m512i>(sums[j])), scale, offset, tail);
       StoreFourPixels(dst + i * to.row + n, to.pixel, whole);
       if constexpr (kAdd) {
 #pragma GCC unroll 6
-        for (int j = 0; j < kByteTile; ++j) {
-          const V added = Fma(LoadBytes(add + i * with.row + j * with.pixel + n), tail.add_step, tail.sum_offset);
-          whole[j] = _mm512_cvtps_epi32(Min(Fma(_mm512_cvtepi32_ps(whole[j]), tail.dst_step, added), Broadcast(255.0f)));
-        }
+        for (int j = 0; j < kByteTile; ++j) whole[j] = TotalOf(whole[j], add + i * with.row + j * with.pixel + n, tail);
         StoreFourPixels(sum + i * total.row + n, total.pixel, whole);
       }
     });
@@ -275,7 +216,7 @@ static void RunByteWinograd(const ByteWinograd& winograd, std::int64_t item, flo
   const ByteConv& conv = winograd.conv;
   const Panels panels = PanelsOf(conv.out_blocks);
   const int groups = (panels.count + winograd.panels_per_item - 1) / winograd.panels_per_item;
-  const ByteTiles tiles = TilesOf(conv);
+  const Tiles tiles = TilesOf(conv);
   const std::int64_t begin = item / groups * winograd.tiles_per_item;
   const int count = static_cast<int>(begin + winograd.tiles_per_item < tiles.all ? winograd.tiles_per_item : tiles.all - begin);
   const int first = static_cast<int>(item % groups) * winograd.panels_per_item;
@@ -290,13 +231,15 @@ static void RunByteWinograd(const ByteWinograd& winograd, std::int64_t item, flo
   ByteTail tail = ByteTailOf(conv);
   for (int p = first; p < last; ++p) {
     const int vectors = panels.width(p), width = vectors * kLanes, channel = panels.start(p) * kLanes, block = RowsFor(vectors, count);
-    const WordProduct multiply = WordProductOf(vectors, block);
+    const IntegerProduct multiply = IntegerProductOf<true>(vectors, block);
     const std::int16_t* const panel = winograd.weights + static_cast<std::int64_t>(channel) * S * S * conv.depth;
     for (int point = 0; point < S * S; ++point) {
-      const std::int16_t* const weights = panel + static_cast<std::int64_t>(point) * width * conv.depth;
+      const auto* const weights = reinterpret_cast<const std::int8_t*>(panel + static_cast<std::int64_t>(point) * width * conv.depth);
+      const std::int16_t* const source = sources + point * layout.source_point;
       for (int t = 0; t < count; t += block) {
-        multiply(sources + point * layout.source_point + static_cast<std::ptrdiff_t>(t) * conv.depth, conv.depth, weights,
-                 products + point * layout.product_point + static_cast<std::ptrdiff_t>(t) * width);
+        const std::uint8_t* rows[kMaxRows];
+        for (int r = 0; r < block; ++r) rows[r] = reinterpret_cast<const std::uint8_t*>(source + static_cast<std::ptrdiff_t>(t + r) * conv.depth);
+        multiply(rows, 1, 2 * conv.depth, weights, {}, products + point * layout.product_point + static_cast<std::ptrdiff_t>(t) * width);
       }
     }
     tail.scale = conv.scale + channel, tail.offset = conv.offset + channel;

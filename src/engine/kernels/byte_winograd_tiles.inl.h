@@ -19,7 +19,6 @@ using Words16 = std::int16_t __attribute__((vector_size(32)));
 #if defined(FRF_ISA_AVX512)
 using WideWords = std::int16_t __attribute__((vector_size(64)));
 using Modular = std::uint32_t __attribute__((vector_size(64)));  // unsigned: wraps
-#define FRF_DOT_WORDS(sum, a, b) _mm512_dpwssd_epi32(sum, a, b)
 FRF_INLINE void LoadWords(const std::uint8_t* p, WideWords& v) {
   v = reinterpret_cast<WideWords>(_mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
 }
@@ -29,7 +28,6 @@ FRF_INLINE void StoreModular(std::int32_t* p, Modular v) { _mm512_storeu_si512(p
 #else
 using WideWords = Words16;
 using Modular = std::uint32_t __attribute__((vector_size(32)));
-#define FRF_DOT_WORDS(sum, a, b) _mm256_dpwssd_avx_epi32(sum, a, b)
 FRF_INLINE Modular LoadModular(const std::int32_t* p) {
   return reinterpret_cast<Modular>(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 }
@@ -52,13 +50,18 @@ FRF_INLINE void WordsInput(W (&d)[6]) {
   d[5] = last;
 }
 
-// 24 times the results.
+// 24 times the four results, of the products with s = m1 + m2, t = m1 - m2, u = m3 + m4, v = m3 - m4.
+FRF_INLINE Modular FirstResult(Modular m0, Modular s, Modular u) { return ((m0 + (s << 1)) << 1) + u; }
+FRF_INLINE Modular SecondResult(Modular t, Modular v) { return ((t << 1) + v) << 1; }
+FRF_INLINE Modular ThirdResult(Modular s, Modular u) { return (s + u) << 2; }
+FRF_INLINE Modular FourthResult(Modular t, Modular v, Modular m5) { return (((v + m5) << 1) + t) << 2; }
+
 FRF_INLINE void WordsOutput(const Modular (&m)[6], Modular (&o)[4]) {
   const Modular s = m[1] + m[2], t = m[1] - m[2], u = m[3] + m[4], v = m[3] - m[4];
-  o[0] = ((m[0] + (s << 1)) << 1) + u;
-  o[1] = ((t << 1) + v) << 1;
-  o[2] = (s + u) << 2;
-  o[3] = (((v + m[5]) << 1) + t) << 2;
+  o[0] = FirstResult(m[0], s, u);
+  o[1] = SecondResult(t, v);
+  o[2] = ThirdResult(s, u);
+  o[3] = FourthResult(t, v, m[5]);
 }
 
 // `at(i, j)`: where source value i, j of the tile lies.
@@ -128,17 +131,17 @@ FRF_INLINE void TransformWordProducts(const std::int32_t* products, std::ptrdiff
   for (int j = 0; j < T; ++j) u[j] = x[j] + y[j], v[j] = x[j] - y[j];
   along(0, x);
 #pragma GCC unroll 6
-  for (int j = 0; j < T; ++j) y[j] = ((x[j] + (s[j] << 1)) << 1) + u[j];
+  for (int j = 0; j < T; ++j) y[j] = FirstResult(x[j], s[j], u[j]);
   finish(0, y);
 #pragma GCC unroll 6
-  for (int j = 0; j < T; ++j) y[j] = ((t[j] << 1) + v[j]) << 1;
+  for (int j = 0; j < T; ++j) y[j] = SecondResult(t[j], v[j]);
   finish(1, y);
 #pragma GCC unroll 6
-  for (int j = 0; j < T; ++j) y[j] = (s[j] + u[j]) << 2;
+  for (int j = 0; j < T; ++j) y[j] = ThirdResult(s[j], u[j]);
   finish(2, y);
   along(5, x);
 #pragma GCC unroll 6
-  for (int j = 0; j < T; ++j) y[j] = (((v[j] + x[j]) << 1) + t[j]) << 2;
+  for (int j = 0; j < T; ++j) y[j] = FourthResult(t[j], v[j], x[j]);
   finish(3, y);
 }
 

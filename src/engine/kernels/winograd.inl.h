@@ -70,17 +70,8 @@ static inline WinogradLayout LayoutOf(const WinogradConv& conv) {
 
 static std::size_t WinogradScratch(const WinogradConv& conv) { return LayoutOf(conv).size; }
 
-// The tiles of all phases, one list.
-struct Tiles {
-  int across, down;       // of one phase
-  std::int64_t each, all;
-};
-
 static inline Tiles TilesOf(const WinogradConv& conv) {
-  const int height = (conv.dst.height + conv.dilation_h - 1) / conv.dilation_h, width = (conv.dst.width + conv.dilation_w - 1) / conv.dilation_w;
-  const int down = (height + conv.tile - 1) / conv.tile, across = (width + conv.tile - 1) / conv.tile;
-  const std::int64_t each = static_cast<std::int64_t>(down) * across;
-  return {across, down, each, each * conv.dilation_h * conv.dilation_w};
+  return TilesOf(conv.dst.height, conv.dst.width, conv.dilation_h, conv.dilation_w, conv.tile);
 }
 
 // Tiles of an item: as many as the product takes at once, so that L2 holds the weights from item to item. Where it cannot

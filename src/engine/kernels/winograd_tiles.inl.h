@@ -1,11 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // Minimal filtering along one axis, for the 3x3 convolutions of winograd.inl.h: F(4,3) and F(6,3) (Lavin and Gray 2016,
-// with the points named), and a form of our own for stride 2.
+// with the points named), and a form of our own for stride 2. And how many tiles a map has.
 #pragma once
 
+#include "engine/kernels/kernels.h"
 #include "engine/kernels/simd.h"
 
 namespace frf::kernels::FRF_ISA {
+
+// The tiles of all phases of a dilated convolution, one list.
+struct Tiles {
+  int across, down;       // of one phase
+  std::int64_t each, all;
+};
+
+static inline Tiles TilesOf(int height, int width, int dilation_h, int dilation_w, int tile) {
+  const int down = ((height + dilation_h - 1) / dilation_h + tile - 1) / tile, across = ((width + dilation_w - 1) / dilation_w + tile - 1) / tile;
+  const std::int64_t each = static_cast<std::int64_t>(down) * across;
+  return {across, down, each, each * dilation_h * dilation_w};
+}
 
 // One axis: Input turns kPoints source values in a row into as many products' left sides, kKernel a row of the kernel into
 // their right sides, Output the products into T results.
