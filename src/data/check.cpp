@@ -300,7 +300,7 @@ CheckReport CheckFiles(const DatasetSpec& spec, const std::vector<std::string>& 
     }
     const int count = static_cast<int>(listing.pairs.size());
     const auto facts =
-        LookAtAll(count, progress, [&](int i) { return LookAtFiles(listing.pairs[i], listing.coding); });
+        LookAtAll(count, progress, [&listing = listing](int i) { return LookAtFiles(listing.pairs[i], listing.coding); });
     AddSplit(report, {.split = split, .description = fmt::format("{}, {} images", listing.title, count)},
              facts);
     AddDuplicates(report, split, facts, seen);

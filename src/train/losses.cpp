@@ -163,20 +163,20 @@ torch::Tensor LovaszSoftmax(const torch::Tensor& scores, const torch::Tensor& la
   const torch::Tensor full = FullSize(scores, labels);
   if (full.is_cpu() && full.scalar_type() == torch::kFloat32) return LovaszFused(at::softmax(full, 1), labels);
   const std::int64_t classes = full.size(1);
-  const torch::Tensor valid = (labels != kVoidLabel).reshape({-1}).nonzero().squeeze(1);
-  const torch::Tensor truth = labels.reshape({-1}).index_select(0, valid);
+  const torch::Tensor valid = (labels != kVoidLabel).reshape({-1}), truth = labels.reshape({-1});
   const torch::Tensor shares = at::softmax(full, 1).permute({1, 0, 2, 3}).reshape({classes, -1});
   torch::Tensor sum = full.sum() * 0;  // keeps the graph connected when no class is present
-  int present = 0;
+  torch::Tensor present = torch::zeros({}, full.options().requires_grad(false));
+  // Nothing is read back by the host: a captured step (train_step.h) could not, and a GPU would wait.
   for (std::int64_t c = 0; c < classes; ++c) {
-    const torch::Tensor is_class = (truth == c).to(full.scalar_type());
-    if (is_class.sum().item<double>() == 0) continue;
-    ++present;
-    const torch::Tensor errors = (is_class - shares[c].index_select(0, valid)).abs();
+    const torch::Tensor is_class = (truth == c).to(full.scalar_type()), there = is_class.max();
+    // Void sorts behind every pixel that counts, and weighs nothing there.
+    const torch::Tensor errors = at::where(valid, (is_class - shares[c]).abs(), -1.0);
     const auto [sorted, order] = at::sort(errors, 0, /*descending=*/true);
-    sum = sum + at::dot(sorted, LovaszGradient(is_class.index_select(0, order)));
+    sum = sum + there * at::dot(sorted.clamp_min(0), LovaszGradient(is_class.index_select(0, order)));
+    present = present + there;
   }
-  return present > 0 ? sum / present : sum;
+  return sum / present.clamp_min(1);
 }
 
 Loss::Loss(LossSpec spec, const Graph& graph, Distributed* distributed)
@@ -192,14 +192,17 @@ Loss::Loss(LossSpec spec, const Graph& graph, Distributed* distributed)
     throw Error(ErrorCode::kInvalidArgument, fmt::format("graph '{}' has no scores to train", graph.name));
 }
 
-torch::Tensor Loss::Weights(const torch::Tensor& scores) const {
+const torch::Tensor& Loss::Weights(const torch::Tensor& scores) const {
   const std::int64_t classes = scores.size(1);
   if (!spec_.class_weights.empty() && static_cast<std::int64_t>(spec_.class_weights.size()) != classes) {
     throw Error(ErrorCode::kInvalidArgument, fmt::format("{} class weights were given for {} classes",
                                                          spec_.class_weights.size(), classes));
   }
-  return (spec_.class_weights.empty() ? torch::ones({classes}) : torch::tensor(spec_.class_weights))
-      .to(scores.device());
+  if (!weights_.defined() || weights_.device() != scores.device() || weights_.size(0) != classes) {
+    weights_ =
+        (spec_.class_weights.empty() ? torch::ones({classes}) : torch::tensor(spec_.class_weights)).to(scores.device());
+  }
+  return weights_;
 }
 
 // Cross-entropy is a mean over weighted pixels: this process's mean counts by its pixels.
@@ -212,7 +215,7 @@ double Loss::Share(const torch::Tensor& labels, const torch::Tensor& weights) co
 
 torch::Tensor Loss::One(const torch::Tensor& scores, const torch::Tensor& labels, double share,
                         bool auxiliary) const {
-  const torch::Tensor weights = Weights(scores);
+  const torch::Tensor& weights = Weights(scores);
   if (spec_.kind == LossKind::kOhem) return Ohem(scores, labels, spec_, weights, distributed_);
   const auto cross_entropy = [&] {
     const torch::Tensor loss = CrossEntropy(scores, labels, weights);

@@ -33,6 +33,8 @@ struct LossSpec {
   double ohem_threshold = 0.7;   // pixels whose true class has a probability below this are kept ...
   double ohem_share = 1.0 / 16;  // ... and at least this share of the non-void ones, the hardest first
   double lovasz_weight = 1.0;    // in the combination
+
+  bool operator==(const LossSpec&) const = default;
 };
 
 LossKind LossKindFromName(const std::string& name);  // ce, ohem, lovasz, ce+lovasz
@@ -73,12 +75,13 @@ class Loss {
   // What of one output's loss this process contributes; `share`: its part of the batch's weighted pixels.
   torch::Tensor One(const torch::Tensor& scores, const torch::Tensor& labels, double share,
                     bool auxiliary) const;
-  torch::Tensor Weights(const torch::Tensor& scores) const;  // of classes
+  const torch::Tensor& Weights(const torch::Tensor& scores) const;  // of classes
   double Share(const torch::Tensor& labels, const torch::Tensor& weights) const;
   LossSpec spec_;
   Distributed* distributed_;
   std::string scores_;
   std::vector<std::string> auxiliary_;
+  mutable torch::Tensor weights_;  // where the scores are, made at the first call
 };
 
 }  // namespace frf

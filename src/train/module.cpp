@@ -243,12 +243,7 @@ bool GraphModule::UseBlocked(const torch::Tensor& images) const {
 
 void GraphModule::RunStep(const ProgramStep& step, std::vector<torch::Tensor>& values,
                           const std::vector<bool>& given) {
-  OpCall call{.training = is_training(),
-              .seed = seed_,
-              .step = step_,
-              .node = step.node,
-              .distributed = distributed_,
-              .first_image = first_image_};
+  OpCall call{.training = is_training(), .node = step.node, .masks = &masks_, .distributed = distributed_};
   for (const int slot : step.in) call.in.push_back(slot < 0 ? torch::Tensor() : values[slot]);
   const torch::AutoGradMode gradients(step.differentiable && torch::GradMode::is_enabled());
   step.run(call);
@@ -265,14 +260,11 @@ std::vector<torch::Tensor> GraphModule::Parameters() const {
   return parameters;
 }
 
-void GraphModule::SetChance(std::uint64_t seed, std::uint64_t step) {
-  seed_ = seed;
-  step_ = step;
-}
+void GraphModule::SetChance(std::uint64_t seed, std::uint64_t step) { masks_.Draw(seed, step); }
 
 void GraphModule::SetDistributed(Distributed* distributed, std::int64_t first_image) {
   distributed_ = distributed;
-  first_image_ = first_image;
+  masks_.SetFirstImage(first_image);
 }
 
 void GraphModule::Load(const Graph& weights) {

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "graph/graph.h"
+#include "train/channel_masks.h"
 
 namespace frf {
 
@@ -89,9 +90,8 @@ class GraphModule : public torch::nn::Module {
  private:
   Graph graph_;
   std::vector<Named> tensors_;
-  std::uint64_t seed_ = 0, step_ = 0;
+  ChannelMasks masks_;
   Distributed* distributed_ = nullptr;
-  std::int64_t first_image_ = 0;
   Kernels kernels_;
   struct Program;
   std::shared_ptr<Program> program_;

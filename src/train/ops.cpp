@@ -7,8 +7,8 @@
 #include <cmath>
 #include <memory>
 
-#include "base/random.h"
 #include "graph/spectral.h"
+#include "train/channel_masks.h"
 #include "train/fake_quantize.h"
 #include "train/module.h"
 #include "train/ops_internal.h"
@@ -157,21 +157,8 @@ TorchOp CompileDropChannels(const Node& node) {
   if (!(p >= 0 && p < 1)) FailNode(node, ErrorCode::kCorruptFile, fmt::format("p = {} is outside [0, 1)", p));
   return [=](OpCall& call) {
     const torch::Tensor& x = call.in[0];
-    if (!call.training || p == 0) {
-      call.out = {x};
-      return;
-    }
-    const bool blocked = x.dim() == 5;  // see blocked.h; the draws are the same
-    torch::Tensor mask =
-        blocked ? torch::empty({x.size(0), x.size(1), 1, 1, 16}) : torch::empty({x.size(0), x.size(1), 1, 1});
-    Random random(call.seed, call.step, call.node);
-    // The draws of images that other processes have.
-    for (std::int64_t i = call.first_image * (mask.numel() / x.size(0)); i > 0; --i) random.Chance(p);
-    float* values = mask.data_ptr<float>();
-    for (std::int64_t i = 0; i < mask.numel(); ++i) {
-      values[i] = random.Chance(p) ? 0.0f : static_cast<float>(1.0 / (1.0 - p));
-    }
-    call.out = {x * mask.to(x.options())};
+    const bool drops = call.training && p > 0 && call.masks != nullptr;
+    call.out = {drops ? x * call.masks->Of(call.node, p, x) : x};
   };
 }
 

@@ -17,16 +17,14 @@
 
 namespace frf {
 
+class ChannelMasks;
 class Distributed;
-
 struct OpCall {
   std::vector<torch::Tensor> in, out;  // by position; an optional input left out is an undefined tensor
   bool training = false;
-  std::uint64_t seed = 0, step = 0;  // what dropout masks derive from, with `node`
   std::uint64_t node = 0;
-  // Null in a process that trains alone. Else x is a slice of the batch, from image `first_image` on.
-  Distributed* distributed = nullptr;
-  std::int64_t first_image = 0;
+  ChannelMasks* masks = nullptr;  // dropout's, by `node`; null: nothing is dropped
+  Distributed* distributed = nullptr;  // null in a process that trains alone; else x is a slice of the batch
 };
 using TorchOp = std::function<void(OpCall&)>;
 

@@ -34,6 +34,7 @@ struct TrainOptions {
 
   // How, not what: may differ between a run and its continuation (threads and device decide the last bits).
   std::string device = "auto", amp = "auto";
+  bool cuda_graph = true;  // on a GPU: both passes of a step as one CUDA graph (train_step.h)
   int threads = 0, workers = 1;
   double checkpoint_seconds = 600;    // within epochs; at every epoch's end anyway
   std::int64_t stop_after_steps = 0;  // 0: not; else save and stop as if interrupted

@@ -78,7 +78,9 @@ void Trainer::RunEpoch() {
   const Phase& phase = PhaseAt(plan_.recipe, state_.epoch);
   LossSpec spec = plan_.recipe.loss;
   if (!phase.loss.empty()) spec.kind = LossKindFromName(phase.loss);
-  loss_ = std::make_unique<Loss>(spec, module_->graph(), distributed_);
+  if (loss_ == nullptr || loss_->spec() != spec) {
+    loss_ = std::make_shared<const Loss>(spec, module_->graph(), distributed_);
+  }
   loader_->SetAugment(AugmentOf(plan_.recipe, phase));
   loader_->StartEpoch(state_.epoch, state_.epoch_step);
   double waited = loader_->waited_seconds();
@@ -117,19 +119,11 @@ void Trainer::Step(const Batch& batch, const Phase& phase) {
   Rates rates = RatesAt(schedule_, state_.step);
   rates.rate *= phase.rate_share;
   module_->SetChance(plan_.seed, static_cast<std::uint64_t>(state_.step));
-  std::map<std::string, torch::Tensor> outputs;
-  {
-    const Autocast cast(device_, precision_);
-    outputs = module_->ForwardForLoss(ImagesOf(batch, device_));
-  }
-  for (auto& [name, value] : outputs) value = value.to(torch::kFloat32);
-  torch::Tensor loss = (*loss_)(outputs, LabelsOf(batch, device_));
-  outputs.clear();
+  const torch::Tensor loss = step_->Forward(ImagesOf(batch, device_), LabelsOf(batch, device_), loss_);
   if (distributed_ != nullptr) distributed_->Settle();
   const double own = loss.item<double>(), value = TotalLoss(own);
   CheckLoss(value, own, batch);
-  (precision_ == Precision::kFloat16 ? loss * scaler_.scale() : loss).backward();
-  loss.reset();
+  step_->Backward(scaler_.scale());
   if (buckets_) buckets_->Finish();
   if (precision_ != Precision::kFloat16 || scaler_.Update(optimizer_->GradientNorm())) {
     optimizer_->Step(rates, average_.get(), 1.0 / scaler_.scale());

@@ -21,6 +21,7 @@
 #include "train/tensorboard.h"
 #include "train/train_report.h"
 #include "train/train_state.h"
+#include "train/train_step.h"
 #include "train/trainer.h"
 
 namespace frf {
@@ -88,7 +89,8 @@ class Trainer {
   std::unique_ptr<GradientBuckets> buckets_;  // null: alone
   std::unique_ptr<Loader> loader_;
   std::unique_ptr<EventWriter> events_;  // where this process writes
-  std::unique_ptr<Loss> loss_;
+  std::shared_ptr<const Loss> loss_;  // of the phase
+  std::unique_ptr<TrainStep> step_;
   std::unique_ptr<Progress> progress_;
   LossScaler scaler_;
   ScheduleSpec schedule_;

@@ -17,6 +17,7 @@
 #include "train/losses.h"
 #include "train/optimizer.h"
 #include "train/plan.h"
+#include "train/train_step.h"
 #include "train/verbs.h"
 
 namespace frf::train {
@@ -25,7 +26,7 @@ namespace {
 struct BenchArguments {
   std::string name = "frfnet", options, size = "512x1024", device = "auto", amp = "auto";
   int batch = 1, runs = 20, warmup = 3, threads = 0, classes = 19;
-  bool step = false, json = false;
+  bool step = false, json = false, cuda_graph = true;
 };
 
 // A network by name, its weights drawn, or a run's.
@@ -52,8 +53,13 @@ TimingStats Time(const BenchArguments& a, torch::Device device, const std::funct
   return Summarize(samples);
 }
 
-TimingStats TimeStep(const BenchArguments& a, const Graph& graph, int height, int width, torch::Device device,
-                     Precision precision) {
+struct StepTime {
+  TimingStats ms;
+  bool captured = false;
+};
+
+StepTime TimeStep(BenchArguments a, const Graph& graph, int height, int width, torch::Device device, Precision precision) {
+  if (device.is_cuda()) a.warmup += 4;  // the step is captured after a few
   GraphModule module(graph);
   module.To(device);
   module.train(true);
@@ -61,22 +67,21 @@ TimingStats TimeStep(const BenchArguments& a, const Graph& graph, int height, in
   const torch::Tensor images = torch::randn({a.batch, 3, height, width}).to(device);
   const torch::Tensor labels =
       torch::randint(0, classes, {a.batch, height, width}, torch::kUInt8).to(device);
-  const Loss loss(LossSpec{}, graph);
+  const auto loss = std::make_shared<const Loss>(LossSpec{}, graph);
   Optimizer optimizer(module, {});
   Average average(module, 0.999);
-  return Time(a, device, [&] {
-    std::map<std::string, torch::Tensor> outputs;
-    {
-      const Autocast cast(device, precision);
-      outputs = module.ForwardForLoss(images);
-    }
-    for (auto& [name, value] : outputs) value = value.to(torch::kFloat32);
-    const torch::Tensor value = loss(outputs, labels);
-    outputs.clear();
-    value.backward();
+  TrainStep step(module, device, precision, a.cuda_graph);
+  std::uint64_t count = 0;
+  StepTime result;
+  result.ms = Time(a, device, [&] {
+    module.SetChance(0, count++);
+    step.Forward(images, labels, loss);
+    step.Backward();
     optimizer.Step({.rate = 1e-4}, &average);
     optimizer.ZeroGrad();
   });
+  result.captured = step.captured();
+  return result;
 }
 
 struct InferenceTime {
@@ -115,8 +120,11 @@ int RunBench(const BenchArguments& a) {
   std::string what, note;
   if (a.step) {
     const Precision precision = ResolvePrecision(a.amp, device);
-    stats = TimeStep(a, graph, height, width, device, precision);
+    const StepTime time = TimeStep(a, graph, height, width, device, precision);
+    stats = time.ms;
     what = "training step";
+    if (device.is_cuda()) note = time.captured ? ", one CUDA graph" : ", no CUDA graph";
+    result["cuda_graph"] = time.captured;
     result["to"] = "step";
     result["precision"] = Name(precision);
   } else {
@@ -168,6 +176,7 @@ void AddBench(CLI::App& root, Action& action) {
   app->add_option("--warmup", a->warmup, "runs before")->capture_default_str()->check(CLI::Range(0, 1000000));
   app->add_option("--device", a->device, "auto, cpu, cuda, cuda:N, torch (as auto)")->capture_default_str();
   app->add_option("--amp", a->amp, "number format: auto (CUDA: f16 for inference, bf16 for steps; CPU: off), off, bf16, f16")->capture_default_str();
+  app->add_flag("--cuda-graph,!--no-cuda-graph", a->cuda_graph, "CUDA, with --step: both passes as one graph (default)");
   app->add_option("--threads", a->threads, "0: one a core")->capture_default_str();
   app->add_flag("--json", a->json, "print JSON on standard output");
   app->callback([a, &action] {
