@@ -169,6 +169,7 @@ Json ToJson(const AugmentSpec& spec) {
               {"aspect", spec.aspect},
               {"class_crop", spec.class_crop},
               {"copy_paste", spec.copy_paste},
+              {"cutmix", spec.cutmix},
               {"rare_classes", spec.rare_classes}};
 }
 
@@ -203,7 +204,8 @@ void CheckAugment(const AugmentSpec& spec) {
   const std::pair<const char*, double> chances[] = {{"flip", spec.flip},
                                                     {"color", spec.color},
                                                     {"class_crop", spec.class_crop},
-                                                    {"copy_paste", spec.copy_paste}};
+                                                    {"copy_paste", spec.copy_paste},
+                                                    {"cutmix", spec.cutmix}};
   for (const auto& [name, chance] : chances) {
     wanted(chance >= 0 && chance <= 1, fmt::format("{} {}; wanted a probability, 0 to 1", name, chance));
   }
@@ -251,6 +253,13 @@ Sample AugmentScaled(const Sample& sample, const AugmentSpec& spec, const InputS
   if (photometric.apply) {
     ChangePhotometry(result.image, photometric,
                      {.top = y.first, .bottom = y.last, .left = x.first, .right = x.last});
+  }
+  const bool mix = later.Chance(spec.cutmix) && donor != nullptr;
+  const std::uint64_t mixed_seed = later.NextU64();
+  if (mix) {
+    AugmentSpec alone = spec;
+    alone.cutmix = alone.copy_paste = 0;
+    MixRectangle(result, AugmentScaled(*donor, alone, input, mixed_seed, epoch, position), mixed_seed);
   }
   return result;
 }

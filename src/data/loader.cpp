@@ -153,7 +153,7 @@ struct Loader::Impl {
 
   std::shared_ptr<const Sample> Donor(const EpochState& state, int index, std::int64_t position) {
     const int count = data->size();
-    if (state.augment.copy_paste <= 0 || count < 2) return nullptr;
+    if ((state.augment.copy_paste <= 0 && state.augment.cutmix <= 0) || count < 2) return nullptr;
     Random random(options.seed ^ kDonorKey, state.epoch, position);
     const std::string recording = RecordingOf(data->name(index));
     int donor = index;

@@ -30,7 +30,8 @@ struct AugmentSpec {
   double noise = 0;                        // Gaussian, standard deviation uniform in 0..noise grey levels
   double class_crop = 0;                   // probability that the crop is centred near a pixel of a rare class
   double copy_paste = 0;                   // probability of pasting rare-class regions from another image
-  std::vector<int> rare_classes;           // of the two above; empty: those under 2 % of the sample's labelled pixels
+  double cutmix = 0;                       // probability that a rectangle comes from another image, augmented by itself
+  std::vector<int> rare_classes;           // of class_crop and copy_paste; empty: those under 2 % of the sample's labelled pixels
 };
 Json ToJson(const AugmentSpec& spec);
 
@@ -65,7 +66,7 @@ void CheckAugment(const AugmentSpec& spec);
 Sample ScaleBase(const Sample& sample, double base_scale);
 
 // One sample, augmented: what the loader's workers call and what the tests and the report show. `donor` is where
-// copy-paste takes its regions from (nullptr: nothing is pasted).
+// copy-paste and CutMix take what they add (nullptr: nothing is added).
 Sample Augment(const Sample& sample, const AugmentSpec& spec, const InputSpec& input, std::uint64_t seed,
                std::uint64_t epoch, std::uint64_t position, const Sample* donor = nullptr);
 // The same for samples that went through ScaleBase already, as the loader keeps them.

@@ -139,4 +139,20 @@ Sample PasteRare(const Sample& sample, const Sample& donor, const std::vector<in
   return result;
 }
 
+void MixRectangle(Sample& sample, const Sample& other, std::uint64_t seed) {
+  Random random(seed);
+  const int height = sample.image.height, width = sample.image.width;
+  const double share = random.Uniform(0.1, 0.5);
+  // The rectangle's height as a share of the image's; its width follows.
+  const double tall = random.Uniform(share, 1.0);
+  const int rows = std::clamp(static_cast<int>(std::lround(height * tall)), 1, height);
+  const int columns = std::clamp(static_cast<int>(std::lround(width * share / tall)), 1, width);
+  const auto top = random.Between(0, height - rows), left = random.Between(0, width - columns);
+  for (std::int64_t y = top; y < top + rows; ++y) {
+    const std::size_t at = static_cast<std::size_t>(y) * width + left;
+    std::copy_n(&other.image.pixels[3 * at], 3 * static_cast<std::size_t>(columns), &sample.image.pixels[3 * at]);
+    std::copy_n(&other.labels.ids[at], columns, &sample.labels.ids[at]);
+  }
+}
+
 }  // namespace frf

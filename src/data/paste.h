@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rare classes: picking a pixel of one, and copying whole objects of them from another image.
+// Parts of one image in another: whole objects of rare classes (and picking a pixel of one), or a rectangle as it is.
 #pragma once
 
 #include <cstdint>
@@ -23,5 +23,9 @@ std::optional<PixelAt> PickRarePixel(const LabelImage& labels, const std::vector
 // row (so their size still fits the perspective), move sideways, may be mirrored, and are brightened to the
 // new surroundings.
 Sample PasteRare(const Sample& sample, const Sample& donor, const std::vector<int>& rare, std::uint64_t seed);
+
+// CutMix (Yun et al. 2019): a rectangle of `sample`, a tenth to a half of its pixels, becomes the same rectangle of
+// `other`, which has its size; labels with it.
+void MixRectangle(Sample& sample, const Sample& other, std::uint64_t seed);
 
 }  // namespace frf

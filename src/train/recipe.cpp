@@ -174,6 +174,7 @@ void Check(const Recipe& recipe) {
                                                     {"augment.color", augment.color},
                                                     {"augment.class_crop", augment.class_crop},
                                                     {"augment.copy_paste", augment.copy_paste},
+                                                    {"augment.cutmix", augment.cutmix},
                                                     {"balance", recipe.balance},
                                                     {"decay_share", recipe.decay_share}};
   for (const auto& [field, value] : chances) {

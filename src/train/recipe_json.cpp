@@ -37,6 +37,7 @@ void VisitAugment(AugmentSpec& a, Visit&& visit) {
   visit("aspect", a.aspect);
   visit("class_crop", a.class_crop);
   visit("copy_paste", a.copy_paste);
+  visit("cutmix", a.cutmix);
 }
 
 template <typename Visit>

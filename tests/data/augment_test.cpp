@@ -260,6 +260,39 @@ TEST(Augment, AspectStretchesImageAndLabelsTogether) {
   EXPECT_NEAR(narrowest, 1 / 1.5, 0.03);
 }
 
+TEST(Augment, CutMixTakesARectangleOfTheDonor) {
+  Sample sample = Drawn(60, 80), donor = Drawn(60, 80);
+  std::fill(sample.labels.ids.begin(), sample.labels.ids.end(), std::uint8_t{2});
+  std::fill(donor.labels.ids.begin(), donor.labels.ids.end(), std::uint8_t{5});
+  std::fill(donor.image.pixels.begin(), donor.image.pixels.end(), std::uint8_t{77});
+  AugmentSpec spec = Plain(48, 64), none = spec;
+  spec.cutmix = 1;
+  double least = 1, most = 0;
+  for (int i = 0; i < 100; ++i) {
+    const Sample result = Augment(sample, spec, {}, 3, 0, i, &donor), before = Augment(sample, none, {}, 3, 0, i, &donor);
+    int top = 48, bottom = 0, left = 64, right = 0, count = 0;
+    for (int y = 0; y < 48; ++y) {
+      for (int x = 0; x < 64; ++x) {
+        const bool mixed = result.labels.ids[y * 64 + x] == 5;
+        const std::uint8_t *now = result.image.at(y, x), *was = before.image.at(y, x);
+        if (mixed) {
+          ++count, top = std::min(top, y), bottom = std::max(bottom, y + 1), left = std::min(left, x), right = std::max(right, x + 1);
+          ASSERT_TRUE(now[0] == 77 && now[1] == 77 && now[2] == 77);
+        } else {
+          ASSERT_EQ(result.labels.ids[y * 64 + x], before.labels.ids[y * 64 + x]);
+          ASSERT_TRUE(std::equal(now, now + 3, was));
+        }
+      }
+    }
+    EXPECT_EQ(count, (bottom - top) * (right - left));  // a rectangle
+    const double share = count / (48.0 * 64.0);
+    least = std::min(least, share), most = std::max(most, share);
+  }
+  EXPECT_NEAR(least, 0.1, 0.03);
+  EXPECT_NEAR(most, 0.5, 0.03);
+  EXPECT_EQ(Augment(sample, spec, {}, 3, 0, 0).image.pixels, Augment(sample, none, {}, 3, 0, 0).image.pixels);  // no donor
+}
+
 TEST(Augment, PaddingKeepsTheMeanUnderColorChange) {
   const Sample sample = Drawn(3, 3);
   AugmentSpec spec = Plain(3, 6);
@@ -351,9 +384,10 @@ TEST(Augment, OptionsOutOfRangeAreNamed) {
   refused([](AugmentSpec& s) { s.blur = -1; }, "blur -1");
   refused([](AugmentSpec& s) { s.noise = 65; }, "noise 65");
   refused([](AugmentSpec& s) { s.aspect = 0.5; }, "aspect 0.5");
+  refused([](AugmentSpec& s) { s.cutmix = 2; }, "cutmix 2");
   refused([](AugmentSpec& s) { s.saturation_min = -1; }, "saturation -1");
   refused([](AugmentSpec& s) { s.rare_classes = {255}; }, "rare class 255");
-  EXPECT_EQ(ToJson(AugmentSpec{}).size(), 22u);
+  EXPECT_EQ(ToJson(AugmentSpec{}).size(), 23u);
 }
 
 }  // namespace
