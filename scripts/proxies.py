@@ -4,6 +4,7 @@
 
     scripts/proxies.py run reading --data camvid:/data/camvid --runs runs/proxies        every arm, two seeds, one after another
     scripts/proxies.py run recipe --only base,ohem --seeds 0,1 ...
+    scripts/proxies.py run late --init runs/trained ...          levers where they count: 50 epochs more from trained weights
     scripts/proxies.py table reading --runs runs/proxies                                 Markdown: mean, spread, difference, cost
 
 An arm is a name and what differs from the base: native crops of two thirds, batch 8, 40 epochs of --list, scored on --val-list at
@@ -26,6 +27,17 @@ BASE = {
     "base": "best",
     "phases": [{"name": "proxy", "epochs": EPOCHS, "crop_share": 2 / 3, "scale_min": 0.75, "scale_max": 1.5}],
 }
+# The late group goes on from --init: what helps a network that is being drawn from nothing may hurt a trained one, and the
+# other way round.
+LATE = {
+    "base": "best",
+    "decay_share": 0.4,
+    "augment": {"class_crop": 0.3, "copy_paste": 0.3, "scale_min": 0.6},
+    "phases": [{"name": "crops", "epochs": 30, "crop_share": 2 / 3},
+               {"name": "metric", "epochs": 20, "crop_share": 2 / 3, "loss": "ce+lovasz"}],
+}
+STRONG_COLOUR = ["augment.gain_min=0.4", "augment.gain_max=1.7", "augment.shift=40", "augment.saturation_min=0", "augment.saturation_max=2",
+                 "augment.gamma_min=0.5", "augment.gamma_max=2", "augment.temperature=0.2", "augment.channel_gain=0.15"]
 
 # group -> arm -> options of `frf train`. "set": fields of the recipe; "net", "options": the network.
 ARMS = {
@@ -72,20 +84,26 @@ ARMS = {
         "no average": {"set": ["average=0"]},
         "no auxiliary heads": {"set": ["auxiliary=false"]},
         "no colour": {"set": ["augment.color=0"]},
-        "strong colour": {"set": ["augment.gain_min=0.4", "augment.gain_max=1.7", "augment.shift=40", "augment.saturation_min=0",
-                                  "augment.saturation_max=2", "augment.gamma_min=0.5", "augment.gamma_max=2",
-                                  "augment.temperature=0.2", "augment.channel_gain=0.15"]},
+        "strong colour": {"set": STRONG_COLOUR},
         "blur and noise": {"set": ["augment.blur=1.5", "augment.noise=8"]},
         "aspect 1.5": {"set": ["augment.aspect=1.5"]},
         "recordings balanced": {"set": ["balance=1"]},
         "scale 0.5 to 2": {"set": ["phases.0.scale_min=0.5", "phases.0.scale_max=2"]},
+        "CutMix": {"set": ["augment.cutmix=0.5"]},
+    },
+    "late": {
+        "base": {},
+        "strong colour + blur + noise": {"set": [*STRONG_COLOUR, "augment.blur=1.5", "augment.noise=8"]},
+        "scale 0.5 to 2 + aspect 1.4": {"set": ["augment.scale_min=0.5", "augment.aspect=1.4"]},
+        "weight decay 0.1 + dropout 0.2": {"set": ["optimizer.weight_decay=0.1", "dropout=0.2"]},
+        "CutMix": {"set": ["augment.cutmix=0.5"]},
     },
 }
 
 
 def folder_name(group, arm, seed):
     word = "".join(c if c.isalnum() or c in "=.+-" else "_" for c in arm)
-    return f"{'base' if arm == 'base' else group + '-' + word}-s{seed}"
+    return f"{'base' if arm == 'base' and group != 'late' else group + '-' + word}-s{seed}"
 
 
 def final_score(folder):
@@ -112,11 +130,13 @@ def train(arguments, group, arm, seed, cores=None):
     if (folder / "last.ckpt").exists():
         words = ["-o", str(folder), "--resume"]
     else:
-        recipe = arguments.runs / "base.json"
-        recipe.write_text(json.dumps(BASE))
+        recipe = arguments.runs / ("late.json" if group == "late" else "base.json")
+        recipe.write_text(json.dumps(LATE if group == "late" else BASE))
         what = ARMS[group][arm]
         words = ["-o", str(folder), "--data", arguments.data, "--list", arguments.list, "--val-list", arguments.val_list, "--net",
                  what.get("net", "frfnet"), "--recipe", str(recipe), "--seed", str(seed), "--val-every", str(arguments.val_every)]
+        if group == "late":
+            words += ["--init", arguments.init]
         if "options" in what:
             words += ["--net-options", what["options"]]
         for item in what.get("set", []):
@@ -204,6 +224,7 @@ def main():
     parser.add_argument("--data", help="camvid:DIR or another data set")
     parser.add_argument("--list", help="images to train on (dev-train.txt)")
     parser.add_argument("--val-list", help="images to score on (dev-test.txt)")
+    parser.add_argument("--init", help="late: the run folder or model to go on from")
     parser.add_argument("--only", help="arms, with commas between; default: all of the group")
     parser.add_argument("--seeds", default="0,1", help="[%(default)s]")
     parser.add_argument("--val-every", type=int, default=EPOCHS, help="epochs between validations [%(default)s: the end alone]")
@@ -221,7 +242,7 @@ def main():
     if arguments.do == "table":
         table(arguments, arguments.group)
         return
-    for name in ("data", "list", "val_list"):
+    for name in ("data", "list", "val_list") + (("init",) if arguments.group == "late" else ()):
         if getattr(arguments, name) is None:
             parser.error(f"--{name.replace('_', '-')} is wanted")
     arms = arguments.only.split(",") if arguments.only else list(ARMS[arguments.group])
