@@ -146,28 +146,9 @@ std::vector<Tensor> Range(OpContext& c) {
 }
 
 DType CastTarget(const OpContext& c) {
-  switch (c.node.Int("to", 0)) {  // TensorProto.DataType
-    case 1:
-      return DType::kFloat32;
-    case 2:
-      return DType::kUint8;
-    case 3:
-      return DType::kInt8;
-    case 6:
-      return DType::kInt32;
-    case 7:
-      return DType::kInt64;
-    case 9:
-      return DType::kBool;
-    case 10:
-      return DType::kFloat16;
-    case 11:
-      return DType::kFloat64;
-    default:
-      c.Unsupported(
-          fmt::format("type {} is not one of float32, float64, float16, uint8, int8, int32, int64, bool",
-                      c.node.Int("to", 0)));
-  }
+  if (const auto type = DTypeFromOnnx(c.node.Int("to", 0))) return *type;
+  c.Unsupported(fmt::format("type {} is not one of float32, float64, float16, uint8, int8, int32, int64, bool",
+                            c.node.Int("to", 0)));
 }
 
 std::vector<Tensor> CastTo(OpContext& c) { return {c.Cast(c.Input(0), CastTarget(c))}; }

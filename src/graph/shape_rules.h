@@ -57,7 +57,4 @@ SlicePlan PlanSlice(const RuleContext& context);
 inline constexpr std::int64_t kMaxKnownElements = 4096;
 std::optional<Tensor> EvaluateNode(const RuleContext& context, const NodeTypes& types);
 
-// The element type of an ONNX TensorProto.DataType (Cast's `to`); nothing for those that no graph holds.
-std::optional<DType> DTypeFromOnnx(std::int64_t type);
-
 }  // namespace frf

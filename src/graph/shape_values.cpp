@@ -255,29 +255,6 @@ bool AllKnown(const RuleContext& c) {
 
 }  // namespace
 
-std::optional<DType> DTypeFromOnnx(std::int64_t type) {
-  switch (type) {
-    case 1:
-      return DType::kFloat32;
-    case 2:
-      return DType::kUint8;
-    case 3:
-      return DType::kInt8;
-    case 6:
-      return DType::kInt32;
-    case 7:
-      return DType::kInt64;
-    case 9:
-      return DType::kBool;
-    case 10:
-      return DType::kFloat16;
-    case 11:
-      return DType::kFloat64;
-    default:
-      return std::nullopt;
-  }
-}
-
 std::optional<Tensor> EvaluateNode(const RuleContext& c, const NodeTypes& types) {
   const std::string& op = c.node.op;
   if (!c.node.domain.empty()) return std::nullopt;

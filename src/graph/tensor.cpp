@@ -21,11 +21,12 @@ struct TypeName {
   DType type;
   const char* name;
   std::size_t bytes;
+  int onnx;  // TensorProto.DataType
 };
 constexpr TypeName kTypes[] = {
-    {DType::kFloat32, "float32", 4}, {DType::kFloat16, "float16", 2}, {DType::kFloat64, "float64", 8},
-    {DType::kUint8, "uint8", 1},     {DType::kInt8, "int8", 1},       {DType::kInt32, "int32", 4},
-    {DType::kInt64, "int64", 8},     {DType::kBool, "bool", 1},
+    {DType::kFloat32, "float32", 4, 1}, {DType::kFloat16, "float16", 2, 10}, {DType::kFloat64, "float64", 8, 11},
+    {DType::kUint8, "uint8", 1, 2},     {DType::kInt8, "int8", 1, 3},        {DType::kInt32, "int32", 4, 6},
+    {DType::kInt64, "int64", 8, 7},     {DType::kBool, "bool", 1, 9},
 };
 
 const TypeName& Find(DType type) {
@@ -118,6 +119,15 @@ DType DTypeFromName(std::string_view name) {
   throw Error(ErrorCode::kInvalidArgument, fmt::format("element type '{}' is unknown; there are float32, "
                                                        "float16, float64, uint8, int8, int32, int64, bool",
                                                        name));
+}
+
+int OnnxType(DType type) { return Find(type).onnx; }
+
+std::optional<DType> DTypeFromOnnx(std::int64_t code) {
+  for (const TypeName& entry : kTypes) {
+    if (code == entry.onnx) return entry.type;
+  }
+  return std::nullopt;
 }
 
 std::int64_t NumElements(const Shape& shape) {

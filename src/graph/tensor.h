@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,8 @@ enum class DType : std::uint8_t { kFloat32, kFloat16, kFloat64, kUint8, kInt8, k
 std::size_t ByteSize(DType type);            // of one element
 const char* Name(DType type);                // "float32"
 DType DTypeFromName(std::string_view name);  // throws kInvalidArgument
+int OnnxType(DType type);                    // ONNX's TensorProto.DataType (Cast's `to`), and back: nothing for those
+std::optional<DType> DTypeFromOnnx(std::int64_t code);  // that no graph holds
 
 using Shape = std::vector<std::int64_t>;     // -1 where a dimension is not known
 std::int64_t NumElements(const Shape& shape);  // of a fully known shape; checks overflow

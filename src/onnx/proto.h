@@ -9,29 +9,6 @@
 
 namespace frf {
 
-// onnx::TensorProto_DataType of a type.
-inline int OnnxType(DType type) {
-  switch (type) {
-    case DType::kFloat32:
-      return onnx::TensorProto_DataType_FLOAT;
-    case DType::kFloat16:
-      return onnx::TensorProto_DataType_FLOAT16;
-    case DType::kFloat64:
-      return onnx::TensorProto_DataType_DOUBLE;
-    case DType::kUint8:
-      return onnx::TensorProto_DataType_UINT8;
-    case DType::kInt8:
-      return onnx::TensorProto_DataType_INT8;
-    case DType::kInt32:
-      return onnx::TensorProto_DataType_INT32;
-    case DType::kInt64:
-      return onnx::TensorProto_DataType_INT64;
-    case DType::kBool:
-      return onnx::TensorProto_DataType_BOOL;
-  }
-  throw Error(ErrorCode::kInternal, "a type without an ONNX name");
-}
-
 // The type of an onnx::TensorProto_DataType; `what` starts the error for those that no graph holds.
 DType TypeFromOnnx(int type, const std::string& what);
 

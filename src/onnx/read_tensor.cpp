@@ -72,26 +72,7 @@ Tensor FromField(const Shape& shape, const Field& field, const std::string& what
 }  // namespace
 
 DType TypeFromOnnx(int type, const std::string& what) {
-  switch (type) {
-    case onnx::TensorProto_DataType_FLOAT:
-      return DType::kFloat32;
-    case onnx::TensorProto_DataType_FLOAT16:
-      return DType::kFloat16;
-    case onnx::TensorProto_DataType_DOUBLE:
-      return DType::kFloat64;
-    case onnx::TensorProto_DataType_UINT8:
-      return DType::kUint8;
-    case onnx::TensorProto_DataType_INT8:
-      return DType::kInt8;
-    case onnx::TensorProto_DataType_INT32:
-      return DType::kInt32;
-    case onnx::TensorProto_DataType_INT64:
-      return DType::kInt64;
-    case onnx::TensorProto_DataType_BOOL:
-      return DType::kBool;
-    default:
-      break;
-  }
+  if (const auto found = DTypeFromOnnx(type)) return *found;
   const bool known = onnx::TensorProto_DataType_IsValid(type) && type != onnx::TensorProto_DataType_UNDEFINED;
   throw Error(
       known ? ErrorCode::kUnsupported : ErrorCode::kCorruptFile,

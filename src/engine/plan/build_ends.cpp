@@ -78,7 +78,8 @@ StepBuilder::PictureRows StepBuilder::MakePicture(const std::string& name, const
   Map dst = MapOf(op.dst);
   const Value& value = lowered_.values[op.dst];
   const bool bordered = PictureIsBordered();
-  const auto [top, left, height, width] = BorderOf(name, op);
+  const auto border = BorderOf(name, op);
+  const int top = border.top, left = border.left, height = border.height, width = border.width;
   if (bordered) {
     dst.pixel = 3;
     dst.row = static_cast<std::ptrdiff_t>(width) * 3;
