@@ -10,8 +10,15 @@ endif()
 add_library(frf_options INTERFACE)
 target_compile_options(frf_options INTERFACE -Wall -Wextra -Wno-missing-field-initializers)
 target_include_directories(frf_options INTERFACE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
-# Header-only fmt and spdlog: frf-train must link against a libtorch of either C++ ABI.
-target_compile_definitions(frf_options INTERFACE FMT_HEADER_ONLY=1 SPDLOG_FMT_EXTERNAL=1)
+# fmt as the system's library: as headers it is compiled anew in every file, a third of the whole build. As headers where frf-train
+# alone is built, which must link against a libtorch of either C++ ABI, and where there is no library.
+target_compile_definitions(frf_options INTERFACE SPDLOG_FMT_EXTERNAL=1)
+find_package(fmt QUIET)
+if(TARGET fmt::fmt AND NOT FRF_TRAIN_ONLY)
+  target_link_libraries(frf_options INTERFACE fmt::fmt)
+else()
+  target_compile_definitions(frf_options INTERFACE FMT_HEADER_ONLY=1)
+endif()
 # For the fuzz targets in tests/fuzz: clang's coverage and sanitizers in every library.
 option(FRF_FUZZ "Build the fuzz targets (needs clang)" OFF)
 if(FRF_FUZZ)

@@ -1,25 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-// `frf-train weights RUN -o FILE`: a run's weights alone, for a machine from which only a few megabytes travel.
+// `frf-train weights RUN... -o FILE`: a run's weights alone, for a machine from which only a few megabytes travel; of
+// several runs, their mean.
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <vector>
 
 #include "frf/error.h"
 #include "graph/weights.h"
-#include "train/plan.h"
+#include "train/mean_weights.h"
 #include "train/verbs.h"
 
 namespace frf::train {
 namespace {
 
 struct WeightsArguments {
-  std::string run, output, weights = "ema";
+  std::vector<std::string> runs;
+  std::string output, weights = "ema";
   bool half = false, last = false;
 };
 
 int RunWeights(const WeightsArguments& a) {
   ModelInfo info;
-  Graph graph = LoadRunGraph(a.run, a.weights == "raw", a.last, info);
+  Graph graph = MeanOfRuns(a.runs, a.weights == "raw", a.last, info);
   if (a.half) {
     for (Initializer& initializer : graph.initializers) {
       if (initializer.role != Role::kConstant) initializer.value = initializer.value.Cast(DType::kFloat16);
@@ -33,9 +36,9 @@ int RunWeights(const WeightsArguments& a) {
 }  // namespace
 
 void AddWeights(CLI::App& root, Action& action) {
-  auto* app = root.add_subcommand("weights", "write a run's weights alone: what --init takes, and a run folder's best.ckpt");
+  auto* app = root.add_subcommand("weights", "write a run's weights alone, or the mean of several runs': what --init takes, and a run folder's best.ckpt");
   auto a = std::make_shared<WeightsArguments>();
-  app->add_option("RUN", a->run, "run folder")->required();
+  app->add_option("RUN", a->runs, "run folder; of several that began from the same weights, the mean")->required();
   app->add_option("-o,--output", a->output, "checkpoint to write")->required();
   app->add_flag("--half", a->half, "in half precision");
   app->add_option("--weights", a->weights, "which: ema, their running average, or raw, as the last step left them")

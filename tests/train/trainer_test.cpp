@@ -11,6 +11,7 @@
 #include "base/files.h"
 #include "graph/weights.h"
 #include "support/support.h"
+#include "train/mean_weights.h"
 #include "train/run_folder.h"
 #include "train/train_state.h"
 
@@ -215,6 +216,39 @@ TEST(Trainer, WrongUseIsOneLine) {
   options.validation.spec = "synth:2";
   options.validation.variant = "cityscapes";
   EXPECT_FRF_ERROR(Train(options), ErrorCode::kUsage, "other classes");
+}
+
+TEST(Trainer, MeanOfRunsIsTheMean) {
+  test::TempFolder folder;
+  const auto run = [&](const std::string& name, std::uint64_t seed, const std::string& net) {
+    TrainOptions options = SmallRun(folder / name);
+    options.net = net;
+    options.seed = seed;
+    options.validate = false;
+    SetEpochs(options.recipe, 2);
+    Train(options);
+    return options.run;
+  };
+  const std::string a = run("a", 0, "frfnet-slim"), b = run("b", 1, "frfnet-slim"), other = run("c", 0, "frfnet");
+  ModelInfo info, one, two;
+  const Graph mean = MeanOfRuns({a, b}, false, false, info);
+  const Graph first = MeanOfRuns({a}, false, false, one), second = LoadRunGraph(b, false, false, two);
+  EXPECT_EQ(info.train["mean_of"], 2);
+  EXPECT_FALSE(one.train.contains("mean_of"));
+  int compared = 0;
+  for (const Initializer& initializer : mean.initializers) {
+    if (initializer.role == Role::kConstant) continue;
+    const auto wanted = first.FindInitializer(initializer.name)->value.ToVector<double>(),
+               with = second.FindInitializer(initializer.name)->value.ToVector<double>(),
+               found = initializer.value.ToVector<double>();
+    ASSERT_EQ(found.size(), wanted.size());
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      ASSERT_NEAR(found[i], (wanted[i] + with[i]) / 2, 1e-6 * (1 + std::abs(found[i]))) << initializer.name;
+      compared += wanted[i] != with[i];
+    }
+  }
+  EXPECT_GT(compared, 100000);  // the runs differ
+  EXPECT_FRF_ERROR(MeanOfRuns({a, other}, false, false, info), ErrorCode::kUsage, "differ in network");
 }
 
 }  // namespace
