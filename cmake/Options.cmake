@@ -13,8 +13,10 @@ target_include_directories(frf_options INTERFACE ${PROJECT_SOURCE_DIR}/include $
 # fmt as the system's library: as headers it is compiled anew in every file, a third of the whole build. As headers where frf-train
 # alone is built, which must link against a libtorch of either C++ ABI, and where there is no library.
 target_compile_definitions(frf_options INTERFACE SPDLOG_FMT_EXTERNAL=1)
-find_package(fmt QUIET)
-if(TARGET fmt::fmt AND NOT FRF_TRAIN_ONLY)
+if(NOT FRF_TRAIN_ONLY)  # there its package may be without the library, which finding it would call an error
+  find_package(fmt QUIET)
+endif()
+if(TARGET fmt::fmt)
   target_link_libraries(frf_options INTERFACE fmt::fmt)
 else()
   target_compile_definitions(frf_options INTERFACE FMT_HEADER_ONLY=1)

@@ -36,6 +36,7 @@ LATE = {
     "phases": [{"name": "crops", "epochs": 30, "crop_share": 2 / 3},
                {"name": "metric", "epochs": 20, "crop_share": 2 / 3, "loss": "ce+lovasz"}],
 }
+OWN = {"late": LATE}  # groups with a recipe of their own, and so with runs of the base of their own
 STRONG_COLOUR = ["augment.gain_min=0.4", "augment.gain_max=1.7", "augment.shift=40", "augment.saturation_min=0", "augment.saturation_max=2",
                  "augment.gamma_min=0.5", "augment.gamma_max=2", "augment.temperature=0.2", "augment.channel_gain=0.15"]
 
@@ -103,7 +104,7 @@ ARMS = {
 
 def folder_name(group, arm, seed):
     word = "".join(c if c.isalnum() or c in "=.+-" else "_" for c in arm)
-    return f"{'base' if arm == 'base' and group != 'late' else group + '-' + word}-s{seed}"
+    return f"{'base' if arm == 'base' and group not in OWN else group + '-' + word}-s{seed}"
 
 
 def final_score(folder):
@@ -130,12 +131,12 @@ def train(arguments, group, arm, seed, cores=None):
     if (folder / "last.ckpt").exists():
         words = ["-o", str(folder), "--resume"]
     else:
-        recipe = arguments.runs / ("late.json" if group == "late" else "base.json")
-        recipe.write_text(json.dumps(LATE if group == "late" else BASE))
+        recipe = arguments.runs / (f"{group}.json" if group in OWN else "base.json")
+        recipe.write_text(json.dumps(OWN.get(group, BASE)))
         what = ARMS[group][arm]
         words = ["-o", str(folder), "--data", arguments.data, "--list", arguments.list, "--val-list", arguments.val_list, "--net",
                  what.get("net", "frfnet"), "--recipe", str(recipe), "--seed", str(seed), "--val-every", str(arguments.val_every)]
-        if group == "late":
+        if arguments.init:
             words += ["--init", arguments.init]
         if "options" in what:
             words += ["--net-options", what["options"]]
@@ -224,7 +225,7 @@ def main():
     parser.add_argument("--data", help="camvid:DIR or another data set")
     parser.add_argument("--list", help="images to train on (dev-train.txt)")
     parser.add_argument("--val-list", help="images to score on (dev-test.txt)")
-    parser.add_argument("--init", help="late: the run folder or model to go on from")
+    parser.add_argument("--init", help="the run folder or model to go on from; late wants one")
     parser.add_argument("--only", help="arms, with commas between; default: all of the group")
     parser.add_argument("--seeds", default="0,1", help="[%(default)s]")
     parser.add_argument("--val-every", type=int, default=EPOCHS, help="epochs between validations [%(default)s: the end alone]")

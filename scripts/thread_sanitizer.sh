@@ -16,7 +16,7 @@ for file in libomp.so libarcher.so; do
 done
 build=build-tsan
 cmake --preset tsan >/dev/null
-cmake --build --preset tsan --target frf frf_test_engine -j "$(nproc)"
+cmake --build --preset tsan --target frf_test_engine -j "$(nproc)"
 mkdir -p "$build/omp"
 ln -sf "$(readlink -f "$llvm/libomp.so")" "$build/omp/libgomp.so.1"
 export LD_LIBRARY_PATH=$PWD/$build/omp OMP_TOOL_LIBRARIES=$llvm/libarcher.so OMP_NUM_THREADS=${OMP_NUM_THREADS:-4}

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "base/log.h"
-#include "frf/error.h"
 
 #if defined(FRF_TRAIN_CUDA)
 #include <ATen/cuda/CUDAGraph.h>
