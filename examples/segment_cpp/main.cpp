@@ -32,14 +32,16 @@ int main(int argc, char** argv) {
       for (int x = 0; x < image.width; ++x) {
         const int id = labels.at(y, x);
         const std::uint8_t* color = model.class_color(id);
-        for (int c = 0; c < 3; ++c) image.at(y, x)[c] = static_cast<std::uint8_t>((image.at(y, x)[c] + color[c]) / 2);
+        for (int c = 0; c < 3; ++c)
+          image.at(y, x)[c] = static_cast<std::uint8_t>((image.at(y, x)[c] + color[c]) / 2);
         ++pixels[id];
       }
     }
     frf::WritePng(argv[3], image);
 
     for (int id = 0; id < model.classes(); ++id) {
-      if (pixels[id] > 0) std::printf("%5.1f %% %s\n", 100.0 * pixels[id] / labels.ids.size(), model.class_name(id).c_str());
+      if (pixels[id] > 0)
+        std::printf("%5.1f %% %s\n", 100.0 * pixels[id] / labels.ids.size(), model.class_name(id).c_str());
     }
   } catch (const frf::Error& error) {  // one line: what was wanted, what was seen, what to do
     std::fprintf(stderr, "segment_cpp: %s\n", error.what());

@@ -4,7 +4,8 @@
 //   try {
 //     frf::Image image = frf::ReadImage("street.png");
 //   } catch (const frf::Error& error) {
-//     std::fprintf(stderr, "%s\n", error.what());  // "street.png: PNG ends after 812 bytes; was the copy cut short?"
+//     std::fprintf(stderr, "%s\n", error.what());  // "street.png: PNG ends after 812 bytes; was the copy cut
+//     short?"
 //   }
 #pragma once
 
@@ -25,8 +26,8 @@ enum class ErrorCode {
   kInternal,         // a broken promise of our own; please report
 };
 
-// Messages are one line and say what was wanted, what was seen, what to do; they start with the file's name if a
-// file is at fault.
+// Messages are one line and say what was wanted, what was seen, what to do; they start with the file's name
+// if a file is at fault.
 class Error : public std::runtime_error {
  public:
   Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}

@@ -5,7 +5,8 @@
 //   frf_session* session = NULL;
 //   frf_session_options options = FRF_SESSION_OPTIONS_INIT;
 //   options.threads = 2;
-//   if (frf_model_load("frfnet-camvid", &model) != FRF_OK || frf_session_create(model, &options, &session) != FRF_OK) {
+//   if (frf_model_load("frfnet-camvid", &model) != FRF_OK || frf_session_create(model, &options, &session) !=
+//   FRF_OK) {
 //     fprintf(stderr, "%s\n", frf_last_error());
 //   } else {
 //     frf_image frame = {bgr, 720, 960, 3 * 960, FRF_BGR};  // a camera's buffer as it is
@@ -15,20 +16,28 @@
 //   frf_session_free(session);
 //   frf_model_free(model);
 //
-// It is a layer of handles and status codes over frf::LoadedModel and frf::Session (frf/session.h): one implementation, the
-// same labels. C programs, other languages and plug-ins use this one; it is what stays the same from version to version.
+// It is a layer of handles and status codes over frf::LoadedModel and frf::Session (frf/session.h): one
+// implementation, the same labels. C programs, other languages and plug-ins use this one; it is what stays
+// the same from version to version.
 //
 // Rules that hold for every function:
-// - Errors. A function that can fail returns an frf_status, FRF_OK being 0; frf_last_error() tells in one line what was
-//   wanted, what was seen and what to do. No C++ exception leaves a function, nothing is printed, and no code of frf ends the
-//   process (docs/deploy.md names what beneath it may). A null pointer where none is allowed is FRF_INVALID_ARGUMENT. What a
-//   function was to write is untouched after an error, labels and scores excepted; a handle it was to make is NULL.
-// - Ownership. What a function makes (`frf_model**`, `frf_session**`, frf_image_read) the caller releases, once, by the
-//   function named beside it; releasing NULL does nothing. What the caller hands in stays the caller's and may be released
-//   as soon as the function returns: nothing is kept but what is said. Strings returned belong to the library.
-// - Threads. A model never changes once loaded: any number of threads may use it. A session is used by one thread at a time,
-//   not always the same; sessions of one model run side by side and share its packed weights. frf_last_error is per thread.
-// - Layout. Pictures and labels are rows from the top, left to right; sizes are in pixels, strides in bytes, both signed.
+// - Errors. A function that can fail returns an frf_status, FRF_OK being 0; frf_last_error() tells in one
+// line what was
+//   wanted, what was seen and what to do. No C++ exception leaves a function, nothing is printed, and no code
+//   of frf ends the process (docs/deploy.md names what beneath it may). A null pointer where none is allowed
+//   is FRF_INVALID_ARGUMENT. What a function was to write is untouched after an error, labels and scores
+//   excepted; a handle it was to make is NULL.
+// - Ownership. What a function makes (`frf_model**`, `frf_session**`, frf_image_read) the caller releases,
+// once, by the
+//   function named beside it; releasing NULL does nothing. What the caller hands in stays the caller's and
+//   may be released as soon as the function returns: nothing is kept but what is said. Strings returned
+//   belong to the library.
+// - Threads. A model never changes once loaded: any number of threads may use it. A session is used by one
+// thread at a time,
+//   not always the same; sessions of one model run side by side and share its packed weights. frf_last_error
+//   is per thread.
+// - Layout. Pictures and labels are rows from the top, left to right; sizes are in pixels, strides in bytes,
+// both signed.
 #pragma once
 
 #include <stddef.h>
@@ -63,27 +72,31 @@ const char* frf_version(void);
 // The code in words, "invalid argument". Valid for ever. Never fails: "unknown status" for what is none.
 const char* frf_status_name(frf_status status);
 
-// Why the latest function of this thread that failed did so; "" when none has. One line, UTF-8 where paths are, starting with
-// the file's name if a file is at fault; cut at 1023 bytes. A success leaves it as it was. Valid until this thread's next
-// failure.
+// Why the latest function of this thread that failed did so; "" when none has. One line, UTF-8 where paths
+// are, starting with the file's name if a file is at fault; cut at 1023 bytes. A success leaves it as it was.
+// Valid until this thread's next failure.
 const char* frf_last_error(void);
 
-// ---------------------------------------------------------------------------------------------------------------- models
+// ----------------------------------------------------------------------------------------------------------------
+// models
 
 // A network with its weights, classes, palette and pre-processing: what one ONNX file holds.
 typedef struct frf_model frf_model;
 
-// Loads an ONNX file, or shipped weights by name ("frfnet-camvid"; FRF_WEIGHTS, share/frf/weights beside the program or the
-// library). *model is released by frf_model_free. NOT_FOUND, IO, CORRUPT_FILE, UNSUPPORTED, OUT_OF_MEMORY.
+// Loads an ONNX file, or shipped weights by name ("frfnet-camvid"; FRF_WEIGHTS, share/frf/weights beside the
+// program or the library). *model is released by frf_model_free. NOT_FOUND, IO, CORRUPT_FILE, UNSUPPORTED,
+// OUT_OF_MEMORY.
 frf_status frf_model_load(const char* name_or_path, frf_model** model);
 
-// The same from `size` bytes of an ONNX file in memory (embedded, downloaded, decrypted). The bytes are copied.
+// The same from `size` bytes of an ONNX file in memory (embedded, downloaded, decrypted). The bytes are
+// copied.
 frf_status frf_model_load_memory(const void* bytes, size_t size, frf_model** model);
 
 // Releases the handle. Sessions made of the model hold what they need of it: they may live on, in any order.
 void frf_model_free(frf_model* model);
 
-// Number of classes, 1 to 255; a label is below it, or 255 (void: unlabelled), which no network answers. 0 for NULL.
+// Number of classes, 1 to 255; a label is below it, or 255 (void: unlabelled), which no network answers. 0
+// for NULL.
 int frf_model_class_count(const frf_model* model);
 
 // "road". Valid as long as the handle. NULL where the model is or `id` is not in [0, class count).
@@ -92,30 +105,37 @@ const char* frf_model_class_name(const frf_model* model, int id);
 // The colour in which the class is drawn, as R, G, B in 0..255. INVALID_ARGUMENT for an id out of range.
 frf_status frf_model_class_color(const frf_model* model, int id, uint8_t rgb[3]);
 
-// -------------------------------------------------------------------------------------------------------------- sessions
+// --------------------------------------------------------------------------------------------------------------
+// sessions
 
 // A model made ready to run. It keeps plans and buffers for the last four input sizes.
 typedef struct frf_session frf_session;
 
-// Options. Start from FRF_SESSION_OPTIONS_INIT and set what you need: fields are added behind, never moved, and `size` tells
-// the library which the caller knows; those it does not know are at their defaults. A caller newer than the library is
-// served as long as what the library does not know is 0, and refused with INVALID_ARGUMENT otherwise.
+// Options. Start from FRF_SESSION_OPTIONS_INIT and set what you need: fields are added behind, never moved,
+// and `size` tells the library which the caller knows; those it does not know are at their defaults. A caller
+// newer than the library is served as long as what the library does not know is 0, and refused with
+// INVALID_ARGUMENT otherwise.
 typedef struct frf_session_options {
   size_t size;  // sizeof(frf_session_options)
-  // Size of the network's input. 0, 0: as the file says, either a size that every image is brought to or the image's own.
+  // Size of the network's input. 0, 0: as the file says, either a size that every image is brought to or the
+  // image's own.
   int height, width;
   int threads;  // 0: all cores that this process may use
-  // Not 0: measure which kernels are fastest when a size is first planned (about two seconds) and keep the result in
-  // FRF_CACHE, XDG_CACHE_HOME/frf or ~/.cache/frf. What is kept there is used at 0 too; else a rule decides.
+  // Not 0: measure which kernels are fastest when a size is first planned (about two seconds) and keep the
+  // result in FRF_CACHE, XDG_CACHE_HOME/frf or ~/.cache/frf. What is kept there is used at 0 too; else a rule
+  // decides.
   int tune;
   uint64_t max_memory;  // bytes of maps and scratch that a plan may need; 0: half of RAM
 } frf_session_options;
 
-#define FRF_SESSION_OPTIONS_INIT {sizeof(frf_session_options), 0, 0, 0, 0, 0}
+#define FRF_SESSION_OPTIONS_INIT \
+  { sizeof(frf_session_options), 0, 0, 0, 0, 0 }
 
-// Makes a session; `options` may be NULL for the defaults. *session is released by frf_session_free. Nothing is planned yet.
-// INVALID_ARGUMENT (one of height and width alone, a negative number, another size than a file's fixed one), OUT_OF_MEMORY.
-frf_status frf_session_create(const frf_model* model, const frf_session_options* options, frf_session** session);
+// Makes a session; `options` may be NULL for the defaults. *session is released by frf_session_free. Nothing
+// is planned yet. INVALID_ARGUMENT (one of height and width alone, a negative number, another size than a
+// file's fixed one), OUT_OF_MEMORY.
+frf_status frf_session_create(const frf_model* model, const frf_session_options* options,
+                              frf_session** session);
 
 // Releases the session. None of its functions may be running.
 void frf_session_free(frf_session* session);
@@ -138,45 +158,54 @@ typedef struct frf_labels {
   ptrdiff_t row_stride;  // bytes from one row to the next, at least width
 } frf_labels;
 
-// The size, in pixels, at which the network sees an image of that size: what scores are at and planes must be at.
-// INVALID_ARGUMENT for an image size below 1.
-frf_status frf_session_input_size(const frf_session* session, int image_height, int image_width, int* height, int* width);
+// The size, in pixels, at which the network sees an image of that size: what scores are at and planes must be
+// at. INVALID_ARGUMENT for an image size below 1.
+frf_status frf_session_input_size(const frf_session* session, int image_height, int image_width, int* height,
+                                  int* width);
 
-// The shape of the scores that an input of height x width gives: shape[0] classes, shape[1] rows, shape[2] columns. Plans
-// for that size, as the first run would. UNSUPPORTED where the network's output is labels; else as frf_session_run.
+// The shape of the scores that an input of height x width gives: shape[0] classes, shape[1] rows, shape[2]
+// columns. Plans for that size, as the first run would. UNSUPPORTED where the network's output is labels;
+// else as frf_session_run.
 frf_status frf_session_scores_shape(frf_session* session, int height, int width, int shape[3]);
 
-// Labels for an image, at the size of `labels`: where that is not the network's, scores are resized (bilinear), then the
-// best class is taken; the lowest id wins ties. The first run at a size plans: it packs weights, allocates and chooses. After
-// that a run allocates nothing and takes no lock where the image is of the network's input size; another size is resized
-// first, which does allocate. INVALID_ARGUMENT, UNSUPPORTED (an operator, at the first run), CORRUPT_FILE (a network whose
-// scores do not fit its classes), OUT_OF_MEMORY.
+// Labels for an image, at the size of `labels`: where that is not the network's, scores are resized
+// (bilinear), then the best class is taken; the lowest id wins ties. The first run at a size plans: it packs
+// weights, allocates and chooses. After that a run allocates nothing and takes no lock where the image is of
+// the network's input size; another size is resized first, which does allocate. INVALID_ARGUMENT, UNSUPPORTED
+// (an operator, at the first run), CORRUPT_FILE (a network whose scores do not fit its classes),
+// OUT_OF_MEMORY.
 frf_status frf_session_run(frf_session* session, const frf_image* image, const frf_labels* labels);
 
-// Scores for an image, before any softmax: classes x height x width floats (CHW, see frf_session_scores_shape) at the
-// network's input size. `count` is the number of floats that `scores` has room for; fewer than needed is INVALID_ARGUMENT and
-// nothing is run. UNSUPPORTED where the network's output is labels; else as frf_session_run.
+// Scores for an image, before any softmax: classes x height x width floats (CHW, see
+// frf_session_scores_shape) at the network's input size. `count` is the number of floats that `scores` has
+// room for; fewer than needed is INVALID_ARGUMENT and nothing is run. UNSUPPORTED where the network's output
+// is labels; else as frf_session_run.
 frf_status frf_session_run_scores(frf_session* session, const frf_image* image, float* scores, size_t count);
 
-// For input that is normalised already: 3 x height x width contiguous floats (CHW: all red, all green, all blue), each
-// (pixel - mean) / deviation as the file says. That very size is planned, whatever options.height and width are; a file with
-// a fixed size takes no other. Either of `scores` (with room for `count` floats, as above) and `labels` may be NULL, not both.
-frf_status frf_session_run_planes(frf_session* session, const float* planes, int height, int width, float* scores,
-                                  size_t count, const frf_labels* labels);
+// For input that is normalised already: 3 x height x width contiguous floats (CHW: all red, all green, all
+// blue), each (pixel - mean) / deviation as the file says. That very size is planned, whatever options.height
+// and width are; a file with a fixed size takes no other. Either of `scores` (with room for `count` floats,
+// as above) and `labels` may be NULL, not both.
+frf_status frf_session_run_planes(frf_session* session, const float* planes, int height, int width,
+                                  float* scores, size_t count, const frf_labels* labels);
 
-// ------------------------------------------------------------------------------------------------------------- pictures
+// -------------------------------------------------------------------------------------------------------------
+// pictures
 
-// Reads a PNG or JPEG file, recognised by its content, as 8-bit RGB without padding; EXIF rotation is applied. image->data is
-// the caller's, to write to as well, until frf_image_free releases it. NOT_FOUND, IO, CORRUPT_FILE (cut short, damaged), UNSUPPORTED, OUT_OF_MEMORY (above 100 megapixels).
+// Reads a PNG or JPEG file, recognised by its content, as 8-bit RGB without padding; EXIF rotation is
+// applied. image->data is the caller's, to write to as well, until frf_image_free releases it. NOT_FOUND, IO,
+// CORRUPT_FILE (cut short, damaged), UNSUPPORTED, OUT_OF_MEMORY (above 100 megapixels).
 frf_status frf_image_read(const char* path, frf_image* image);
 
 // Releases what frf_image_read made, and nothing else, and sets data to NULL.
 void frf_image_free(frf_image* image);
 
-// Writes a picture as PNG. A file that was there stays whole until the new one is complete. INVALID_ARGUMENT, IO.
+// Writes a picture as PNG. A file that was there stays whole until the new one is complete. INVALID_ARGUMENT,
+// IO.
 frf_status frf_image_write_png(const char* path, const frf_image* image);
 
-// Writes labels as a PNG whose stored bytes are the ids: with the model's colours as its palette, or grey for a NULL model.
+// Writes labels as a PNG whose stored bytes are the ids: with the model's colours as its palette, or grey for
+// a NULL model.
 frf_status frf_labels_write_png(const char* path, const frf_labels* labels, const frf_model* model);
 
 #ifdef __cplusplus

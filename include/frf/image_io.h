@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Picture files in and out, for programs that have no image library of their own. Readers are hardened: a file that is cut
-// short, damaged, of a format we do not know or too large is an frf::Error that names it, never half a picture.
+// Picture files in and out, for programs that have no image library of their own. Readers are hardened: a
+// file that is cut short, damaged, of a format we do not know or too large is an frf::Error that names it,
+// never half a picture.
 //
 //   frf::Image image = frf::ReadImage("street.jpg");
 //   frf::LabelImage labels = session.Run(image.view());
@@ -14,15 +15,16 @@
 
 namespace frf {
 
-// PNG or JPEG by content, not by name. Always three channels, RGB, 8 bits: 16 bits are scaled, alpha is dropped, EXIF
-// rotation is applied. Throws kNotFound, kIo, kCorruptFile, kUnsupported, kOutOfMemory (above 100 megapixels).
+// PNG or JPEG by content, not by name. Always three channels, RGB, 8 bits: 16 bits are scaled, alpha is
+// dropped, EXIF rotation is applied. Throws kNotFound, kIo, kCorruptFile, kUnsupported, kOutOfMemory (above
+// 100 megapixels).
 Image ReadImage(const std::string& path);
 
 // 1, 3 or 4 channels. A file that was there stays whole until the new one is complete.
 void WritePng(const std::string& path, const Image& image);
 
-// A PNG whose stored bytes are the ids, with the model's colours as its palette: what `frf segment` writes as a mask, for
-// data sets whose label files hold class ids.
+// A PNG whose stored bytes are the ids, with the model's colours as its palette: what `frf segment` writes as
+// a mask, for data sets whose label files hold class ids.
 void WriteLabels(const std::string& path, const LabelImage& labels, const LoadedModel& model);
 
 }  // namespace frf

@@ -4,13 +4,14 @@
 //   frf::Session session("frfnet-camvid", {.threads = 2});
 //   frf::LabelImage labels = session.Run(frf::ReadImage("street.png").view());
 //
-//   // A camera loop without an allocation: BGR rows of a cv::Mat as they are, labels into a buffer of one's own.
-//   frf::ImageView frame{mat.data, mat.rows, mat.cols, (std::ptrdiff_t)mat.step, frf::PixelOrder::kBgr};
+//   // A camera loop without an allocation: BGR rows of a cv::Mat as they are, labels into a buffer of one's
+//   own. frf::ImageView frame{mat.data, mat.rows, mat.cols, (std::ptrdiff_t)mat.step, frf::PixelOrder::kBgr};
 //   session.Run(frame, {buffer, mat.rows, mat.cols, mat.cols});
 //
-// The first Run at a size plans: it allocates, packs weights and chooses kernels. After that Run allocates nothing and
-// takes no lock, where the image has the network's size; another size is resized first, which does allocate.
-// A session is used by one thread at a time; sessions of one model share its packed weights. Errors are frf::Error.
+// The first Run at a size plans: it allocates, packs weights and chooses kernels. After that Run allocates
+// nothing and takes no lock, where the image has the network's size; another size is resized first, which
+// does allocate. A session is used by one thread at a time; sessions of one model share its packed weights.
+// Errors are frf::Error.
 #pragma once
 
 #include <cstddef>
@@ -32,12 +33,13 @@ class LoadedModel {
   // A file, or the name of shipped weights ("frfnet-camvid"). Throws kNotFound, kCorruptFile, kUnsupported.
   static std::shared_ptr<LoadedModel> Load(const std::string& name_or_path);
   // The same from the bytes of a file, which are copied; `name` starts the errors.
-  static std::shared_ptr<LoadedModel> LoadBytes(const void* bytes, std::size_t size, const std::string& name = "model in memory");
+  static std::shared_ptr<LoadedModel> LoadBytes(const void* bytes, std::size_t size,
+                                                const std::string& name = "model in memory");
   explicit LoadedModel(Model model);
   ~LoadedModel();
 
   int classes() const;
-  const std::string& class_name(int id) const;  // id in [0, classes()), else kInvalidArgument
+  const std::string& class_name(int id) const;    // id in [0, classes()), else kInvalidArgument
   const std::uint8_t* class_color(int id) const;  // three bytes, RGB
 
   struct Impl;
@@ -48,13 +50,15 @@ class LoadedModel {
 };
 
 struct SessionOptions {
-  // Size of the network's input. 0: as the file says, either a size that every image is brought to (frf.input.fit =
-  // resize, or a file with fixed dimensions) or the image's own.
+  // Size of the network's input. 0: as the file says, either a size that every image is brought to
+  // (frf.input.fit = resize, or a file with fixed dimensions) or the image's own.
   int height = 0, width = 0;
-  int threads = 0;               // 0: all cores this process may use
-  std::uint64_t max_memory = 0;  // bytes of maps and scratch; 0: half of RAM. Above: kOutOfMemory, before allocating
-  // Measure which kernels are fastest when a size is first planned (about two seconds) and keep the result in FRF_CACHE,
-  // XDG_CACHE_HOME/frf or ~/.cache/frf. What is kept there is used without this too; else a rule decides.
+  int threads = 0;  // 0: all cores this process may use
+  std::uint64_t max_memory =
+      0;  // bytes of maps and scratch; 0: half of RAM. Above: kOutOfMemory, before allocating
+  // Measure which kernels are fastest when a size is first planned (about two seconds) and keep the result in
+  // FRF_CACHE, XDG_CACHE_HOME/frf or ~/.cache/frf. What is kept there is used without this too; else a rule
+  // decides.
   bool tune = false;
 };
 
@@ -72,13 +76,15 @@ class Session {
   void Run(const ImageView& image, const LabelView& labels);
   LabelImage Run(const ImageView& image);
 
-  // Scores before any softmax, classes x height x width floats (CHW) at the network's input size, for the image. The second
-  // form writes them into room for `count` floats; fewer than ScoresShape says is kInvalidArgument.
+  // Scores before any softmax, classes x height x width floats (CHW) at the network's input size, for the
+  // image. The second form writes them into room for `count` floats; fewer than ScoresShape says is
+  // kInvalidArgument.
   std::vector<float> Scores(const ImageView& image);
   void Scores(const ImageView& image, float* scores, std::size_t count);
 
-  // Input that is normalised already: channels x height x width floats, (pixel - mean) / deviation as the file says.
-  // `labels` or `scores` may be null; scores have the shape that ScoresShape gives for this height and width.
+  // Input that is normalised already: channels x height x width floats, (pixel - mean) / deviation as the
+  // file says. `labels` or `scores` may be null; scores have the shape that ScoresShape gives for this height
+  // and width.
   void RunPlanes(const float* planes, int height, int width, const LabelView* labels, float* scores);
 
   struct Size {

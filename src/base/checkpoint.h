@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// Checkpoint files, readable without torch: one JSON header (per tensor: name, type, shape, offset, checksum; and free
-// entries), then raw little-endian tensors, 64-byte aligned. Written to a temporary file, synced, renamed.
+// Checkpoint files, readable without torch: one JSON header (per tensor: name, type, shape, offset, checksum;
+// and free entries), then raw little-endian tensors, 64-byte aligned. Written to a temporary file, synced,
+// renamed.
 //
 //   CheckpointWriter writer;
 //   writer.meta["step"] = 1200;
-//   writer.Add("model/stem.conv1.weight", "float32", {32, 3, 3, 3}, data, bytes);   // borrowed until Save returns
-//   writer.Save("last.ckpt");
-//   Checkpoint checkpoint = Checkpoint::Load("last.ckpt");
+//   writer.Add("model/stem.conv1.weight", "float32", {32, 3, 3, 3}, data, bytes);   // borrowed until Save
+//   returns writer.Save("last.ckpt"); Checkpoint checkpoint = Checkpoint::Load("last.ckpt");
 //
-// Names by convention: "model/KEY" are parameters and states as trained, "ema/KEY" their averages, "optimizer/..." the
-// optimiser's. meta["model"] is the ModelInfo as JSON. A file with these two alone is a "weights checkpoint": what
-// `frf` writes from an ONNX file so that `frf-train --init` (which may not read ONNX) can start from it.
+// Names by convention: "model/KEY" are parameters and states as trained, "ema/KEY" their averages,
+// "optimizer/..." the optimiser's. meta["model"] is the ModelInfo as JSON. A file with these two alone is a
+// "weights checkpoint": what `frf` writes from an ONNX file so that `frf-train --init` (which may not read
+// ONNX) can start from it.
 //
-// Subtle: offsets and sizes are checked against the bytes that are there before anything is allocated, and every tensor's
-// checksum (XXH64) is verified on load; a torn or edited file is kCorruptFile naming the tensor.
+// Subtle: offsets and sizes are checked against the bytes that are there before anything is allocated, and
+// every tensor's checksum (XXH64) is verified on load; a torn or edited file is kCorruptFile naming the
+// tensor.
 #pragma once
 
 #include <cstdint>
@@ -26,9 +28,9 @@
 namespace frf {
 
 struct CheckpointTensor {
-  std::string name, dtype;           // dtype: float32, float16, float64, int64, int32, uint8, bool
+  std::string name, dtype;  // dtype: float32, float16, float64, int64, int32, uint8, bool
   std::vector<std::int64_t> shape;
-  const void* data = nullptr;        // into the loaded file, or borrowed by the writer
+  const void* data = nullptr;  // into the loaded file, or borrowed by the writer
   std::size_t bytes = 0;
 };
 
@@ -38,8 +40,8 @@ inline constexpr char kAveragePrefix[] = "ema/";
 class CheckpointWriter {
  public:
   Json meta = Json::object();
-  void Add(const std::string& name, const std::string& dtype, const std::vector<std::int64_t>& shape, const void* data,
-           std::size_t bytes);
+  void Add(const std::string& name, const std::string& dtype, const std::vector<std::int64_t>& shape,
+           const void* data, std::size_t bytes);
   void Save(const std::string& path) const;
 
  private:

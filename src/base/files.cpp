@@ -62,8 +62,8 @@ std::string ReadFile(const std::filesystem::path& path, std::uint64_t max_bytes)
     throw Error(ErrorCode::kInvalidArgument, fmt::format("{}: is a folder, a file is wanted", path.string()));
   }
   if (S_ISREG(status.st_mode) && static_cast<std::uint64_t>(status.st_size) > max_bytes) {
-    throw Error(ErrorCode::kOutOfMemory, fmt::format("{}: {} bytes, at most {} are read", path.string(),
-                                                     status.st_size, max_bytes));
+    throw Error(ErrorCode::kOutOfMemory,
+                fmt::format("{}: {} bytes, at most {} are read", path.string(), status.st_size, max_bytes));
   }
   std::string bytes;
   // Pipes and devices have no size: read to the end, never beyond the limit.
@@ -105,7 +105,8 @@ void PendingFile::Commit() {
   if (handle.get() >= 0) (void)::fsync(handle.get());
 }
 
-void WriteFileAtomically(const std::filesystem::path& path, const std::function<void(const AppendBytes&)>& write) {
+void WriteFileAtomically(const std::filesystem::path& path,
+                         const std::function<void(const AppendBytes&)>& write) {
   PendingFile pending(path);
   Descriptor file(::open(pending.temporary().c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
   if (file.get() < 0) ThrowErrno(path, "create", errno);

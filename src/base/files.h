@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whole-file reading and writing. A file that was there stays intact until its successor is complete: written to a
-// temporary name in the same folder, synced, renamed.
+// Whole-file reading and writing. A file that was there stays intact until its successor is complete: written
+// to a temporary name in the same folder, synced, renamed.
 #pragma once
 
 #include <cstdint>
@@ -14,16 +14,19 @@ namespace frf {
 // Reads a regular file. Folders, missing files and files above `max_bytes` are errors that name the path.
 std::string ReadFile(const std::filesystem::path& path, std::uint64_t max_bytes = std::uint64_t{4} << 30);
 
-// Replaces `path` with `bytes`, atomically; on any failure (disk full, no permission) the old file is left and the
-// temporary one removed.
+// Replaces `path` with `bytes`, atomically; on any failure (disk full, no permission) the old file is left
+// and the temporary one removed.
 void WriteFileAtomically(const std::filesystem::path& path, std::string_view bytes);
 
-// As above for content produced in pieces: `write` calls `append` as often as it likes; if it throws, nothing changes.
+// As above for content produced in pieces: `write` calls `append` as often as it likes; if it throws, nothing
+// changes.
 using AppendBytes = std::function<void(const void* data, std::size_t size)>;
-void WriteFileAtomically(const std::filesystem::path& path, const std::function<void(const AppendBytes& append)>& write);
+void WriteFileAtomically(const std::filesystem::path& path,
+                         const std::function<void(const AppendBytes& append)>& write);
 
-// For writers that want a name to write to and a file they may seek in (video containers): they fill temporary(), then Commit()
-// syncs it and puts it at path(). Without Commit the temporary file is removed and what was at path() stays.
+// For writers that want a name to write to and a file they may seek in (video containers): they fill
+// temporary(), then Commit() syncs it and puts it at path(). Without Commit the temporary file is removed and
+// what was at path() stays.
 class PendingFile {
  public:
   explicit PendingFile(std::filesystem::path path);

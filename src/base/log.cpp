@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Log lines on standard error through spdlog. Subtle: a progress bar may be on the terminal's last line, so every
-// line first clears it (see progress.h).
+// Log lines on standard error through spdlog. Subtle: a progress bar may be on the terminal's last line, so
+// every line first clears it (see progress.h).
 #include "base/log.h"
 
 #include <spdlog/sinks/stdout_color_sinks.h>
@@ -26,11 +26,16 @@ LogLevel LevelFromEnvironment() {
 
 spdlog::level::level_enum ToSpdlog(LogLevel level) {
   switch (level) {
-    case LogLevel::kDebug: return spdlog::level::debug;
-    case LogLevel::kInfo: return spdlog::level::info;
-    case LogLevel::kWarning: return spdlog::level::warn;
-    case LogLevel::kError: return spdlog::level::err;
-    case LogLevel::kSilent: return spdlog::level::off;
+    case LogLevel::kDebug:
+      return spdlog::level::debug;
+    case LogLevel::kInfo:
+      return spdlog::level::info;
+    case LogLevel::kWarning:
+      return spdlog::level::warn;
+    case LogLevel::kError:
+      return spdlog::level::err;
+    case LogLevel::kSilent:
+      return spdlog::level::off;
   }
   return spdlog::level::info;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The facts that travel with a model: classes, palette, pre-processing, provenance. They stand in an ONNX file's
-// metadata_props as `frf.*` strings and in a run folder's config.json as JSON; this is the only code that knows how.
-// Subtle: unknown `frf.*` keys are kept on rewrite, and a larger `frf.format` than ours is refused.
+// The facts that travel with a model: classes, palette, pre-processing, provenance. They stand in an ONNX
+// file's metadata_props as `frf.*` strings and in a run folder's config.json as JSON; this is the only code
+// that knows how. Subtle: unknown `frf.*` keys are kept on rewrite, and a larger `frf.format` than ours is
+// refused.
 #pragma once
 
 #include <array>
@@ -27,7 +28,8 @@ struct Classes {  // index = class id
 enum class Fit { kResize, kNative };
 
 struct InputSpec {
-  std::array<float, 3> mean{123.675f, 116.28f, 103.53f};  // RGB, in 0..255 units: value = (pixel - mean) / std
+  std::array<float, 3> mean{123.675f, 116.28f,
+                            103.53f};  // RGB, in 0..255 units: value = (pixel - mean) / std
   std::array<float, 3> std{58.395f, 57.12f, 57.375f};
   int height = 0, width = 0;  // trained at this size; 0 = not recorded
   Fit fit = Fit::kResize;     // what to do with an image of another size
@@ -53,8 +55,8 @@ using Metadata = std::vector<std::pair<std::string, std::string>>;
 // The `frf.*` strings in the order of the table in docs/formats.md, then the unknown ones.
 Metadata ToMetadata(const ModelInfo& info);
 
-// Parses them; `file` starts every error. Throws kUnsupported where the keys that segmenting needs (classes, mean, std)
-// are absent, with the hint to stamp the file by `frf export --meta`.
+// Parses them; `file` starts every error. Throws kUnsupported where the keys that segmenting needs (classes,
+// mean, std) are absent, with the hint to stamp the file by `frf export --meta`.
 ModelInfo ModelInfoFromMetadata(const Metadata& metadata, const std::string& file);
 
 // The same facts as one JSON object (config.json, --meta files): keys without the "frf." prefix.

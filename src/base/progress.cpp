@@ -31,7 +31,10 @@ void ClearProgressLine() {
 }
 
 Progress::Progress(std::string title, std::int64_t total)
-    : title_(std::move(title)), total_(total), started_(Clock::now()), terminal_(isatty(STDERR_FILENO) == 1) {}
+    : title_(std::move(title)),
+      total_(total),
+      started_(Clock::now()),
+      terminal_(isatty(STDERR_FILENO) == 1) {}
 
 Progress::~Progress() { ClearProgressLine(); }
 
@@ -41,7 +44,8 @@ void Progress::Advance(std::int64_t steps, const std::string& note) {
   const auto now = Clock::now();
   if (now - started_ < kQuietFor || (now - drawn_ < kRedrawEvery && done_ != total_)) return;
   drawn_ = now;
-  const double fraction = total_ > 0 ? std::min(1.0, static_cast<double>(done_) / static_cast<double>(total_)) : 0;
+  const double fraction =
+      total_ > 0 ? std::min(1.0, static_cast<double>(done_) / static_cast<double>(total_)) : 0;
   const double elapsed = std::chrono::duration<double>(now - started_).count();
   if (total_ <= 0) {
     fmt::print(stderr, "\r\033[K{} {}  {}  {}", title_, done_, FormatDuration(elapsed), note);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A progress bar with the time left, on standard error, only where that is a terminal and the work takes over a
-// second. Elsewhere (pipes, CI) it prints nothing.
+// A progress bar with the time left, on standard error, only where that is a terminal and the work takes over
+// a second. Elsewhere (pipes, CI) it prints nothing.
 //
 //   Progress progress("segment", images.size());
 //   for (const auto& image : images) { ...; progress.Advance(); }
@@ -14,8 +14,9 @@ namespace frf {
 
 class Progress {
  public:
-  Progress(std::string title, std::int64_t total);  // total 0: unknown (a camera); steps and the time so far are shown
-  ~Progress();  // clears the line
+  Progress(std::string title,
+           std::int64_t total);  // total 0: unknown (a camera); steps and the time so far are shown
+  ~Progress();                   // clears the line
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
@@ -30,7 +31,8 @@ class Progress {
   bool terminal_;
 };
 
-// Erases the bar from the terminal's last line so that a log line can stand there; the next Advance redraws it.
+// Erases the bar from the terminal's last line so that a log line can stand there; the next Advance redraws
+// it.
 void ClearProgressLine();
 
 // "1:02:03" or "4:05"; negative and non-finite values give "-:--".

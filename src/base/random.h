@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Chance is a value: every random choice derives from (seed, epoch, index), never from a generator that is shared or
-// from the time, so results do not depend on the number of workers or on where a run was resumed.
+// Chance is a value: every random choice derives from (seed, epoch, index), never from a generator that is
+// shared or from the time, so results do not depend on the number of workers or on where a run was resumed.
 //
 //   Random random(seed, epoch, image_index);
 //   const double scale = random.Uniform(0.75, 2.0);

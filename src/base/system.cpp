@@ -27,8 +27,9 @@ std::string CpuName() {
 int AvailableCores() {
   cpu_set_t set;
   CPU_ZERO(&set);
-  int cores = ::sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set)
-                                                             : static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN));
+  int cores = ::sched_getaffinity(0, sizeof(set), &set) == 0
+                  ? CPU_COUNT(&set)
+                  : static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN));
   std::ifstream quota_file("/sys/fs/cgroup/cpu.max");
   std::string quota;
   double period = 0;
@@ -48,7 +49,8 @@ std::string BestIsa() {
 }
 
 std::uint64_t MemoryBytes() {
-  auto bytes = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  auto bytes = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
+               static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
   std::ifstream limit_file("/sys/fs/cgroup/memory.max");
   std::uint64_t limit = 0;
   if (limit_file >> limit && limit > 0) bytes = std::min(bytes, limit);
@@ -63,7 +65,10 @@ const Machine& ThisMachine() {
 }
 
 Json ToJson(const Machine& machine) {
-  return {{"cpu", machine.cpu}, {"cores", machine.cores}, {"isa", machine.isa}, {"memory_bytes", machine.memory_bytes}};
+  return {{"cpu", machine.cpu},
+          {"cores", machine.cores},
+          {"isa", machine.isa},
+          {"memory_bytes", machine.memory_bytes}};
 }
 
 int DefaultThreads() { return ThisMachine().cores; }

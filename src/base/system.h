@@ -10,9 +10,9 @@
 namespace frf {
 
 struct Machine {
-  std::string cpu;        // "AMD EPYC", from /proc/cpuinfo
-  int cores = 1;          // cores this process may run on (affinity and cgroup limits heeded)
-  std::string isa;        // best of "avx512-vnni", "avx512", "avx2", "baseline"
+  std::string cpu;                 // "AMD EPYC", from /proc/cpuinfo
+  int cores = 1;                   // cores this process may run on (affinity and cgroup limits heeded)
+  std::string isa;                 // best of "avx512-vnni", "avx512", "avx2", "baseline"
   std::uint64_t memory_bytes = 0;  // RAM or the cgroup's limit, the smaller
 };
 

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the parts of `frf bench` share: a case (a model at a size), the engines that run it, a row of the table.
+// What the parts of `frf bench` share: a case (a model at a size), the engines that run it, a row of the
+// table.
 //
 //   BenchCase bench_case{...};                          // bench_verb.cpp
 //   auto ours = MakeOurs(bench_case);                   // Contestants run one frame at a time
 //   std::vector<BenchRow> rows = Measure(bench_case, ...);  // all of them in turns: bench_loop.cpp
 //   PrintTable(...), ToJson(...), Markdown(...), PlotSvg(...)
 //
-// Subtle: "to labels" begins with 8-bit RGB pixels and ends with 8-bit labels at full size, whoever does the steps in
-// between; "to scores" begins with normalised float planes and ends with full-size float scores.
+// Subtle: "to labels" begins with 8-bit RGB pixels and ends with 8-bit labels at full size, whoever does the
+// steps in between; "to scores" begins with normalised float planes and ends with full-size float scores.
 #pragma once
 
 #include <cstdint>
@@ -25,13 +26,14 @@ namespace frf::cli {
 
 // What these threads of this machine do at best, measured now.
 struct Peaks {
-  double f32_gflops = 0, int8_gops = 0, copy_gbytes = 0;  // per second; a copied byte counts twice: read and written
+  double f32_gflops = 0, int8_gops = 0,
+         copy_gbytes = 0;  // per second; a copied byte counts twice: read and written
 };
 Peaks MeasurePeaks(int threads);
 
 struct BenchCase {
-  std::string name;    // as the table calls the model
-  Model model;         // with class names, made up where the file has none
+  std::string name;  // as the table calls the model
+  Model model;       // with class names, made up where the file has none
   std::shared_ptr<LoadedModel> loaded;
   int height = 0, width = 0, threads = 1;
   bool to_labels = true, tune = false;
@@ -39,7 +41,7 @@ struct BenchCase {
   Image picture;              // height x width
   std::vector<float> planes;  // the same, normalised
 
-  bool bytes_in() const;    // the model itself takes 8-bit planes
+  bool bytes_in() const;  // the model itself takes 8-bit planes
   bool gives_labels() const;
   std::string size() const;
 };
@@ -63,8 +65,8 @@ class Contestant {
 
 std::unique_ptr<Contestant> MakeOurs(const BenchCase& bench_case);
 
-// A peer as its experts would set it up, with the faster of the files that it takes (bench_peer.cpp). Throws where it
-// cannot run the case; the message names what is missing or what the peer said.
+// A peer as its experts would set it up, with the faster of the files that it takes (bench_peer.cpp). Throws
+// where it cannot run the case; the message names what is missing or what the peer said.
 struct PeerOptions {
   std::string engine;          // onnxruntime, openvino or ncnn
   std::filesystem::path venv;  // where its wheel is installed
@@ -81,7 +83,8 @@ struct BenchRow {
   int threads = 1;
   TimingStats ms;
   double macs = 0;
-  // Share of equal labels in the worst of the timed frames, with frf's; frf's own with the plain executor's. -1: unknown.
+  // Share of equal labels in the worst of the timed frames, with frf's; frf's own with the plain executor's.
+  // -1: unknown.
   double agreement = -1;
   double scores_difference = -1;  // largest, over the largest score; to scores only
   double fps() const { return ms.total > 0 ? ms.runs * 1000.0 / ms.total : 0; }
@@ -90,19 +93,20 @@ struct BenchRow {
 };
 
 struct LoopOptions {
-  int runs = 0;                // 0: 100, fewer where that takes a row more than `seconds`
+  int runs = 0;  // 0: 100, fewer where that takes a row more than `seconds`
   double seconds = 20;
-  std::string title;           // of the progress bar
+  std::string title;  // of the progress bar
 };
 // Rows in the order of the contestants, the first of which is ours. `failed` rows are appended as they are.
-std::vector<BenchRow> Measure(const BenchCase& bench_case, const std::vector<std::unique_ptr<Contestant>>& contestants,
+std::vector<BenchRow> Measure(const BenchCase& bench_case,
+                              const std::vector<std::unique_ptr<Contestant>>& contestants,
                               const LoopOptions& options);
 
 // The plain executor's result for the case; without labels where it needs more memory than is allowed.
 FrameResult ReferenceResult(const BenchCase& bench_case);
 
-// Until no thread of these processes (0: this one) but the caller's runs, or a fifth of a second: thread pools spin for a
-// while after their work, and would take a core from whoever comes next.
+// Until no thread of these processes (0: this one) but the caller's runs, or a fifth of a second: thread
+// pools spin for a while after their work, and would take a core from whoever comes next.
 void WaitUntilQuiet(const std::vector<int>& processes);
 
 struct BenchReport {

@@ -33,8 +33,10 @@ class Ours : public Contestant {
 
   double Run() override {
     const auto start = std::chrono::steady_clock::now();
-    if (case_.to_labels) session_.Run(case_.picture.view(), labels_.view());
-    else session_.RunPlanes(case_.planes.data(), case_.height, case_.width, nullptr, scores_.data());
+    if (case_.to_labels)
+      session_.Run(case_.picture.view(), labels_.view());
+    else
+      session_.RunPlanes(case_.planes.data(), case_.height, case_.width, nullptr, scores_.data());
     return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   }
 
@@ -67,6 +69,8 @@ bool BenchCase::gives_labels() const { return model.graph.outputs.at(0).dtype !=
 
 std::string BenchCase::size() const { return fmt::format("{}x{}", height, width); }
 
-std::unique_ptr<Contestant> MakeOurs(const BenchCase& bench_case) { return std::make_unique<Ours>(bench_case); }
+std::unique_ptr<Contestant> MakeOurs(const BenchCase& bench_case) {
+  return std::make_unique<Ours>(bench_case);
+}
 
 }  // namespace frf::cli

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// See bench_convert.h. Subtle: the inner loops are plain C++ over a block that stays in the nearest caches, compiled once for each
-// instruction set; the block's bounds are known, so that the compiler needs no tail.
+// See bench_convert.h. Subtle: the inner loops are plain C++ over a block that stays in the nearest caches,
+// compiled once for each instruction set; the block's bounds are known, so that the compiler needs no tail.
 #include "cli/bench_convert.h"
 
 #include <algorithm>
 #include <cstring>
 #include <limits>
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__)
 #define FRF_CLONES __attribute__((target_clones("avx512f", "avx2", "default"), optimize("O3")))
 #else
 #define FRF_CLONES
@@ -18,8 +19,8 @@ namespace {
 
 constexpr int kBlock = 2048;  // pixels
 
-FRF_CLONES void Deinterleave(const std::uint8_t* __restrict__ rgb, std::uint8_t* __restrict__ r, std::uint8_t* __restrict__ g,
-                             std::uint8_t* __restrict__ b, int count) {
+FRF_CLONES void Deinterleave(const std::uint8_t* __restrict__ rgb, std::uint8_t* __restrict__ r,
+                             std::uint8_t* __restrict__ g, std::uint8_t* __restrict__ b, int count) {
   for (int i = 0; i < count; ++i) {
     r[i] = rgb[3 * i];
     g[i] = rgb[3 * i + 1];
@@ -27,11 +28,13 @@ FRF_CLONES void Deinterleave(const std::uint8_t* __restrict__ rgb, std::uint8_t*
   }
 }
 
-FRF_CLONES void Normalise(const std::uint8_t* __restrict__ bytes, float mean, float deviation, float* __restrict__ dst, int count) {
+FRF_CLONES void Normalise(const std::uint8_t* __restrict__ bytes, float mean, float deviation,
+                          float* __restrict__ dst, int count) {
   for (int i = 0; i < count; ++i) dst[i] = (static_cast<float>(bytes[i]) - mean) / deviation;
 }
 
-FRF_CLONES void TakeLarger(const float* __restrict__ scores, int id, float* __restrict__ best, int* __restrict__ ids) {
+FRF_CLONES void TakeLarger(const float* __restrict__ scores, int id, float* __restrict__ best,
+                           int* __restrict__ ids) {
   for (int i = 0; i < kBlock; ++i) {
     const bool larger = scores[i] > best[i];
     best[i] = larger ? scores[i] : best[i];
@@ -43,7 +46,8 @@ FRF_CLONES void Narrow(const int* __restrict__ ids, std::uint8_t* __restrict__ l
   for (int i = 0; i < kBlock; ++i) labels[i] = static_cast<std::uint8_t>(ids[i]);
 }
 
-void ArgMaxBlock(const float* scores, int classes, std::int64_t pixels, std::int64_t begin, std::uint8_t* labels) {
+void ArgMaxBlock(const float* scores, int classes, std::int64_t pixels, std::int64_t begin,
+                 std::uint8_t* labels) {
   alignas(64) float best[kBlock], tail[kBlock];
   alignas(64) int ids[kBlock];
   alignas(64) std::uint8_t bytes[kBlock];
@@ -81,7 +85,8 @@ void PlanarFloats(const ImageView& picture, const InputSpec& input, float* plane
     alignas(64) std::uint8_t bytes[3][kBlock];
     for (int x = 0; x < picture.width; x += kBlock) {
       const int count = std::min(kBlock, picture.width - x);
-      Deinterleave(picture.data + y * picture.row_stride + 3 * static_cast<std::ptrdiff_t>(x), bytes[0], bytes[1], bytes[2], count);
+      Deinterleave(picture.data + y * picture.row_stride + 3 * static_cast<std::ptrdiff_t>(x), bytes[0],
+                   bytes[1], bytes[2], count);
       float* row = planes + static_cast<std::ptrdiff_t>(y) * picture.width + x;
       for (int c = 0; c < 3; ++c) Normalise(bytes[c], input.mean[c], input.std[c], row + c * plane, count);
     }
@@ -91,7 +96,8 @@ void PlanarFloats(const ImageView& picture, const InputSpec& input, float* plane
 void ArgMax(const float* scores, int classes, std::int64_t pixels, std::uint8_t* labels, int threads) {
   const std::int64_t blocks = (pixels + kBlock - 1) / kBlock;
 #pragma omp parallel for num_threads(threads) schedule(static)
-  for (std::int64_t block = 0; block < blocks; ++block) ArgMaxBlock(scores, classes, pixels, block * kBlock, labels);
+  for (std::int64_t block = 0; block < blocks; ++block)
+    ArgMaxBlock(scores, classes, pixels, block * kBlock, labels);
 }
 
 }  // namespace frf::cli

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a runtime's user writes around it, written well: pixels to planes before, scores to labels after. `frf bench`
-// counts it to the peers' times where a file leaves it to the caller; frf itself has it in its kernels.
+// What a runtime's user writes around it, written well: pixels to planes before, scores to labels after. `frf
+// bench` counts it to the peers' times where a file leaves it to the caller; frf itself has it in its
+// kernels.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Times one case: every contestant in turns within one loop, each frame's result compared.
-// Subtle: the order rotates from round to round, and before a contestant's turn all others' threads are given time to fall
-// asleep, so that none runs on what another one left: its spinning threads, or always the same one's caches.
+// Subtle: the order rotates from round to round, and before a contestant's turn all others' threads are given
+// time to fall asleep, so that none runs on what another one left: its spinning threads, or always the same
+// one's caches.
 #include <dirent.h>
 #include <fmt/format.h>
 #include <sys/syscall.h>
@@ -27,7 +28,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double SecondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 // Threads of a process that run or wait for a core, but for `self`.
 int RunningThreads(int process, long self) {
@@ -121,7 +124,8 @@ void WaitUntilQuiet(const std::vector<int>& processes) {
     int running = 0;
     for (const int process : processes) running += RunningThreads(process, self);
     quiet = running == 0 ? quiet + 1 : 0;
-    ::usleep(300);  // not a loop without rest: on a busy machine the scheduler would have us pay for it within the next frame
+    ::usleep(300);  // not a loop without rest: on a busy machine the scheduler would have us pay for it
+                    // within the next frame
   }
 }
 
@@ -131,8 +135,10 @@ FrameResult ReferenceResult(const BenchCase& bench_case) {
     PlainExecutor executor(bench_case.model.graph.ForInference(), {.threads = bench_case.threads});
     const Shape shape{1, 3, bench_case.height, bench_case.width};
     Tensor image = Tensor::Uninitialized(bench_case.bytes_in() ? DType::kUint8 : DType::kFloat32, shape);
-    if (bench_case.bytes_in()) PlanarBytes(bench_case.picture.view(), image.data<std::uint8_t>(), bench_case.threads);
-    else std::copy(bench_case.planes.begin(), bench_case.planes.end(), image.data<float>());
+    if (bench_case.bytes_in())
+      PlanarBytes(bench_case.picture.view(), image.data<std::uint8_t>(), bench_case.threads);
+    else
+      std::copy(bench_case.planes.begin(), bench_case.planes.end(), image.data<float>());
     const Graph& graph = executor.graph();
     const Tensor output = executor.Run({{graph.inputs[0].name, image}}).at(graph.outputs[0].name);
     result.height = static_cast<int>(output.dim(-2));
@@ -144,7 +150,9 @@ FrameResult ReferenceResult(const BenchCase& bench_case) {
     }
     result.classes = static_cast<int>(output.dim(1));
     if (bench_case.to_labels) {
-      result.labels = LabelsFromScores(output.data<float>(), result.classes, result.height, result.width, 0, 0, bench_case.height, bench_case.width).ids;
+      result.labels = LabelsFromScores(output.data<float>(), result.classes, result.height, result.width, 0,
+                                       0, bench_case.height, bench_case.width)
+                          .ids;
       return result;
     }
     result.labels.resize(pixels);
@@ -157,7 +165,8 @@ FrameResult ReferenceResult(const BenchCase& bench_case) {
   return result;
 }
 
-std::vector<BenchRow> Measure(const BenchCase& bench_case, const std::vector<std::unique_ptr<Contestant>>& contestants,
+std::vector<BenchRow> Measure(const BenchCase& bench_case,
+                              const std::vector<std::unique_ptr<Contestant>>& contestants,
                               const LoopOptions& options) {
   std::vector<Lane> lanes;
   std::vector<int> processes;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// ncnn by its Python wheel: the other end of the pipe as a Python program, which the wheel's Python gets on its command
-// line. Its file is made from the ONNX file by pnnx, ncnn's own converter.
-// Subtle: 16-bit storage and arithmetic, ncnn's default, are switched off: everyone computes in float32. Taking the result
-// out of ncnn's matrix is not timed; a C++ program would read it in place.
+// ncnn by its Python wheel: the other end of the pipe as a Python program, which the wheel's Python gets on
+// its command line. Its file is made from the ONNX file by pnnx, ncnn's own converter. Subtle: 16-bit storage
+// and arithmetic, ncnn's default, are switched off: everyone computes in float32. Taking the result out of
+// ncnn's matrix is not timed; a C++ program would read it in place.
 #include "cli/bench_peer.h"
 
 namespace frf::cli {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// ONNX Runtime by its C API, of which the wheel brings no header: a table of functions whose order never changes, new
-// ones being added at its end. The places used here are those of the table's version 5 (ONNX Runtime 1.4).
-// Subtle: the first three places are tried with an error of our own before anything else is called, so that a library
-// with another table is refused and not jumped into.
+// ONNX Runtime by its C API, of which the wheel brings no header: a table of functions whose order never
+// changes, new ones being added at its end. The places used here are those of the table's version 5 (ONNX
+// Runtime 1.4). Subtle: the first three places are tried with an error of our own before anything else is
+// called, so that a library with another table is refused and not jumped into.
 #include <dlfcn.h>
 #include <fmt/format.h>
 
@@ -44,7 +44,8 @@ enum Place : int {
 };
 
 // Values of the API's enumerations.
-constexpr int kLogErrors = 3, kFail = 1, kSequential = 0, kAllOptimisations = 99, kArenaAllocator = 1, kDefaultMemory = 0;
+constexpr int kLogErrors = 3, kFail = 1, kSequential = 0, kAllOptimisations = 99, kArenaAllocator = 1,
+              kDefaultMemory = 0;
 constexpr std::pair<const char*, int> kTypes[] = {{"f32", 1}, {"u8", 2}, {"i32", 6}, {"i64", 7}};
 
 using Handle = void*;  // every object of theirs
@@ -64,10 +65,14 @@ class OnnxRuntime : public PeerBackend {
     const Base* base = get();
     version_ = base->version();
     table_ = base->table(kTableVersion);
-    if (table_ == nullptr) throw Error(ErrorCode::kUnsupported, fmt::format("ONNX Runtime {} has no API of version {}", version_, kTableVersion));
+    if (table_ == nullptr)
+      throw Error(ErrorCode::kUnsupported,
+                  fmt::format("ONNX Runtime {} has no API of version {}", version_, kTableVersion));
     const Status test = At<Status (*)(int, const char*)>(kCreateStatus)(kFail, "a test of frf's");
-    if (At<int (*)(Status)>(kGetErrorCode)(test) != kFail || std::strcmp(Message(test), "a test of frf's") != 0) {
-      throw Error(ErrorCode::kUnsupported, fmt::format("ONNX Runtime {}: its table of functions is not in the known order", version_));
+    if (At<int (*)(Status)>(kGetErrorCode)(test) != kFail ||
+        std::strcmp(Message(test), "a test of frf's") != 0) {
+      throw Error(ErrorCode::kUnsupported,
+                  fmt::format("ONNX Runtime {}: its table of functions is not in the known order", version_));
     }
     At<void (*)(Status)>(kReleaseStatus)(test);
     Call<int, const char*, Handle*>(kCreateEnv, kLogErrors, "frf", &environment_);
@@ -83,11 +88,14 @@ class OnnxRuntime : public PeerBackend {
     Call<Handle, int>(kSetSessionGraphOptimizationLevel, options, kAllOptimisations);
     Call<Handle, int>(kSetIntraOpNumThreads, options, threads);
     Call<Handle, int>(kSetInterOpNumThreads, options, 1);
-    // Denormals are flushed, as frf does. Threads spin within a run, which is fastest, and stop spinning at its end,
-    // which spares whoever runs next.
-    Call<Handle, const char*, const char*>(kAddSessionConfigEntry, options, "session.set_denormal_as_zero", "1");
-    Call<Handle, const char*, const char*>(kAddSessionConfigEntry, options, "session.force_spinning_stop", "1");
-    Call<Handle, const char*, Handle, Handle*>(kCreateSession, environment_, model.c_str(), options, &session_);
+    // Denormals are flushed, as frf does. Threads spin within a run, which is fastest, and stop spinning at
+    // its end, which spares whoever runs next.
+    Call<Handle, const char*, const char*>(kAddSessionConfigEntry, options, "session.set_denormal_as_zero",
+                                           "1");
+    Call<Handle, const char*, const char*>(kAddSessionConfigEntry, options, "session.force_spinning_stop",
+                                           "1");
+    Call<Handle, const char*, Handle, Handle*>(kCreateSession, environment_, model.c_str(), options,
+                                               &session_);
     Call<Handle*>(kGetAllocatorWithDefaultOptions, &allocator);
     Call<Handle, std::size_t, Handle, char**>(kSessionGetInputName, session_, 0, allocator, &input_name_);
     Call<Handle, std::size_t, Handle, char**>(kSessionGetOutputName, session_, 0, allocator, &output_name_);
@@ -103,8 +111,8 @@ class OnnxRuntime : public PeerBackend {
   }
 
   void Infer() override {
-    Call<Handle, Handle, const char* const*, const Handle*, std::size_t, const char* const*, std::size_t, Handle*>(
-        kRun, session_, nullptr, &input_name_, &input_, 1, &output_name_, 1, &output_);
+    Call<Handle, Handle, const char* const*, const Handle*, std::size_t, const char* const*, std::size_t,
+         Handle*>(kRun, session_, nullptr, &input_name_, &input_, 1, &output_name_, 1, &output_);
   }
 
  private:
@@ -130,7 +138,8 @@ class OnnxRuntime : public PeerBackend {
     for (const auto& [name, type] : kTypes) {
       if (tensor.type != name) continue;
       Call<Handle, void*, std::size_t, const std::int64_t*, std::size_t, int, Handle*>(
-          kCreateTensorWithDataAsOrtValue, memory_, memory, tensor.bytes(), tensor.shape.data(), tensor.shape.size(), type, &value);
+          kCreateTensorWithDataAsOrtValue, memory_, memory, tensor.bytes(), tensor.shape.data(),
+          tensor.shape.size(), type, &value);
     }
     return value;
   }
@@ -148,7 +157,8 @@ class OnnxRuntime : public PeerBackend {
     for (const auto& [name, number] : kTypes) {
       if (number == type) tensor.type = name;
     }
-    if (tensor.type.empty()) throw Error(ErrorCode::kUnsupported, fmt::format("the output has elements of ONNX type {}", type));
+    if (tensor.type.empty())
+      throw Error(ErrorCode::kUnsupported, fmt::format("the output has elements of ONNX type {}", type));
     return tensor;
   }
 
@@ -161,6 +171,8 @@ class OnnxRuntime : public PeerBackend {
 
 }  // namespace
 
-std::unique_ptr<PeerBackend> OpenOnnxRuntime(const std::string& library) { return std::make_unique<OnnxRuntime>(library); }
+std::unique_ptr<PeerBackend> OpenOnnxRuntime(const std::string& library) {
+  return std::make_unique<OnnxRuntime>(library);
+}
 
 }  // namespace frf::cli

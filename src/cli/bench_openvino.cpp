@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // OpenVINO by its C API: plain functions, found by name.
-// Subtle: "latency" is a hint that splits no frame off to a second stream; float32 is asked for, or a CPU with bfloat16 or
-// float16 units would compute something else than the others.
+// Subtle: "latency" is a hint that splits no frame off to a second stream; float32 is asked for, or a CPU
+// with bfloat16 or float16 units would compute something else than the others.
 #include <dlfcn.h>
 #include <fmt/format.h>
 
@@ -41,8 +41,9 @@ class OpenVino : public PeerBackend {
     using Compile = int (*)(Handle, const char*, const char*, std::size_t, Handle*, ...);
     const auto compile = reinterpret_cast<Compile>(FindSymbol(library_, "ov_core_compile_model_from_file"));
     Handle compiled = nullptr;
-    Check(compile(core_, model.c_str(), "CPU", 8, &compiled, "PERFORMANCE_HINT", "LATENCY", "INFERENCE_PRECISION_HINT", "f32",
-                  "INFERENCE_NUM_THREADS", count.c_str(), "CPU_DENORMALS_OPTIMIZATION", "YES"));
+    Check(compile(core_, model.c_str(), "CPU", 8, &compiled, "PERFORMANCE_HINT", "LATENCY",
+                  "INFERENCE_PRECISION_HINT", "f32", "INFERENCE_NUM_THREADS", count.c_str(),
+                  "CPU_DENORMALS_OPTIMIZATION", "YES"));
     Call<Handle, Handle*>("ov_compiled_model_create_infer_request", compiled, &request_);
     Call<Handle, Handle>("ov_infer_request_set_input_tensor", request_, Wrap(input, memory));
     Infer();
@@ -53,13 +54,16 @@ class OpenVino : public PeerBackend {
   }
 
   void SetOutput(void* memory) override {
-    Call<Handle, std::size_t, Handle>("ov_infer_request_set_output_tensor_by_index", request_, 0, Wrap(output_, memory));
+    Call<Handle, std::size_t, Handle>("ov_infer_request_set_output_tensor_by_index", request_, 0,
+                                      Wrap(output_, memory));
     infer_ = reinterpret_cast<int (*)(Handle)>(FindSymbol(library_, "ov_infer_request_infer"));
   }
 
   void Infer() override {
-    if (infer_ != nullptr) Check(infer_(request_));
-    else Call<Handle>("ov_infer_request_infer", request_);
+    if (infer_ != nullptr)
+      Check(infer_(request_));
+    else
+      Call<Handle>("ov_infer_request_infer", request_);
   }
 
  private:
@@ -71,7 +75,8 @@ class OpenVino : public PeerBackend {
   void Check(int status) const {
     if (status == 0) return;
     const auto last = reinterpret_cast<const char* (*)()>(FindSymbol(library_, "ov_get_last_err_msg"))();
-    throw Error(ErrorCode::kUnsupported, last != nullptr && *last != '\0' ? last : fmt::format("OpenVINO's status {}", status));
+    throw Error(ErrorCode::kUnsupported,
+                last != nullptr && *last != '\0' ? last : fmt::format("OpenVINO's status {}", status));
   }
 
   Handle Wrap(const PeerTensor& tensor, void* memory) const {
@@ -79,7 +84,8 @@ class OpenVino : public PeerBackend {
     std::vector<std::int64_t> dims = tensor.shape;
     const TheirShape shape{static_cast<std::int64_t>(dims.size()), dims.data()};
     for (const auto& [name, type] : kTypes) {
-      if (tensor.type == name) Call<int, TheirShape, void*, Handle*>("ov_tensor_create_from_host_ptr", type, shape, memory, &value);
+      if (tensor.type == name)
+        Call<int, TheirShape, void*, Handle*>("ov_tensor_create_from_host_ptr", type, shape, memory, &value);
     }
     return value;
   }
@@ -94,7 +100,9 @@ class OpenVino : public PeerBackend {
     for (const auto& [name, number] : kTypes) {
       if (number == type) tensor.type = name;
     }
-    if (tensor.type.empty()) throw Error(ErrorCode::kUnsupported, fmt::format("the output has elements of OpenVINO's type {}", type));
+    if (tensor.type.empty())
+      throw Error(ErrorCode::kUnsupported,
+                  fmt::format("the output has elements of OpenVINO's type {}", type));
     return tensor;
   }
 
@@ -107,6 +115,8 @@ class OpenVino : public PeerBackend {
 
 }  // namespace
 
-std::unique_ptr<PeerBackend> OpenOpenVino(const std::string& library) { return std::make_unique<OpenVino>(library); }
+std::unique_ptr<PeerBackend> OpenOpenVino(const std::string& library) {
+  return std::make_unique<OpenVino>(library);
+}
 
 }  // namespace frf::cli

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What these threads of this machine do at best, right now. Subtle: a peak is the best of many short tries, not their
-// median: whatever else runs on the machine can only make it smaller, and some tries fall between its turns.
+// What these threads of this machine do at best, right now. Subtle: a peak is the best of many short tries,
+// not their median: whatever else runs on the machine can only make it smaller, and some tries fall between
+// its turns.
 #include <omp.h>
 
 #include <algorithm>
@@ -60,15 +61,16 @@ Peaks MeasurePeaks(int threads) {
   const kernels::Kernels& k = kernels::BestKernels();
   Peaks peaks;
   peaks.f32_gflops = 1e-9 * BestRate(threads, [&](std::int64_t rounds) {
-    float sink[16];
-    return k.peak_fma(rounds, sink);
-  });
+                       float sink[16];
+                       return k.peak_fma(rounds, sink);
+                     });
   peaks.int8_gops = 1e-9 * BestRate(threads, [&](std::int64_t rounds) {
-    std::int32_t sink[16];
-    return k.peak_dot(rounds, sink);
-  });
+                      std::int32_t sink[16];
+                      return k.peak_dot(rounds, sink);
+                    });
   const engine::FloatBuffer src(kCopyFloats), dst(kCopyFloats);
-  std::fill_n(src.data(), kCopyFloats, 1.0f);  // pages that nobody wrote to are all the same one, in the nearest cache
+  std::fill_n(src.data(), kCopyFloats,
+              1.0f);  // pages that nobody wrote to are all the same one, in the nearest cache
   const std::int64_t part = kCopyFloats / threads / 64 * 64;
   for (int i = 0; i < kTries + 1; ++i) {  // the first one meets the pages
     const double rate = Rate(threads, [&](int thread) {

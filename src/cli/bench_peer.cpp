@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A peer as a contestant: its files, its process, and the steps around its inference that frf has inside.
-// Subtle: "to labels" a peer may take the plain file (normalisation before it and argmax behind it are ours, written well,
-// and counted) or the file with 8-bit input and labels as output. Both are tried, the faster one is measured.
+// Subtle: "to labels" a peer may take the plain file (normalisation before it and argmax behind it are ours,
+// written well, and counted) or the file with 8-bit input and labels as output. Both are tried, the faster
+// one is measured.
 #include "cli/bench_peer.h"
 
 #include <fmt/format.h>
@@ -27,10 +28,14 @@ class TemporaryFolder {
  public:
   TemporaryFolder() {
     std::string pattern = (fs::temp_directory_path() / "frf-bench-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) throw Error(ErrorCode::kIo, fmt::format("{}: cannot be made", pattern));
+    if (::mkdtemp(pattern.data()) == nullptr)
+      throw Error(ErrorCode::kIo, fmt::format("{}: cannot be made", pattern));
     path_ = pattern;
   }
-  ~TemporaryFolder() { std::error_code ignored; fs::remove_all(path_, ignored); }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
   TemporaryFolder(const TemporaryFolder&) = delete;
   const fs::path& path() const { return path_; }
 
@@ -39,28 +44,35 @@ class TemporaryFolder {
 };
 
 // VENV/lib/python3.x/site-packages/SUB/NAME*; throws kNotFound.
-fs::path FindInVenv(const fs::path& venv, const std::string& engine, const std::string& sub, const std::string& name) {
+fs::path FindInVenv(const fs::path& venv, const std::string& engine, const std::string& sub,
+                    const std::string& name) {
   std::error_code ignored;
   for (const fs::directory_entry& python : fs::directory_iterator(venv / "lib", ignored)) {
-    for (const fs::directory_entry& file : fs::directory_iterator(python.path() / "site-packages" / sub, ignored)) {
+    for (const fs::directory_entry& file :
+         fs::directory_iterator(python.path() / "site-packages" / sub, ignored)) {
       if (file.path().filename().string().starts_with(name)) return file.path();
     }
   }
-  throw Error(ErrorCode::kNotFound, fmt::format("{} is not in {}; make peers installs it", engine, venv.string()));
+  throw Error(ErrorCode::kNotFound,
+              fmt::format("{} is not in {}; make peers installs it", engine, venv.string()));
 }
 
 std::vector<std::string> CommandFor(const PeerOptions& options) {
   if (options.venv.empty()) {
-    throw Error(ErrorCode::kNotFound, "no virtual environment with peers was found; make peers makes one, --venv names another");
+    throw Error(ErrorCode::kNotFound,
+                "no virtual environment with peers was found; make peers makes one, --venv names another");
   }
   if (options.engine == "ncnn") {
     const fs::path python = options.venv / "bin" / "python";
-    if (!fs::exists(python)) throw Error(ErrorCode::kNotFound, fmt::format("{} is not there; make peers installs it", python.string()));
+    if (!fs::exists(python))
+      throw Error(ErrorCode::kNotFound,
+                  fmt::format("{} is not there; make peers installs it", python.string()));
     return {python.string(), "-c", kNcnnProgram};
   }
-  const fs::path library = options.engine == "onnxruntime"
-                               ? FindInVenv(options.venv, "onnxruntime", "onnxruntime/capi", "libonnxruntime.so")
-                               : FindInVenv(options.venv, "openvino", "openvino/libs", "libopenvino_c.so");
+  const fs::path library =
+      options.engine == "onnxruntime"
+          ? FindInVenv(options.venv, "onnxruntime", "onnxruntime/capi", "libonnxruntime.so")
+          : FindInVenv(options.venv, "openvino", "openvino/libs", "libopenvino_c.so");
   return {"/proc/self/exe", "bench", "--serve-peer", options.engine, "--library", library.string()};
 }
 
@@ -110,14 +122,16 @@ class Peer : public Contestant {
     engine = options.engine;
     version = process_.Ask({}, "ready", kLoadSeconds).at(0);
     file = form.name(bench_case.to_labels);
-    const fs::path model = folder_.path() / "model.onnx", input = folder_.path() / "input", output = folder_.path() / "output";
+    const fs::path model = folder_.path() / "model.onnx", input = folder_.path() / "input",
+                   output = folder_.path() / "output";
     WriteOnnx(bench_case.model, model.string(), form.write);
     const std::size_t count = std::size_t{3} * bench_case.height * bench_case.width;
     input_ = SharedBytes(input, form.bytes_in ? count : count * sizeof(float));
     FillInput();
-    tensor_ = ParseTensor(process_.Ask({"load", model, input, output, form.bytes_in ? "u8" : "f32", std::to_string(bench_case.height),
-                                        std::to_string(bench_case.width), std::to_string(bench_case.threads)},
-                                       "ok", kLoadSeconds));
+    tensor_ = ParseTensor(process_.Ask(
+        {"load", model, input, output, form.bytes_in ? "u8" : "f32", std::to_string(bench_case.height),
+         std::to_string(bench_case.width), std::to_string(bench_case.threads)},
+        "ok", kLoadSeconds));
     CheckOutput();
     output_ = SharedBytes(output, 0);
     labels_.resize(static_cast<std::size_t>(height_) * width_);
@@ -143,8 +157,10 @@ class Peer : public Contestant {
 
   void Read(FrameResult& result) override {
     result.height = height_, result.width = width_, result.classes = classes_;
-    if (form_.labels_out) TakeLabels();
-    else if (!case_.to_labels) ArgMaxOutput();
+    if (form_.labels_out)
+      TakeLabels();
+    else if (!case_.to_labels)
+      ArgMaxOutput();
     result.labels = labels_;
     if (case_.to_labels) return;
     const auto* scores = static_cast<const float*>(output_.data());
@@ -155,12 +171,15 @@ class Peer : public Contestant {
 
  private:
   void FillInput() {
-    if (form_.bytes_in) return PlanarBytes(case_.picture.view(), static_cast<std::uint8_t*>(input_.data()), case_.threads);
-    PlanarFloats(case_.picture.view(), case_.model.info.input, static_cast<float*>(input_.data()), case_.threads);
+    if (form_.bytes_in)
+      return PlanarBytes(case_.picture.view(), static_cast<std::uint8_t*>(input_.data()), case_.threads);
+    PlanarFloats(case_.picture.view(), case_.model.info.input, static_cast<float*>(input_.data()),
+                 case_.threads);
   }
 
   void ArgMaxOutput() {
-    ArgMax(static_cast<const float*>(output_.data()), classes_, std::int64_t{height_} * width_, labels_.data(), case_.threads);
+    ArgMax(static_cast<const float*>(output_.data()), classes_, std::int64_t{height_} * width_,
+           labels_.data(), case_.threads);
   }
 
   template <typename T>
@@ -169,23 +188,28 @@ class Peer : public Contestant {
     for (std::size_t i = 0; i < labels_.size(); ++i) labels_[i] = static_cast<std::uint8_t>(ids[i]);
   }
   void TakeLabels() {
-    if (tensor_.type == "u8") TakeLabelsOf<std::uint8_t>();
-    else if (tensor_.type == "i32") TakeLabelsOf<std::int32_t>();
-    else TakeLabelsOf<std::int64_t>();
+    if (tensor_.type == "u8")
+      TakeLabelsOf<std::uint8_t>();
+    else if (tensor_.type == "i32")
+      TakeLabelsOf<std::int32_t>();
+    else
+      TakeLabelsOf<std::int64_t>();
   }
 
   void CheckOutput() {
     const std::vector<std::int64_t>& shape = tensor_.shape;
     const bool scores = tensor_.type == "f32";
     if (scores == form_.labels_out || shape.size() < 2 || (scores && shape.size() != 4)) {
-      throw Error(ErrorCode::kUnsupported, fmt::format("it gives {} {}, {} were wanted", tensor_.type, fmt::join(shape, "x"),
-                                                       form_.labels_out ? "labels" : "scores"));
+      throw Error(ErrorCode::kUnsupported,
+                  fmt::format("it gives {} {}, {} were wanted", tensor_.type, fmt::join(shape, "x"),
+                              form_.labels_out ? "labels" : "scores"));
     }
     height_ = static_cast<int>(shape[shape.size() - 2]), width_ = static_cast<int>(shape.back());
     classes_ = scores ? static_cast<int>(shape[1]) : 0;
     if (case_.to_labels && (height_ != case_.height || width_ != case_.width)) {
-      throw Error(ErrorCode::kUnsupported, fmt::format("the model gives {}x{} for {}x{}: compare with --to scores", height_, width_, case_.height,
-                                                       case_.width));
+      throw Error(ErrorCode::kUnsupported,
+                  fmt::format("the model gives {}x{} for {}x{}: compare with --to scores", height_, width_,
+                              case_.height, case_.width));
     }
   }
 
@@ -199,7 +223,8 @@ class Peer : public Contestant {
   std::vector<std::uint8_t> labels_;
 };
 
-// In turns, one frame to warm up and three that count: the one with the smaller median stays, or the one that runs at all.
+// In turns, one frame to warm up and three that count: the one with the smaller median stays, or the one that
+// runs at all.
 std::unique_ptr<Peer> Faster(std::unique_ptr<Peer> a, std::unique_ptr<Peer> b) {
   const std::vector<int> processes{0, a->process(), b->process()};
   std::vector<double> times[2];
@@ -229,10 +254,12 @@ fs::path FindPeersVenv(const std::string& given) {
   const std::string named = !given.empty() ? given : from_environment != nullptr ? from_environment : "";
   if (!named.empty()) {
     if (fs::is_directory(named)) return named;
-    throw Error(ErrorCode::kUsage, fmt::format("{} {}: there is no such folder", given.empty() ? "FRF_PEERS_VENV" : "--venv", named));
+    throw Error(ErrorCode::kUsage, fmt::format("{} {}: there is no such folder",
+                                               given.empty() ? "FRF_PEERS_VENV" : "--venv", named));
   }
   std::vector<fs::path> folders{fs::current_path()};
-  for (fs::path folder = ProgramFolder(); folder != folder.root_path(); folder = folder.parent_path()) folders.push_back(folder);
+  for (fs::path folder = ProgramFolder(); folder != folder.root_path(); folder = folder.parent_path())
+    folders.push_back(folder);
   for (const fs::path& folder : folders) {
     if (fs::is_directory(folder / ".venv-peers")) return folder / ".venv-peers";
   }

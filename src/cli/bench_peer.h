@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// A peer lives in a process of its own: whatever its library does, frf goes on, and no two thread pools or copies of
-// protobuf share one. Both ends speak lines of words, separated by tabs, on descriptors 3 (to the peer) and 4 (from it):
+// A peer lives in a process of its own: whatever its library does, frf goes on, and no two thread pools or
+// copies of protobuf share one. Both ends speak lines of words, separated by tabs, on descriptors 3 (to the
+// peer) and 4 (from it):
 //
 //   > load MODEL INPUT OUTPUT u8|f32 HEIGHT WIDTH THREADS     < ok TYPE DIMENSIONS   ("f32 1x11x512x1024")
 //   > run                                                     < ms 123.456
 //   first of all, without being asked                         < ready VERSION
 //   whenever something fails                                  < error TEXT
 //
-// INPUT and OUTPUT are files that both ends map: planes of the image, and what the model gives. `run` times the inference
-// alone. A line that never comes, or an end of file, is an error, too.
+// INPUT and OUTPUT are files that both ends map: planes of the image, and what the model gives. `run` times
+// the inference alone. A line that never comes, or an end of file, is an error, too.
 #pragma once
 
 #include <sys/types.h>
@@ -47,9 +48,10 @@ class PeerProcess {
   ~PeerProcess();
   PeerProcess(const PeerProcess&) = delete;
 
-  // Sends words, if any, and waits for the answer's words behind `wanted` ("ok"). Throws kInternal with the peer's own
-  // error, or with how it ended.
-  std::vector<std::string> Ask(const std::vector<std::string>& words, const std::string& wanted, double seconds);
+  // Sends words, if any, and waits for the answer's words behind `wanted` ("ok"). Throws kInternal with the
+  // peer's own error, or with how it ended.
+  std::vector<std::string> Ask(const std::vector<std::string>& words, const std::string& wanted,
+                               double seconds);
   int id() const { return process_; }
 
  private:
@@ -61,7 +63,8 @@ class PeerProcess {
   std::filesystem::path log_;
 };
 
-// The other end for runtimes with a C API: `frf bench --serve-peer ENGINE --library PATH`. Returns the exit code.
+// The other end for runtimes with a C API: `frf bench --serve-peer ENGINE --library PATH`. Returns the exit
+// code.
 int ServePeer(const std::string& engine, const std::string& library);
 
 // What the other end needs of such a runtime. Errors are frf::Error.
@@ -81,7 +84,7 @@ class PeerBackend {
 };
 std::unique_ptr<PeerBackend> OpenOnnxRuntime(const std::string& library);  // bench_onnxruntime.cpp
 std::unique_ptr<PeerBackend> OpenOpenVino(const std::string& library);     // bench_openvino.cpp
-extern const char* const kNcnnProgram;                                     // bench_ncnn.cpp: the other end in Python
+extern const char* const kNcnnProgram;  // bench_ncnn.cpp: the other end in Python
 
 // A symbol of a shared library; throws kUnsupported naming both.
 void* FindSymbol(void* library, const char* name);

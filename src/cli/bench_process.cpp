@@ -30,7 +30,8 @@ namespace {
   throw Error(ErrorCode::kIo, fmt::format("{}: {}", what, std::strerror(errno)));
 }
 
-// A pipe whose ends lie clear of the numbers that the other process gets, and which no third process inherits.
+// A pipe whose ends lie clear of the numbers that the other process gets, and which no third process
+// inherits.
 std::pair<int, int> MakePipe() {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) FailIo("a pipe to a peer");
@@ -46,8 +47,10 @@ std::pair<int, int> MakePipe() {
 std::vector<std::string> Split(const std::string& line) {
   std::vector<std::string> words(1);
   for (const char c : line) {
-    if (c == '\t') words.emplace_back();
-    else words.back() += c;
+    if (c == '\t')
+      words.emplace_back();
+    else
+      words.back() += c;
   }
   return words;
 }
@@ -87,7 +90,8 @@ SharedBytes& SharedBytes::operator=(SharedBytes&& other) noexcept {
   return *this;
 }
 
-PeerProcess::PeerProcess(const std::vector<std::string>& command, const std::filesystem::path& log) : log_(log) {
+PeerProcess::PeerProcess(const std::vector<std::string>& command, const std::filesystem::path& log)
+    : log_(log) {
   const auto [their_in, our_out] = MakePipe();
   const auto [our_in, their_out] = MakePipe();
   posix_spawn_file_actions_t actions;
@@ -95,7 +99,8 @@ PeerProcess::PeerProcess(const std::vector<std::string>& command, const std::fil
   ::posix_spawn_file_actions_adddup2(&actions, their_in, 3);
   ::posix_spawn_file_actions_adddup2(&actions, their_out, 4);
   ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  ::posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, log.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  ::posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, log.c_str(), O_WRONLY | O_CREAT | O_TRUNC,
+                                     0600);
   ::posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
   std::vector<char*> words;
   for (const std::string& word : command) words.push_back(const_cast<char*>(word.c_str()));
@@ -154,7 +159,8 @@ std::string PeerProcess::ReadLine(double seconds) {
       received_.erase(0, line_end + 1);
       return line;
     }
-    const double left = std::chrono::duration<double, std::milli>(end - std::chrono::steady_clock::now()).count();
+    const double left =
+        std::chrono::duration<double, std::milli>(end - std::chrono::steady_clock::now()).count();
     pollfd wanted{from_, POLLIN, 0};
     const int ready = ::poll(&wanted, 1, std::max(0, static_cast<int>(left)));
     if (ready < 0 && errno == EINTR) continue;
@@ -166,12 +172,14 @@ std::string PeerProcess::ReadLine(double seconds) {
   }
 }
 
-std::vector<std::string> PeerProcess::Ask(const std::vector<std::string>& words, const std::string& wanted, double seconds) {
+std::vector<std::string> PeerProcess::Ask(const std::vector<std::string>& words, const std::string& wanted,
+                                          double seconds) {
   if (process_ <= 0) throw Error(ErrorCode::kInternal, "it ended before");
   if (!words.empty()) {
     const std::string line = fmt::format("{}\n", fmt::join(words, "\t"));
     // The signal of a pipe that nobody reads must not end us.
-    struct sigaction ignore {}, before {};
+    struct sigaction ignore {
+    }, before{};
     ignore.sa_handler = SIG_IGN;
     ::sigaction(SIGPIPE, &ignore, &before);
     std::size_t done = 0;
@@ -185,9 +193,11 @@ std::vector<std::string> PeerProcess::Ask(const std::vector<std::string>& words,
     if (done < line.size()) throw Error(ErrorCode::kInternal, HowItEnded());
   }
   std::vector<std::string> answer = Split(ReadLine(seconds));
-  if (answer[0] == "error") throw Error(ErrorCode::kInternal, Printable(answer.size() > 1 ? answer[1] : "", 240));
+  if (answer[0] == "error")
+    throw Error(ErrorCode::kInternal, Printable(answer.size() > 1 ? answer[1] : "", 240));
   if (answer[0] != wanted) {
-    throw Error(ErrorCode::kInternal, fmt::format("'{}' was expected, it said '{}'", wanted, Printable(answer[0])));
+    throw Error(ErrorCode::kInternal,
+                fmt::format("'{}' was expected, it said '{}'", wanted, Printable(answer[0])));
   }
   answer.erase(answer.begin());
   return answer;

@@ -15,21 +15,24 @@ namespace {
 
 // Machine, threads, commit: what stands beside every time.
 std::string Caption(const BenchReport& report) {
-  return fmt::format("frf {} ({}) on {} ({}), {} thread{}, batch 1, {}", Version(), Commit(), ThisMachine().cpu, ThisMachine().isa,
-                     report.threads, report.threads == 1 ? "" : "s",
+  return fmt::format("frf {} ({}) on {} ({}), {} thread{}, batch 1, {}", Version(), Commit(),
+                     ThisMachine().cpu, ThisMachine().isa, report.threads, report.threads == 1 ? "" : "s",
                      report.to_labels ? "to labels: 8-bit RGB in, 8-bit labels out at full size"
                                       : "to scores: normalised float planes in, full-size float scores out");
 }
 
 std::string PeakLine(const BenchReport& report) {
-  return fmt::format("peak now: {:.0f} GFLOP/s float32, {:.0f} GOP/s int8, {:.1f} GB/s copied", report.peaks.f32_gflops,
-                     report.peaks.int8_gops, report.peaks.copy_gbytes);
+  return fmt::format("peak now: {:.0f} GFLOP/s float32, {:.0f} GOP/s int8, {:.1f} GB/s copied",
+                     report.peaks.f32_gflops, report.peaks.int8_gops, report.peaks.copy_gbytes);
 }
 
 std::string Notes(const BenchReport& report) {
-  std::string notes = "of peak: 2 x multiply-accumulates of the network / median / float32 peak; Winograd computes fewer and 8-bit files cheaper ones, "
-                      "so it may pass 100 %. Arithmetic is float32, and 8 bits where a file says so\n";
-  notes += report.compared ? "labels equal: a peer's with frf's, frf's own with the plain executor's, in the worst of the timed frames\n"
+  std::string notes =
+      "of peak: 2 x multiply-accumulates of the network / median / float32 peak; Winograd computes fewer and "
+      "8-bit files cheaper ones, "
+      "so it may pass 100 %. Arithmetic is float32, and 8 bits where a file says so\n";
+  notes += report.compared ? "labels equal: a peer's with frf's, frf's own with the plain executor's, in the "
+                             "worst of the timed frames\n"
                            : "labels equal: with the plain executor's, in the worst of the timed frames\n";
   return notes;
 }
@@ -47,7 +50,9 @@ double TimesOurs(const BenchReport& report, const BenchRow& row) {
   return ours != nullptr && ours->error.empty() && row.error.empty() ? row.ms.median / ours->ms.median : 0;
 }
 
-std::string Milliseconds(double value) { return value < 10 ? fmt::format("{:.2f}", value) : fmt::format("{:.1f}", value); }
+std::string Milliseconds(double value) {
+  return value < 10 ? fmt::format("{:.2f}", value) : fmt::format("{:.1f}", value);
+}
 
 std::string Percent(double share) {  // 99.996 must not read as 100
   if (share < 0) return "";
@@ -55,9 +60,12 @@ std::string Percent(double share) {  // 99.996 must not read as 100
   return fmt::format("{:.3f} %", shown);
 }
 
-std::string Engine(const BenchRow& row) { return row.version.empty() ? row.engine : fmt::format("{} {}", row.engine, row.version); }
+std::string Engine(const BenchRow& row) {
+  return row.version.empty() ? row.engine : fmt::format("{} {}", row.engine, row.version);
+}
 
-constexpr std::array kHeads{"network", "size", "engine", "runs", "median ms", "MAD", "p90", "fps", "times frf", "of peak", "labels equal", "file"};
+constexpr std::array kHeads{"network", "size", "engine",    "runs",    "median ms",    "MAD",
+                            "p90",     "fps",  "times frf", "of peak", "labels equal", "file"};
 using Cells = std::array<std::string, kHeads.size()>;
 constexpr std::size_t kLeft[] = {0, 1, 2, 11};  // columns of words
 
@@ -74,15 +82,21 @@ Cells CellsOf(const BenchReport& report, const BenchRow& row) {
   cells[6] = Milliseconds(row.ms.p90);
   cells[7] = fmt::format("{:.1f}", row.fps());
   cells[8] = times > 0 && row.engine != "frf" ? fmt::format("{:.2f}", times) : "";
-  cells[9] = report.peaks.f32_gflops > 0 ? fmt::format("{:.0f} %", 100 * row.gflops() / report.peaks.f32_gflops) : "";
+  cells[9] = report.peaks.f32_gflops > 0
+                 ? fmt::format("{:.0f} %", 100 * row.gflops() / report.peaks.f32_gflops)
+                 : "";
   cells[10] = Percent(row.agreement);
   cells[11] = row.file;
   return cells;
 }
 
-bool Shown(const BenchReport& report, std::size_t column) { return report.compared || (column != 8 && column != 11); }
+bool Shown(const BenchReport& report, std::size_t column) {
+  return report.compared || (column != 8 && column != 11);
+}
 
-bool IsLeft(std::size_t column) { return std::find(std::begin(kLeft), std::end(kLeft), column) != std::end(kLeft); }
+bool IsLeft(std::size_t column) {
+  return std::find(std::begin(kLeft), std::end(kLeft), column) != std::end(kLeft);
+}
 
 // A bar would end the cell.
 std::string EscapedBars(const std::string& text) {
@@ -94,7 +108,9 @@ std::string EscapedBars(const std::string& text) {
   return escaped;
 }
 
-Json ErrorOrNull(const std::string& error) { return error.empty() ? Json(nullptr) : Json(Printable(error, 1000)); }
+Json ErrorOrNull(const std::string& error) {
+  return error.empty() ? Json(nullptr) : Json(Printable(error, 1000));
+}
 
 Json ToJson(const BenchReport& report, const BenchRow& row) {
   const bool good = row.error.empty();
@@ -114,8 +130,12 @@ Json ToJson(const BenchReport& report, const BenchRow& row) {
           {"wide_spread", row.wide_spread()},
           {"macs", static_cast<std::int64_t>(row.macs)},
           {"peak_gops", report.peaks.f32_gflops},
-          {"efficiency", number(row.gflops() / std::max(1e-9, report.peaks.f32_gflops), report.peaks.f32_gflops > 0)},
-          {"peaks", {{"f32_gflops", report.peaks.f32_gflops}, {"int8_gops", report.peaks.int8_gops}, {"copy_gbytes", report.peaks.copy_gbytes}}},
+          {"efficiency",
+           number(row.gflops() / std::max(1e-9, report.peaks.f32_gflops), report.peaks.f32_gflops > 0)},
+          {"peaks",
+           {{"f32_gflops", report.peaks.f32_gflops},
+            {"int8_gops", report.peaks.int8_gops},
+            {"copy_gbytes", report.peaks.copy_gbytes}}},
           {"times_frf", number(times, times > 0)},
           {"agreement", number(row.agreement, row.agreement >= 0)},
           {"agreement_with", row.engine == "frf" ? "plain executor" : "frf"},
@@ -134,13 +154,15 @@ void PrintTable(const BenchReport& report) {
   std::array<std::size_t, kHeads.size()> widths{};
   for (std::size_t c = 0; c < kHeads.size(); ++c) {
     widths[c] = std::string(kHeads[c]).size();
-    for (const Cells& cells : lines) widths[c] = std::max(widths[c], c + 1 < kHeads.size() ? cells[c].size() : 0);
+    for (const Cells& cells : lines)
+      widths[c] = std::max(widths[c], c + 1 < kHeads.size() ? cells[c].size() : 0);
   }
   const auto print = [&](const auto& cells) {
     std::string line;
     for (std::size_t c = 0; c < kHeads.size(); ++c) {
       if (!Shown(report, c) && std::string(cells[c]).rfind("no result", 0) != 0) continue;
-      line += IsLeft(c) ? fmt::format("{:<{}}  ", cells[c], widths[c]) : fmt::format("{:>{}}  ", cells[c], widths[c]);
+      line += IsLeft(c) ? fmt::format("{:<{}}  ", cells[c], widths[c])
+                        : fmt::format("{:>{}}  ", cells[c], widths[c]);
     }
     line.erase(line.find_last_not_of(' ') + 1);
     fmt::print("{}\n", line);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// `frf bench MODEL|NET... [--size HxW,...] [--against PEER,...]`: frames per second of one or more networks at one or more
-// sizes, beside the machine's own peaks and beside other runtimes.
-// Subtle: peers run in processes of their own, which are this program again (--serve-peer) or the Python of a wheel.
+// `frf bench MODEL|NET... [--size HxW,...] [--against PEER,...]`: frames per second of one or more networks
+// at one or more sizes, beside the machine's own peaks and beside other runtimes. Subtle: peers run in
+// processes of their own, which are this program again (--serve-peer) or the Python of a wheel.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -26,7 +26,8 @@ namespace {
 
 struct BenchArguments {
   std::vector<std::string> models;
-  std::string sizes, to = "labels", against, venv, output, options, classes = "cityscapes", serve_peer, library, device, amp;
+  std::string sizes, to = "labels", against, venv, output, options, classes = "cityscapes", serve_peer,
+                     library, device, amp;
   std::uint64_t seed = 0;
   int threads = 0, runs = 0, batch = 0;
   bool tune = false, json = false, step = false;
@@ -34,11 +35,17 @@ struct BenchArguments {
 
 // libtorch's part of the verb is frf-train's.
 [[noreturn]] void BenchWithTorch(const BenchArguments& arguments) {
-  for (const auto& [given, name] : {std::pair(!arguments.against.empty(), "--against"), {arguments.tune, "--tune"}, {!arguments.output.empty(), "-o"}}) {
-    if (given) throw Error(ErrorCode::kUsage, fmt::format("{} does not go with --device or --step, which libtorch runs", name));
+  for (const auto& [given, name] : {std::pair(!arguments.against.empty(), "--against"),
+                                    {arguments.tune, "--tune"},
+                                    {!arguments.output.empty(), "-o"}}) {
+    if (given)
+      throw Error(ErrorCode::kUsage,
+                  fmt::format("{} does not go with --device or --step, which libtorch runs", name));
   }
-  if (arguments.models.size() != 1) throw Error(ErrorCode::kUsage, "--device and --step take one network's name");
-  std::vector<std::string> words{"bench", arguments.models[0], "--device", arguments.device.empty() ? "auto" : arguments.device};
+  if (arguments.models.size() != 1)
+    throw Error(ErrorCode::kUsage, "--device and --step take one network's name");
+  std::vector<std::string> words{"bench", arguments.models[0], "--device",
+                                 arguments.device.empty() ? "auto" : arguments.device};
   const auto add = [&](const std::string& name, const std::string& value) {
     if (!value.empty()) words.insert(words.end(), {name, value});
   };
@@ -59,7 +66,8 @@ std::vector<std::string> SplitAtCommas(const std::string& text, const std::strin
   std::istringstream stream(text);
   for (std::string part; std::getline(stream, part, ',');) parts.push_back(part);
   for (const std::string& part : parts) {
-    if (part.empty()) throw Error(ErrorCode::kUsage, fmt::format("{} '{}': nothing stands between two commas", what, text));
+    if (part.empty())
+      throw Error(ErrorCode::kUsage, fmt::format("{} '{}': nothing stands between two commas", what, text));
   }
   return parts;
 }
@@ -69,20 +77,23 @@ std::vector<std::string> PeersOf(const BenchArguments& arguments) {
   for (const std::string& peer : peers) {
     const auto& known = PeerNames();
     if (std::find(known.begin(), known.end(), peer) == known.end()) {
-      throw Error(ErrorCode::kUsage, fmt::format("--against '{}': known are {}", peer, fmt::join(known, ", ")));
+      throw Error(ErrorCode::kUsage,
+                  fmt::format("--against '{}': known are {}", peer, fmt::join(known, ", ")));
     }
   }
   return peers;
 }
 
 // The file's own size where it is fixed; else --size; else the one that it was trained at; else 512x1024.
-std::vector<std::pair<int, int>> SizesOf(const std::vector<std::pair<int, int>>& sizes, const Model& model, const std::string& name, bool network) {
+std::vector<std::pair<int, int>> SizesOf(const std::vector<std::pair<int, int>>& sizes, const Model& model,
+                                         const std::string& name, bool network) {
   const Shape& shape = model.graph.inputs.at(0).shape;
   const bool fixed = shape.size() == 4 && shape[2] > 0 && shape[3] > 0;
   if (fixed) {
     const std::pair own{static_cast<int>(shape[2]), static_cast<int>(shape[3])};
     if (std::any_of(sizes.begin(), sizes.end(), [&](const auto& size) { return size != own; })) {
-      throw Error(ErrorCode::kUsage, fmt::format("{}: its input is fixed at {}x{}; leave --size out", name, own.first, own.second));
+      throw Error(ErrorCode::kUsage, fmt::format("{}: its input is fixed at {}x{}; leave --size out", name,
+                                                 own.first, own.second));
     }
     return {own};
   }
@@ -99,10 +110,13 @@ Image PictureOf(int height, int width) {
   return drawn_height == height && drawn_width == width ? scene : ResizeBilinear(scene.view(), height, width);
 }
 
-std::vector<BenchCase> CasesOf(const BenchArguments& arguments, const std::vector<std::pair<int, int>>& sizes, const std::string& name) {
+std::vector<BenchCase> CasesOf(const BenchArguments& arguments, const std::vector<std::pair<int, int>>& sizes,
+                               const std::string& name) {
   const bool network = IsNet(name);
-  if (!network && !arguments.options.empty()) throw Error(ErrorCode::kUsage, "--net-options belongs to a network's name, not to a file");
-  const Model model = network ? RandomModel({name, arguments.options, arguments.classes, arguments.seed}) : LoadForeign(name);
+  if (!network && !arguments.options.empty())
+    throw Error(ErrorCode::kUsage, "--net-options belongs to a network's name, not to a file");
+  const Model model =
+      network ? RandomModel({name, arguments.options, arguments.classes, arguments.seed}) : LoadForeign(name);
   const auto loaded = std::make_shared<LoadedModel>(model);
   const Graph counted = GraphAsDefined(model).ForInference();
   std::vector<BenchCase> cases;
@@ -116,7 +130,8 @@ std::vector<BenchCase> CasesOf(const BenchArguments& arguments, const std::vecto
     made.to_labels = arguments.to == "labels";
     made.tune = arguments.tune;
     if (!made.to_labels && (made.bytes_in() || made.gives_labels())) {
-      throw Error(ErrorCode::kUsage, fmt::format("{}: --to scores wants a model with float input and scores as output", name));
+      throw Error(ErrorCode::kUsage,
+                  fmt::format("{}: --to scores wants a model with float input and scores as output", name));
     }
     made.macs = static_cast<double>(CountCost(counted, InferShapes(counted, height, width)).macs_all);
     made.picture = PictureOf(height, width);
@@ -135,13 +150,15 @@ BenchRow FailedRow(const BenchCase& bench_case, const std::string& engine, const
 }
 
 // frf's row, then the peers' in the order in which they were named.
-void RunCase(const BenchArguments& arguments, const BenchCase& bench_case, const std::vector<std::string>& peers,
-             const std::filesystem::path& venv, std::vector<BenchRow>& rows) {
+void RunCase(const BenchArguments& arguments, const BenchCase& bench_case,
+             const std::vector<std::string>& peers, const std::filesystem::path& venv,
+             std::vector<BenchRow>& rows) {
   std::vector<std::unique_ptr<Contestant>> contestants;
   contestants.push_back(MakeOurs(bench_case));
   std::vector<BenchRow> failed;
   {
-    Progress progress(fmt::format("bench {} {}: setting up", bench_case.name, bench_case.size()), static_cast<std::int64_t>(peers.size()));
+    Progress progress(fmt::format("bench {} {}: setting up", bench_case.name, bench_case.size()),
+                      static_cast<std::int64_t>(peers.size()));
     for (const std::string& peer : peers) {
       progress.Advance(0, peer);
       try {
@@ -152,8 +169,9 @@ void RunCase(const BenchArguments& arguments, const BenchCase& bench_case, const
       progress.Advance(1, peer);
     }
   }
-  std::vector<BenchRow> measured =
-      Measure(bench_case, contestants, {.runs = arguments.runs, .title = fmt::format("bench {} {}", bench_case.name, bench_case.size())});
+  std::vector<BenchRow> measured = Measure(
+      bench_case, contestants,
+      {.runs = arguments.runs, .title = fmt::format("bench {} {}", bench_case.name, bench_case.size())});
   if (!measured.front().error.empty()) throw Error(ErrorCode::kInternal, measured.front().error);
   rows.push_back(measured.front());
   for (const std::string& peer : peers) {
@@ -168,12 +186,14 @@ void RunCase(const BenchArguments& arguments, const BenchCase& bench_case, const
 void Warn(const BenchReport& report) {
   for (const BenchRow& row : report.rows) {
     if (row.wide_spread()) {
-      LogWarning(fmt::format("{} {} on {}: times spread by {:.0f} % of their median; something else uses the machine, compare with care", row.name,
-                             row.size, row.engine, 100 * row.ms.mad / row.ms.median));
+      LogWarning(
+          fmt::format("{} {} on {}: times spread by {:.0f} % of their median; something else uses the "
+                      "machine, compare with care",
+                      row.name, row.size, row.engine, 100 * row.ms.mad / row.ms.median));
     }
     if (row.agreement >= 0 && row.agreement < 0.99) {
-      LogWarning(fmt::format("{} {} on {}: {:.2f} % of labels equal only; its time is of other work", row.name, row.size, row.engine,
-                             100 * row.agreement));
+      LogWarning(fmt::format("{} {} on {}: {:.2f} % of labels equal only; its time is of other work",
+                             row.name, row.size, row.engine, 100 * row.agreement));
     }
   }
 }
@@ -181,10 +201,16 @@ void Warn(const BenchReport& report) {
 int RunBench(const BenchArguments& arguments) {
   if (!arguments.serve_peer.empty()) return ServePeer(arguments.serve_peer, arguments.library);
   if (!arguments.device.empty() || arguments.step) BenchWithTorch(arguments);
-  if (arguments.batch > 0 || !arguments.amp.empty()) throw Error(ErrorCode::kUsage, "--batch and --amp go with --device or --step; the engine takes one frame after another, float32");
-  if (arguments.models.empty()) throw Error(ErrorCode::kUsage, "frf bench wants a model file or a network's name; frf info --list shows the networks");
+  if (arguments.batch > 0 || !arguments.amp.empty())
+    throw Error(
+        ErrorCode::kUsage,
+        "--batch and --amp go with --device or --step; the engine takes one frame after another, float32");
+  if (arguments.models.empty())
+    throw Error(ErrorCode::kUsage,
+                "frf bench wants a model file or a network's name; frf info --list shows the networks");
   std::vector<std::pair<int, int>> sizes;
-  for (const std::string& size : SplitAtCommas(arguments.sizes, "--size")) sizes.push_back(ParseSize(size, "--size"));
+  for (const std::string& size : SplitAtCommas(arguments.sizes, "--size"))
+    sizes.push_back(ParseSize(size, "--size"));
   const std::vector<std::string> peers = PeersOf(arguments);
   const std::filesystem::path venv = peers.empty() ? "" : FindPeersVenv(arguments.venv);
   if (!arguments.output.empty()) MakeFolder(arguments.output);
@@ -194,7 +220,8 @@ int RunBench(const BenchArguments& arguments) {
   report.compared = !peers.empty();
   report.peaks = MeasurePeaks(report.threads);
   for (const std::string& name : arguments.models) {
-    for (const BenchCase& bench_case : CasesOf(arguments, sizes, name)) RunCase(arguments, bench_case, peers, venv, report.rows);
+    for (const BenchCase& bench_case : CasesOf(arguments, sizes, name))
+      RunCase(arguments, bench_case, peers, venv, report.rows);
   }
   ClearProgressLine();
   Warn(report);
@@ -230,26 +257,41 @@ make peers installs onnxruntime, openvino and ncnn in .venv-peers.)";
 
 void AddBench(CLI::App& root, Action& action) {
   auto a = std::make_shared<BenchArguments>();
-  CLI::App* app = root.add_subcommand("bench", "frames per second, beside the machine's peaks and beside other runtimes");
-  app->add_option("models", a->models, "ONNX files, run folders, shipped weights, or network names (random weights)")->option_text("MODEL|NET ...");
-  app->add_option("--size", a->sizes, "input sizes HEIGHTxWIDTH, with commas between (default: as trained; networks by name: 512x1024)");
-  app->add_option("--to", a->to, "labels: 8-bit RGB in, 8-bit labels out; scores: float planes in, full-size float scores out")
+  CLI::App* app =
+      root.add_subcommand("bench", "frames per second, beside the machine's peaks and beside other runtimes");
+  app->add_option("models", a->models,
+                  "ONNX files, run folders, shipped weights, or network names (random weights)")
+      ->option_text("MODEL|NET ...");
+  app->add_option(
+      "--size", a->sizes,
+      "input sizes HEIGHTxWIDTH, with commas between (default: as trained; networks by name: 512x1024)");
+  app->add_option(
+         "--to", a->to,
+         "labels: 8-bit RGB in, 8-bit labels out; scores: float planes in, full-size float scores out")
       ->check(CLI::IsMember({"labels", "scores"}));
   app->add_option("--threads", a->threads, "CPU threads; 0: all cores")->check(CLI::Range(0, 1024));
-  app->add_option("--runs", a->runs, "timed frames a row; 0: 100, fewer where they would take over 20 s")->check(CLI::Range(0, 1'000'000));
+  app->add_option("--runs", a->runs, "timed frames a row; 0: 100, fewer where they would take over 20 s")
+      ->check(CLI::Range(0, 1'000'000));
   app->add_option("--against", a->against, "peers, with commas between: onnxruntime, openvino, ncnn");
-  app->add_option("--venv", a->venv, "virtual environment with the peers (default: FRF_PEERS_VENV, or .venv-peers here or beside the program)");
-  app->add_flag("--tune", a->tune, "measure first which kernels are fastest at this size, and keep the result");
+  app->add_option("--venv", a->venv,
+                  "virtual environment with the peers (default: FRF_PEERS_VENV, or .venv-peers here or "
+                  "beside the program)");
+  app->add_flag("--tune", a->tune,
+                "measure first which kernels are fastest at this size, and keep the result");
   app->add_option("--net-options", a->options, "of a network by name: name=value,name=value");
-  app->add_option("--classes", a->classes, "of a network by name: whose classes")->check(CLI::IsMember({"camvid", "cityscapes"}));
+  app->add_option("--classes", a->classes, "of a network by name: whose classes")
+      ->check(CLI::IsMember({"camvid", "cityscapes"}));
   app->add_option("--seed", a->seed, "of a network's random weights")->check(CLI::NonNegativeNumber);
-  app->add_option("--device", a->device, "with libtorch instead (frf-train), one network by name: cpu, cuda, cuda:N");
+  app->add_option("--device", a->device,
+                  "with libtorch instead (frf-train), one network by name: cpu, cuda, cuda:N");
   app->add_flag("--step", a->step, "a training step (frf-train): forward, loss, backward, AdamW, average");
   app->add_option("--batch", a->batch, "images at once, with --device or --step")->check(CLI::Range(1, 1024));
   app->add_option("--amp", a->amp, "number format, with --device or --step: off, bf16, f16, auto");
   app->add_option("-o,--output", a->output, "folder for bench.md, a table, and bench.svg, a plot");
   app->add_flag("--json", a->json, "one JSON document on standard output");
-  app->add_option("--serve-peer", a->serve_peer)->group("")->check(CLI::IsMember({"onnxruntime", "openvino"}));
+  app->add_option("--serve-peer", a->serve_peer)
+      ->group("")
+      ->check(CLI::IsMember({"onnxruntime", "openvino"}));
   app->add_option("--library", a->library)->group("");
   app->footer(kExamples);
   app->callback([a, &action] { action = [a] { return RunBench(*a); }; });

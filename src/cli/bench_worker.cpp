@@ -30,8 +30,10 @@ bool ReadWords(std::FILE* from, std::vector<std::string>& words) {
   words.assign(1, "");
   for (int c; (c = std::fgetc(from)) != EOF;) {
     if (c == '\n') return true;
-    if (c == '\t') words.emplace_back();
-    else words.back() += static_cast<char>(c);
+    if (c == '\t')
+      words.emplace_back();
+    else
+      words.back() += static_cast<char>(c);
   }
   return false;
 }
@@ -64,15 +66,20 @@ class Worker {
 };
 
 void Serve(const std::string& engine, const std::string& library) {
-  std::unique_ptr<PeerBackend> backend = engine == "onnxruntime" ? OpenOnnxRuntime(library) : OpenOpenVino(library);
+  std::unique_ptr<PeerBackend> backend =
+      engine == "onnxruntime" ? OpenOnnxRuntime(library) : OpenOpenVino(library);
   Answer("ready\t" + backend->version());
   Worker worker(std::move(backend));
   std::FILE* from = ::fdopen(3, "r");
-  if (from == nullptr) throw Error(ErrorCode::kUsage, "--serve-peer is for frf itself: descriptor 3 is closed");
+  if (from == nullptr)
+    throw Error(ErrorCode::kUsage, "--serve-peer is for frf itself: descriptor 3 is closed");
   for (std::vector<std::string> words; ReadWords(from, words);) {
-    if (words[0] == "load") worker.Load(words);
-    else if (words[0] == "run") worker.Run();
-    else throw Error(ErrorCode::kInternal, "unknown word '" + words[0] + "'");
+    if (words[0] == "load")
+      worker.Load(words);
+    else if (words[0] == "run")
+      worker.Run();
+    else
+      throw Error(ErrorCode::kInternal, "unknown word '" + words[0] + "'");
   }
 }
 
@@ -91,7 +98,9 @@ std::size_t PeerTensor::bytes() const {
 
 void* FindSymbol(void* library, const char* name) {
   void* symbol = ::dlsym(library, name);
-  if (symbol == nullptr) throw Error(ErrorCode::kUnsupported, fmt::format("the library has no '{}'; is it another version?", name));
+  if (symbol == nullptr)
+    throw Error(ErrorCode::kUnsupported,
+                fmt::format("the library has no '{}'; is it another version?", name));
   return symbol;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the verbs of `frf` share. A verb is one file with one Add function: it declares its options and sets `action`, which
-// main runs after parsing.
+// What the verbs of `frf` share. A verb is one file with one Add function: it declares its options and sets
+// `action`, which main runs after parsing.
 //
 // Exit codes: 0 done, 1 failed, 2 wrong usage. With --json standard output carries exactly one JSON document.
 #pragma once
@@ -38,20 +38,23 @@ void PrintJson(const Json& json);
 // Whether frf knows a network of this name (`frf info --list`).
 bool IsNet(const std::string& name);
 
-// A run folder's graph with its weights: config.json and a checkpoint's averaged ("ema") or last ("raw") weights.
+// A run folder's graph with its weights: config.json and a checkpoint's averaged ("ema") or last ("raw")
+// weights.
 Model LoadRun(const std::string& folder, bool raw, bool last);
 
 // A model from an ONNX file, the name of shipped weights or a run folder.
 Model LoadModel(const std::string& name);
 
-// A network by name with random weights whose activations have sane statistics, so that times are of real values.
+// A network by name with random weights whose activations have sane statistics, so that times are of real
+// values.
 struct RandomNet {
   std::string name, options, classes = "camvid";  // options as --net-options; classes: camvid or cityscapes
   std::uint64_t seed = 0;
 };
 Model RandomModel(const RandomNet& net);
 
-// As LoadModel; a file without frf.* keys too, with classes and pre-processing made up, which do for times and counts.
+// As LoadModel; a file without frf.* keys too, with classes and pre-processing made up, which do for times
+// and counts.
 Model LoadForeign(const std::string& name);
 
 // The graph to count: as the network defines it where the model says which one it is, else as it stands.
@@ -69,7 +72,8 @@ std::pair<int, int> ParseShard(const std::string& text);
 // The ids as label files hold them (frf.label_ids), void kept.
 LabelImage ToLabelIds(const LabelImage& labels, const Classes& classes);
 
-// Replaces this process by frf-train with `arguments`; refuses one built from another commit. Returns only by throwing.
+// Replaces this process by frf-train with `arguments`; refuses one built from another commit. Returns only by
+// throwing.
 [[noreturn]] void ExecTrain(const std::vector<std::string>& arguments);
 
 }  // namespace frf::cli

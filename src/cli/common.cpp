@@ -19,7 +19,9 @@
 namespace frf::cli {
 
 // File names need not be UTF-8, JSON must be: other bytes become U+FFFD.
-void PrintJson(const Json& json) { fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace)); }
+void PrintJson(const Json& json) {
+  fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+}
 
 bool IsNet(const std::string& name) {
   const auto& nets = ListNets();
@@ -29,8 +31,12 @@ bool IsNet(const std::string& name) {
 Model LoadRun(const std::string& folder, bool raw, bool last) {
   const std::string config_path = folder + "/config.json";
   if (!std::filesystem::exists(config_path)) {
-    throw Error(ErrorCode::kNotFound, fmt::format("{}: is no run folder, config.json is not in it; a run folder, an ONNX file or the name of "
-                                                  "shipped weights is wanted", folder));
+    throw Error(
+        ErrorCode::kNotFound,
+        fmt::format(
+            "{}: is no run folder, config.json is not in it; a run folder, an ONNX file or the name of "
+            "shipped weights is wanted",
+            folder));
   }
   const Json config = ParseJson(ReadFile(config_path), config_path);
   Model model;
@@ -44,12 +50,14 @@ Model LoadRun(const std::string& folder, bool raw, bool last) {
   QuantizationTable table;  // of a run with --qat
   if (config.contains("quantization")) {
     table = QuantizationTableFromJson(config["quantization"], config_path);
-    model.graph = ReadyToTrain(model.graph, {model.info.input.height, model.info.input.width}, table, config_path);
+    model.graph =
+        ReadyToTrain(model.graph, {model.info.input.height, model.info.input.width}, table, config_path);
   }
   const LoadReport report = LoadWeights(model.graph, checkpoint, WeightsPrefix(checkpoint, raw), {});
   if (!report.kept.empty()) {
-    throw Error(ErrorCode::kCorruptFile, fmt::format("{}: {} of the network's tensors are not in it, the first is '{}'", path,
-                                                     report.kept.size(), report.kept.front()));
+    throw Error(ErrorCode::kCorruptFile,
+                fmt::format("{}: {} of the network's tensors are not in it, the first is '{}'", path,
+                            report.kept.size(), report.kept.front()));
   }
   if (!table.empty()) model.graph = engine::InsertQuantization(model.graph, table);
   model.info.weights_from = raw ? "raw" : "ema";
@@ -64,16 +72,21 @@ Model LoadModel(const std::string& name) {
 std::pair<int, int> ParseShard(const std::string& text) {
   const auto number = [](const char* value) { return value == nullptr ? -1 : std::atoi(value); };
   if (text.empty()) {
-    const int slurm_index = number(std::getenv("SLURM_ARRAY_TASK_ID")), slurm_count = number(std::getenv("SLURM_ARRAY_TASK_COUNT"));
+    const int slurm_index = number(std::getenv("SLURM_ARRAY_TASK_ID")),
+              slurm_count = number(std::getenv("SLURM_ARRAY_TASK_COUNT"));
     const int slurm_first = std::max(0, number(std::getenv("SLURM_ARRAY_TASK_MIN")));
-    if (slurm_index >= slurm_first && slurm_count > 0 && slurm_index - slurm_first < slurm_count) return {slurm_index - slurm_first, slurm_count};
-    const int job_index = number(std::getenv("JOB_COMPLETION_INDEX")), job_count = number(std::getenv("JOB_COMPLETIONS"));
+    if (slurm_index >= slurm_first && slurm_count > 0 && slurm_index - slurm_first < slurm_count)
+      return {slurm_index - slurm_first, slurm_count};
+    const int job_index = number(std::getenv("JOB_COMPLETION_INDEX")),
+              job_count = number(std::getenv("JOB_COMPLETIONS"));
     if (job_index >= 0 && job_count > job_index) return {job_index, job_count};
     return {0, 1};
   }
   int index = -1, count = 0, used = 0;
-  if (std::sscanf(text.c_str(), "%d/%d%n", &index, &count, &used) != 2 || static_cast<std::size_t>(used) != text.size() || index < 0 || index >= count) {
-    throw Error(ErrorCode::kUsage, fmt::format("--shard '{}': I/N with 0 <= I < N is wanted, for instance 0/4", text));
+  if (std::sscanf(text.c_str(), "%d/%d%n", &index, &count, &used) != 2 ||
+      static_cast<std::size_t>(used) != text.size() || index < 0 || index >= count) {
+    throw Error(ErrorCode::kUsage,
+                fmt::format("--shard '{}': I/N with 0 <= I < N is wanted, for instance 0/4", text));
   }
   return {index, count};
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `frf data check|pack|convert`: what is wrong with a data set, one file out of thousands, label formats into each other.
+// `frf data check|pack|convert`: what is wrong with a data set, one file out of thousands, label formats into
+// each other.
 #include <fmt/format.h>
 
 #include "cli/cli.h"
@@ -19,39 +20,55 @@ struct DataArguments {
   bool json = false;
 };
 
-std::vector<std::string> Words(const std::string& text) { return text.empty() ? std::vector<std::string>{} : CLI::detail::split(text, ','); }
+std::vector<std::string> Words(const std::string& text) {
+  return text.empty() ? std::vector<std::string>{} : CLI::detail::split(text, ',');
+}
 
 int RunCheck(const DataArguments& arguments) {
   const CheckReport report = CheckData(arguments.spec, Words(arguments.splits));
-  if (arguments.json) PrintJson(ToJson(report));
-  else fmt::print("{}", FormatCheck(report, arguments.most));
+  if (arguments.json)
+    PrintJson(ToJson(report));
+  else
+    fmt::print("{}", FormatCheck(report, arguments.most));
   return report.errors() > 0 ? 1 : 0;
 }
 
 int RunPack(const DataArguments& arguments) {
-  const PackResult result = PackData(arguments.spec, arguments.output, {.splits = Words(arguments.splits), .jpeg_quality = arguments.jpeg});
+  const PackResult result = PackData(arguments.spec, arguments.output,
+                                     {.splits = Words(arguments.splits), .jpeg_quality = arguments.jpeg});
   if (arguments.json) {
-    PrintJson({{"output", arguments.output}, {"samples", result.samples}, {"bytes", result.bytes}, {"contents", result.contents}});
+    PrintJson({{"output", arguments.output},
+               {"samples", result.samples},
+               {"bytes", result.bytes},
+               {"contents", result.contents}});
     return 0;
   }
-  fmt::print("{}: {} samples, {:.1f} MB\n", arguments.output, result.samples, static_cast<double>(result.bytes) * 1e-6);
+  fmt::print("{}: {} samples, {:.1f} MB\n", arguments.output, result.samples,
+             static_cast<double>(result.bytes) * 1e-6);
   for (const auto& line : result.contents) fmt::print("  {}\n", line);
   fmt::print("  read it as --data pack:{}\n", arguments.output);
   return 0;
 }
 
 bool NamesDataset(const std::string& text) {
-  return text.starts_with("camvid:") || text.starts_with("cityscapes:") || text.starts_with("folder:") || text.starts_with("pack:");
+  return text.starts_with("camvid:") || text.starts_with("cityscapes:") || text.starts_with("folder:") ||
+         text.starts_with("pack:");
 }
 
 int RunConvert(const DataArguments& arguments) {
   ConvertResult result;
-  if (NamesDataset(arguments.spec.spec)) result = ConvertToFolder(arguments.spec, arguments.output);
-  else if (!arguments.images.empty()) result = AddToFolder(arguments.images, arguments.spec.spec, arguments.output, arguments.split, arguments.convert);
-  else result = ConvertLabelFiles(arguments.spec.spec, arguments.output, arguments.convert);
+  if (NamesDataset(arguments.spec.spec))
+    result = ConvertToFolder(arguments.spec, arguments.output);
+  else if (!arguments.images.empty())
+    result = AddToFolder(arguments.images, arguments.spec.spec, arguments.output, arguments.split,
+                         arguments.convert);
+  else
+    result = ConvertLabelFiles(arguments.spec.spec, arguments.output, arguments.convert);
   for (const auto& failure : result.failures) fmt::print(stderr, "frf: {}\n", failure);
-  if (arguments.json) PrintJson(ToJson(result));
-  else fmt::print("{} files written to {}, {} failed\n", result.files, arguments.output, result.failures.size());
+  if (arguments.json)
+    PrintJson(ToJson(result));
+  else
+    fmt::print("{} files written to {}, {} failed\n", result.files, arguments.output, result.failures.size());
   return result.failures.empty() ? 0 : 1;
 }
 
@@ -68,8 +85,10 @@ void AddData(CLI::App& root, Action& action) {
   data->require_subcommand(1);
   auto a = std::make_shared<DataArguments>();
 
-  CLI::App* check = data->add_subcommand("check", "find bad labels, missing pairs, odd sizes and unreadable files, each by name");
-  check->add_option("data", a->spec.spec, "camvid:DIR, cityscapes:DIR, folder:DIR, pack:FILE or synth:COUNT")->required();
+  CLI::App* check = data->add_subcommand(
+      "check", "find bad labels, missing pairs, odd sizes and unreadable files, each by name");
+  check->add_option("data", a->spec.spec, "camvid:DIR, cityscapes:DIR, folder:DIR, pack:FILE or synth:COUNT")
+      ->required();
   check->add_option("--splits", a->splits, "of train,val,test; default: all that are there");
   check->add_option("--most", a->most, "lines of each kind that are printed")->check(CLI::NonNegativeNumber);
   AddCommon(check, a);
@@ -80,21 +99,31 @@ void AddData(CLI::App& root, Action& action) {
   pack->add_option("data", a->spec.spec, "camvid:DIR, cityscapes:DIR, folder:DIR or synth:COUNT")->required();
   pack->add_option("-o,--output", a->output, "the file")->required();
   pack->add_option("--splits", a->splits, "of train,val,test; default: all that are there");
-  pack->add_option("--jpeg", a->jpeg, "store images as JPEG of this quality (loses detail); 0: PNG")->check(CLI::Range(0, 100));
+  pack->add_option("--jpeg", a->jpeg, "store images as JPEG of this quality (loses detail); 0: PNG")
+      ->check(CLI::Range(0, 100));
   AddCommon(pack, a);
   pack->callback([a, &action] { action = [a] { return RunPack(*a); }; });
 
-  CLI::App* convert = data->add_subcommand("convert", "label images from one format to another; any data set or masks into folder layout");
-  convert->add_option("source", a->spec.spec, "a label file, a folder of them, or a data set (camvid:DIR, cityscapes:DIR ...)")->required();
+  CLI::App* convert = data->add_subcommand(
+      "convert", "label images from one format to another; any data set or masks into folder layout");
+  convert
+      ->add_option("source", a->spec.spec,
+                   "a label file, a folder of them, or a data set (camvid:DIR, cityscapes:DIR ...)")
+      ->required();
   convert->add_option("-o,--output", a->output, "file or folder")->required();
-  convert->add_option("--from", a->convert.from, "format of the labels")->check(CLI::IsMember(LabelFormats()));
+  convert->add_option("--from", a->convert.from, "format of the labels")
+      ->check(CLI::IsMember(LabelFormats()));
   convert->add_option("--to", a->convert.to, "format wanted")->check(CLI::IsMember(LabelFormats()));
-  convert->add_option("--classes", a->convert.classes, "of ids and colors: a classes.json, camvid or cityscapes");
-  convert->add_option("--images", a->images, "folder of images with the masks' names: makes a split of a folder data set");
-  convert->add_option("--split", a->split, "with --images: which")->check(CLI::IsMember({"train", "val", "test"}));
+  convert->add_option("--classes", a->convert.classes,
+                      "of ids and colors: a classes.json, camvid or cityscapes");
+  convert->add_option("--images", a->images,
+                      "folder of images with the masks' names: makes a split of a folder data set");
+  convert->add_option("--split", a->split, "with --images: which")
+      ->check(CLI::IsMember({"train", "val", "test"}));
   AddCommon(convert, a);
-  convert->footer("Examples: frf data convert masks_rgb -o masks --from colors --classes classes.json\n"
-                  "          frf data convert cityscapes:cs -o cs-folder");
+  convert->footer(
+      "Examples: frf data convert masks_rgb -o masks --from colors --classes classes.json\n"
+      "          frf data convert cityscapes:cs -o cs-folder");
   convert->callback([a, &action] { action = [a] { return RunConvert(*a); }; });
 }
 

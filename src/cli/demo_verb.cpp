@@ -43,7 +43,8 @@ Image SideBySide(const std::vector<std::pair<std::string, Image>>& pictures) {
     const int scale = TextWidth(caption, 2) + 12 <= picture.width ? 2 : 1;
     DrawText(sheet, left + 6, (kCaption - kTextHeight * scale) / 2, caption, kInk, scale);
     for (int y = 0; y < picture.height; ++y) {
-      std::copy_n(picture.at(y, 0), static_cast<std::size_t>(picture.width) * 3, sheet.at(y + kCaption, left));
+      std::copy_n(picture.at(y, 0), static_cast<std::size_t>(picture.width) * 3,
+                  sheet.at(y + kCaption, left));
     }
     left += picture.width + kGap;
   }
@@ -61,12 +62,17 @@ struct Shown {
 };
 
 // Labels first, timed afterwards: at least five frames, at most about a second and a half.
-Shown Show(const std::string& name, const std::string& numbers, const Sample& scene, const DemoArguments& arguments) {
+Shown Show(const std::string& name, const std::string& numbers, const Sample& scene,
+           const DemoArguments& arguments) {
   Segmenter segmenter(LoadModel(name), {.threads = arguments.threads});
-  Shown shown{name, numbers, segmenter.info().classes, segmenter.Run(scene.image.view()), {}, true, std::nullopt, std::nullopt};
+  Shown shown{
+      name,         numbers,     segmenter.info().classes, segmenter.Run(scene.image.view()), {}, true,
+      std::nullopt, std::nullopt};
   std::vector<double> times;
   const auto begin = std::chrono::steady_clock::now();
-  const auto seconds_since = [](auto start) { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
+  const auto seconds_since = [](auto start) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
   while (times.size() < 5 || (times.size() < 100 && seconds_since(begin) < 0.8)) {
     const auto start = std::chrono::steady_clock::now();
     const LabelImage again = segmenter.Run(scene.image.view());
@@ -101,10 +107,14 @@ double Agreement(const LabelImage& a, const LabelImage& b) {
 
 int RunDemo(const DemoArguments& arguments) {
   const bool drawn = arguments.image.empty();
-  const std::string name = !arguments.model.empty() ? arguments.model : drawn ? "frfnet-slim-synth" : "frfnet-camvid";
+  const std::string name = !arguments.model.empty() ? arguments.model
+                           : drawn                  ? "frfnet-slim-synth"
+                                                    : "frfnet-camvid";
   Sample scene;
-  if (drawn) scene = DrawScene(arguments.seed, {.height = 360, .width = 480});
-  else scene.image = ReadImage(arguments.image);
+  if (drawn)
+    scene = DrawScene(arguments.seed, {.height = 360, .width = 480});
+  else
+    scene.image = ReadImage(arguments.image);
 
   std::vector<Shown> shown{Show(name, "float32", scene, arguments)};
   if (IsThere(name + "-int8")) shown.push_back(Show(name + "-int8", "int8", scene, arguments));
@@ -120,7 +130,8 @@ int RunDemo(const DemoArguments& arguments) {
   std::vector<std::pair<std::string, Image>> sheet{{"picture", scene.image}};
   if (drawn) sheet.emplace_back("truth", Colorize(scene.labels, classes.palette));
   for (const Shown& one : shown) {
-    sheet.emplace_back(fmt::format("{}: {:.0f} fps{}", one.numbers, 1000 / one.stats.median, one.accuracy ? fmt::format(", {:.1f} % right", *one.accuracy * 100) : ""),
+    sheet.emplace_back(fmt::format("{}: {:.0f} fps{}", one.numbers, 1000 / one.stats.median,
+                                   one.accuracy ? fmt::format(", {:.1f} % right", *one.accuracy * 100) : ""),
                        Colorize(one.labels, classes.palette));
   }
   WritePng((folder / "demo.png").string(), WithLegend(SideBySide(sheet), first.labels, classes));
@@ -128,12 +139,21 @@ int RunDemo(const DemoArguments& arguments) {
   const int threads = arguments.threads > 0 ? arguments.threads : DefaultThreads();
   if (arguments.json) {
     const auto json_of = [&](const Shown& one) {
-      return Json{{"model", one.name}, {"fps", 1000 / one.stats.median}, {"ms", ToJson(one.stats)}, {"runs", one.stats.runs}, {"repeatable", one.repeatable},
-                  {"miou", one.miou ? Json(*one.miou) : Json(nullptr)}, {"pixel_accuracy", one.accuracy ? Json(*one.accuracy) : Json(nullptr)}};
+      return Json{{"model", one.name},
+                  {"fps", 1000 / one.stats.median},
+                  {"ms", ToJson(one.stats)},
+                  {"runs", one.stats.runs},
+                  {"repeatable", one.repeatable},
+                  {"miou", one.miou ? Json(*one.miou) : Json(nullptr)},
+                  {"pixel_accuracy", one.accuracy ? Json(*one.accuracy) : Json(nullptr)}};
     };
     Json result = json_of(first);
-    result.update({{"size", fmt::format("{}x{}", scene.image.height, scene.image.width)}, {"threads", threads}, {"machine", ToJson(ThisMachine())},
-                   {"outputs", {(folder / "demo.png").string(), (folder / "overlay.png").string(), (folder / "mask.png").string()}}});
+    result.update({{"size", fmt::format("{}x{}", scene.image.height, scene.image.width)},
+                   {"threads", threads},
+                   {"machine", ToJson(ThisMachine())},
+                   {"outputs",
+                    {(folder / "demo.png").string(), (folder / "overlay.png").string(),
+                     (folder / "mask.png").string()}}});
     if (shown.size() > 1) {
       result["int8"] = json_of(shown[1]);
       result["int8"]["labels_equal"] = Agreement(first.labels, shown[1].labels);
@@ -141,17 +161,22 @@ int RunDemo(const DemoArguments& arguments) {
     PrintJson(result);
     return 0;
   }
-  fmt::print("{} labelled by {}, {}x{}, {} threads, {}\n", drawn ? fmt::format("a drawn street (seed {})", arguments.seed) : arguments.image, name,
+  fmt::print("{} labelled by {}, {}x{}, {} threads, {}\n",
+             drawn ? fmt::format("a drawn street (seed {})", arguments.seed) : arguments.image, name,
              scene.image.height, scene.image.width, threads, ThisMachine().cpu);
   for (const Shown& one : shown) {
-    fmt::print("  {:<8} {:>6.1f} frames a second, {:.1f} ms a frame (median of {}, +-{:.1f}){}\n", one.numbers, 1000 / one.stats.median, one.stats.median,
-               one.stats.runs, one.stats.mad, one.miou ? fmt::format(", {:.1f} % of pixels right, mean IoU {:.1f} %", *one.accuracy * 100, *one.miou * 100) : "");
+    fmt::print("  {:<8} {:>6.1f} frames a second, {:.1f} ms a frame (median of {}, +-{:.1f}){}\n",
+               one.numbers, 1000 / one.stats.median, one.stats.median, one.stats.runs, one.stats.mad,
+               one.miou ? fmt::format(", {:.1f} % of pixels right, mean IoU {:.1f} %", *one.accuracy * 100,
+                                      *one.miou * 100)
+                        : "");
   }
   if (shown.size() > 1) {
-    fmt::print("  int8 is {:.2f} times as fast and gives the same label on {:.2f} % of pixels\n", first.stats.median / shown[1].stats.median,
-               Agreement(first.labels, shown[1].labels) * 100);
+    fmt::print("  int8 is {:.2f} times as fast and gives the same label on {:.2f} % of pixels\n",
+               first.stats.median / shown[1].stats.median, Agreement(first.labels, shown[1].labels) * 100);
   }
-  fmt::print("  look at {}, {} and {}\n", (folder / "demo.png").string(), (folder / "overlay.png").string(), (folder / "mask.png").string());
+  fmt::print("  look at {}, {} and {}\n", (folder / "demo.png").string(), (folder / "overlay.png").string(),
+             (folder / "mask.png").string());
   if (drawn) fmt::print("  your own photo: frf demo PHOTO.jpg\n");
   return 0;
 }
@@ -160,11 +185,15 @@ int RunDemo(const DemoArguments& arguments) {
 
 void AddDemo(CLI::App& root, Action& action) {
   auto a = std::make_shared<DemoArguments>();
-  CLI::App* app = root.add_subcommand("demo", "shipped weights, a picture in, a picture out, frames per second");
+  CLI::App* app =
+      root.add_subcommand("demo", "shipped weights, a picture in, a picture out, frames per second");
   app->add_option("image", a->image, "your own photo (PNG or JPEG); without one a street is drawn");
   app->add_option("-o,--output", a->output, "folder for the pictures");
-  app->add_option("-m,--model", a->model, "other weights (default: frfnet-slim-synth for the drawn street, frfnet-camvid for photos)");
-  app->add_option("--seed", a->seed, "of the drawn street; below 10000000 it may have been trained on")->check(CLI::NonNegativeNumber);
+  app->add_option(
+      "-m,--model", a->model,
+      "other weights (default: frfnet-slim-synth for the drawn street, frfnet-camvid for photos)");
+  app->add_option("--seed", a->seed, "of the drawn street; below 10000000 it may have been trained on")
+      ->check(CLI::NonNegativeNumber);
   app->add_option("--threads", a->threads, "CPU threads; 0: all cores")->check(CLI::Range(0, 1024));
   app->add_flag("--json", a->json, "one JSON document on standard output");
   app->callback([a, &action] { action = [a] { return RunDemo(*a); }; });

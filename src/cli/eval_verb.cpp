@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// `frf eval MODEL --data D --split S`: mIoU over a split from one confusion matrix, at the labels' own size; a table, JSON, and
-// a report with the worst and best images.
-// Subtle: predictions are compared as class ids, and saved as label-file ids under the names that Cityscapes' own evaluator
-// looks for.
+// `frf eval MODEL --data D --split S`: mIoU over a split from one confusion matrix, at the labels' own size;
+// a table, JSON, and a report with the worst and best images. Subtle: predictions are compared as class ids,
+// and saved as label-file ids under the names that Cityscapes' own evaluator looks for.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -27,7 +26,8 @@ namespace frf::cli {
 namespace {
 
 struct EvalArguments {
-  std::string model, against, data, split = "val", list, variant, size, backend = "engine", weights = "ema", report, save;
+  std::string model, against, data, split = "val", list, variant, size, backend = "engine", weights = "ema",
+                                    report, save;
   std::uint64_t seed = 0, max_memory_mb = 0;
   int threads = 0, limit = 0, pictures = 8;
   bool json = false, stamp = false, last = false, modules = false;
@@ -45,7 +45,9 @@ struct Other {
   std::unique_ptr<Segmenter> segmenter;
   ConfusionMatrix matrix;
   std::int64_t changed = 0, pixels = 0;
-  double changed_share() const { return pixels > 0 ? static_cast<double>(changed) / static_cast<double>(pixels) : 0; }
+  double changed_share() const {
+    return pixels > 0 ? static_cast<double>(changed) / static_cast<double>(pixels) : 0;
+  }
 };
 
 std::int64_t CountChanged(const LabelImage& a, const LabelImage& b) {
@@ -54,24 +56,31 @@ std::int64_t CountChanged(const LabelImage& a, const LabelImage& b) {
   return changed;
 }
 
-std::string DifferenceTable(const ConfusionMatrix& matrix, const Other& other, const EvalArguments& arguments, const Classes& classes) {
+std::string DifferenceTable(const ConfusionMatrix& matrix, const Other& other, const EvalArguments& arguments,
+                            const Classes& classes) {
   const auto ours = matrix.Iou(), theirs = other.matrix.Iou();
   std::string table = fmt::format("{:<14} {:>9} {:>9} {:>8}\n", "class", "this", "against", "points");
   for (int c = 0; c < classes.count(); ++c) {
     if (!ours[c] || !theirs[c]) continue;
-    table += fmt::format("{:<14} {:>7.2f} % {:>7.2f} % {:>+8.2f}\n", classes.names[c], *ours[c] * 100, *theirs[c] * 100, (*ours[c] - *theirs[c]) * 100);
+    table += fmt::format("{:<14} {:>7.2f} % {:>7.2f} % {:>+8.2f}\n", classes.names[c], *ours[c] * 100,
+                         *theirs[c] * 100, (*ours[c] - *theirs[c]) * 100);
   }
   const double mine = matrix.MeanIou().value_or(0), its = other.matrix.MeanIou().value_or(0);
-  table += fmt::format("{:<14} {:>7.2f} % {:>7.2f} % {:>+8.2f}\n", "mean IoU", mine * 100, its * 100, (mine - its) * 100);
-  return table + fmt::format("{:.2f} % of labels differ from those of {}\n", other.changed_share() * 100, arguments.against);
+  table += fmt::format("{:<14} {:>7.2f} % {:>7.2f} % {:>+8.2f}\n", "mean IoU", mine * 100, its * 100,
+                       (mine - its) * 100);
+  return table + fmt::format("{:.2f} % of labels differ from those of {}\n", other.changed_share() * 100,
+                             arguments.against);
 }
 
-// What a prediction's file is called: "x_leftImg8bit" becomes "x_pred_labelIds" as Cityscapes' evaluator expects.
+// What a prediction's file is called: "x_leftImg8bit" becomes "x_pred_labelIds" as Cityscapes' evaluator
+// expects.
 std::string PredictionName(const std::string& sample) {
   std::string stem = std::filesystem::path(sample).replace_extension().string();
   const std::string city_suffix = "_leftImg8bit";
   if (stem.ends_with(city_suffix)) {
-    return std::filesystem::path(stem.substr(0, stem.size() - city_suffix.size()) + "_pred_labelIds.png").filename().string();
+    return std::filesystem::path(stem.substr(0, stem.size() - city_suffix.size()) + "_pred_labelIds.png")
+        .filename()
+        .string();
   }
   std::replace(stem.begin(), stem.end(), '/', '_');
   return stem + ".png";
@@ -80,12 +89,14 @@ std::string PredictionName(const std::string& sample) {
 void CheckClasses(const Classes& model, const Classes& data, const std::string& name) {
   if (model.names == data.names) return;
   if (model.count() != data.count()) {
-    throw Error(ErrorCode::kInvalidArgument, fmt::format("{} knows {} classes, the data set has {}: they cannot be compared", name,
-                                                         model.count(), data.count()));
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{} knows {} classes, the data set has {}: they cannot be compared", name,
+                            model.count(), data.count()));
   }
   for (int c = 0; c < data.count(); ++c) {
     if (model.names[c] != data.names[c]) {
-      throw Error(ErrorCode::kInvalidArgument, fmt::format("class {} is '{}' in {} and '{}' in the data set", c, model.names[c], name, data.names[c]));
+      throw Error(ErrorCode::kInvalidArgument, fmt::format("class {} is '{}' in {} and '{}' in the data set",
+                                                           c, model.names[c], name, data.names[c]));
     }
   }
 }
@@ -93,7 +104,8 @@ void CheckClasses(const Classes& model, const Classes& data, const std::string& 
 // Picture, truth, both predictions, and where they differ.
 HtmlReport::Row ChangedRow(const Scored& scored, const Sample& sample, Segmenter& segmenter, Other& other) {
   const Classes& classes = segmenter.info().classes;
-  const LabelImage ours = segmenter.Run(sample.image.view()), theirs = other.segmenter->Run(sample.image.view());
+  const LabelImage ours = segmenter.Run(sample.image.view()),
+                   theirs = other.segmenter->Run(sample.image.view());
   Image where = sample.image;
   for (std::size_t i = 0; i < ours.ids.size(); ++i) {
     const bool changed = ours.ids[i] != theirs.ids[i];
@@ -102,30 +114,40 @@ HtmlReport::Row ChangedRow(const Scored& scored, const Sample& sample, Segmenter
       value = changed ? (c == 0 ? 255 : 40) : static_cast<std::uint8_t>(value / 3);
     }
   }
-  return {fmt::format("{}: {:.2f} % of labels changed, mean IoU {:.1f} %", sample.name, scored.changed * 100, scored.miou * 100),
-          {{"picture", sample.image}, {"truth", Colorize(sample.labels, classes.palette)}, {"this", Colorize(ours, classes.palette)},
-           {"against", Colorize(theirs, classes.palette)}, {"changed", where}}};
+  return {fmt::format("{}: {:.2f} % of labels changed, mean IoU {:.1f} %", sample.name, scored.changed * 100,
+                      scored.miou * 100),
+          {{"picture", sample.image},
+           {"truth", Colorize(sample.labels, classes.palette)},
+           {"this", Colorize(ours, classes.palette)},
+           {"against", Colorize(theirs, classes.palette)},
+           {"changed", where}}};
 }
 
-void WriteReport(const EvalArguments& arguments, const Dataset& data, const std::string& description, Segmenter& segmenter,
-                 const ConfusionMatrix& matrix, std::vector<Scored> scored, double ms, Other* other) {
+void WriteReport(const EvalArguments& arguments, const Dataset& data, const std::string& description,
+                 Segmenter& segmenter, const ConfusionMatrix& matrix, std::vector<Scored> scored, double ms,
+                 Other* other) {
   const Classes& classes = segmenter.info().classes;
   HtmlReport report(fmt::format("{} on {}", arguments.model, description));
-  report.Facts({{"model", arguments.model}, {"network", segmenter.info().net}, {"data", description},
+  report.Facts({{"model", arguments.model},
+                {"network", segmenter.info().net},
+                {"data", description},
                 {"mean IoU", fmt::format("{:.2f} %", matrix.MeanIou().value_or(0) * 100)},
                 {"time", fmt::format("{:.1f} ms an image, {} backend, {} threads", ms, arguments.backend,
                                      arguments.threads > 0 ? arguments.threads : DefaultThreads())},
-                {"machine", ThisMachine().cpu}, {"commit", Commit()}});
+                {"machine", ThisMachine().cpu},
+                {"commit", Commit()}});
   report.Section("Classes");
   report.ScoreTable(matrix, classes);
   if (other) {
     const double its = other->matrix.MeanIou().value_or(0);
-    report.Section("Beside " + arguments.against,
-                   fmt::format("Mean IoU {:.2f} % there, {:+.2f} points here; {:.2f} % of labels differ. Its classes:", its * 100,
-                               (matrix.MeanIou().value_or(0) - its) * 100, other->changed_share() * 100));
+    report.Section(
+        "Beside " + arguments.against,
+        fmt::format("Mean IoU {:.2f} % there, {:+.2f} points here; {:.2f} % of labels differ. Its classes:",
+                    its * 100, (matrix.MeanIou().value_or(0) - its) * 100, other->changed_share() * 100));
     report.ScoreTable(other->matrix, classes);
     std::vector<Scored> changed = scored;
-    std::stable_sort(changed.begin(), changed.end(), [](const Scored& a, const Scored& b) { return a.changed > b.changed; });
+    std::stable_sort(changed.begin(), changed.end(),
+                     [](const Scored& a, const Scored& b) { return a.changed > b.changed; });
     std::vector<HtmlReport::Row> rows;
     for (int i = 0; i < std::min(arguments.pictures, static_cast<int>(changed.size())); ++i) {
       rows.push_back(ChangedRow(changed[i], data.Get(changed[i].index), segmenter, *other));
@@ -136,13 +158,14 @@ void WriteReport(const EvalArguments& arguments, const Dataset& data, const std:
   }
   report.Section("Confusion");
   report.ConfusionTable(matrix, classes);
-  std::stable_sort(scored.begin(), scored.end(), [](const Scored& a, const Scored& b) { return a.miou < b.miou; });
+  std::stable_sort(scored.begin(), scored.end(),
+                   [](const Scored& a, const Scored& b) { return a.miou < b.miou; });
   const auto rows = [&](int first, int count) {
     std::vector<HtmlReport::Row> made;
     for (int i = first; i < first + count; ++i) {
       const Sample sample = data.Get(scored[i].index);
-      made.push_back(PredictionRow(fmt::format("{}: mean IoU {:.1f} %", sample.name, scored[i].miou * 100), sample.image, sample.labels,
-                                   segmenter.Run(sample.image.view()), classes));
+      made.push_back(PredictionRow(fmt::format("{}: mean IoU {:.1f} %", sample.name, scored[i].miou * 100),
+                                   sample.image, sample.labels, segmenter.Run(sample.image.view()), classes));
     }
     return made;
   };
@@ -161,12 +184,19 @@ void WriteReport(const EvalArguments& arguments, const Dataset& data, const std:
 void Stamp(const EvalArguments& arguments, const Json& result) {
   const std::string path = FindModel(arguments.model);
   Model model = ReadOnnx(path);
-  Json entry{{"data", arguments.data.substr(0, arguments.data.find(':'))}, {"split", arguments.list.empty() ? arguments.split :
-             std::filesystem::path(arguments.list).stem().string()}, {"size", result["size"]}, {"images", result["images"]},
-             {"miou", result["miou"]}, {"pixel_accuracy", result["pixel_accuracy"]}, {"iou", result["iou"]}};
+  Json entry{{"data", arguments.data.substr(0, arguments.data.find(':'))},
+             {"split", arguments.list.empty() ? arguments.split
+                                              : std::filesystem::path(arguments.list).stem().string()},
+             {"size", result["size"]},
+             {"images", result["images"]},
+             {"miou", result["miou"]},
+             {"pixel_accuracy", result["pixel_accuracy"]},
+             {"iou", result["iou"]}};
   Json kept = Json::array();
   for (const auto& old : model.info.eval) {
-    if (old.value("data", "") != entry["data"] || old.value("split", "") != entry["split"] || old.value("size", "") != entry["size"]) kept.push_back(old);
+    if (old.value("data", "") != entry["data"] || old.value("split", "") != entry["split"] ||
+        old.value("size", "") != entry["size"])
+      kept.push_back(old);
   }
   kept.push_back(entry);
   model.info.eval = kept;
@@ -175,12 +205,19 @@ void Stamp(const EvalArguments& arguments, const Json& result) {
 
 // The same call for frf-train. What it cannot do is refused here, not passed over.
 std::vector<std::string> WordsForTorch(const EvalArguments& arguments) {
-  for (const auto& [given, name] : {std::pair(!arguments.save.empty(), "--save"), {arguments.limit > 0, "--limit"},
-                                    {arguments.max_memory_mb > 0, "--max-memory"}, {arguments.stamp, "--stamp"},
-                                    {!arguments.against.empty(), "--against"}, {arguments.modules, "--modules"}}) {
-    if (given) throw Error(ErrorCode::kUsage, fmt::format("{} does not go with --backend torch; leave it out, or use --backend engine", name));
+  for (const auto& [given, name] : {std::pair(!arguments.save.empty(), "--save"),
+                                    {arguments.limit > 0, "--limit"},
+                                    {arguments.max_memory_mb > 0, "--max-memory"},
+                                    {arguments.stamp, "--stamp"},
+                                    {!arguments.against.empty(), "--against"},
+                                    {arguments.modules, "--modules"}}) {
+    if (given)
+      throw Error(
+          ErrorCode::kUsage,
+          fmt::format("{} does not go with --backend torch; leave it out, or use --backend engine", name));
   }
-  std::vector<std::string> words{"eval", arguments.model, "--data", arguments.data, "--split", arguments.split};
+  std::vector<std::string> words{"eval",         arguments.model, "--data",
+                                 arguments.data, "--split",       arguments.split};
   const auto add = [&](const std::string& name, const std::string& value) {
     if (!value.empty()) words.insert(words.end(), {name, value});
   };
@@ -200,22 +237,29 @@ std::vector<std::string> WordsForTorch(const EvalArguments& arguments) {
 // What can be refused before hours of work is.
 void CheckOutputs(const EvalArguments& arguments, bool run_folder) {
   if (arguments.stamp && run_folder) {
-    throw Error(ErrorCode::kUsage, fmt::format("--stamp writes into an ONNX file, {} is a run folder: frf export makes a file of it", arguments.model));
+    throw Error(
+        ErrorCode::kUsage,
+        fmt::format("--stamp writes into an ONNX file, {} is a run folder: frf export makes a file of it",
+                    arguments.model));
   }
   if (!arguments.save.empty()) MakeFolder(arguments.save);
   if (arguments.report.empty()) return;
   const std::filesystem::path report = arguments.report;
-  if (std::filesystem::is_directory(report)) throw Error(ErrorCode::kUsage, fmt::format("--report {}: is a folder, a file's name is wanted", arguments.report));
+  if (std::filesystem::is_directory(report))
+    throw Error(ErrorCode::kUsage,
+                fmt::format("--report {}: is a folder, a file's name is wanted", arguments.report));
   if (report.has_parent_path()) MakeFolder(report.parent_path());
 }
 
 // With --limit it says how much of the split was looked at.
 std::string DescribeData(const Dataset& data, int count) {
   if (count >= data.size()) return data.description();
-  return data.description() + (count == 1 ? ", the first image only" : fmt::format(", the first {} images only", count));
+  return data.description() +
+         (count == 1 ? ", the first image only" : fmt::format(", the first {} images only", count));
 }
 
-int RunModules(const EvalArguments& arguments, const SegmenterOptions& options, const Model& model, const Dataset& data) {
+int RunModules(const EvalArguments& arguments, const SegmenterOptions& options, const Model& model,
+               const Dataset& data) {
   ScoredImages images;
   const int count = arguments.limit > 0 ? std::min(arguments.limit, data.size()) : data.size();
   for (int i = 0; i < count; ++i) images.samples.push_back(data.Get(i));
@@ -224,18 +268,26 @@ int RunModules(const EvalArguments& arguments, const SegmenterOptions& options, 
   Json json = ToJson(report);
   json["model"] = arguments.model;
   json["data"] = description;
-  if (arguments.json) PrintJson(json);
-  else fmt::print("{} on {}\n{}", arguments.model, description, FormatModules(report));
+  if (arguments.json)
+    PrintJson(json);
+  else
+    fmt::print("{} on {}\n{}", arguments.model, description, FormatModules(report));
   return 0;
 }
 
 int RunEval(const EvalArguments& arguments) {
   if (arguments.backend == "torch") ExecTrain(WordsForTorch(arguments));
-  SegmenterOptions options{.threads = arguments.threads, .max_memory = arguments.max_memory_mb << 20, .plain = arguments.backend == "plain"};
+  SegmenterOptions options{.threads = arguments.threads,
+                           .max_memory = arguments.max_memory_mb << 20,
+                           .plain = arguments.backend == "plain"};
   if (!arguments.size.empty()) std::tie(options.height, options.width) = ParseSize(arguments.size, "--size");
   const bool run_folder = std::filesystem::is_directory(arguments.model);
-  Model model = run_folder ? LoadRun(arguments.model, arguments.weights == "raw", arguments.last) : LoadModel(arguments.model);
-  const auto data = OpenDataset({.spec = arguments.data, .split = arguments.split, .list = arguments.list, .seed = arguments.seed,
+  Model model = run_folder ? LoadRun(arguments.model, arguments.weights == "raw", arguments.last)
+                           : LoadModel(arguments.model);
+  const auto data = OpenDataset({.spec = arguments.data,
+                                 .split = arguments.split,
+                                 .list = arguments.list,
+                                 .seed = arguments.seed,
                                  .variant = arguments.variant});
   CheckClasses(model.info.classes, data->classes(), arguments.model);
   CheckOutputs(arguments, run_folder);
@@ -284,20 +336,26 @@ int RunEval(const EvalArguments& arguments) {
   Json result = ToJson(matrix, classes);
   result["model"] = arguments.model;
   result["data"] = description;
-  result["size"] = options.height > 0 ? arguments.size : segmenter.info().input.height > 0
+  result["size"] = options.height > 0 ? arguments.size
+                   : segmenter.info().input.height > 0
                        ? fmt::format("{}x{}", segmenter.info().input.height, segmenter.info().input.width)
                        : fmt::format("{}x{}", first.image.height, first.image.width);
   result["ms"] = ms;
   if (other) {
-    result["against"] = {{"model", arguments.against}, {"miou", other->matrix.MeanIou().value_or(0)}, {"labels_changed", other->changed_share()},
+    result["against"] = {{"model", arguments.against},
+                         {"miou", other->matrix.MeanIou().value_or(0)},
+                         {"labels_changed", other->changed_share()},
                          {"iou", ToJson(other->matrix, classes)["iou"]}};
   }
   // The scores first: a full disk must not cost them.
-  if (arguments.json) PrintJson(result);
-  else fmt::print("{} on {}\n{}", arguments.model, description, FormatTable(matrix, classes));
+  if (arguments.json)
+    PrintJson(result);
+  else
+    fmt::print("{} on {}\n{}", arguments.model, description, FormatTable(matrix, classes));
   if (other && !arguments.json) fmt::print("\n{}", DifferenceTable(matrix, *other, arguments, classes));
   std::fflush(stdout);
-  if (!arguments.report.empty()) WriteReport(arguments, *data, description, segmenter, matrix, scored, ms, other.get());
+  if (!arguments.report.empty())
+    WriteReport(arguments, *data, description, segmenter, matrix, scored, ms, other.get());
   if (arguments.stamp) Stamp(arguments, result);
   return 0;
 }
@@ -308,25 +366,38 @@ void AddEval(CLI::App& root, Action& action) {
   auto a = std::make_shared<EvalArguments>();
   CLI::App* app = root.add_subcommand("eval", "measure mean IoU on a labelled split");
   app->add_option("model", a->model, "ONNX file, run folder, or name of shipped weights")->required();
-  app->add_option("--data", a->data, "camvid:DIR, cityscapes:DIR, folder:DIR, pack:FILE or synth:COUNT")->required();
+  app->add_option("--data", a->data, "camvid:DIR, cityscapes:DIR, folder:DIR, pack:FILE or synth:COUNT")
+      ->required();
   app->add_option("--split", a->split, "train, val, test or trainval");
   app->add_option("--list", a->list, "file that names the images (and labels) to use");
-  app->add_option("--seed", a->seed, "synth: the first scene's seed; 10000000 and above were never trained on")->check(CLI::NonNegativeNumber);
-  app->add_option("--variant", a->variant, "cityscapes: labelIds or trainIds files; synth: camvid or cityscapes classes");
+  app->add_option("--seed", a->seed,
+                  "synth: the first scene's seed; 10000000 and above were never trained on")
+      ->check(CLI::NonNegativeNumber);
+  app->add_option("--variant", a->variant,
+                  "cityscapes: labelIds or trainIds files; synth: camvid or cityscapes classes");
   app->add_option("--size", a->size, "network input size HEIGHTxWIDTH (default: as the model was trained)");
-  app->add_option("--backend", a->backend, "engine, plain (the reference executor), or torch (frf-train; for run folders)")
+  app->add_option("--backend", a->backend,
+                  "engine, plain (the reference executor), or torch (frf-train; for run folders)")
       ->check(CLI::IsMember({"engine", "plain", "torch"}));
   app->add_option("--report", a->report, "write an HTML report with the worst and best images to this file");
-  app->add_option("--against", a->against, "another model: difference by class, and in the report the images whose labels changed most");
-  app->add_option("--pictures", a->pictures, "worst and best images in the report, each")->check(CLI::Range(0, 1000));
-  app->add_option("--save", a->save, "folder for the predictions as label images (Cityscapes' evaluator reads them)");
+  app->add_option(
+      "--against", a->against,
+      "another model: difference by class, and in the report the images whose labels changed most");
+  app->add_option("--pictures", a->pictures, "worst and best images in the report, each")
+      ->check(CLI::Range(0, 1000));
+  app->add_option("--save", a->save,
+                  "folder for the predictions as label images (Cityscapes' evaluator reads them)");
   app->add_option("--limit", a->limit, "only the first N images; 0: all")->check(CLI::NonNegativeNumber);
   app->add_option("--threads", a->threads, "CPU threads; 0: all cores")->check(CLI::Range(0, 1024));
-  app->add_option("--max-memory", a->max_memory_mb, "MiB that an image may need; 0: half of RAM")->check(CLI::NonNegativeNumber);
-  app->add_option("--weights", a->weights, "run folder: which weights: ema, their running average, or raw, as the last step left them")
+  app->add_option("--max-memory", a->max_memory_mb, "MiB that an image may need; 0: half of RAM")
+      ->check(CLI::NonNegativeNumber);
+  app->add_option("--weights", a->weights,
+                  "run folder: which weights: ema, their running average, or raw, as the last step left them")
       ->check(CLI::IsMember({"ema", "raw"}));
   app->add_flag("--last", a->last, "run folder: the last checkpoint instead of the best");
-  app->add_flag("--modules", a->modules, "instead: how far gates and masks move, and mean IoU with each module's frozen at their means");
+  app->add_flag(
+      "--modules", a->modules,
+      "instead: how far gates and masks move, and mean IoU with each module's frozen at their means");
   app->add_flag("--stamp", a->stamp, "write the result into the model file's metadata (frf.eval)");
   app->add_flag("--json", a->json, "one JSON document on standard output");
   app->footer(R"(Examples:

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// `frf export RUN|NET|X.onnx -o Y.onnx`: writes the one file that deployment needs, and proves it before it reports success: the
-// file is read back and run on a drawn street beside the graph that it was written from.
-// Subtle: the graph and the file may take different pixels, normalised floats or bytes; each is fed its own form of one picture.
-// The proof compares with what the file means (weights rounded to half where --half), so it must hold tightly.
+// `frf export RUN|NET|X.onnx -o Y.onnx`: writes the one file that deployment needs, and proves it before it
+// reports success: the file is read back and run on a drawn street beside the graph that it was written from.
+// Subtle: the graph and the file may take different pixels, normalised floats or bytes; each is fed its own
+// form of one picture. The proof compares with what the file means (weights rounded to half where --half), so
+// it must hold tightly.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -29,7 +30,9 @@ void CheckSource(const ExportArguments& arguments, const CLI::App& app) {
   const bool run = std::filesystem::is_directory(arguments.source), net = !run && IsNet(arguments.source);
   const auto belongs = [&](std::initializer_list<const char*> names, bool fits, const char* to) {
     for (const char* name : names) {
-      if (!fits && app.count(name) > 0) throw Error(ErrorCode::kUsage, fmt::format("{} belongs to {}, {} is none", name, to, arguments.source));
+      if (!fits && app.count(name) > 0)
+        throw Error(ErrorCode::kUsage,
+                    fmt::format("{} belongs to {}, {} is none", name, to, arguments.source));
     }
   };
   belongs({"--net-options", "--classes", "--seed"}, net, "a network's name");
@@ -41,14 +44,18 @@ ModelInfo ReadMeta(const std::string& path) {
   const ModelInfo info = ModelInfoFromJson(ParseJson(ReadFile(path), path), path);
   // Kept, since a later version may know them; but here it is most likely a slip of the pen.
   for (const auto& [key, value] : info.unknown) {
-    if (key.starts_with("frf.")) LogWarning(fmt::format("{}: '{}' is not known here (docs/formats.md); kept in the file, without effect", path, key.substr(4)));
+    if (key.starts_with("frf."))
+      LogWarning(fmt::format("{}: '{}' is not known here (docs/formats.md); kept in the file, without effect",
+                             path, key.substr(4)));
   }
   return info;
 }
 
 Model LoadSource(const ExportArguments& arguments) {
-  if (std::filesystem::is_directory(arguments.source)) return LoadRun(arguments.source, arguments.weights == "raw", arguments.last);
-  if (IsNet(arguments.source)) return RandomModel({arguments.source, arguments.options, arguments.classes, arguments.seed});
+  if (std::filesystem::is_directory(arguments.source))
+    return LoadRun(arguments.source, arguments.weights == "raw", arguments.last);
+  if (IsNet(arguments.source))
+    return RandomModel({arguments.source, arguments.options, arguments.classes, arguments.seed});
   Model model = ReadOnnx(FindModel(arguments.source), {.require_stamp = arguments.meta.empty()});
   if (!arguments.meta.empty()) model.info = ReadMeta(arguments.meta);
   return model;
@@ -57,7 +64,8 @@ Model LoadSource(const ExportArguments& arguments) {
 Graph RoundedToHalf(const Graph& graph) {
   Graph rounded = graph.ForInference();
   for (Initializer& initializer : rounded.initializers) {
-    if (initializer.role != Role::kParameter || initializer.value.rank() < 2) continue;  // as the writer's half files
+    if (initializer.role != Role::kParameter || initializer.value.rank() < 2)
+      continue;  // as the writer's half files
     initializer.value = initializer.value.Cast(DType::kFloat16).Cast(DType::kFloat32);
   }
   return rounded;
@@ -69,12 +77,13 @@ LabelImage LabelsOf(const Tensor& output, int classes, int height, int width) {
     labels.ids.assign(output.data<std::uint8_t>(), output.data<std::uint8_t>() + output.size());
     return labels;
   }
-  return LabelsFromScores(output.data<float>(), classes, static_cast<int>(output.dim(2)), static_cast<int>(output.dim(3)), 0, 0, height, width);
+  return LabelsFromScores(output.data<float>(), classes, static_cast<int>(output.dim(2)),
+                          static_cast<int>(output.dim(3)), 0, 0, height, width);
 }
 
 struct Proof {
-  double equal = 0;       // share of equal labels
-  double largest = 0;     // difference of scores over the largest score; -1: the file gives labels only
+  double equal = 0;    // share of equal labels
+  double largest = 0;  // difference of scores over the largest score; -1: the file gives labels only
   std::string sizes;
 };
 
@@ -87,21 +96,28 @@ Tensor PictureFor(const Graph& graph, const InputSpec& input, int height, int wi
   return StreetInput(as_stored, height, width).Cast(DType::kUint8);
 }
 
-// Where height and width are free, two sizes: the usual one and an odd one, as far as the network takes odd ones.
-std::vector<std::pair<int, int>> ProofSizes(const InputSpec& input, std::optional<std::pair<int, int>> fixed) {
+// Where height and width are free, two sizes: the usual one and an odd one, as far as the network takes odd
+// ones.
+std::vector<std::pair<int, int>> ProofSizes(const InputSpec& input,
+                                            std::optional<std::pair<int, int>> fixed) {
   if (fixed) return {*fixed};
-  const auto rounded = [&](int length) { return (length + input.multiple - 1) / input.multiple * input.multiple; };
-  return {{rounded(std::max(64, input.height)), rounded(std::max(64, input.width))}, {rounded(157), rounded(211)}};
+  const auto rounded = [&](int length) {
+    return (length + input.multiple - 1) / input.multiple * input.multiple;
+  };
+  return {{rounded(std::max(64, input.height)), rounded(std::max(64, input.width))},
+          {rounded(157), rounded(211)}};
 }
 
-Proof Prove(const Model& model, const std::string& bytes, const ExportArguments& arguments, std::optional<std::pair<int, int>> fixed) {
+Proof Prove(const Model& model, const std::string& bytes, const ExportArguments& arguments,
+            std::optional<std::pair<int, int>> fixed) {
   const Model written = ParseOnnx(bytes, arguments.output);
   PlainExecutor reference(arguments.half ? RoundedToHalf(model.graph) : model.graph);
   PlainExecutor from_file(written.graph);
   Proof proof;
   std::int64_t equal = 0, all = 0;
   for (const auto& [height, width] : ProofSizes(model.info.input, fixed)) {
-    const Tensor seen = PictureFor(model.graph, model.info.input, height, width), fed = PictureFor(written.graph, model.info.input, height, width);
+    const Tensor seen = PictureFor(model.graph, model.info.input, height, width),
+                 fed = PictureFor(written.graph, model.info.input, height, width);
     const Tensor wanted = reference.Run({{model.graph.inputs[0].name, seen}}).at(model.graph.outputs[0].name);
     const Tensor got = from_file.Run({{written.graph.inputs[0].name, fed}}).at(written.graph.outputs[0].name);
     const LabelImage a = LabelsOf(wanted, model.info.classes.count(), height, width);
@@ -112,7 +128,8 @@ Proof Prove(const Model& model, const std::string& bytes, const ExportArguments&
       double largest = 0, difference = 0;
       for (std::int64_t i = 0; i < wanted.size(); ++i) {
         largest = std::max(largest, std::abs(static_cast<double>(wanted.data<float>()[i])));
-        difference = std::max(difference, std::abs(static_cast<double>(wanted.data<float>()[i]) - got.data<float>()[i]));
+        difference = std::max(difference,
+                              std::abs(static_cast<double>(wanted.data<float>()[i]) - got.data<float>()[i]));
       }
       proof.largest = std::max(proof.largest, largest > 0 ? difference / largest : difference);
     } else {
@@ -122,26 +139,35 @@ Proof Prove(const Model& model, const std::string& bytes, const ExportArguments&
   }
   proof.equal = static_cast<double>(equal) / static_cast<double>(all);
   if (proof.equal < 0.9995) {
-    throw Error(ErrorCode::kInternal, fmt::format("{}: not written: read back it gives the same label on {:.3f} % of pixels only (99.95 % are "
-                                                  "wanted)", arguments.output, proof.equal * 100));
+    throw Error(
+        ErrorCode::kInternal,
+        fmt::format(
+            "{}: not written: read back it gives the same label on {:.3f} % of pixels only (99.95 % are "
+            "wanted)",
+            arguments.output, proof.equal * 100));
   }
   return proof;
 }
 
 int RunExport(const ExportArguments& arguments) {
   Model model = LoadSource(arguments);
-  WriteOptions options{.half = arguments.half, .argmax = arguments.argmax, .uint8_input = arguments.uint8_input};
+  WriteOptions options{
+      .half = arguments.half, .argmax = arguments.argmax, .uint8_input = arguments.uint8_input};
   options.size = FixedSize(model.graph);
   if (!arguments.size.empty()) {
     const auto wanted = ParseSize(arguments.size, "--size");
     if (options.size && *options.size != wanted) {
-      throw Error(ErrorCode::kUsage, fmt::format("{}: its input is fixed at {}x{}, --size {} cannot change that; export what it was made of",
-                                                 arguments.source, options.size->first, options.size->second, arguments.size));
+      throw Error(
+          ErrorCode::kUsage,
+          fmt::format(
+              "{}: its input is fixed at {}x{}, --size {} cannot change that; export what it was made of",
+              arguments.source, options.size->first, options.size->second, arguments.size));
     }
     options.size = wanted;
   }
   if (arguments.half && model.info.weights == "int8") {
-    throw Error(ErrorCode::kUsage, arguments.source + ": its weights are 8-bit integers already; leave --half out");
+    throw Error(ErrorCode::kUsage,
+                arguments.source + ": its weights are 8-bit integers already; leave --half out");
   }
   if (!arguments.license.empty()) model.info.license = arguments.license;
   model.info.weights = arguments.half ? "f16" : model.info.weights;
@@ -150,11 +176,15 @@ int RunExport(const ExportArguments& arguments) {
   const Proof proof = Prove(model, bytes, arguments, options.size);
   WriteFileAtomically(arguments.output, bytes);
   if (arguments.json) {
-    PrintJson({{"output", arguments.output}, {"bytes", bytes.size()}, {"labels_equal", proof.equal},
-               {"scores_difference", proof.largest < 0 ? Json(nullptr) : Json(proof.largest)}, {"sizes", proof.sizes}});
+    PrintJson({{"output", arguments.output},
+               {"bytes", bytes.size()},
+               {"labels_equal", proof.equal},
+               {"scores_difference", proof.largest < 0 ? Json(nullptr) : Json(proof.largest)},
+               {"sizes", proof.sizes}});
   } else {
-    fmt::print("{}: {:.1f} MB, proved at {}: {:.3f} % of labels equal{}\n", arguments.output, static_cast<double>(bytes.size()) * 1e-6, proof.sizes,
-               proof.equal * 100, proof.largest < 0 ? "" : fmt::format(", scores within {:.1e} of the largest", proof.largest));
+    fmt::print("{}: {:.1f} MB, proved at {}: {:.3f} % of labels equal{}\n", arguments.output,
+               static_cast<double>(bytes.size()) * 1e-6, proof.sizes, proof.equal * 100,
+               proof.largest < 0 ? "" : fmt::format(", scores within {:.1e} of the largest", proof.largest));
   }
   return 0;
 }
@@ -172,11 +202,13 @@ void AddExport(CLI::App& root, Action& action) {
   app->add_flag("--uint8-input", a->uint8_input, "input 8-bit RGB planes; normalisation inside the file");
   app->add_option("--meta", a->meta, "JSON with classes, palette, mean, std ...: stamps a foreign ONNX file");
   app->add_option("--license", a->license, "terms of the weights, kept in the file");
-  app->add_option("--weights", a->weights, "run folder: which weights: ema, their running average, or raw, as the last step left them")
+  app->add_option("--weights", a->weights,
+                  "run folder: which weights: ema, their running average, or raw, as the last step left them")
       ->check(CLI::IsMember({"ema", "raw"}));
   app->add_flag("--last", a->last, "run folder: the last checkpoint instead of the best");
   app->add_option("--net-options", a->options, "network name: name=value,name=value");
-  app->add_option("--classes", a->classes, "network name: whose classes")->check(CLI::IsMember({"camvid", "cityscapes"}));
+  app->add_option("--classes", a->classes, "network name: whose classes")
+      ->check(CLI::IsMember({"camvid", "cityscapes"}));
   app->add_option("--seed", a->seed, "network name: of the random weights")->check(CLI::NonNegativeNumber);
   app->add_flag("--json", a->json, "one JSON document on standard output");
   app->footer("Example: frf export runs/first -o street.onnx --half");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// See info_plan.h. Subtle: a step's time runs from the last thread's end of the step before to its own, so the sum is the
-// frame; steps are timed within whole frames, caches as they are then. GFLOP/s count the multiply-accumulates of the
-// definition: Winograd does with fewer, and may pass the peak.
+// See info_plan.h. Subtle: a step's time runs from the last thread's end of the step before to its own, so
+// the sum is the frame; steps are timed within whole frames, caches as they are then. GFLOP/s count the
+// multiply-accumulates of the definition: Winograd does with fewer, and may pass the peak.
 #include "cli/info_plan.h"
 
 #include <fmt/format.h>
@@ -38,12 +38,15 @@ struct StepLine {
 Model ModelFor(const PlanArguments& arguments) {
   if (!IsNet(arguments.name)) return LoadForeign(arguments.name);
   if (arguments.classes != 0 && arguments.classes != 11 && arguments.classes != 19) {
-    throw Error(ErrorCode::kUsage, fmt::format("--plan of a network by name has 11 or 19 classes, --classes says {}", arguments.classes));
+    throw Error(ErrorCode::kUsage,
+                fmt::format("--plan of a network by name has 11 or 19 classes, --classes says {}",
+                            arguments.classes));
   }
   return RandomModel({arguments.name, arguments.options, arguments.classes == 11 ? "camvid" : "cityscapes"});
 }
 
-// The shape of what a step gives; its name is that of a node, or of several joined by "+", not all of which need be known.
+// The shape of what a step gives; its name is that of a node, or of several joined by "+", not all of which
+// need be known.
 std::string OutputOf(const engine::PreparedGraph& prepared, std::string step) {
   for (;;) {
     const std::size_t plus = step.rfind('+');
@@ -58,28 +61,31 @@ std::string OutputOf(const engine::PreparedGraph& prepared, std::string step) {
   }
 }
 
-std::vector<StepLine> TimeSteps(engine::Plan& plan, const engine::PreparedGraph& prepared, const engine::PlanInput& input) {
+std::vector<StepLine> TimeSteps(engine::Plan& plan, const engine::PreparedGraph& prepared,
+                                const engine::PlanInput& input) {
   std::vector<std::uint8_t> labels(static_cast<std::size_t>(plan.output_height()) * plan.output_width());
   const engine::PlanOutput output{.labels = labels.data(), .label_stride = plan.output_width()};
   std::vector<std::vector<double>> times(plan.steps().size());
   Progress progress("info: timing the plan", kWarmUp + kFrames);
   for (int frame = 0; frame < kWarmUp + kFrames; ++frame) {
     plan.Run(input, output, /*timed=*/true);
-    for (std::size_t s = 0; s < times.size() && frame >= kWarmUp; ++s) times[s].push_back(plan.steps()[s].seconds * 1000);
+    for (std::size_t s = 0; s < times.size() && frame >= kWarmUp; ++s)
+      times[s].push_back(plan.steps()[s].seconds * 1000);
     progress.Advance();
   }
   std::vector<StepLine> lines;
   for (std::size_t s = 0; s < times.size(); ++s) {
     const engine::Step& step = plan.steps()[s];
-    lines.push_back({step.name, step.kernel, OutputOf(prepared, step.name), Summarize(times[s]).median, step.macs, step.bytes,
-                     step.integers ? step.macs : 0});
+    lines.push_back({step.name, step.kernel, OutputOf(prepared, step.name), Summarize(times[s]).median,
+                     step.macs, step.bytes, step.integers ? step.macs : 0});
   }
   return lines;
 }
 
 StepLine SumOf(const std::vector<StepLine>& lines) {
   StepLine sum{"sum", fmt::format("{} steps", lines.size()), "", 0, 0, 0, 0};
-  for (const StepLine& line : lines) sum.ms += line.ms, sum.macs += line.macs, sum.bytes += line.bytes, sum.integer_macs += line.integer_macs;
+  for (const StepLine& line : lines)
+    sum.ms += line.ms, sum.macs += line.macs, sum.bytes += line.bytes, sum.integer_macs += line.integer_macs;
   return sum;
 }
 
@@ -95,11 +101,13 @@ void PrintPlan(const std::vector<StepLine>& lines, const Peaks& peaks) {
     kernel_width = std::max(kernel_width, line.kernel.size());
   }
   const StepLine sum = SumOf(lines);
-  fmt::print("{:<{}}  {:<{}} {:>14} {:>8} {:>6} {:>8} {:>8} {:>10} {:>6}\n", "step", name_width, "kernel", kernel_width, "output", "ms", "share",
-             "GFLOP/s", "of peak", "bytes", "GB/s");
+  fmt::print("{:<{}}  {:<{}} {:>14} {:>8} {:>6} {:>8} {:>8} {:>10} {:>6}\n", "step", name_width, "kernel",
+             kernel_width, "output", "ms", "share", "GFLOP/s", "of peak", "bytes", "GB/s");
   const auto print = [&](const StepLine& line) {
-    fmt::print("{:<{}}  {:<{}} {:>14} {:>8.3f} {:>5.1f}% {:>8} {:>8} {:>10} {:>6.1f}\n", Short(line.name, 44), name_width, line.kernel, kernel_width,
-               line.output, line.ms, sum.ms > 0 ? 100 * line.ms / sum.ms : 0, line.macs > 0 ? fmt::format("{:.0f}", line.gflops()) : "",
+    fmt::print("{:<{}}  {:<{}} {:>14} {:>8.3f} {:>5.1f}% {:>8} {:>8} {:>10} {:>6.1f}\n", Short(line.name, 44),
+               name_width, line.kernel, kernel_width, line.output, line.ms,
+               sum.ms > 0 ? 100 * line.ms / sum.ms : 0,
+               line.macs > 0 ? fmt::format("{:.0f}", line.gflops()) : "",
                line.macs > 0 ? fmt::format("{:.0f} %", 100 * line.of_peak(peaks)) : "",
                FormatBytes(static_cast<std::uint64_t>(line.bytes)), line.gbytes());
   };
@@ -108,8 +116,16 @@ void PrintPlan(const std::vector<StepLine>& lines, const Peaks& peaks) {
 }
 
 Json ToJson(const StepLine& line, const Peaks& peaks) {
-  return {{"name", line.name}, {"kernel", line.kernel}, {"output", line.output}, {"ms", line.ms}, {"macs", line.macs}, {"gflops", line.gflops()},
-          {"integer_macs", line.integer_macs}, {"of_peak", line.of_peak(peaks)}, {"bytes", line.bytes}, {"gbytes_per_second", line.gbytes()}};
+  return {{"name", line.name},
+          {"kernel", line.kernel},
+          {"output", line.output},
+          {"ms", line.ms},
+          {"macs", line.macs},
+          {"gflops", line.gflops()},
+          {"integer_macs", line.integer_macs},
+          {"of_peak", line.of_peak(peaks)},
+          {"bytes", line.bytes},
+          {"gbytes_per_second", line.gbytes()}};
 }
 
 }  // namespace
@@ -120,15 +136,20 @@ int RunInfoPlan(const PlanArguments& arguments) {
   Session::Impl& impl = session.impl();
   const LoadedModel::Impl& loaded = impl.model->impl();
   int height = arguments.height, width = arguments.width;
-  if (loaded.fixed_height > 0 && !arguments.size_given) height = loaded.fixed_height, width = loaded.fixed_width;
+  if (loaded.fixed_height > 0 && !arguments.size_given)
+    height = loaded.fixed_height, width = loaded.fixed_width;
   if (loaded.fixed_height > 0 && (loaded.fixed_height != height || loaded.fixed_width != width)) {
-    throw Error(ErrorCode::kUsage, fmt::format("{}: its input is fixed, --size {}x{} is wanted", arguments.name, loaded.fixed_height, loaded.fixed_width));
+    throw Error(ErrorCode::kUsage, fmt::format("{}: its input is fixed, --size {}x{} is wanted",
+                                               arguments.name, loaded.fixed_height, loaded.fixed_width));
   }
   engine::Plan& plan = impl.PlanFor(height, width);
-  const engine::PreparedGraph prepared = engine::Prepare(*impl.model->impl().GraphToPlan(), {1, 3, height, width});
+  const engine::PreparedGraph prepared =
+      engine::Prepare(*impl.model->impl().GraphToPlan(), {1, 3, height, width});
   std::vector<std::uint8_t> picture(std::size_t{3} * height * width);
-  for (std::size_t i = 0; i < picture.size(); ++i) picture[i] = static_cast<std::uint8_t>((i * 2654435761U) >> 13);
-  const engine::PlanInput input{.pixels = picture.data(), .row_stride = std::ptrdiff_t{3} * width,
+  for (std::size_t i = 0; i < picture.size(); ++i)
+    picture[i] = static_cast<std::uint8_t>((i * 2654435761U) >> 13);
+  const engine::PlanInput input{.pixels = picture.data(),
+                                .row_stride = std::ptrdiff_t{3} * width,
                                 .table = plan.table().empty() ? impl.table.data() : plan.table().data()};
   const Peaks peaks = MeasurePeaks(threads);
   const std::vector<StepLine> lines = TimeSteps(plan, prepared, input);
@@ -137,18 +158,33 @@ int RunInfoPlan(const PlanArguments& arguments) {
   if (arguments.json) {
     Json steps = Json::array();
     for (const StepLine& line : lines) steps.push_back(ToJson(line, peaks));
-    PrintJson({{"name", arguments.name}, {"size", fmt::format("{}x{}", height, width)}, {"threads", threads},
-               {"steps", steps}, {"sum", ToJson(sum, peaks)}, {"integer_share", sum.macs > 0 ? sum.integer_macs / sum.macs : 0}, {"peaks", {{"f32_gflops", peaks.f32_gflops}, {"int8_gops", peaks.int8_gops},
-               {"copy_gbytes", peaks.copy_gbytes}}}, {"arena_bytes", plan.arena_bytes()}, {"scratch_bytes", plan.scratch_bytes()},
-               {"weight_bytes", loaded.weights.bytes()}, {"machine", frf::ToJson(ThisMachine())}, {"commit", Commit()}});
+    PrintJson({{"name", arguments.name},
+               {"size", fmt::format("{}x{}", height, width)},
+               {"threads", threads},
+               {"steps", steps},
+               {"sum", ToJson(sum, peaks)},
+               {"integer_share", sum.macs > 0 ? sum.integer_macs / sum.macs : 0},
+               {"peaks",
+                {{"f32_gflops", peaks.f32_gflops},
+                 {"int8_gops", peaks.int8_gops},
+                 {"copy_gbytes", peaks.copy_gbytes}}},
+               {"arena_bytes", plan.arena_bytes()},
+               {"scratch_bytes", plan.scratch_bytes()},
+               {"weight_bytes", loaded.weights.bytes()},
+               {"machine", frf::ToJson(ThisMachine())},
+               {"commit", Commit()}});
     return 0;
   }
   PrintPlan(lines, peaks);
-  fmt::print("\n{} at {}x{} on {} ({}), {} threads, frf {} ({}), median of {} frames\n", arguments.name, height, width,
-             ThisMachine().cpu, ThisMachine().isa, threads, Version(), Commit(), kFrames);
-  if (sum.integer_macs > 0) fmt::print("{:.2f} % of multiply-accumulates in 8-bit integers\n", 100 * sum.integer_macs / sum.macs);
-  fmt::print("peak now: {:.0f} GFLOP/s float32, {:.0f} GOP/s int8, {:.1f} GB/s copied; maps {}, scratch {}, packed weights {}\n", peaks.f32_gflops, peaks.int8_gops, peaks.copy_gbytes,
-             FormatBytes(plan.arena_bytes()), FormatBytes(plan.scratch_bytes()), FormatBytes(loaded.weights.bytes()));
+  fmt::print("\n{} at {}x{} on {} ({}), {} threads, frf {} ({}), median of {} frames\n", arguments.name,
+             height, width, ThisMachine().cpu, ThisMachine().isa, threads, Version(), Commit(), kFrames);
+  if (sum.integer_macs > 0)
+    fmt::print("{:.2f} % of multiply-accumulates in 8-bit integers\n", 100 * sum.integer_macs / sum.macs);
+  fmt::print(
+      "peak now: {:.0f} GFLOP/s float32, {:.0f} GOP/s int8, {:.1f} GB/s copied; maps {}, scratch {}, packed "
+      "weights {}\n",
+      peaks.f32_gflops, peaks.int8_gops, peaks.copy_gbytes, FormatBytes(plan.arena_bytes()),
+      FormatBytes(plan.scratch_bytes()), FormatBytes(loaded.weights.bytes()));
   return 0;
 }
 

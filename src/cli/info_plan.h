@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `frf info MODEL|NET --plan`: the steps that the engine runs for one size, each timed and held against the machine's peaks.
+// `frf info MODEL|NET --plan`: the steps that the engine runs for one size, each timed and held against the
+// machine's peaks.
 #pragma once
 
 #include <string>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// `frf info MODEL|NET`: cost by layer and in sum, a picture of the graph, the list of networks; --plan is in info_plan.cpp.
-// Subtle: the graph is counted as the network defines it, before any lowering to ONNX, so a file that frf wrote is rebuilt
-// from its frf.net key; foreign files are counted as they stand.
+// `frf info MODEL|NET`: cost by layer and in sum, a picture of the graph, the list of networks; --plan is in
+// info_plan.cpp. Subtle: the graph is counted as the network defines it, before any lowering to ONNX, so a
+// file that frf wrote is rebuilt from its frf.net key; foreign files are counted as they stand.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -30,30 +30,37 @@ int ListEverything(bool json) {
   for (const NetEntry& net : ListNets()) {
     Json options = Json::object();
     for (const NetOption& option : net.options) {
-      options[option.name] = {{"default", option.default_value}, {"choices", option.choices}, {"help", option.help}};
+      options[option.name] = {
+          {"default", option.default_value}, {"choices", option.choices}, {"help", option.help}};
     }
-    nets.push_back({{"name", net.name}, {"summary", net.summary}, {"source", net.source}, {"options", options}});
+    nets.push_back(
+        {{"name", net.name}, {"summary", net.summary}, {"source", net.source}, {"options", options}});
     if (json) continue;
     fmt::print("{:<20} {}\n", net.name, net.summary);
     for (const NetOption& option : net.options) {
       std::string choices;
       for (const Json& choice : option.choices) {
-        choices += fmt::format("{}{}", choices.empty() ? "" : "|", choice.is_string() ? choice.get<std::string>() : choice.dump());
+        choices += fmt::format("{}{}", choices.empty() ? "" : "|",
+                               choice.is_string() ? choice.get<std::string>() : choice.dump());
       }
-      const std::string fallback = option.default_value.is_string() ? option.default_value.get<std::string>() : option.default_value.dump();
-      fmt::print("    {:<16} {} [{}]{}\n", option.name, option.help, fallback, choices.empty() ? "" : "  " + choices);
+      const std::string fallback = option.default_value.is_string() ? option.default_value.get<std::string>()
+                                                                    : option.default_value.dump();
+      fmt::print("    {:<16} {} [{}]{}\n", option.name, option.help, fallback,
+                 choices.empty() ? "" : "  " + choices);
     }
   }
   if (json) PrintJson(nets);
   return 0;
 }
 
-// A word that is neither weights nor a file is taken for a network's name: the error then names the nearest networks.
+// A word that is neither weights nor a file is taken for a network's name: the error then names the nearest
+// networks.
 std::string PathOf(const std::string& name) {
   try {
     return FindModel(name);
   } catch (const Error& error) {
-    if (error.code() == ErrorCode::kNotFound && name.find_first_of("./") == std::string::npos) BuildNet(name, Json::object());
+    if (error.code() == ErrorCode::kNotFound && name.find_first_of("./") == std::string::npos)
+      BuildNet(name, Json::object());
     throw;
   }
 }
@@ -69,40 +76,50 @@ Counted GraphOf(const InfoArguments& arguments) {
     if (arguments.classes > 0) options["classes"] = arguments.classes;
     return {BuildNet(arguments.name, options), std::nullopt};
   }
-  if (!arguments.options.empty()) throw Error(ErrorCode::kUsage, "--net-options belongs to a network's name, not to a file");
-  if (std::filesystem::is_directory(arguments.name)) return {LoadRun(arguments.name, false, false).graph, std::nullopt};
+  if (!arguments.options.empty())
+    throw Error(ErrorCode::kUsage, "--net-options belongs to a network's name, not to a file");
+  if (std::filesystem::is_directory(arguments.name))
+    return {LoadRun(arguments.name, false, false).graph, std::nullopt};
   const Model model = ReadOnnx(PathOf(arguments.name), {.require_stamp = false});
   return {GraphAsDefined(model), FixedSize(model.graph)};
 }
 
 std::string Giga(std::int64_t macs) {
   if (macs == 0) return "";
-  return macs >= 10'000'000 ? fmt::format("{:.3f} G", static_cast<double>(macs) * 1e-9) : fmt::format("{:.3f} M", static_cast<double>(macs) * 1e-6);
+  return macs >= 10'000'000 ? fmt::format("{:.3f} G", static_cast<double>(macs) * 1e-9)
+                            : fmt::format("{:.3f} M", static_cast<double>(macs) * 1e-6);
 }
 
 void PrintTable(const Graph& graph, const Cost& cost, bool all) {
   std::size_t width = 10;
   for (const LayerCost& layer : cost.layers) width = std::max(width, layer.node.size());
-  fmt::print("{:<{}}  {:<14} {:>16} {:>12} {:>11} {:>10} {:>6}\n", "layer", width, "operator", "output", "parameters", "MAC", "memory", "field");
+  fmt::print("{:<{}}  {:<14} {:>16} {:>12} {:>11} {:>10} {:>6}\n", "layer", width, "operator", "output",
+             "parameters", "MAC", "memory", "field");
   for (const LayerCost& layer : cost.layers) {
     if (!all && layer.params == 0 && layer.macs_all == 0) continue;
-    fmt::print("{:<{}}  {:<14} {:>16} {:>12} {:>11} {:>10} {:>6}\n", layer.node, width, layer.op, ToString(layer.output),
-               layer.params > 0 ? fmt::format("{}", layer.params) : "", Giga(layer.macs_all), FormatBytes(static_cast<std::uint64_t>(layer.bytes)),
+    fmt::print("{:<{}}  {:<14} {:>16} {:>12} {:>11} {:>10} {:>6}\n", layer.node, width, layer.op,
+               ToString(layer.output), layer.params > 0 ? fmt::format("{}", layer.params) : "",
+               Giga(layer.macs_all), FormatBytes(static_cast<std::uint64_t>(layer.bytes)),
                layer.receptive_field > 0 ? std::to_string(layer.receptive_field) : "image");
   }
-  fmt::print("\n{}: {:.3f} M parameters, {:.3f} G multiply-accumulates of convolutions and linear layers", graph.name,
-             static_cast<double>(cost.params) * 1e-6, static_cast<double>(cost.macs) * 1e-9);
-  if (cost.macs_all != cost.macs) fmt::print(", {:.3f} G with attention's products", static_cast<double>(cost.macs_all) * 1e-9);
-  fmt::print("\nactivations {} in all, at most {} at once\n", FormatBytes(static_cast<std::uint64_t>(cost.activation_bytes)),
+  fmt::print("\n{}: {:.3f} M parameters, {:.3f} G multiply-accumulates of convolutions and linear layers",
+             graph.name, static_cast<double>(cost.params) * 1e-6, static_cast<double>(cost.macs) * 1e-9);
+  if (cost.macs_all != cost.macs)
+    fmt::print(", {:.3f} G with attention's products", static_cast<double>(cost.macs_all) * 1e-9);
+  fmt::print("\nactivations {} in all, at most {} at once\n",
+             FormatBytes(static_cast<std::uint64_t>(cost.activation_bytes)),
              FormatBytes(static_cast<std::uint64_t>(cost.peak_bytes)));
 }
 
 int RunInfo(const InfoArguments& arguments) {
   if (arguments.list) return ListEverything(arguments.json);
-  if (arguments.name.empty()) throw Error(ErrorCode::kUsage, "frf info wants a model file or a network's name; --list shows the networks");
+  if (arguments.name.empty())
+    throw Error(ErrorCode::kUsage,
+                "frf info wants a model file or a network's name; --list shows the networks");
   std::pair<int, int> size = ParseSize(arguments.size, "--size");
   if (arguments.plan) {
-    return RunInfoPlan({arguments.name, arguments.options, arguments.classes, size.first, size.second, arguments.size_given, arguments.threads, arguments.json});
+    return RunInfoPlan({arguments.name, arguments.options, arguments.classes, size.first, size.second,
+                        arguments.size_given, arguments.threads, arguments.json});
   }
   auto [graph, fixed] = GraphOf(arguments);
   if (fixed && !arguments.size_given) size = *fixed;
@@ -117,11 +134,23 @@ int RunInfo(const InfoArguments& arguments) {
   }
   Json layers = Json::array();
   for (const LayerCost& layer : cost.layers) {
-    layers.push_back({{"name", layer.node}, {"op", layer.op}, {"output", layer.output}, {"params", layer.params}, {"macs", layer.macs},
-                      {"macs_all", layer.macs_all}, {"bytes", layer.bytes}, {"receptive_field", layer.receptive_field}});
+    layers.push_back({{"name", layer.node},
+                      {"op", layer.op},
+                      {"output", layer.output},
+                      {"params", layer.params},
+                      {"macs", layer.macs},
+                      {"macs_all", layer.macs_all},
+                      {"bytes", layer.bytes},
+                      {"receptive_field", layer.receptive_field}});
   }
-  PrintJson({{"name", arguments.name}, {"size", fmt::format("{}x{}", size.first, size.second)}, {"params", cost.params}, {"macs", cost.macs}, {"macs_all", cost.macs_all},
-             {"activation_bytes", cost.activation_bytes}, {"peak_bytes", cost.peak_bytes}, {"layers", layers}});
+  PrintJson({{"name", arguments.name},
+             {"size", fmt::format("{}x{}", size.first, size.second)},
+             {"params", cost.params},
+             {"macs", cost.macs},
+             {"macs_all", cost.macs_all},
+             {"activation_bytes", cost.activation_bytes},
+             {"peak_bytes", cost.peak_bytes},
+             {"layers", layers}});
   return 0;
 }
 
@@ -129,19 +158,27 @@ int RunInfo(const InfoArguments& arguments) {
 
 void AddInfo(CLI::App& root, Action& action) {
   auto a = std::make_shared<InfoArguments>();
-  CLI::App* app = root.add_subcommand("info", "parameters, multiply-accumulates, memory and receptive field by layer; draws the graph");
-  app->add_option("model", a->name, "network name (frf info --list), ONNX file, run folder, or name of shipped weights");
-  CLI::Option* size = app->add_option("--size", a->size, "input size HEIGHTxWIDTH; a file of fixed size has its own");
+  CLI::App* app = root.add_subcommand(
+      "info", "parameters, multiply-accumulates, memory and receptive field by layer; draws the graph");
+  app->add_option("model", a->name,
+                  "network name (frf info --list), ONNX file, run folder, or name of shipped weights");
+  CLI::Option* size =
+      app->add_option("--size", a->size, "input size HEIGHTxWIDTH; a file of fixed size has its own");
   app->add_option("--net-options", a->options, "of a network: name=value,name=value");
   app->add_option("--classes", a->classes, "of a network; 0: its default, 19")->check(CLI::Range(0, 255));
   app->add_option("--draw", a->draw, "write a picture of the graph to this SVG file");
   app->add_flag("--all", a->all, "every node, also those without parameters and products");
   app->add_flag("--train", a->train, "the graph as trained: auxiliary heads and dropout included");
-  app->add_flag("--plan", a->plan, "the engine's steps for this size instead: kernel, time, GFLOP/s, share of the measured peak, bytes");
-  app->add_option("--threads", a->threads, "with --plan: CPU threads; 0: all cores")->check(CLI::Range(0, 1024));
+  app->add_flag(
+      "--plan", a->plan,
+      "the engine's steps for this size instead: kernel, time, GFLOP/s, share of the measured peak, bytes");
+  app->add_option("--threads", a->threads, "with --plan: CPU threads; 0: all cores")
+      ->check(CLI::Range(0, 1024));
   app->add_flag("--list", a->list, "the networks and their options");
   app->add_flag("--json", a->json, "one JSON document on standard output");
-  app->footer("Examples: frf info frfnet --size 512x1024 --draw frfnet.svg\n          frf info frfnet --size 512x1024 --plan");
+  app->footer(
+      "Examples: frf info frfnet --size 512x1024 --draw frfnet.svg\n          frf info frfnet --size "
+      "512x1024 --plan");
   app->callback([a, size, &action] {
     a->size_given = size->count() > 0;
     action = [a] { return RunInfo(*a); };

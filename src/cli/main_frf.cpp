@@ -15,7 +15,8 @@
 namespace {
 
 constexpr const char* kAbout =
-    "frf: real-time semantic segmentation. Trains the FRFNet family, measures it, labels every pixel of a street image.";
+    "frf: real-time semantic segmentation. Trains the FRFNet family, measures it, labels every pixel of a "
+    "street image.";
 constexpr const char* kExamples = R"(
 First steps:
   frf demo                                          a drawn street, shipped weights, a picture out

@@ -25,7 +25,8 @@ std::optional<std::pair<int, int>> FixedSize(const Graph& graph) {
 
 Tensor StreetInput(const InputSpec& input, int height, int width) {
   // Scenes have sizes of their own; networks may see smaller pictures.
-  const Sample scene = DrawScene(kSynthTestSeed, {.height = std::clamp(height, 32, 8192), .width = std::clamp(width, 32, 8192)});
+  const Sample scene = DrawScene(
+      kSynthTestSeed, {.height = std::clamp(height, 32, 8192), .width = std::clamp(width, 32, 8192)});
   Tensor image = Tensor::Uninitialized(DType::kFloat32, {1, 3, height, width});
   Preprocess(scene.image.view(), input, {height, width, height, width}, image.data<float>());
   return image;
@@ -39,7 +40,8 @@ Model RandomModel(const RandomNet& net) {
   model.info.net_options = CompleteOptions(net.name, ParseNetOptions(net.name, net.options));
   model.info.net_options["classes"] = model.info.classes.count();
   model.graph = BuildNet(net.name, model.info.net_options).ForInference();
-  std::tie(model.info.input.height, model.info.input.width) = cityscapes ? std::pair(512, 1024) : std::pair(360, 480);
+  std::tie(model.info.input.height, model.info.input.width) =
+      cityscapes ? std::pair(512, 1024) : std::pair(360, 480);
   InitializeWeights(model.graph, net.seed);
   CalibrateBatchNorm(model.graph, StreetInput(model.info.input, 256, 320));
   return model;
@@ -59,11 +61,14 @@ Model LoadForeign(const std::string& name) {
   // Who exported it knows classes and pre-processing; for times any will do.
   const Graph graph = model.graph.ForInference();
   const Shape& image = graph.inputs.empty() ? Shape{} : graph.inputs[0].shape;
-  if (image.size() != 4) throw Error(ErrorCode::kUnsupported, fmt::format("{}: an image input of 1x3xHxW is wanted", name));
-  const int height = image[2] > 0 ? static_cast<int>(image[2]) : 256, width = image[3] > 0 ? static_cast<int>(image[3]) : 256;
+  if (image.size() != 4)
+    throw Error(ErrorCode::kUnsupported, fmt::format("{}: an image input of 1x3xHxW is wanted", name));
+  const int height = image[2] > 0 ? static_cast<int>(image[2]) : 256,
+            width = image[3] > 0 ? static_cast<int>(image[3]) : 256;
   const TensorType output = InferShapes(graph, height, width).at(graph.outputs.at(0).name);
   const bool scores = output.dtype == DType::kFloat32 && output.shape.size() == 4;
-  const int classes = scores ? static_cast<int>(std::min<std::int64_t>(output.shape[1], kMaxClasses)) : kMaxClasses;
+  const int classes =
+      scores ? static_cast<int>(std::min<std::int64_t>(output.shape[1], kMaxClasses)) : kMaxClasses;
   for (int id = 0; id < classes; ++id) model.info.classes.names.push_back(fmt::format("class {}", id));
   model.info.classes.palette = DefaultPalette(classes);
   if (!scores) model.info.output = "labels";

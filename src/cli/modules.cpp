@@ -29,12 +29,14 @@ std::map<std::string, std::vector<GateReport>> FindGates(const Graph& graph) {
     if (node.outputs.empty()) continue;
     const std::string& value = node.outputs[0];
     const auto readers = index.consumers.find(value);
-    const bool multiplies = readers != index.consumers.end() && std::any_of(readers->second.begin(), readers->second.end(), [&](int reader) {
-                              return graph.nodes[reader].Is("Mul");
-                            });
+    const bool multiplies = readers != index.consumers.end() &&
+                            std::any_of(readers->second.begin(), readers->second.end(),
+                                        [&](int reader) { return graph.nodes[reader].Is("Mul"); });
     const auto source = node.inputs.empty() ? index.producer.end() : index.producer.find(node.inputs[0]);
-    const bool mask = node.Is("Clip") && source != index.producer.end() && graph.nodes[source->second].Is("Ceil");
-    if (mask || (node.Is("Sigmoid") && multiplies)) found[ScopeOf(value)].push_back({.value = value, .kind = mask ? "mask" : "gate"});
+    const bool mask =
+        node.Is("Clip") && source != index.producer.end() && graph.nodes[source->second].Is("Ceil");
+    if (mask || (node.Is("Sigmoid") && multiplies))
+      found[ScopeOf(value)].push_back({.value = value, .kind = mask ? "mask" : "gate"});
   }
   return found;
 }
@@ -50,7 +52,8 @@ struct Moments {
     for (std::int64_t c = 0; c < channels; ++c) {
       const float* data = value.data<float>() + c * pixels;
       double total = 0, square = 0;
-      for (std::int64_t i = 0; i < pixels; ++i) total += data[i], square += static_cast<double>(data[i]) * data[i];
+      for (std::int64_t i = 0; i < pixels; ++i)
+        total += data[i], square += static_cast<double>(data[i]) * data[i];
       const double mean = total / static_cast<double>(pixels);
       sum[c] += mean;
       squares[c] += mean * mean;
@@ -76,23 +79,33 @@ void Summarise(const Moments& moments, double images, GateReport& gate) {
 
 // The value as a constant by channel instead of what makes it.
 void Freeze(Graph& graph, const std::string& value, const std::vector<float>& channels) {
-  const auto made = std::find_if(graph.nodes.begin(), graph.nodes.end(), [&](const Node& node) { return !node.outputs.empty() && node.outputs[0] == value; });
+  const auto made = std::find_if(graph.nodes.begin(), graph.nodes.end(), [&](const Node& node) {
+    return !node.outputs.empty() && node.outputs[0] == value;
+  });
   graph.nodes.erase(made);
-  Tensor constant = Tensor::Uninitialized(DType::kFloat32, {1, static_cast<std::int64_t>(channels.size()), 1, 1});
+  Tensor constant =
+      Tensor::Uninitialized(DType::kFloat32, {1, static_cast<std::int64_t>(channels.size()), 1, 1});
   std::copy(channels.begin(), channels.end(), constant.data<float>());
-  graph.initializers.push_back({.name = value, .role = Role::kConstant, .init = Init::kGiven, .value = constant});
+  graph.initializers.push_back(
+      {.name = value, .role = Role::kConstant, .init = Init::kGiven, .value = constant});
 }
 
 }  // namespace
 
-ModulesReport MeasureModules(const Model& model, const SegmenterOptions& options, const ScoredImages& images) {
+ModulesReport MeasureModules(const Model& model, const SegmenterOptions& options,
+                             const ScoredImages& images) {
   Model whole = model;
   whole.graph = model.graph.ForInference();
   if (whole.graph.inputs.at(0).dtype != DType::kFloat32) {
-    throw Error(ErrorCode::kInvalidArgument, "--modules reads networks with a float input; this one takes bytes (export it without --uint8)");
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        "--modules reads networks with a float input; this one takes bytes (export it without --uint8)");
   }
   auto found = FindGates(whole.graph);
-  if (found.empty()) throw Error(ErrorCode::kInvalidArgument, "this network has no gates (Sigmoid before Mul) and no masks: --modules has nothing to measure");
+  if (found.empty())
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        "this network has no gates (Sigmoid before Mul) and no masks: --modules has nothing to measure");
   std::vector<std::string> wanted;
   for (const auto& [name, gates] : found) {
     for (const GateReport& gate : gates) wanted.push_back(gate.value);
@@ -104,8 +117,10 @@ ModulesReport MeasureModules(const Model& model, const SegmenterOptions& options
     const GraphInput& input = whole.graph.inputs[0];
     Progress progress("gates", static_cast<std::int64_t>(images.samples.size()));
     for (const Sample& sample : images.samples) {
-      const int fixed_h = static_cast<int>(std::max<std::int64_t>(0, input.shape.at(2))), fixed_w = static_cast<int>(std::max<std::int64_t>(0, input.shape.at(3)));
-      const NetworkSize size = ChooseNetworkSize(whole.info.input, sample.image.height, sample.image.width, options.height > 0 ? options.height : fixed_h,
+      const int fixed_h = static_cast<int>(std::max<std::int64_t>(0, input.shape.at(2))),
+                fixed_w = static_cast<int>(std::max<std::int64_t>(0, input.shape.at(3)));
+      const NetworkSize size = ChooseNetworkSize(whole.info.input, sample.image.height, sample.image.width,
+                                                 options.height > 0 ? options.height : fixed_h,
                                                  options.width > 0 ? options.width : fixed_w);
       Tensor tensor = Tensor::Uninitialized(DType::kFloat32, {1, 3, size.height, size.width});
       Preprocess(sample.image.view(), whole.info.input, size, tensor.data<float>());
@@ -123,7 +138,8 @@ ModulesReport MeasureModules(const Model& model, const SegmenterOptions& options
       const Moments& m = moments.at(gate.value);
       Summarise(m, static_cast<double>(images.samples.size()), gate);
       std::vector<float> means(m.sum.size());
-      for (std::size_t c = 0; c < means.size(); ++c) means[c] = static_cast<float>(m.sum[c] / static_cast<double>(images.samples.size()));
+      for (std::size_t c = 0; c < means.size(); ++c)
+        means[c] = static_cast<float>(m.sum[c] / static_cast<double>(images.samples.size()));
       Freeze(frozen.graph, gate.value, means);
       if (gate.kind != "mask") continue;
       report.has_masks = true;
@@ -138,34 +154,46 @@ ModulesReport MeasureModules(const Model& model, const SegmenterOptions& options
 }
 
 std::string FormatModules(const ModulesReport& report) {
-  std::string text = fmt::format("{:<34} {:<5} {:>8} {:>9} {:>9} {:>9}\n", "value", "kind", "mean", "channels", "images", "pixels");
+  std::string text = fmt::format("{:<34} {:<5} {:>8} {:>9} {:>9} {:>9}\n", "value", "kind", "mean",
+                                 "channels", "images", "pixels");
   for (const ModuleReport& module : report.modules) {
     for (const GateReport& gate : module.gates) {
-      text += fmt::format("{:<34} {:<5} {:>8.4f} {:>9.4f} {:>9.4f} {:>9}\n", gate.value, gate.kind, gate.mean, gate.between_channels, gate.between_images,
+      text += fmt::format("{:<34} {:<5} {:>8.4f} {:>9.4f} {:>9.4f} {:>9}\n", gate.value, gate.kind, gate.mean,
+                          gate.between_channels, gate.between_images,
                           gate.spatial ? fmt::format("{:.4f}", gate.between_pixels) : "-");
     }
   }
-  text += "mean (of a mask: how often it fires), and standard deviations between channels, images and pixels\n\n";
+  text +=
+      "mean (of a mask: how often it fires), and standard deviations between channels, images and pixels\n\n";
   text += fmt::format("{:<34} {:>9} {:>22}\n", "module", "points", "95 %");
   text += fmt::format("{:<34} {:>8.2f} % mean IoU\n", "as it is", report.miou * 100);
   const auto row = [&](const std::string& name, const Drop& drop) {
-    text += fmt::format("{:<34} {:>+9.2f} {:>22}\n", name, -drop.points, fmt::format("{:+.2f} to {:+.2f}", -drop.high, -drop.low));
+    text += fmt::format("{:<34} {:>+9.2f} {:>22}\n", name, -drop.points,
+                        fmt::format("{:+.2f} to {:+.2f}", -drop.high, -drop.low));
   };
   for (const ModuleReport& module : report.modules) {
     row(module.name + " frozen", module.frozen);
     if (module.has_masks) row(module.name + " masks off", module.off);
   }
-  return text + "frozen: gates and masks at their channels' means over these images; the interval is drawing images again (bootstrap)\n";
+  return text +
+         "frozen: gates and masks at their channels' means over these images; the interval is drawing images "
+         "again (bootstrap)\n";
 }
 
 Json ToJson(const ModulesReport& report) {
   Json list = Json::array();
-  const auto drop = [](const Drop& d) { return Json{{"points", -d.points}, {"low", -d.high}, {"high", -d.low}}; };
+  const auto drop = [](const Drop& d) {
+    return Json{{"points", -d.points}, {"low", -d.high}, {"high", -d.low}};
+  };
   for (const ModuleReport& module : report.modules) {
     Json gates = Json::array();
     for (const GateReport& gate : module.gates) {
-      gates.push_back({{"value", gate.value}, {"kind", gate.kind}, {"mean", gate.mean}, {"between_channels", gate.between_channels},
-                       {"between_images", gate.between_images}, {"between_pixels", gate.between_pixels}});
+      gates.push_back({{"value", gate.value},
+                       {"kind", gate.kind},
+                       {"mean", gate.mean},
+                       {"between_channels", gate.between_channels},
+                       {"between_images", gate.between_images},
+                       {"between_pixels", gate.between_pixels}});
     }
     Json one{{"module", module.name}, {"gates", gates}, {"frozen", drop(module.frozen)}};
     if (module.has_masks) one["off"] = drop(module.off);

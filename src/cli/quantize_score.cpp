@@ -15,7 +15,8 @@ ConfusionMatrix NetworkScore::Sum() const {
   return sum;
 }
 
-NetworkScore ScoreNetwork(const Model& model, const SegmenterOptions& options, const ScoredImages& images, const std::string& title) {
+NetworkScore ScoreNetwork(const Model& model, const SegmenterOptions& options, const ScoredImages& images,
+                          const std::string& title) {
   Segmenter segmenter(model, options);
   NetworkScore score;
   Progress progress(title, static_cast<std::int64_t>(images.samples.size()));

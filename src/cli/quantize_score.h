@@ -27,13 +27,14 @@ struct NetworkScore {
 };
 
 // `title`: of the progress bar; empty: none.
-NetworkScore ScoreNetwork(const Model& model, const SegmenterOptions& options, const ScoredImages& images, const std::string& title = {});
+NetworkScore ScoreNetwork(const Model& model, const SegmenterOptions& options, const ScoredImages& images,
+                          const std::string& title = {});
 
 // Share of pixels with other labels.
 double Disagreement(const NetworkScore& a, const NetworkScore& b);
 
-// Mean IoU of `wanted` less that of `got`, in points, over the images; and the 95 % interval that drawing as many images with
-// replacement gives (bootstrap, 1000 draws, always the same ones).
+// Mean IoU of `wanted` less that of `got`, in points, over the images; and the 95 % interval that drawing as
+// many images with replacement gives (bootstrap, 1000 draws, always the same ones).
 struct Drop {
   double points = 0, low = 0, high = 0;
 };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// `frf quantize X.onnx --data D -o Q.onnx`: post-training quantisation to 8 bits, with what it costs measured before anything
-// is written.
-// Subtle: ranges are measured on one part of the data, settings are chosen on a second and the figure that is reported is of
-// a third, each from recordings of its own where there are enough: neighbouring frames would hide what rounding breaks.
+// `frf quantize X.onnx --data D -o Q.onnx`: post-training quantisation to 8 bits, with what it costs measured
+// before anything is written. Subtle: ranges are measured on one part of the data, settings are chosen on a
+// second and the figure that is reported is of a third, each from recordings of its own where there are
+// enough: neighbouring frames would hide what rounding breaks.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -26,7 +26,8 @@ using engine::RangeKind;
 using engine::RangeMethod;
 
 struct QuantizeArguments {
-  std::string model, output, data, split = "train", list, score_data, score_split = "val", score_list, variant, size, method = "auto";
+  std::string model, output, data, split = "train", list, score_data, score_split = "val", score_list,
+                                   variant, size, method = "auto";
   std::vector<std::string> keep_float;
   std::uint64_t seed = 0;
   int images = 100, select_images = 40, score_images = 200, threads = 0;
@@ -46,12 +47,14 @@ ScoredImages ReadImages(const Dataset& data, const std::vector<int>& which) {
   for (const int i : which) {
     images.samples.push_back(data.Get(i));
     const std::string recording = RecordingOf(data.name(i));
-    if (std::find(images.recordings.begin(), images.recordings.end(), recording) == images.recordings.end()) images.recordings.push_back(recording);
+    if (std::find(images.recordings.begin(), images.recordings.end(), recording) == images.recordings.end())
+      images.recordings.push_back(recording);
   }
   return images;
 }
 
-// `parts` lists of positions: whole recordings, the largest first; where there are too few, stretches of the data.
+// `parts` lists of positions: whole recordings, the largest first; where there are too few, stretches of the
+// data.
 std::vector<std::vector<int>> SplitByRecording(const Dataset& data, int parts, bool drawn) {
   std::map<std::string, std::vector<int>> by_name;
   for (int i = 0; i < data.size(); ++i) by_name[RecordingOf(data.name(i))].push_back(i);
@@ -59,17 +62,24 @@ std::vector<std::vector<int>> SplitByRecording(const Dataset& data, int parts, b
   if (!drawn && static_cast<int>(by_name.size()) >= parts) {
     std::vector<std::vector<int>> recordings;
     for (auto& [name, images] : by_name) recordings.push_back(std::move(images));
-    std::stable_sort(recordings.begin(), recordings.end(), [](const auto& a, const auto& b) { return a.size() > b.size(); });
+    std::stable_sort(recordings.begin(), recordings.end(),
+                     [](const auto& a, const auto& b) { return a.size() > b.size(); });
     for (std::size_t r = 0; r < recordings.size(); ++r) {
-      if (static_cast<int>(r) < parts) split.push_back(recordings[r]);
-      else split.back().insert(split.back().end(), recordings[r].begin(), recordings[r].end());
+      if (static_cast<int>(r) < parts)
+        split.push_back(recordings[r]);
+      else
+        split.back().insert(split.back().end(), recordings[r].begin(), recordings[r].end());
     }
     return split;
   }
-  if (data.size() < parts) throw Error(ErrorCode::kInvalidArgument, fmt::format("{}: at least {} images are wanted", data.description(), parts));
+  if (data.size() < parts)
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{}: at least {} images are wanted", data.description(), parts));
   if (!drawn) {
-    LogWarning(fmt::format("{}: {} recording(s) by the files' names, {} are wanted; neighbouring frames may hide what rounding breaks",
-                           data.description(), by_name.size(), parts));
+    LogWarning(
+        fmt::format("{}: {} recording(s) by the files' names, {} are wanted; neighbouring frames may hide "
+                    "what rounding breaks",
+                    data.description(), by_name.size(), parts));
   }
   for (int p = 0; p < parts; ++p) {
     split.emplace_back();
@@ -82,30 +92,38 @@ std::vector<std::vector<int>> SplitByRecording(const Dataset& data, int parts, b
 std::string Some(const std::vector<std::string>& names) {
   constexpr std::size_t kShown = 4;
   if (names.size() <= kShown + 1) return fmt::format("{}", fmt::join(names, ", "));
-  return fmt::format("{} and {} more", fmt::join(names.begin(), names.begin() + kShown, ", "), names.size() - kShown);
+  return fmt::format("{} and {} more", fmt::join(names.begin(), names.begin() + kShown, ", "),
+                     names.size() - kShown);
 }
 
 // Everything that is measured once and tried in many forms.
 class Quantizer {
  public:
-  Quantizer(const QuantizeArguments& arguments, Model model) : arguments_(arguments), model_(std::move(model)) {
+  Quantizer(const QuantizeArguments& arguments, Model model)
+      : arguments_(arguments), model_(std::move(model)) {
     options_ = {.threads = arguments.threads};
-    if (!arguments.size.empty()) std::tie(options_.height, options_.width) = ParseSize(arguments.size, "--size");
+    if (!arguments.size.empty())
+      std::tie(options_.height, options_.width) = ParseSize(arguments.size, "--size");
     OpenData();
     const Image& first = calibration_.samples.at(0).image;
     const Shape& declared = model_.graph.inputs.at(0).shape;
     const bool fixed = declared.size() == 4 && declared[2] > 0 && declared[3] > 0;
-    size_ = ChooseNetworkSize(model_.info.input, first.height, first.width, fixed ? static_cast<int>(declared[2]) : options_.height,
+    size_ = ChooseNetworkSize(model_.info.input, first.height, first.width,
+                              fixed ? static_cast<int>(declared[2]) : options_.height,
                               fixed ? static_cast<int>(declared[3]) : options_.width);
   }
 
   int Run() {
-    const engine::ReadyGraph ready = engine::ReadyForQuantization(model_.graph, {1, 3, size_.height, size_.width});
+    const engine::ReadyGraph ready =
+        engine::ReadyForQuantization(model_.graph, {1, 3, size_.height, size_.width});
     const std::vector<std::string> nodes = engine::QuantizableNodes(ready);
-    if (nodes.empty()) throw Error(ErrorCode::kUnsupported, arguments_.model + " has no convolution that integers could do");
+    if (nodes.empty())
+      throw Error(ErrorCode::kUnsupported, arguments_.model + " has no convolution that integers could do");
     for (const std::string& name : arguments_.keep_float) {
       if (std::find(nodes.begin(), nodes.end(), name) != nodes.end()) continue;
-      throw Error(ErrorCode::kUsage, fmt::format("--keep-float {}: there is no such convolution; frf info {} lists them", name, arguments_.model));
+      throw Error(ErrorCode::kUsage,
+                  fmt::format("--keep-float {}: there is no such convolution; frf info {} lists them", name,
+                              arguments_.model));
     }
     float_score_ = ScoreNetwork(model_, options_, selection_, "float32");
     const Clock::time_point start = Clock::now();
@@ -118,7 +136,9 @@ class Quantizer {
 
  private:
   using Clock = std::chrono::steady_clock;
-  static double Seconds(Clock::time_point since) { return std::chrono::duration<double>(Clock::now() - since).count(); }
+  static double Seconds(Clock::time_point since) {
+    return std::chrono::duration<double>(Clock::now() - since).count();
+  }
 
   struct Prepared {
     engine::ReadyGraph ready;
@@ -134,10 +154,15 @@ class Quantizer {
 
   void OpenData() {
     const auto open = [&](const std::string& spec, const std::string& split, const std::string& list) {
-      auto data = OpenDataset({.spec = spec, .split = split, .list = list, .seed = arguments_.seed, .variant = arguments_.variant});
+      auto data = OpenDataset({.spec = spec,
+                               .split = split,
+                               .list = list,
+                               .seed = arguments_.seed,
+                               .variant = arguments_.variant});
       if (data->classes().count() != model_.info.classes.count()) {
-        throw Error(ErrorCode::kInvalidArgument, fmt::format("{} knows {} classes, {} has {}", arguments_.model, model_.info.classes.count(), spec,
-                                                             data->classes().count()));
+        throw Error(ErrorCode::kInvalidArgument,
+                    fmt::format("{} knows {} classes, {} has {}", arguments_.model,
+                                model_.info.classes.count(), spec, data->classes().count()));
       }
       return data;
     };
@@ -159,8 +184,10 @@ class Quantizer {
 
   std::shared_ptr<const Prepared> Measure(engine::ReadyGraph ready, int equalized) {
     auto prepared = std::make_shared<Prepared>();
-    engine::StatisticsCollector collector(ready.graph, engine::MeasuredValues(ready), {.threads = arguments_.threads});
-    Progress progress(equalized > 0 ? "ranges, equalised" : "ranges", static_cast<std::int64_t>(calibration_.samples.size()));
+    engine::StatisticsCollector collector(ready.graph, engine::MeasuredValues(ready),
+                                          {.threads = arguments_.threads});
+    Progress progress(equalized > 0 ? "ranges, equalised" : "ranges",
+                      static_cast<std::int64_t>(calibration_.samples.size()));
     for (const Sample& sample : calibration_.samples) {
       collector.Add(NetworkInput(sample.image));
       progress.Advance();
@@ -183,7 +210,8 @@ class Quantizer {
 
   Model ModelOf(const Candidate& candidate) const {
     Model model = model_;
-    model.graph = engine::InsertQuantization(candidate.prepared->ready, candidate.prepared->statistics, candidate.scheme);
+    model.graph = engine::InsertQuantization(candidate.prepared->ready, candidate.prepared->statistics,
+                                             candidate.scheme);
     return model;
   }
 
@@ -196,7 +224,10 @@ class Quantizer {
     if (arguments_.method == "minmax") return {{RangeKind::kMinMax, 1}};
     if (arguments_.method == "mse") return {{RangeKind::kMse, 1}};
     if (arguments_.method == "percentile") return {{RangeKind::kPercentile, arguments_.percentile / 100}};
-    return {{RangeKind::kMinMax, 1}, {RangeKind::kPercentile, 0.9999}, {RangeKind::kPercentile, 0.99999}, {RangeKind::kMse, 1}};
+    return {{RangeKind::kMinMax, 1},
+            {RangeKind::kPercentile, 0.9999},
+            {RangeKind::kPercentile, 0.99999},
+            {RangeKind::kMse, 1}};
   }
 
   // The settings that change fewest labels of the selection images.
@@ -209,8 +240,10 @@ class Quantizer {
     std::optional<Candidate> best;
     const auto consider = [&](Candidate candidate) {
       Try(candidate);
-      tried_.push_back({{"ranges", candidate.scheme.range.name()}, {"bias_correction", candidate.scheme.bias_correction},
-                        {"equalized_pairs", candidate.prepared->equalized}, {"labels_changed", candidate.disagreement},
+      tried_.push_back({{"ranges", candidate.scheme.range.name()},
+                        {"bias_correction", candidate.scheme.bias_correction},
+                        {"equalized_pairs", candidate.prepared->equalized},
+                        {"labels_changed", candidate.disagreement},
                         {"miou", candidate.score.MeanIou()}});
       if (!best || candidate.disagreement < best->disagreement) best = std::move(candidate);
     };
@@ -233,8 +266,8 @@ class Quantizer {
     return *best;
   }
 
-  // What each convolution costs when it alone is rounded; where the whole costs more than allowed, the costliest go back to
-  // float32, as few as will do.
+  // What each convolution costs when it alone is rounded; where the whole costs more than allowed, the
+  // costliest go back to float32, as few as will do.
   Candidate KeepWithinBudget(Candidate whole, const std::vector<std::string>& nodes) {
     std::vector<std::pair<double, std::string>> order;
     {
@@ -247,16 +280,23 @@ class Quantizer {
         alone.scheme.float_nodes.erase(node);
         Try(alone);
         const Drop drop = DropOf(float_score_, alone.score);
-        sensitivity_.push_back({{"node", node}, {"labels_changed", alone.disagreement}, {"drop", drop.points}, {"drop_low", drop.low}, {"drop_high", drop.high}});
+        sensitivity_.push_back({{"node", node},
+                                {"labels_changed", alone.disagreement},
+                                {"drop", drop.points},
+                                {"drop_low", drop.low},
+                                {"drop_high", drop.high}});
         order.emplace_back(alone.disagreement, node);
       }
     }
     std::sort(order.begin(), order.end(), std::greater<>());
-    std::sort(sensitivity_.begin(), sensitivity_.end(), [](const Json& a, const Json& b) { return a["labels_changed"].get<double>() > b["labels_changed"].get<double>(); });
+    std::sort(sensitivity_.begin(), sensitivity_.end(), [](const Json& a, const Json& b) {
+      return a["labels_changed"].get<double>() > b["labels_changed"].get<double>();
+    });
     if (arguments_.max_drop < 0) return whole;
     std::size_t kept = 0;
     while (DropOf(float_score_, whole.score).points > arguments_.max_drop && kept < order.size()) {
-      for (std::size_t more = std::max<std::size_t>(1, kept / 2); more > 0 && kept < order.size(); --more) whole.scheme.float_nodes.insert(order[kept++].second);
+      for (std::size_t more = std::max<std::size_t>(1, kept / 2); more > 0 && kept < order.size(); --more)
+        whole.scheme.float_nodes.insert(order[kept++].second);
       Try(whole);
     }
     return whole;
@@ -269,18 +309,31 @@ class Quantizer {
     const Drop drop = DropOf(wanted, got);
     const double changed = Disagreement(wanted, got);
     quantized.info.weights = "int8";
-    Json quant{{"method", best.scheme.range.name()}, {"bias_correction", best.scheme.bias_correction}, {"equalized_pairs", best.prepared->equalized},
-               {"float_nodes", Json::array()}, {"data", arguments_.data.substr(0, arguments_.data.find(':'))},
-               {"calibration", {{"images", calibration_.samples.size()}, {"recordings", Some(calibration_.recordings)}}},
-               {"selection", {{"images", selection_.samples.size()}, {"recordings", Some(selection_.recordings)}}},
-               {"scoring", {{"images", scoring_.samples.size()}, {"recordings", Some(scoring_.recordings)}, {"miou_float", wanted.MeanIou()}, {"miou", got.MeanIou()},
-                            {"drop", drop.points}, {"drop_low", drop.low}, {"drop_high", drop.high}, {"labels_changed", changed}}}};
+    Json quant{
+        {"method", best.scheme.range.name()},
+        {"bias_correction", best.scheme.bias_correction},
+        {"equalized_pairs", best.prepared->equalized},
+        {"float_nodes", Json::array()},
+        {"data", arguments_.data.substr(0, arguments_.data.find(':'))},
+        {"calibration",
+         {{"images", calibration_.samples.size()}, {"recordings", Some(calibration_.recordings)}}},
+        {"selection", {{"images", selection_.samples.size()}, {"recordings", Some(selection_.recordings)}}},
+        {"scoring",
+         {{"images", scoring_.samples.size()},
+          {"recordings", Some(scoring_.recordings)},
+          {"miou_float", wanted.MeanIou()},
+          {"miou", got.MeanIou()},
+          {"drop", drop.points},
+          {"drop_low", drop.low},
+          {"drop_high", drop.high},
+          {"labels_changed", changed}}}};
     for (const std::string& node : best.scheme.float_nodes) quant["float_nodes"].push_back(node);
     if (!sensitivity_.empty()) quant["sensitivity"] = sensitivity_;
     quantized.info.quant = quant;
     WriteOptions options;
     const Shape& declared = model_.graph.inputs.at(0).shape;
-    if (declared.size() == 4 && declared[2] > 0 && declared[3] > 0) options.size = {static_cast<int>(declared[2]), static_cast<int>(declared[3])};
+    if (declared.size() == 4 && declared[2] > 0 && declared[3] > 0)
+      options.size = {static_cast<int>(declared[2]), static_cast<int>(declared[3])};
     const std::string bytes = SerializeOnnx(quantized, options);
     ParseOnnx(bytes, arguments_.output);  // what we would refuse ourselves is not written
     WriteFileAtomically(arguments_.output, bytes);
@@ -297,21 +350,27 @@ class Quantizer {
     Print(best, nodes, calibrated, wanted, got, drop, changed, bytes.size());
   }
 
-  void Print(const Candidate& best, const std::vector<std::string>& nodes, double calibrated, const NetworkScore& wanted, const NetworkScore& got,
-             const Drop& drop, double changed, std::size_t bytes) const {
-    fmt::print("{:<20} {:>10} {:>10} {:>15} {:>10}\n", "ranges", "bias", "equalised", "labels changed", "mean IoU");
+  void Print(const Candidate& best, const std::vector<std::string>& nodes, double calibrated,
+             const NetworkScore& wanted, const NetworkScore& got, const Drop& drop, double changed,
+             std::size_t bytes) const {
+    fmt::print("{:<20} {:>10} {:>10} {:>15} {:>10}\n", "ranges", "bias", "equalised", "labels changed",
+               "mean IoU");
     for (const Json& row : tried_) {
-      fmt::print("{:<20} {:>10} {:>10} {:>13.3f} % {:>8.2f} %\n", row["ranges"].get<std::string>(), row["bias_correction"].get<bool>() ? "corrected" : "",
-                 row["equalized_pairs"].get<int>(), row["labels_changed"].get<double>() * 100, row["miou"].get<double>() * 100);
+      fmt::print("{:<20} {:>10} {:>10} {:>13.3f} % {:>8.2f} %\n", row["ranges"].get<std::string>(),
+                 row["bias_correction"].get<bool>() ? "corrected" : "", row["equalized_pairs"].get<int>(),
+                 row["labels_changed"].get<double>() * 100, row["miou"].get<double>() * 100);
     }
-    fmt::print("chosen: {}{}{}, on {} images of {}; ranges of {} images of {}, {:.0f} s\n\n", best.scheme.range.name(),
-               best.scheme.bias_correction ? ", bias corrected" : "", best.prepared->equalized > 0 ? ", equalised" : "", selection_.samples.size(),
-               Some(selection_.recordings), calibration_.samples.size(), Some(calibration_.recordings), calibrated);
+    fmt::print("chosen: {}{}{}, on {} images of {}; ranges of {} images of {}, {:.0f} s\n\n",
+               best.scheme.range.name(), best.scheme.bias_correction ? ", bias corrected" : "",
+               best.prepared->equalized > 0 ? ", equalised" : "", selection_.samples.size(),
+               Some(selection_.recordings), calibration_.samples.size(), Some(calibration_.recordings),
+               calibrated);
     if (!sensitivity_.empty()) {
       fmt::print("{:<40} {:>15} {:>8}  95 %\n", "this one alone in int8", "labels changed", "points");
       for (const Json& row : sensitivity_) {
-        fmt::print("{:<40} {:>13.3f} % {:>8.2f}  {:.2f} to {:.2f}\n", row["node"].get<std::string>(), row["labels_changed"].get<double>() * 100,
-                   row["drop"].get<double>(), row["drop_low"].get<double>(), row["drop_high"].get<double>());
+        fmt::print("{:<40} {:>13.3f} % {:>8.2f}  {:.2f} to {:.2f}\n", row["node"].get<std::string>(),
+                   row["labels_changed"].get<double>() * 100, row["drop"].get<double>(),
+                   row["drop_low"].get<double>(), row["drop_high"].get<double>());
       }
       fmt::print("\n");
     }
@@ -319,14 +378,20 @@ class Quantizer {
     fmt::print("{:<14} {:>9} {:>9} {:>8}\n", "class", "float32", "int8", "points");
     for (int c = 0; c < model_.info.classes.count(); ++c) {
       if (!before[c] || !after[c]) continue;
-      fmt::print("{:<14} {:>7.2f} % {:>7.2f} % {:>+8.2f}\n", model_.info.classes.names[c], *before[c] * 100, *after[c] * 100, (*after[c] - *before[c]) * 100);
+      fmt::print("{:<14} {:>7.2f} % {:>7.2f} % {:>+8.2f}\n", model_.info.classes.names[c], *before[c] * 100,
+                 *after[c] * 100, (*after[c] - *before[c]) * 100);
     }
-    fmt::print("{:<14} {:>7.2f} % {:>7.2f} % {:>+8.2f}\n", "mean IoU", wanted.MeanIou() * 100, got.MeanIou() * 100, -drop.points);
-    fmt::print("drop {:.2f} points, 95 % {:.2f} to {:.2f}; {:.2f} % of labels changed; {} held-out images of {}\n", drop.points, drop.low, drop.high, changed * 100,
-               scoring_.samples.size(), Some(scoring_.recordings));
-    fmt::print("float32 {:.1f} ms, int8 {:.1f} ms an image\n", wanted.seconds * 1000 / static_cast<double>(scoring_.samples.size()),
+    fmt::print("{:<14} {:>7.2f} % {:>7.2f} % {:>+8.2f}\n", "mean IoU", wanted.MeanIou() * 100,
+               got.MeanIou() * 100, -drop.points);
+    fmt::print(
+        "drop {:.2f} points, 95 % {:.2f} to {:.2f}; {:.2f} % of labels changed; {} held-out images of {}\n",
+        drop.points, drop.low, drop.high, changed * 100, scoring_.samples.size(), Some(scoring_.recordings));
+    fmt::print("float32 {:.1f} ms, int8 {:.1f} ms an image\n",
+               wanted.seconds * 1000 / static_cast<double>(scoring_.samples.size()),
                got.seconds * 1000 / static_cast<double>(scoring_.samples.size()));
-    fmt::print("{}: {:.1f} MB, {} of {} convolutions in int8\n", arguments_.output, static_cast<double>(bytes) * 1e-6, nodes.size() - best.scheme.float_nodes.size(), nodes.size());
+    fmt::print("{}: {:.1f} MB, {} of {} convolutions in int8\n", arguments_.output,
+               static_cast<double>(bytes) * 1e-6, nodes.size() - best.scheme.float_nodes.size(),
+               nodes.size());
   }
 
   const QuantizeArguments& arguments_;
@@ -346,30 +411,44 @@ int RunQuantize(const QuantizeArguments& arguments) {
 
 void AddQuantize(CLI::App& root, Action& action) {
   auto a = std::make_shared<QuantizeArguments>();
-  CLI::App* app = root.add_subcommand("quantize", "8-bit integers in place of floats, and what that costs in mean IoU");
+  CLI::App* app =
+      root.add_subcommand("quantize", "8-bit integers in place of floats, and what that costs in mean IoU");
   app->add_option("model", a->model, "ONNX file, run folder, or name of shipped weights")->required();
-  app->add_option("--data", a->data, "camvid:DIR, cityscapes:DIR, folder:DIR, pack:FILE or synth:COUNT")->required();
-  app->add_option("-o,--output", a->output, "the ONNX file: QuantizeLinear and DequantizeLinear, which other runtimes know too")->required();
+  app->add_option("--data", a->data, "camvid:DIR, cityscapes:DIR, folder:DIR, pack:FILE or synth:COUNT")
+      ->required();
+  app->add_option("-o,--output", a->output,
+                  "the ONNX file: QuantizeLinear and DequantizeLinear, which other runtimes know too")
+      ->required();
   app->add_option("--split", a->split, "train, val, test or trainval");
   app->add_option("--list", a->list, "file that names the images to use");
-  app->add_option("--score-data", a->score_data, "data to report mean IoU on (default: recordings of --data that nothing else is done with)");
+  app->add_option(
+      "--score-data", a->score_data,
+      "data to report mean IoU on (default: recordings of --data that nothing else is done with)");
   app->add_option("--score-split", a->score_split, "its split");
   app->add_option("--score-list", a->score_list, "file that names its images");
   app->add_option("--images", a->images, "images that ranges are measured on")->check(CLI::Range(1, 100000));
-  app->add_option("--select-images", a->select_images, "images that settings are chosen by")->check(CLI::Range(1, 100000));
-  app->add_option("--score-images", a->score_images, "images that mean IoU is reported of")->check(CLI::Range(1, 1000000));
-  app->add_option("--method", a->method, "ranges: minmax, percentile, mse; auto measures which changes fewest labels")
+  app->add_option("--select-images", a->select_images, "images that settings are chosen by")
+      ->check(CLI::Range(1, 100000));
+  app->add_option("--score-images", a->score_images, "images that mean IoU is reported of")
+      ->check(CLI::Range(1, 1000000));
+  app->add_option("--method", a->method,
+                  "ranges: minmax, percentile, mse; auto measures which changes fewest labels")
       ->check(CLI::IsMember({"auto", "minmax", "percentile", "mse"}));
-  app->add_option("--percentile", a->percentile, "with --method percentile: share of the numbers inside the range, in per cent")->check(CLI::Range(50.0, 100.0));
-  app->add_option("--max-drop", a->max_drop, "points of mean IoU that may be lost; convolutions that hurt most stay float32");
+  app->add_option("--percentile", a->percentile,
+                  "with --method percentile: share of the numbers inside the range, in per cent")
+      ->check(CLI::Range(50.0, 100.0));
+  app->add_option("--max-drop", a->max_drop,
+                  "points of mean IoU that may be lost; convolutions that hurt most stay float32");
   app->add_flag("--sensitivity", a->sensitivity, "measure each convolution alone, as --max-drop does");
   app->add_option("--keep-float", a->keep_float, "convolutions that stay float32, by name")->delimiter(',');
   app->add_option("--size", a->size, "network input size HEIGHTxWIDTH (default: as the model was trained)");
-  app->add_option("--variant", a->variant, "cityscapes: labelIds or trainIds files; synth: camvid or cityscapes classes");
+  app->add_option("--variant", a->variant,
+                  "cityscapes: labelIds or trainIds files; synth: camvid or cityscapes classes");
   app->add_option("--seed", a->seed, "synth: the first scene's seed")->check(CLI::NonNegativeNumber);
   app->add_option("--threads", a->threads, "CPU threads; 0: all cores")->check(CLI::Range(0, 1024));
   app->add_flag("--json", a->json, "one JSON document on standard output");
-  app->footer(R"(Images are split by recording (a file's name up to the first '_'): the largest for ranges, the next to choose by, the
+  app->footer(
+      R"(Images are split by recording (a file's name up to the first '_'): the largest for ranges, the next to choose by, the
 others for the figure that is reported.
 
 Examples:

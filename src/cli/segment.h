@@ -13,7 +13,8 @@ namespace frf::cli {
 
 struct SegmentArguments {
   std::vector<std::string> inputs;
-  std::string model = "frfnet-camvid", output = "out", write = "mask,color,overlay", size, shard, ids = "label";
+  std::string model = "frfnet-camvid", output = "out", write = "mask,color,overlay", size, shard,
+              ids = "label";
   int threads = 0;
   double opacity = 0.55;
   std::uint64_t max_memory_mb = 0;
@@ -35,10 +36,12 @@ struct Job {
 };
 
 // A mask's ids as --ids wants them, into `path`.
-void WriteMask(const std::string& path, const LabelImage& labels, const Classes& classes, const SegmentArguments& arguments);
+void WriteMask(const std::string& path, const LabelImage& labels, const Classes& classes,
+               const SegmentArguments& arguments);
 
-// Labels one video or camera and prints its summary unless --json. Gives its entry of the report; "error" or "interrupted" in it
-// where it did not come to its end. Throws what the next job would meet too: no FFmpeg, outputs that cannot be created.
+// Labels one video or camera and prints its summary unless --json. Gives its entry of the report; "error" or
+// "interrupted" in it where it did not come to its end. Throws what the next job would meet too: no FFmpeg,
+// outputs that cannot be created.
 Json SegmentVideo(const SegmentArguments& arguments, const Job& job, Segmenter& segmenter);
 
 }  // namespace frf::cli

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `frf segment clip.mp4` and `--camera`: decoding, labelling and encoding side by side (video/pipeline.h), Ctrl-C at any time.
+// `frf segment clip.mp4` and `--camera`: decoding, labelling and encoding side by side (video/pipeline.h),
+// Ctrl-C at any time.
 #include <fmt/format.h>
 
 #include <chrono>
@@ -22,7 +23,8 @@ SourceOptions SourceFor(const SegmentArguments& arguments, const Job& job) {
   options.max_memory = arguments.max_memory_mb << 20;
   options.stop = [] { return StopSignal::Requested(); };
   if (job.camera) {
-    if (!arguments.camera_size.empty()) std::tie(options.height, options.width) = ParseSize(arguments.camera_size, "--camera-size");
+    if (!arguments.camera_size.empty())
+      std::tie(options.height, options.width) = ParseSize(arguments.camera_size, "--camera-size");
     options.rate = arguments.camera_rate;
     options.format = arguments.camera_format;
   }
@@ -35,19 +37,26 @@ struct Labelled {
   double seconds = 0;  // end to end, from the first frame read to the files finished
 };
 
-Labelled LabelAll(const SegmentArguments& arguments, const Job& job, Segmenter& segmenter, FrameSource& source, VideoOutputs& outputs) {
+Labelled LabelAll(const SegmentArguments& arguments, const Job& job, Segmenter& segmenter,
+                  FrameSource& source, VideoOutputs& outputs) {
   const auto start = std::chrono::steady_clock::now();
-  const auto seconds = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
-  Progress progress("segment", arguments.frames > 0 && !job.camera ? std::min(arguments.frames, source.info().frames) : source.info().frames);
+  const auto seconds = [&] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  Progress progress("segment", arguments.frames > 0 && !job.camera
+                                   ? std::min(arguments.frames, source.info().frames)
+                                   : source.info().frames);
   PipelineOptions options{.max_frames = arguments.frames, .stop = [] { return StopSignal::Requested(); }};
   std::int64_t done = 0;
   const auto label = [&](VideoFrame& frame) {
     segmenter.Run(frame.image.view(), frame.labels);
     ++done;
     const std::int64_t dropped = frame.number + 1 - done;
-    progress.Advance(1, fmt::format("{:.1f} frames/s{}", static_cast<double>(done) / seconds(), dropped > 0 ? fmt::format(", {} dropped", dropped) : ""));
+    progress.Advance(1, fmt::format("{:.1f} frames/s{}", static_cast<double>(done) / seconds(),
+                                    dropped > 0 ? fmt::format(", {} dropped", dropped) : ""));
   };
-  Labelled labelled{RunPipeline(source, label, [&](VideoFrame& frame) { outputs.Write(frame); }, options)};
+  Labelled labelled{RunPipeline(
+      source, label, [&](VideoFrame& frame) { outputs.Write(frame); }, options)};
   labelled.outputs = outputs.Finish();
   labelled.seconds = seconds();
   return labelled;
@@ -55,15 +64,23 @@ Labelled LabelAll(const SegmentArguments& arguments, const Job& job, Segmenter& 
 
 std::string Summary(const SegmentArguments& arguments, const Job& job, const Labelled& labelled) {
   const TimingStats stats = Summarize(labelled.result.label_ms);
-  const std::string target = labelled.outputs.empty() ? "" : " into " + (arguments.output_is_video() ? arguments.output : arguments.output + "/");
-  return fmt::format("{}: {} frame{} labelled by {}{}: {:.1f} frames/s end to end, {:.1f} ms a frame of inference (median, +-{:.1f}), {} dropped",
-                     job.input, labelled.result.frames, labelled.result.frames == 1 ? "" : "s", arguments.model, target,
-                     static_cast<double>(labelled.result.frames) / labelled.seconds, stats.median, stats.mad, labelled.result.dropped);
+  const std::string target =
+      labelled.outputs.empty()
+          ? ""
+          : " into " + (arguments.output_is_video() ? arguments.output : arguments.output + "/");
+  return fmt::format(
+      "{}: {} frame{} labelled by {}{}: {:.1f} frames/s end to end, {:.1f} ms a frame of inference (median, "
+      "+-{:.1f}), {} dropped",
+      job.input, labelled.result.frames, labelled.result.frames == 1 ? "" : "s", arguments.model, target,
+      static_cast<double>(labelled.result.frames) / labelled.seconds, stats.median, stats.mad,
+      labelled.result.dropped);
 }
 
-void Report(const SegmentArguments& arguments, const Job& job, const Labelled& labelled, const FrameSource& source, Json& entry) {
+void Report(const SegmentArguments& arguments, const Job& job, const Labelled& labelled,
+            const FrameSource& source, Json& entry) {
   const PipelineResult& result = labelled.result;
-  if (result.frames == 0) throw Error(ErrorCode::kInterrupted, fmt::format("{}: stopped before its first frame", job.input));
+  if (result.frames == 0)
+    throw Error(ErrorCode::kInterrupted, fmt::format("{}: stopped before its first frame", job.input));
   entry["outputs"] = labelled.outputs;
   entry["height"] = source.info().height;
   entry["width"] = source.info().width;
@@ -77,7 +94,8 @@ void Report(const SegmentArguments& arguments, const Job& job, const Labelled& l
   if (!arguments.json) fmt::print("{}\n", Summary(arguments, job, labelled));
   if (result.stopped && !job.camera) {  // a camera has no other end
     entry["interrupted"] = true;
-    LogWarning(fmt::format("{}: stopped after {} frames; what was labelled by then is written", job.input, result.frames));
+    LogWarning(fmt::format("{}: stopped after {} frames; what was labelled by then is written", job.input,
+                           result.frames));
   }
   const std::string warning = source.warning();
   if (warning.empty() || result.stopped) return;

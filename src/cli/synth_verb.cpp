@@ -25,10 +25,11 @@ int RunSynth(const SynthArguments& arguments) {
   const int written = WriteSynth(options);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (arguments.json) {
-    PrintJson({{"folder", options.folder}, {"layout", options.layout}, {"scenes", written}, {"seconds", seconds}});
+    PrintJson(
+        {{"folder", options.folder}, {"layout", options.layout}, {"scenes", written}, {"seconds", seconds}});
   } else {
-    fmt::print("{} scenes in {}/ ({} layout, seed {}), {:.1f} s\n  frf data check {}:{}\n", written, options.folder, options.layout, options.seed,
-               seconds, options.layout, options.folder);
+    fmt::print("{} scenes in {}/ ({} layout, seed {}), {:.1f} s\n  frf data check {}:{}\n", written,
+               options.folder, options.layout, options.seed, seconds, options.layout, options.folder);
   }
   return 0;
 }
@@ -40,11 +41,16 @@ void AddSynth(CLI::App& root, Action& action) {
   a->options.threads = 0;
   CLI::App* app = root.add_subcommand("synth", "draw street scenes with exact labels; no download needed");
   app->add_option("-o,--output", a->options.folder, "folder of the data set")->required();
-  app->add_option("--count", a->options.count, "scenes for train and val together")->check(CLI::Range(1, 1'000'000));
-  app->add_option("--test-count", a->options.test_count, "test scenes beside them")->check(CLI::Range(0, 1'000'000));
-  app->add_option("--val-share", a->options.val_share, "share of --count that is val")->check(CLI::Range(0.0, 0.9));
-  app->add_option("--seed", a->options.seed, "of the first scene; the same seed draws the same scenes again")->check(CLI::NonNegativeNumber);
-  app->add_option("--layout", a->options.layout, "files and names as this data set has them")->check(CLI::IsMember({"camvid", "cityscapes"}));
+  app->add_option("--count", a->options.count, "scenes for train and val together")
+      ->check(CLI::Range(1, 1'000'000));
+  app->add_option("--test-count", a->options.test_count, "test scenes beside them")
+      ->check(CLI::Range(0, 1'000'000));
+  app->add_option("--val-share", a->options.val_share, "share of --count that is val")
+      ->check(CLI::Range(0.0, 0.9));
+  app->add_option("--seed", a->options.seed, "of the first scene; the same seed draws the same scenes again")
+      ->check(CLI::NonNegativeNumber);
+  app->add_option("--layout", a->options.layout, "files and names as this data set has them")
+      ->check(CLI::IsMember({"camvid", "cityscapes"}));
   app->add_option("--size", a->size, "HEIGHTxWIDTH; default 360x480, Cityscapes layout 512x1024");
   app->add_option("--threads", a->options.threads, "CPU threads; 0: all cores")->check(CLI::Range(0, 1024));
   app->add_flag("--json", a->json, "one JSON document on standard output");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// `frf train` is served by frf-train, which links libtorch: this process is replaced by it, so signals and exit codes pass.
-// Subtle: the two programs share file formats, so one built from another commit is refused before it starts.
+// `frf train` is served by frf-train, which links libtorch: this process is replaced by it, so signals and
+// exit codes pass. Subtle: the two programs share file formats, so one built from another commit is refused
+// before it starts.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -26,8 +27,10 @@ std::string FindTrainProgram() {
   for (const auto& candidate : {folder / "frf-train", folder / ".." / "libexec" / "frf" / "frf-train"}) {
     if (::access(candidate.c_str(), X_OK) == 0) return candidate.lexically_normal().string();
   }
-  throw Error(ErrorCode::kNotFound, fmt::format("frf-train is not beside frf ({}): this verb needs libtorch; build it with "
-                                                "-DFRF_TRAIN=ON (make test does)", folder.string()));
+  throw Error(ErrorCode::kNotFound,
+              fmt::format("frf-train is not beside frf ({}): this verb needs libtorch; build it with "
+                          "-DFRF_TRAIN=ON (make test does)",
+                          folder.string()));
 }
 
 std::string CommitOf(const std::string& program) {
@@ -67,16 +70,19 @@ std::string NewRunFolder(std::vector<std::string>& words) {
   if (run == nullptr) run = ValueOf(words, "--output");
   if (run == nullptr) throw Error(ErrorCode::kUsage, "no run folder: name one with -o RUN");
   if (std::filesystem::exists(*run + "/config.json")) {
-    throw Error(ErrorCode::kUsage, *run + ": holds a run already; name another folder, or go on with it by --resume alone");
+    throw Error(ErrorCode::kUsage,
+                *run + ": holds a run already; name another folder, or go on with it by --resume alone");
   }
   return *run;
 }
 
-// --qat Q.onnx: frf-train gets the file's weights and codings as RUN/qat.ckpt. --init is answered here: it names the float model
-// that the file was made of.
+// --qat Q.onnx: frf-train gets the file's weights and codings as RUN/qat.ckpt. --init is answered here: it
+// names the float model that the file was made of.
 void ConvertQat(std::vector<std::string>& words) {
   std::string* const file = ValueOf(words, "--qat");
-  if (file == nullptr || file->ends_with(".ckpt") || std::find(words.begin(), words.end(), "--resume") != words.end()) return;
+  if (file == nullptr || file->ends_with(".ckpt") ||
+      std::find(words.begin(), words.end(), "--resume") != words.end())
+    return;
   const std::string run = NewRunFolder(words);
   const std::string* const init = ValueOf(words, "--init");
   const std::string start = run + "/qat.ckpt";
@@ -90,14 +96,16 @@ void ConvertQat(std::vector<std::string>& words) {
   }
 }
 
-// --init MODEL.onnx or the name of shipped weights: frf-train reads no ONNX, so it gets a checkpoint of the same weights,
-// which stays with the run as RUN/init.ckpt.
+// --init MODEL.onnx or the name of shipped weights: frf-train reads no ONNX, so it gets a checkpoint of the
+// same weights, which stays with the run as RUN/init.ckpt.
 void ConvertInit(std::vector<std::string>& words) {
   std::string* const value = ValueOf(words, "--init");
   if (value == nullptr || std::filesystem::is_directory(*value) || value->ends_with(".ckpt")) return;
   const Model model = ReadOnnx(FindModel(*value));
   if (model.info.weights == "int8") {
-    throw Error(ErrorCode::kUsage, fmt::format("{}: holds 8-bit integers; --qat {} fine-tunes it, --init wants the float model", *value, *value));
+    throw Error(ErrorCode::kUsage,
+                fmt::format("{}: holds 8-bit integers; --qat {} fine-tunes it, --init wants the float model",
+                            *value, *value));
   }
   const std::string run = NewRunFolder(words);
   MakeFolder(run);
@@ -112,8 +120,9 @@ void ExecTrain(const std::vector<std::string>& arguments) {
   const std::string program = FindTrainProgram();
   const std::string theirs = CommitOf(program);
   if (theirs != Commit()) {
-    throw Error(ErrorCode::kUnsupported, fmt::format("{} was built from commit {}, frf from {}: build both again", program,
-                                                     theirs.empty() ? "unknown" : theirs, Commit()));
+    throw Error(ErrorCode::kUnsupported,
+                fmt::format("{} was built from commit {}, frf from {}: build both again", program,
+                            theirs.empty() ? "unknown" : theirs, Commit()));
   }
   std::vector<char*> argv{const_cast<char*>(program.c_str())};
   for (const auto& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
@@ -123,7 +132,8 @@ void ExecTrain(const std::vector<std::string>& arguments) {
 }
 
 void AddTrain(CLI::App& root, Action& action) {
-  CLI::App* app = root.add_subcommand("train", "train a network (frf-train, needs libtorch); see frf train --help");
+  CLI::App* app =
+      root.add_subcommand("train", "train a network (frf-train, needs libtorch); see frf train --help");
   app->prefix_command();
   app->set_help_flag();  // frf-train answers --help
   app->callback([app, &action] {

@@ -21,13 +21,16 @@ namespace {
 
 bool IsMaskName(const fs::path& file) {
   const std::string stem = file.stem().string();
-  return file.extension() == ".png" && stem.size() >= 6 && std::all_of(stem.begin(), stem.end(), [](unsigned char c) { return std::isdigit(c); });
+  return file.extension() == ".png" && stem.size() >= 6 &&
+         std::all_of(stem.begin(), stem.end(), [](unsigned char c) { return std::isdigit(c); });
 }
 
 }  // namespace
 
-MaskFolder::MaskFolder(fs::path path) : path_(std::move(path)), temporary_(path_.string() + fmt::format(".tmp{}", ::getpid())) {
-  if (fs::exists(path_) && !fs::is_directory(path_)) MakeFolder(path_);  // says what is in the way, before any work is done
+MaskFolder::MaskFolder(fs::path path)
+    : path_(std::move(path)), temporary_(path_.string() + fmt::format(".tmp{}", ::getpid())) {
+  if (fs::exists(path_) && !fs::is_directory(path_))
+    MakeFolder(path_);  // says what is in the way, before any work is done
   MakeFolder(temporary_);
 }
 
@@ -44,26 +47,33 @@ void MaskFolder::Finish() {
     for (const auto& entry : fs::directory_iterator(path_)) {
       if (entry.is_regular_file() && IsMaskName(entry.path())) fs::remove(entry.path());
     }
-    for (const auto& entry : fs::directory_iterator(temporary_)) fs::rename(entry.path(), path_ / entry.path().filename());
+    for (const auto& entry : fs::directory_iterator(temporary_))
+      fs::rename(entry.path(), path_ / entry.path().filename());
   } catch (const fs::filesystem_error& error) {
     throw Error(ErrorCode::kIo, fmt::format("{}: cannot write: {}", path_.string(), error.code().message()));
   }
 }
 
-VideoOutputs::VideoOutputs(const SegmentArguments& arguments, const Job& job, const Classes& classes, const VideoInfo& info)
+VideoOutputs::VideoOutputs(const SegmentArguments& arguments, const Job& job, const Classes& classes,
+                           const VideoInfo& info)
     : arguments_(arguments), classes_(classes) {
   if (job.camera && !arguments.output_given) return;  // only watched, and counted
   if (arguments.output_is_video()) {
     const bool colors = arguments.write_given && arguments.Wants("color");
-    const bool others = arguments.write_given && (arguments.Wants("mask") || (arguments.Wants("overlay") && colors));
+    const bool others =
+        arguments.write_given && (arguments.Wants("mask") || (arguments.Wants("overlay") && colors));
     if (others) {
-      throw Error(ErrorCode::kUsage, fmt::format("-o {} is one video, of --write overlay or --write color; for '{}' name a folder", arguments.output,
-                                                 arguments.write));
+      throw Error(
+          ErrorCode::kUsage,
+          fmt::format("-o {} is one video, of --write overlay or --write color; for '{}' name a folder",
+                      arguments.output, arguments.write));
     }
     const fs::path parent = fs::path(arguments.output).parent_path();
     if (!parent.empty()) MakeFolder(parent);
-    if (colors) Create(color_, "color", arguments.output, info);
-    else Create(overlay_, "overlay", arguments.output, info);
+    if (colors)
+      Create(color_, "color", arguments.output, info);
+    else
+      Create(overlay_, "overlay", arguments.output, info);
     return;
   }
   const std::string stem = (fs::path(arguments.output) / job.stem).string();
@@ -76,7 +86,8 @@ VideoOutputs::VideoOutputs(const SegmentArguments& arguments, const Job& job, co
   if (arguments.Wants("overlay")) Create(overlay_, "overlay", stem + "_overlay.mp4", info);
 }
 
-void VideoOutputs::Create(std::unique_ptr<VideoWriter>& writer, const char* kind, const std::string& path, const VideoInfo& info) {
+void VideoOutputs::Create(std::unique_ptr<VideoWriter>& writer, const char* kind, const std::string& path,
+                          const VideoInfo& info) {
   writer = LoadVideoLibrary().Create({.path = path, .info = info});
   paths_[kind] = path;
   LogDebug(fmt::format("{}: written by {}", path, writer->encoder()));
@@ -89,7 +100,8 @@ void VideoOutputs::Write(VideoFrame& frame) {
     color_->Write(colors_, frame.pts);
   }
   if (overlay_) {  // last, since it draws over the picture
-    OverlayInPlace(frame.image, frame.labels, classes_, {.opacity = arguments_.opacity, .legend = !arguments_.no_legend});
+    OverlayInPlace(frame.image, frame.labels, classes_,
+                   {.opacity = arguments_.opacity, .legend = !arguments_.no_legend});
     overlay_->Write(frame.image, frame.pts);
   }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What `frf segment` writes of a video: a folder of masks, a video of class colours, a video of overlays.
-// Subtle: until Finish everything stands under temporary names. Masks of an earlier, longer run must not stay among the new
-// ones: files called like masks are removed from the folder, all others are left alone.
+// Subtle: until Finish everything stands under temporary names. Masks of an earlier, longer run must not stay
+// among the new ones: files called like masks are removed from the folder, all others are left alone.
 //
 // Threads: used by one. Errors: one line with the output's name.
 #pragma once
@@ -31,12 +31,14 @@ class MaskFolder {
 
 class VideoOutputs {
  public:
-  VideoOutputs(const SegmentArguments& arguments, const Job& job, const Classes& classes, const VideoInfo& info);
+  VideoOutputs(const SegmentArguments& arguments, const Job& job, const Classes& classes,
+               const VideoInfo& info);
   void Write(VideoFrame& frame);  // draws in frame.image
   Json Finish();                  // kind -> path
 
  private:
-  void Create(std::unique_ptr<VideoWriter>& writer, const char* kind, const std::string& path, const VideoInfo& info);
+  void Create(std::unique_ptr<VideoWriter>& writer, const char* kind, const std::string& path,
+              const VideoInfo& info);
   const SegmentArguments& arguments_;
   const Classes& classes_;
   std::unique_ptr<MaskFolder> masks_;

@@ -299,8 +299,9 @@ CheckReport CheckFiles(const DatasetSpec& spec, const std::vector<std::string>& 
       report.issues.push_back({problem.kind, split, problem.file, problem.message, problem.fatal});
     }
     const int count = static_cast<int>(listing.pairs.size());
-    const auto facts =
-        LookAtAll(count, progress, [&listing = listing](int i) { return LookAtFiles(listing.pairs[i], listing.coding); });
+    const auto facts = LookAtAll(count, progress, [&listing = listing](int i) {
+      return LookAtFiles(listing.pairs[i], listing.coding);
+    });
     AddSplit(report, {.split = split, .description = fmt::format("{}, {} images", listing.title, count)},
              facts);
     AddDuplicates(report, split, facts, seen);

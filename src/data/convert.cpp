@@ -168,7 +168,8 @@ std::string AsPng(const std::string& name) {
   return fs::path(name).replace_extension(".png").generic_string();
 }
 
-// Cityscapes keeps files of four kinds side by side: where some bear the ending of `format`, they alone are meant.
+// Cityscapes keeps files of four kinds side by side: where some bear the ending of `format`, they alone are
+// meant.
 std::vector<std::string> OfFormat(std::vector<std::string> files, const std::string& format) {
   const std::string ending = format == "labelIds"   ? "_labelIds.png"
                              : format == "trainIds" ? "_labelTrainIds.png"

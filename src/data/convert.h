@@ -30,8 +30,9 @@ Json ToJson(const ConvertResult& result);
 
 const std::vector<std::string>& LabelFormats();
 
-// One file to one file, or every PNG below a folder to the same relative name below `out`. In a folder of Cityscapes' own
-// names only files of the kind that options.from names (*_labelIds.png, *_labelTrainIds.png, *_gtFine_color.png).
+// One file to one file, or every PNG below a folder to the same relative name below `out`. In a folder of
+// Cityscapes' own names only files of the kind that options.from names (*_labelIds.png, *_labelTrainIds.png,
+// *_gtFine_color.png).
 ConvertResult ConvertLabelFiles(const std::string& in, const std::string& out, const ConvertOptions& options);
 
 // Every split that is there (or spec.list as split `train`) as OUT/images/SPLIT, OUT/masks/SPLIT and

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Data sets: pairs of image and labels, by name. All hand out class ids 0..n-1 and 255 for void, whatever the files hold.
+// Data sets: pairs of image and labels, by name. All hand out class ids 0..n-1 and 255 for void, whatever the
+// files hold.
 //
 //   auto data = OpenDataset({.spec = "camvid:shared/camvid", .split = "train"});
 //   Sample sample = data->Get(0);
 //
-// Named as camvid:DIR, cityscapes:DIR, folder:DIR, synth:COUNT, pack:FILE. `list` narrows any of them to the image names in a file
-// (first word of each line, relative to DIR; a second word, where given, names the label file).
+// Named as camvid:DIR, cityscapes:DIR, folder:DIR, synth:COUNT, pack:FILE. `list` narrows any of them to the
+// image names in a file (first word of each line, relative to DIR; a second word, where given, names the
+// label file).
 #pragma once
 
 #include <cstdint>
@@ -19,18 +21,20 @@
 namespace frf {
 
 struct Sample {
-  std::string name;  // stable id: the image path relative to the data set's folder ("train/0001TP_006690.png")
-  Image image;       // RGB
+  std::string
+      name;     // stable id: the image path relative to the data set's folder ("train/0001TP_006690.png")
+  Image image;  // RGB
   LabelImage labels;  // class ids, 255 void; the image's size
 };
 
 struct DatasetSpec {
-  std::string spec;            // "camvid:DIR" ...
-  std::string split = "val";   // train, val, test, trainval
-  std::string list;            // file; empty: none
-  std::uint64_t seed = 0;      // synth: the first scene's seed
-  int height = 0, width = 0;   // synth: scene size (default 360x480)
-  std::string variant;         // cityscapes: "labelIds" (default) or "trainIds"; synth: "camvid" (default) or "cityscapes" classes
+  std::string spec;           // "camvid:DIR" ...
+  std::string split = "val";  // train, val, test, trainval
+  std::string list;           // file; empty: none
+  std::uint64_t seed = 0;     // synth: the first scene's seed
+  int height = 0, width = 0;  // synth: scene size (default 360x480)
+  std::string variant;        // cityscapes: "labelIds" (default) or "trainIds"; synth: "camvid" (default) or
+                              // "cityscapes" classes
 };
 
 class Dataset {
@@ -52,7 +56,8 @@ class Dataset {
 // Throws kUsage for a malformed spec, kNotFound for a missing folder, split or listed file.
 std::unique_ptr<Dataset> OpenDataset(const DatasetSpec& spec);
 
-// The recording that an image's name says it is from: the file's name up to the first '_' ("0001TP", "aachen").
+// The recording that an image's name says it is from: the file's name up to the first '_' ("0001TP",
+// "aachen").
 std::string RecordingOf(const std::string& name);
 
 // The classes of the two published sets.

@@ -59,8 +59,8 @@ LabelImage MapIds(LabelImage stored, const LabelCoding& coding, const std::strin
 LabelImage MapColors(const Image& stored, const LabelCoding& coding, const std::string& path);
 // Reads a label file by its coding.
 LabelImage ReadCodedLabels(const std::string& path, const LabelCoding& coding);
-// Whether the file's pixels are colours: by its coding or, where that leaves it open, as the PNG stores them. A JPEG is
-// refused: it changes values.
+// Whether the file's pixels are colours: by its coding or, where that leaves it open, as the PNG stores them.
+// A JPEG is refused: it changes values.
 bool HoldsColors(const std::string& path, const LabelCoding& coding);
 
 struct Pair {

@@ -65,7 +65,9 @@ bool HoldsColors(const std::string& path, const LabelCoding& coding) {
   std::ifstream file(path, std::ios::binary);
   file.read(reinterpret_cast<char*>(head), sizeof head);
   if (file.gcount() >= 2 && head[0] == 0xff && head[1] == 0xd8) {
-    throw Error(ErrorCode::kUnsupported, path + ": is a JPEG, whose compression changes values: masks must be lossless, save them as PNG");
+    throw Error(
+        ErrorCode::kUnsupported,
+        path + ": is a JPEG, whose compression changes values: masks must be lossless, save them as PNG");
   }
   if (coding.kind != LabelCoding::Kind::kEither) return coding.kind == LabelCoding::Kind::kColors;
   if (file.gcount() < 26 || std::memcmp(head, "\x89PNG\r\n\x1a\n", 8) != 0) return false;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Augmentation and the batch loader. Every random choice of a sample comes from (seed, epoch, position of the sample in
-// the epoch's order), so batches do not depend on the number of workers.
+// Augmentation and the batch loader. Every random choice of a sample comes from (seed, epoch, position of the
+// sample in the epoch's order), so batches do not depend on the number of workers.
 #pragma once
 
 #include <cstdint>
@@ -15,28 +15,29 @@ namespace frf {
 
 struct AugmentSpec {
   int crop_height = 360, crop_width = 480;
-  double base_scale = 1.0;                 // images are first scaled by this (0.5: half resolution)
-  double scale_min = 1.0, scale_max = 1.0; // uniform factor on top; bilinear image, nearest labels
-  double aspect = 1;                       // width over height changes by a factor between 1/aspect and aspect
-  double flip = 0.5;                       // probability of a horizontal mirror
-  double color = 0.0;                      // probability of the changes below, up to noise
-  double gain_min = 0.6, gain_max = 1.4;   // multiplies all channels
-  double shift = 25;                       // adds uniform +- grey levels
+  double base_scale = 1.0;                  // images are first scaled by this (0.5: half resolution)
+  double scale_min = 1.0, scale_max = 1.0;  // uniform factor on top; bilinear image, nearest labels
+  double aspect = 1;                      // width over height changes by a factor between 1/aspect and aspect
+  double flip = 0.5;                      // probability of a horizontal mirror
+  double color = 0.0;                     // probability of the changes below, up to noise
+  double gain_min = 0.6, gain_max = 1.4;  // multiplies all channels
+  double shift = 25;                      // adds uniform +- grey levels
   double saturation_min = 0.6, saturation_max = 1.4;
-  double gamma_min = 1, gamma_max = 1;     // of the 0..1 value
-  double temperature = 0;                  // red * (1+t), blue * (1-t), t uniform in +-temperature
-  double channel_gain = 0;                 // red, green, blue each times 1 + u, u uniform in +-channel_gain
-  double blur = 0;                         // Gaussian, standard deviation uniform in 0..blur pixels of the crop
-  double noise = 0;                        // Gaussian, standard deviation uniform in 0..noise grey levels
-  double class_crop = 0;                   // probability that the crop is centred near a pixel of a rare class
-  double copy_paste = 0;                   // probability of pasting rare-class regions from another image
-  double cutmix = 0;                       // probability that a rectangle comes from another image, augmented by itself
-  std::vector<int> rare_classes;           // of class_crop and copy_paste; empty: those under 2 % of the sample's labelled pixels
+  double gamma_min = 1, gamma_max = 1;  // of the 0..1 value
+  double temperature = 0;               // red * (1+t), blue * (1-t), t uniform in +-temperature
+  double channel_gain = 0;              // red, green, blue each times 1 + u, u uniform in +-channel_gain
+  double blur = 0;                      // Gaussian, standard deviation uniform in 0..blur pixels of the crop
+  double noise = 0;                     // Gaussian, standard deviation uniform in 0..noise grey levels
+  double class_crop = 0;                // probability that the crop is centred near a pixel of a rare class
+  double copy_paste = 0;                // probability of pasting rare-class regions from another image
+  double cutmix = 0;  // probability that a rectangle comes from another image, augmented by itself
+  std::vector<int>
+      rare_classes;  // of class_crop and copy_paste; empty: those under 2 % of the sample's labelled pixels
 };
 Json ToJson(const AugmentSpec& spec);
 
 struct Batch {
-  std::int64_t step = 0;             // position within the epoch
+  std::int64_t step = 0;  // position within the epoch
   int count = 0, height = 0, width = 0;
   std::vector<float> images;         // count x 3 x height x width, normalised
   std::vector<std::uint8_t> labels;  // count x height x width; 255 void (and padding)
@@ -46,17 +47,18 @@ struct Batch {
 struct LoaderOptions {
   int batch = 8;
   std::uint64_t seed = 0;
-  int workers = 1;                // decoding and augmenting threads; 0: in the caller's thread
-  int prefetch = 4;               // batches held ready at most: bounds memory
+  int workers = 1;   // decoding and augmenting threads; 0: in the caller's thread
+  int prefetch = 4;  // batches held ready at most: bounds memory
   bool shuffle = true;
-  bool drop_last = true;          // the last, partial batch
-  bool cache = true;              // keep decoded images in memory (up to cache_bytes)
+  bool drop_last = true;  // the last, partial batch
+  bool cache = true;      // keep decoded images in memory (up to cache_bytes)
   std::uint64_t cache_bytes = std::uint64_t{2} << 30;
-  int shard = 0, shards = 1;      // this process's part of every batch order (distributed)
-  // 0: every image once an epoch. Towards 1 recordings (names up to the first '_': a drive, a city) are drawn more and
-  // more evenly, however many images each has; an epoch keeps its length, images of small recordings repeat.
+  int shard = 0, shards = 1;  // this process's part of every batch order (distributed)
+  // 0: every image once an epoch. Towards 1 recordings (names up to the first '_': a drive, a city) are drawn
+  // more and more evenly, however many images each has; an epoch keeps its length, images of small recordings
+  // repeat.
   double balance = 0;
-  InputSpec input;                // mean and std
+  InputSpec input;  // mean and std
 };
 
 // Throws kInvalidArgument naming the field that is out of range.
@@ -65,13 +67,14 @@ void CheckAugment(const AugmentSpec& spec);
 // The size change of `base_scale`: area (bilinear when enlarging) for the image, nearest for the labels.
 Sample ScaleBase(const Sample& sample, double base_scale);
 
-// One sample, augmented: what the loader's workers call and what the tests and the report show. `donor` is where
-// copy-paste and CutMix take what they add (nullptr: nothing is added).
+// One sample, augmented: what the loader's workers call and what the tests and the report show. `donor` is
+// where copy-paste and CutMix take what they add (nullptr: nothing is added).
 Sample Augment(const Sample& sample, const AugmentSpec& spec, const InputSpec& input, std::uint64_t seed,
                std::uint64_t epoch, std::uint64_t position, const Sample* donor = nullptr);
 // The same for samples that went through ScaleBase already, as the loader keeps them.
-Sample AugmentScaled(const Sample& sample, const AugmentSpec& spec, const InputSpec& input, std::uint64_t seed,
-                     std::uint64_t epoch, std::uint64_t position, const Sample* donor = nullptr);
+Sample AugmentScaled(const Sample& sample, const AugmentSpec& spec, const InputSpec& input,
+                     std::uint64_t seed, std::uint64_t epoch, std::uint64_t position,
+                     const Sample* donor = nullptr);
 
 class Loader {
  public:
@@ -79,12 +82,14 @@ class Loader {
   ~Loader();
 
   std::int64_t steps_per_epoch() const;
-  // Starts `epoch` at batch `first_step`; batches in flight from before are dropped. Must be called before Next.
+  // Starts `epoch` at batch `first_step`; batches in flight from before are dropped. Must be called before
+  // Next.
   void StartEpoch(std::int64_t epoch, std::int64_t first_step = 0);
   // The spec may change by phase; it holds from the next StartEpoch on.
   void SetAugment(const AugmentSpec& augment);
   // The next batch in order, or nullptr at the epoch's end. Rethrows a worker's error (naming the file).
-  // The last batch of an epoch is shared out evenly over shards when drop_last is off, so `count` may differ there, 0 included.
+  // The last batch of an epoch is shared out evenly over shards when drop_last is off, so `count` may differ
+  // there, 0 included.
   std::unique_ptr<Batch> Next();
   // Optional: gives a batch's memory back for a later one.
   void Recycle(std::unique_ptr<Batch> batch);

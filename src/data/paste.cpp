@@ -150,7 +150,8 @@ void MixRectangle(Sample& sample, const Sample& other, std::uint64_t seed) {
   const auto top = random.Between(0, height - rows), left = random.Between(0, width - columns);
   for (std::int64_t y = top; y < top + rows; ++y) {
     const std::size_t at = static_cast<std::size_t>(y) * width + left;
-    std::copy_n(&other.image.pixels[3 * at], 3 * static_cast<std::size_t>(columns), &sample.image.pixels[3 * at]);
+    std::copy_n(&other.image.pixels[3 * at], 3 * static_cast<std::size_t>(columns),
+                &sample.image.pixels[3 * at]);
     std::copy_n(&other.labels.ids[at], columns, &sample.labels.ids[at]);
   }
 }

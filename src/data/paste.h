@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Parts of one image in another: whole objects of rare classes (and picking a pixel of one), or a rectangle as it is.
+// Parts of one image in another: whole objects of rare classes (and picking a pixel of one), or a rectangle
+// as it is.
 #pragma once
 
 #include <cstdint>
@@ -24,8 +25,8 @@ std::optional<PixelAt> PickRarePixel(const LabelImage& labels, const std::vector
 // new surroundings.
 Sample PasteRare(const Sample& sample, const Sample& donor, const std::vector<int>& rare, std::uint64_t seed);
 
-// CutMix (Yun et al. 2019): a rectangle of `sample`, a tenth to a half of its pixels, becomes the same rectangle of
-// `other`, which has its size; labels with it.
+// CutMix (Yun et al. 2019): a rectangle of `sample`, a tenth to a half of its pixels, becomes the same
+// rectangle of `other`, which has its size; labels with it.
 void MixRectangle(Sample& sample, const Sample& other, std::uint64_t seed);
 
 }  // namespace frf

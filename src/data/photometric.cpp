@@ -86,12 +86,14 @@ void Blur(Image& image, double sigma, const Window& window) {
 // Four 16-bit uniforms added up are close enough to a Gaussian, at one generator step a value.
 void AddNoise(Image& image, double sigma, std::uint64_t seed, const Window& window) {
   Random random(seed);
-  const float scale = static_cast<float>(sigma * std::sqrt(3.0) / 65536);  // of a sum whose variance is 65536^2 / 3
+  const float scale =
+      static_cast<float>(sigma * std::sqrt(3.0) / 65536);  // of a sum whose variance is 65536^2 / 3
   for (int i = window.top; i < window.bottom; ++i) {
     std::uint8_t* pixel = image.at(i, window.left);
     for (int k = 0; k < 3 * (window.right - window.left); ++k) {
       const std::uint64_t bits = random.NextU64();
-      const int sum = static_cast<int>((bits & 0xffff) + (bits >> 16 & 0xffff) + (bits >> 32 & 0xffff) + (bits >> 48));
+      const int sum =
+          static_cast<int>((bits & 0xffff) + (bits >> 16 & 0xffff) + (bits >> 32 & 0xffff) + (bits >> 48));
       pixel[k] = Round(pixel[k] + static_cast<float>(sum - 2 * 65535) * scale);
     }
   }

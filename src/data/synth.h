@@ -6,8 +6,8 @@
 //   WriteSynth({.folder = "streets", .count = 500, .seed = 0});          // CamVid layout, 80 % train, 20 %
 //   val
 //
-// A scene is a pure function of (seed, size, variant): the same on every run of one build, with any number of threads.
-// Seeds from kSynthTestSeed on are for testing and the demo; nothing in this project trains on them.
+// A scene is a pure function of (seed, size, variant): the same on every run of one build, with any number of
+// threads. Seeds from kSynthTestSeed on are for testing and the demo; nothing in this project trains on them.
 #pragma once
 
 #include <cstdint>

@@ -120,8 +120,10 @@ int WriteSynth(const SynthWriteOptions& options) {
   ValidateScene(scene);
   std::error_code missing;
   if (fs::is_directory(options.folder, missing) && !fs::is_empty(options.folder)) {
-    throw Error(ErrorCode::kUsage,
-                options.folder + ": holds files already, scenes of two data sets would mix; name another folder, or empty it");
+    throw Error(
+        ErrorCode::kUsage,
+        options.folder +
+            ": holds files already, scenes of two data sets would mix; name another folder, or empty it");
   }
   int val = static_cast<int>(std::lround(options.count * options.val_share));
   if (options.val_share > 0 && options.count > 1) val = std::clamp(val, 1, options.count - 1);

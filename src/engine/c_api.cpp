@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The C API: handles around frf::LoadedModel and frf::Session, and the edge at which exceptions become status codes.
-// Subtle: the error path works when memory has run out. The message has a fixed place: a thread_local with a destructor
-// would need memory at its first use in a thread, and glibc ends the process where there is none.
+// The C API: handles around frf::LoadedModel and frf::Session, and the edge at which exceptions become status
+// codes. Subtle: the error path works when memory has run out. The message has a fixed place: a thread_local
+// with a destructor would need memory at its first use in a thread, and glibc ends the process where there is
+// none.
 #include <algorithm>
 #include <cstddef>
 #include <cstdlib>
@@ -27,10 +28,14 @@ struct frf_session {
 namespace frf {
 namespace {
 
-static_assert(FRF_USAGE == 1 + static_cast<int>(ErrorCode::kUsage) && FRF_INVALID_ARGUMENT == 1 + static_cast<int>(ErrorCode::kInvalidArgument) &&
-              FRF_NOT_FOUND == 1 + static_cast<int>(ErrorCode::kNotFound) && FRF_CORRUPT_FILE == 1 + static_cast<int>(ErrorCode::kCorruptFile) &&
-              FRF_UNSUPPORTED == 1 + static_cast<int>(ErrorCode::kUnsupported) && FRF_OUT_OF_MEMORY == 1 + static_cast<int>(ErrorCode::kOutOfMemory) &&
-              FRF_IO == 1 + static_cast<int>(ErrorCode::kIo) && FRF_INTERRUPTED == 1 + static_cast<int>(ErrorCode::kInterrupted) &&
+static_assert(FRF_USAGE == 1 + static_cast<int>(ErrorCode::kUsage) &&
+              FRF_INVALID_ARGUMENT == 1 + static_cast<int>(ErrorCode::kInvalidArgument) &&
+              FRF_NOT_FOUND == 1 + static_cast<int>(ErrorCode::kNotFound) &&
+              FRF_CORRUPT_FILE == 1 + static_cast<int>(ErrorCode::kCorruptFile) &&
+              FRF_UNSUPPORTED == 1 + static_cast<int>(ErrorCode::kUnsupported) &&
+              FRF_OUT_OF_MEMORY == 1 + static_cast<int>(ErrorCode::kOutOfMemory) &&
+              FRF_IO == 1 + static_cast<int>(ErrorCode::kIo) &&
+              FRF_INTERRUPTED == 1 + static_cast<int>(ErrorCode::kInterrupted) &&
               FRF_INTERNAL == 1 + static_cast<int>(ErrorCode::kInternal));
 
 thread_local char last_error[1024] = "";
@@ -72,22 +77,31 @@ T& Wanted(T* pointer, const char* name) {
 // The caller's options, as many bytes as it knows of, over the defaults.
 SessionOptions OptionsOf(const frf_session_options* given) {
   if (given == nullptr) return {};
-  constexpr std::size_t kFirst = offsetof(frf_session_options, max_memory) + sizeof(given->max_memory);  // version 0.1's fields
+  constexpr std::size_t kFirst =
+      offsetof(frf_session_options, max_memory) + sizeof(given->max_memory);  // version 0.1's fields
   if (given->size < kFirst) {
-    throw Error(ErrorCode::kInvalidArgument, "options.size is " + std::to_string(given->size) + ", at least " + std::to_string(kFirst) +
+    throw Error(ErrorCode::kInvalidArgument, "options.size is " + std::to_string(given->size) +
+                                                 ", at least " + std::to_string(kFirst) +
                                                  " bytes are wanted; start from FRF_SESSION_OPTIONS_INIT");
   }
   // No structure of options comes near this; a size that was never set does.
-  if (given->size > 4096) throw Error(ErrorCode::kInvalidArgument, "options.size is " + std::to_string(given->size) + "; start from FRF_SESSION_OPTIONS_INIT");
+  if (given->size > 4096)
+    throw Error(ErrorCode::kInvalidArgument,
+                "options.size is " + std::to_string(given->size) + "; start from FRF_SESSION_OPTIONS_INIT");
   frf_session_options options = FRF_SESSION_OPTIONS_INIT;
   std::memcpy(&options, given, std::min(given->size, sizeof(options)));
   const auto* bytes = reinterpret_cast<const unsigned char*>(given);
   for (std::size_t i = sizeof(options); i < given->size; ++i) {
     if (bytes[i] != 0) {
-      throw Error(ErrorCode::kInvalidArgument, std::string("the options set a field that frf ") + Version() + " does not know; a newer library does");
+      throw Error(ErrorCode::kInvalidArgument, std::string("the options set a field that frf ") + Version() +
+                                                   " does not know; a newer library does");
     }
   }
-  return {.height = options.height, .width = options.width, .threads = options.threads, .max_memory = options.max_memory, .tune = options.tune != 0};
+  return {.height = options.height,
+          .width = options.width,
+          .threads = options.threads,
+          .max_memory = options.max_memory,
+          .tune = options.tune != 0};
 }
 
 ImageView ViewOf(const frf_image* image) {
@@ -96,9 +110,11 @@ ImageView ViewOf(const frf_image* image) {
   static_assert(sizeof(order) == sizeof(given.order));
   std::memcpy(&order, &given.order, sizeof(order));
   if (order != FRF_RGB && order != FRF_BGR) {
-    throw Error(ErrorCode::kInvalidArgument, "image.order is " + std::to_string(order) + ", neither FRF_RGB nor FRF_BGR");
+    throw Error(ErrorCode::kInvalidArgument,
+                "image.order is " + std::to_string(order) + ", neither FRF_RGB nor FRF_BGR");
   }
-  return {given.data, given.height, given.width, given.row_stride, order == FRF_BGR ? PixelOrder::kBgr : PixelOrder::kRgb};
+  return {given.data, given.height, given.width, given.row_stride,
+          order == FRF_BGR ? PixelOrder::kBgr : PixelOrder::kRgb};
 }
 
 LabelView ViewOf(const frf_labels* labels) {
@@ -108,7 +124,8 @@ LabelView ViewOf(const frf_labels* labels) {
 
 void CheckRows(const void* data, int height, int width, std::ptrdiff_t row_stride, int channels) {
   if (data != nullptr && height >= 1 && width >= 1 && row_stride >= std::ptrdiff_t{channels} * width) return;
-  throw Error(ErrorCode::kInvalidArgument, std::to_string(height) + "x" + std::to_string(width) + " pixels with " + std::to_string(row_stride) +
+  throw Error(ErrorCode::kInvalidArgument, std::to_string(height) + "x" + std::to_string(width) +
+                                               " pixels with " + std::to_string(row_stride) +
                                                " bytes a row cannot be written");
 }
 
@@ -139,16 +156,26 @@ const char* frf_version(void) { return frf::Version(); }
 
 const char* frf_status_name(frf_status status) {
   switch (status) {
-    case FRF_OK: return "ok";
-    case FRF_USAGE: return "wrong usage";
-    case FRF_INVALID_ARGUMENT: return "invalid argument";
-    case FRF_NOT_FOUND: return "not found";
-    case FRF_CORRUPT_FILE: return "corrupt file";
-    case FRF_UNSUPPORTED: return "unsupported";
-    case FRF_OUT_OF_MEMORY: return "out of memory";
-    case FRF_IO: return "input or output failed";
-    case FRF_INTERRUPTED: return "interrupted";
-    case FRF_INTERNAL: return "internal error";
+    case FRF_OK:
+      return "ok";
+    case FRF_USAGE:
+      return "wrong usage";
+    case FRF_INVALID_ARGUMENT:
+      return "invalid argument";
+    case FRF_NOT_FOUND:
+      return "not found";
+    case FRF_CORRUPT_FILE:
+      return "corrupt file";
+    case FRF_UNSUPPORTED:
+      return "unsupported";
+    case FRF_OUT_OF_MEMORY:
+      return "out of memory";
+    case FRF_IO:
+      return "input or output failed";
+    case FRF_INTERRUPTED:
+      return "interrupted";
+    case FRF_INTERNAL:
+      return "internal error";
   }
   return "unknown status";
 }
@@ -184,7 +211,8 @@ frf_status frf_model_class_color(const frf_model* model, int id, uint8_t rgb[3])
   });
 }
 
-frf_status frf_session_create(const frf_model* model, const frf_session_options* options, frf_session** session) {
+frf_status frf_session_create(const frf_model* model, const frf_session_options* options,
+                              frf_session** session) {
   return Guard([&] {
     Wanted(session, "session") = nullptr;
     *session = new frf_session{frf::Session(Wanted(model, "model").loaded, frf::OptionsOf(options))};
@@ -193,7 +221,8 @@ frf_status frf_session_create(const frf_model* model, const frf_session_options*
 
 void frf_session_free(frf_session* session) { delete session; }
 
-frf_status frf_session_input_size(const frf_session* session, int image_height, int image_width, int* height, int* width) {
+frf_status frf_session_input_size(const frf_session* session, int image_height, int image_width, int* height,
+                                  int* width) {
   return Guard([&] {
     Wanted(height, "height"), Wanted(width, "width");
     const frf::Session::Size size = Wanted(session, "session").session.InputSize(image_height, image_width);
@@ -215,18 +244,20 @@ frf_status frf_session_run(frf_session* session, const frf_image* image, const f
 }
 
 frf_status frf_session_run_scores(frf_session* session, const frf_image* image, float* scores, size_t count) {
-  return Guard([&] { Wanted(session, "session").session.Scores(ViewOf(image), &Wanted(scores, "scores"), count); });
+  return Guard(
+      [&] { Wanted(session, "session").session.Scores(ViewOf(image), &Wanted(scores, "scores"), count); });
 }
 
-frf_status frf_session_run_planes(frf_session* session, const float* planes, int height, int width, float* scores, size_t count,
-                                  const frf_labels* labels) {
+frf_status frf_session_run_planes(frf_session* session, const float* planes, int height, int width,
+                                  float* scores, size_t count, const frf_labels* labels) {
   return Guard([&] {
     frf::Session& run = Wanted(session, "session").session;
     if (scores != nullptr) {
       const std::size_t wanted = run.ScoresShape(height, width).count();
       if (count < wanted) {
-        throw frf::Error(frf::ErrorCode::kInvalidArgument, "there is room for " + std::to_string(count) + " scores, " + std::to_string(wanted) +
-                                                               " are to be written (frf_session_scores_shape)");
+        throw frf::Error(frf::ErrorCode::kInvalidArgument,
+                         "there is room for " + std::to_string(count) + " scores, " + std::to_string(wanted) +
+                             " are to be written (frf_session_scores_shape)");
       }
     }
     const frf::LabelView view = labels == nullptr ? frf::LabelView{} : ViewOf(labels);
@@ -261,7 +292,8 @@ frf_status frf_labels_write_png(const char* path, const frf_labels* labels, cons
     frf::CheckRows(view.data, view.height, view.width, view.row_stride, 1);
     frf::LabelImage copy{view.height, view.width, {}};
     copy.ids.resize(static_cast<std::size_t>(view.height) * view.width);
-    for (int y = 0; y < view.height; ++y) std::memcpy(&copy.at(y, 0), view.data + y * view.row_stride, view.width);
+    for (int y = 0; y < view.height; ++y)
+      std::memcpy(&copy.at(y, 0), view.data + y * view.row_stride, view.width);
     const std::string name = &Wanted(path, "path");
     if (model == nullptr) return frf::WriteLabels(name, copy, nullptr);
     frf::WriteLabels(name, copy, *model->loaded);

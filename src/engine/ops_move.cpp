@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Transpose (transpose.cpp moves), Concat, Split, Slice, Pad, Tile, Expand, DepthToSpace, SpaceToDepth. Subtle: all but the first
-// three are one kernel, which looks source positions up in a table per axis; axes taken whole are merged, so
-// rows are long.
+// Transpose (transpose.cpp moves), Concat, Split, Slice, Pad, Tile, Expand, DepthToSpace, SpaceToDepth.
+// Subtle: all but the first three are one kernel, which looks source positions up in a table per axis; axes
+// taken whole are merged, so rows are long.
 #include <algorithm>
 #include <cstring>
 #include <limits>

@@ -133,7 +133,8 @@ void SoftmaxColumns(const float* src, float* dst, std::int64_t middle, std::int6
   }
 }
 
-// The same where the axis is the last one. A NaN is in the sum, if not in the maximum, and so everywhere in the row.
+// The same where the axis is the last one. A NaN is in the sum, if not in the maximum, and so everywhere in
+// the row.
 template <bool kLog>
 void SoftmaxRow(const float* src, float* dst, std::int64_t count) {
   constexpr std::int64_t kLanes = 16;  // maxima side by side: a single one would be a chain
@@ -173,7 +174,8 @@ std::vector<Tensor> Softmax(OpContext& c) {
   if (x.size() == 0) return {y};
   float* dst = y.data<float>();
   if (inner == 1) {
-    ParallelFor(outer, x.size() * 8, [&](std::int64_t row) { SoftmaxRow<kLog>(src + row * middle, dst + row * middle, middle); });
+    ParallelFor(outer, x.size() * 8,
+                [&](std::int64_t row) { SoftmaxRow<kLog>(src + row * middle, dst + row * middle, middle); });
     return {y};
   }
   constexpr std::int64_t kLanes = 256;

@@ -147,8 +147,9 @@ std::vector<Tensor> Range(OpContext& c) {
 
 DType CastTarget(const OpContext& c) {
   if (const auto type = DTypeFromOnnx(c.node.Int("to", 0))) return *type;
-  c.Unsupported(fmt::format("type {} is not one of float32, float64, float16, uint8, int8, int32, int64, bool",
-                            c.node.Int("to", 0)));
+  c.Unsupported(
+      fmt::format("type {} is not one of float32, float64, float16, uint8, int8, int32, int64, bool",
+                  c.node.Int("to", 0)));
 }
 
 std::vector<Tensor> CastTo(OpContext& c) { return {c.Cast(c.Input(0), CastTarget(c))}; }

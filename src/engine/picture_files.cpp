@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The part of frf/image_io.h that src/image does not have under the same signature: default limits, a model's palette.
+// The part of frf/image_io.h that src/image does not have under the same signature: default limits, a model's
+// palette.
 #include "engine/session.h"
 #include "frf/image_io.h"
 #include "image/image_io.h"

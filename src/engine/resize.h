@@ -37,7 +37,8 @@ struct Taps {
 };
 Taps MakeTaps(const OpContext& c, const ResizeSpec& spec, const ResizeAxis& axis, std::int64_t in);
 
-// What a node Resize asks of an input of shape x, one entry an axis; throws where inputs or attributes contradict each other.
+// What a node Resize asks of an input of shape x, one entry an axis; throws where inputs or attributes
+// contradict each other.
 std::vector<ResizeAxis> ReadResize(const OpContext& c, const Shape& x, ResizeSpec& spec);
 
 // What the frf operator ResizeLike means in ONNX's terms; the writer lowers it to the same.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Picture -> labels on the plain executor. Subtle: a file with fixed height and width always resizes; one with free sizes
-// follows frf.input.fit.
+// Picture -> labels on the plain executor. Subtle: a file with fixed height and width always resizes; one
+// with free sizes follows frf.input.fit.
 #include "engine/segmenter.h"
 
 #include <fmt/format.h>
@@ -17,29 +17,37 @@ Segmenter::Segmenter(Model model, const SegmenterOptions& options) : info_(model
   if (!options.plain) {
     auto loaded = std::make_shared<LoadedModel>(std::move(model));
     loaded->impl().one_session = true;
-    session_ = std::make_unique<Session>(std::move(loaded), SessionOptions{options.height, options.width, options.threads, options.max_memory});
+    session_ = std::make_unique<Session>(
+        std::move(loaded),
+        SessionOptions{options.height, options.width, options.threads, options.max_memory});
     return;
   }
   // Constants first: a half-precision file's weights stand behind Casts.
   Graph graph = FoldBatchNorm(FoldConstants(model.graph.ForInference()));
   if (graph.inputs.size() != 1 || graph.inputs[0].shape.size() != 4 || graph.inputs[0].shape[1] != 3) {
-    throw Error(ErrorCode::kUnsupported, fmt::format("{}: one image input of 1x3xHxW is wanted, {} inputs are declared", graph.name,
-                                                     graph.inputs.size()));
+    throw Error(ErrorCode::kUnsupported,
+                fmt::format("{}: one image input of 1x3xHxW is wanted, {} inputs are declared", graph.name,
+                            graph.inputs.size()));
   }
   input_name_ = graph.inputs[0].name;
   input_type_ = graph.inputs[0].dtype;
   output_name_ = graph.outputs.at(0).name;
   fixed_height_ = static_cast<int>(std::max<std::int64_t>(0, graph.inputs[0].shape[2]));
   fixed_width_ = static_cast<int>(std::max<std::int64_t>(0, graph.inputs[0].shape[3]));
-  if (fixed_height_ > 0 && options.height > 0 && (fixed_height_ != options.height || fixed_width_ != options.width)) {
-    throw Error(ErrorCode::kInvalidArgument, fmt::format("the model's input is fixed at {}x{}, {}x{} was asked for", fixed_height_,
-                                                         fixed_width_, options.height, options.width));
+  if (fixed_height_ > 0 && options.height > 0 &&
+      (fixed_height_ != options.height || fixed_width_ != options.width)) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("the model's input is fixed at {}x{}, {}x{} was asked for", fixed_height_,
+                            fixed_width_, options.height, options.width));
   }
   if (options.height > 0) fixed_height_ = options.height, fixed_width_ = options.width;
-  executor_ = std::make_unique<PlainExecutor>(std::move(graph), PlainOptions{options.threads, options.max_memory});
+  executor_ =
+      std::make_unique<PlainExecutor>(std::move(graph), PlainOptions{options.threads, options.max_memory});
 }
 
-LabelImage Segmenter::Run(const ImageView& image) { return session_ ? session_->Run(image) : RunPlain(image); }
+LabelImage Segmenter::Run(const ImageView& image) {
+  return session_ ? session_->Run(image) : RunPlain(image);
+}
 
 void Segmenter::Run(const ImageView& image, LabelImage& labels) {
   if (!session_) {
@@ -53,9 +61,11 @@ void Segmenter::Run(const ImageView& image, LabelImage& labels) {
 
 LabelImage Segmenter::RunPlain(const ImageView& image) {
   if (image.data == nullptr || image.height < 1 || image.width < 1) {
-    throw Error(ErrorCode::kInvalidArgument, fmt::format("an image of {}x{} has no pixels to label", image.height, image.width));
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("an image of {}x{} has no pixels to label", image.height, image.width));
   }
-  const NetworkSize size = ChooseNetworkSize(info_.input, image.height, image.width, fixed_height_, fixed_width_);
+  const NetworkSize size =
+      ChooseNetworkSize(info_.input, image.height, image.width, fixed_height_, fixed_width_);
   const Shape shape{1, 3, size.height, size.width};
   Tensor input;
   if (input_type_ == DType::kUint8) {
@@ -78,14 +88,17 @@ LabelImage Segmenter::RunPlain(const ImageView& image) {
       const std::uint8_t* row = output.data<std::uint8_t>() + static_cast<std::size_t>(y) * size.width;
       std::copy(row, row + labels.width, &labels.at(y, 0));
     }
-    return labels.height == image.height && labels.width == image.width ? labels : ResizeNearest(labels, image.height, image.width);
+    return labels.height == image.height && labels.width == image.width
+               ? labels
+               : ResizeNearest(labels, image.height, image.width);
   }
   if (output.rank() != 4 || output.dim(1) != info_.classes.count()) {
-    throw Error(ErrorCode::kCorruptFile, fmt::format("the network gives {} for {} classes in frf.classes", ToString(output.shape()),
-                                                     info_.classes.count()));
+    throw Error(ErrorCode::kCorruptFile, fmt::format("the network gives {} for {} classes in frf.classes",
+                                                     ToString(output.shape()), info_.classes.count()));
   }
-  return LabelsFromScores(output.data<float>(), info_.classes.count(), static_cast<int>(output.dim(2)), static_cast<int>(output.dim(3)),
-                          size.content_height, size.content_width, image.height, image.width);
+  return LabelsFromScores(output.data<float>(), info_.classes.count(), static_cast<int>(output.dim(2)),
+                          static_cast<int>(output.dim(3)), size.content_height, size.content_width,
+                          image.height, image.width);
 }
 
 }  // namespace frf

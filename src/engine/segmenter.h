@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a picture to labels with one model, on the engine or, for comparison, on the plain executor. What segment, eval and
-// demo run.
+// From a picture to labels with one model, on the engine or, for comparison, on the plain executor. What
+// segment, eval and demo run.
 //
 //   Segmenter segmenter(ReadOnnx(FindModel("frfnet-camvid")), {.threads = 2});
 //   LabelImage labels = segmenter.Run(ReadImage("street.png").view());
 //
-// Subtle: both follow one rule (contract: sizes): labels are the argmax of the scores at the network's input size, resized
-// once more, bilinear, when the picture's size differs; a file whose output is `labels` can only be resized by nearest.
+// Subtle: both follow one rule (contract: sizes): labels are the argmax of the scores at the network's input
+// size, resized once more, bilinear, when the picture's size differs; a file whose output is `labels` can
+// only be resized by nearest.
 #pragma once
 
 #include <cstdint>

@@ -23,9 +23,10 @@ namespace {
 
 constexpr std::size_t kPlans = 4;
 
-// Half-pixel linear taps from `from` to `to` positions, multiplied with the taps by which the `from` positions come from
-// another map. False where an output would need more than four of its positions.
-bool Compose(const std::vector<kernels::WideTap>& inner, int from, int to, std::vector<kernels::WideTap>& taps) {
+// Half-pixel linear taps from `from` to `to` positions, multiplied with the taps by which the `from`
+// positions come from another map. False where an output would need more than four of its positions.
+bool Compose(const std::vector<kernels::WideTap>& inner, int from, int to,
+             std::vector<kernels::WideTap>& taps) {
   taps.clear();
   const float ratio = static_cast<float>(from) / static_cast<float>(to);
   for (int o = 0; o < to; ++o) {
@@ -53,7 +54,9 @@ LoadedModel::LoadedModel(Model model) : impl_(std::make_unique<Impl>()) {
   impl_->info = std::move(model.info);
   Graph& graph = model.graph;
   if (graph.inputs.size() != 1 || graph.inputs[0].shape.size() != 4 || graph.inputs[0].shape[1] != 3) {
-    throw Error(ErrorCode::kUnsupported, fmt::format("{}: one image input of 1x3xHxW is wanted, {} are declared", graph.name, graph.inputs.size()));
+    throw Error(ErrorCode::kUnsupported,
+                fmt::format("{}: one image input of 1x3xHxW is wanted, {} are declared", graph.name,
+                            graph.inputs.size()));
   }
   impl_->fixed_height = static_cast<int>(std::max<std::int64_t>(0, graph.inputs[0].shape[2]));
   impl_->fixed_width = static_cast<int>(std::max<std::int64_t>(0, graph.inputs[0].shape[3]));
@@ -84,7 +87,8 @@ std::shared_ptr<const Graph> LoadedModel::Impl::GraphToPlan() {
   if (path.empty()) throw Error(ErrorCode::kInternal, "a model of one session is planned twice");
   const std::string bytes = ReadFile(path);
   if (XxHash64(bytes) != file_hash) {
-    throw Error(ErrorCode::kInvalidArgument, fmt::format("{} has changed since it was loaded; load it again", path));
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{} has changed since it was loaded; load it again", path));
   }
   graph = std::make_shared<const Graph>(engine::PrepareOnce(ParseOnnx(bytes, path).graph));
   return graph;
@@ -101,7 +105,8 @@ void LoadedModel::Impl::Planned() {
 #endif
 }
 
-std::shared_ptr<LoadedModel> LoadedModel::LoadBytes(const void* bytes, std::size_t size, const std::string& name) {
+std::shared_ptr<LoadedModel> LoadedModel::LoadBytes(const void* bytes, std::size_t size,
+                                                    const std::string& name) {
   if (bytes == nullptr) throw Error(ErrorCode::kInvalidArgument, name + ": there are no bytes to read");
   return std::make_shared<LoadedModel>(ParseOnnx(std::string(static_cast<const char*>(bytes), size), name));
 }
@@ -111,7 +116,9 @@ int LoadedModel::classes() const { return impl_->info.classes.count(); }
 namespace {
 
 void CheckClass(int id, int classes) {
-  if (id < 0 || id >= classes) throw Error(ErrorCode::kInvalidArgument, fmt::format("class {} was asked for, the model has 0 to {}", id, classes - 1));
+  if (id < 0 || id >= classes)
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("class {} was asked for, the model has 0 to {}", id, classes - 1));
 }
 
 }  // namespace
@@ -129,23 +136,29 @@ const std::uint8_t* LoadedModel::class_color(int id) const {
 Session::Session(const std::string& name_or_path, const SessionOptions& options)
     : Session(LoadedModel::Load(name_or_path), options) {}
 
-Session::Session(std::shared_ptr<LoadedModel> model, const SessionOptions& options) : impl_(std::make_unique<Impl>()) {
-  if ((options.height > 0) != (options.width > 0) || options.height < 0 || options.width < 0 || options.threads < 0) {
-    throw Error(ErrorCode::kInvalidArgument, fmt::format("session options: height {} and width {} are set together, threads {} is at least 0",
-                                                         options.height, options.width, options.threads));
+Session::Session(std::shared_ptr<LoadedModel> model, const SessionOptions& options)
+    : impl_(std::make_unique<Impl>()) {
+  if ((options.height > 0) != (options.width > 0) || options.height < 0 || options.width < 0 ||
+      options.threads < 0) {
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("session options: height {} and width {} are set together, threads {} is at least 0",
+                    options.height, options.width, options.threads));
   }
   const LoadedModel::Impl& loaded = model->impl();
   if (loaded.fixed_height > 0 && options.height > 0 &&
       (loaded.fixed_height != options.height || loaded.fixed_width != options.width)) {
-    throw Error(ErrorCode::kInvalidArgument, fmt::format("the model's input is fixed at {}x{}, {}x{} was asked for", loaded.fixed_height,
-                                                         loaded.fixed_width, options.height, options.width));
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("the model's input is fixed at {}x{}, {}x{} was asked for", loaded.fixed_height,
+                            loaded.fixed_width, options.height, options.width));
   }
   impl_->model = std::move(model);
   impl_->options = options;
   if (impl_->options.threads == 0) impl_->options.threads = DefaultThreads();
   const InputSpec& input = loaded.info.input;
   for (int c = 0; c < 3; ++c) {
-    for (int v = 0; v < 256; ++v) impl_->table.push_back((static_cast<float>(v) - input.mean[c]) / input.std[c]);
+    for (int v = 0; v < 256; ++v)
+      impl_->table.push_back((static_cast<float>(v) - input.mean[c]) / input.std[c]);
   }
 }
 
@@ -192,11 +205,13 @@ Session::Size Session::InputSize(int image_height, int image_width) const {
 }
 
 // Labels of the content's part of the plan's output, at the size of `labels`.
-void Session::Impl::RunTo(engine::Plan& plan, const engine::PlanInput& input, int content_height, int content_width, const LabelView& labels) {
+void Session::Impl::RunTo(engine::Plan& plan, const engine::PlanInput& input, int content_height,
+                          int content_width, const LabelView& labels) {
   const bool same = labels.height == plan.output_height() && labels.width == plan.output_width() &&
                     content_height == labels.height && content_width == labels.width;
   if (same) return plan.Run(input, {.labels = labels.data, .label_stride = labels.row_stride});
-  if (plan.gives_labels() || plan.output_rows().empty()) {  // a file that ends in argmax: its labels by nearest
+  if (plan.gives_labels() ||
+      plan.output_rows().empty()) {  // a file that ends in argmax: its labels by nearest
     small.height = plan.output_height(), small.width = plan.output_width();
     small.ids.resize(static_cast<std::size_t>(small.height) * small.width);
     plan.Run(input, {.labels = small.ids.data(), .label_stride = small.width});
@@ -204,65 +219,82 @@ void Session::Impl::RunTo(engine::Plan& plan, const engine::PlanInput& input, in
     content.ids.resize(static_cast<std::size_t>(content_height) * content_width);
     for (int y = 0; y < content_height; ++y) std::memcpy(&content.at(y, 0), &small.at(y, 0), content_width);
     const LabelImage resized = ResizeNearest(content, labels.height, labels.width);
-    for (int y = 0; y < labels.height; ++y) std::memcpy(labels.data + y * labels.row_stride, &resized.ids[static_cast<std::size_t>(y) * labels.width], labels.width);
+    for (int y = 0; y < labels.height; ++y)
+      std::memcpy(labels.data + y * labels.row_stride,
+                  &resized.ids[static_cast<std::size_t>(y) * labels.width], labels.width);
     return;
   }
-  if (resize.plan != &plan || resize.content_height != content_height || resize.content_width != content_width ||
-      resize.height != labels.height || resize.width != labels.width) {
+  if (resize.plan != &plan || resize.content_height != content_height ||
+      resize.content_width != content_width || resize.height != labels.height ||
+      resize.width != labels.width) {
     resize = {&plan, content_height, content_width, labels.height, labels.width, false, {}, {}};
     resize.fits = Compose(plan.output_rows(), content_height, labels.height, resize.rows) &&
                   Compose(plan.output_columns(), content_width, labels.width, resize.columns);
   }
   if (resize.fits) {
-    return plan.Run(input, {.labels = labels.data, .label_stride = labels.row_stride, .rows = &resize.rows, .columns = &resize.columns});
+    return plan.Run(input, {.labels = labels.data,
+                            .label_stride = labels.row_stride,
+                            .rows = &resize.rows,
+                            .columns = &resize.columns});
   }
   scores.resize(static_cast<std::size_t>(plan.classes()) * plan.output_height() * plan.output_width());
   plan.Run(input, {.scores = scores.data()});
-  const LabelImage resized = LabelsFromScores(scores.data(), plan.classes(), plan.output_height(), plan.output_width(), content_height,
-                                              content_width, labels.height, labels.width);
-  for (int y = 0; y < labels.height; ++y) std::memcpy(labels.data + y * labels.row_stride, &resized.ids[static_cast<std::size_t>(y) * labels.width], labels.width);
+  const LabelImage resized =
+      LabelsFromScores(scores.data(), plan.classes(), plan.output_height(), plan.output_width(),
+                       content_height, content_width, labels.height, labels.width);
+  for (int y = 0; y < labels.height; ++y)
+    std::memcpy(labels.data + y * labels.row_stride, &resized.ids[static_cast<std::size_t>(y) * labels.width],
+                labels.width);
 }
 
 namespace {
 
-// As large as any image file's. Above it products of sizes and channels could leave 64 bits before a plan counts them.
+// As large as any image file's. Above it products of sizes and channels could leave 64 bits before a plan
+// counts them.
 constexpr int kMaxSide = 65535;
 
 void CheckSide(int height, int width, const char* what) {
   if (height > kMaxSide || width > kMaxSide) {
-    throw Error(ErrorCode::kInvalidArgument, fmt::format("{} of {}x{}: a side is at most {}", what, height, width, kMaxSide));
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{} of {}x{}: a side is at most {}", what, height, width, kMaxSide));
   }
 }
 
 void CheckImage(const ImageView& image) {
-  if (image.data == nullptr || image.height < 1 || image.width < 1 || image.row_stride < std::ptrdiff_t{3} * image.width) {
-    throw Error(ErrorCode::kInvalidArgument, fmt::format("an image of {}x{} with {} bytes a row cannot be labelled", image.height, image.width,
-                                                         image.row_stride));
+  if (image.data == nullptr || image.height < 1 || image.width < 1 ||
+      image.row_stride < std::ptrdiff_t{3} * image.width) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("an image of {}x{} with {} bytes a row cannot be labelled", image.height,
+                            image.width, image.row_stride));
   }
   CheckSide(image.height, image.width, "an image");
 }
 
 void CheckLabels(const LabelView& labels) {
   if (labels.data == nullptr || labels.height < 1 || labels.width < 1 || labels.row_stride < labels.width) {
-    throw Error(ErrorCode::kInvalidArgument, fmt::format("labels of {}x{} with {} bytes a row have no room", labels.height, labels.width,
-                                                         labels.row_stride));
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("labels of {}x{} with {} bytes a row have no room",
+                                                         labels.height, labels.width, labels.row_stride));
   }
   CheckSide(labels.height, labels.width, "labels");
 }
 
 void CheckPlanes(const LoadedModel::Impl& loaded, int height, int width) {
-  if (height < 1 || width < 1) throw Error(ErrorCode::kInvalidArgument, fmt::format("input planes of {}x{} hold nothing", height, width));
+  if (height < 1 || width < 1)
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("input planes of {}x{} hold nothing", height, width));
   CheckSide(height, width, "input planes");
   if (loaded.fixed_height > 0 && (height != loaded.fixed_height || width != loaded.fixed_width)) {
-    throw Error(ErrorCode::kInvalidArgument, fmt::format("the model's input is fixed at {}x{}, planes of {}x{} were given", loaded.fixed_height,
-                                                         loaded.fixed_width, height, width));
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("the model's input is fixed at {}x{}, planes of {}x{} were given",
+                            loaded.fixed_height, loaded.fixed_width, height, width));
   }
 }
 
 bool HasScores(const engine::Plan& plan) { return !plan.gives_labels() && plan.classes() > 0; }
 
 void CheckScores(const engine::Plan& plan) {
-  if (!HasScores(plan)) throw Error(ErrorCode::kUnsupported, "the model's output is labels; it has no scores");
+  if (!HasScores(plan))
+    throw Error(ErrorCode::kUnsupported, "the model's output is labels; it has no scores");
 }
 
 std::size_t ScoreCount(const engine::Plan& plan) {
@@ -272,7 +304,9 @@ std::size_t ScoreCount(const engine::Plan& plan) {
 // A label must be one of the model's classes.
 void CheckClasses(const engine::Plan& plan, int classes) {
   if (HasScores(plan) && plan.classes() != classes) {
-    throw Error(ErrorCode::kCorruptFile, fmt::format("the network gives {} scores a pixel for {} classes in frf.classes", plan.classes(), classes));
+    throw Error(ErrorCode::kCorruptFile,
+                fmt::format("the network gives {} scores a pixel for {} classes in frf.classes",
+                            plan.classes(), classes));
   }
 }
 
@@ -285,13 +319,24 @@ void WithInput(Session::Impl& session, const ImageView& image, const Run& run) {
   engine::Plan& plan = session.PlanFor(size.height, size.width);
   const float* table = plan.table().empty() ? session.table.data() : plan.table().data();
   if (size.height == image.height && size.width == image.width) {
-    return run(plan, engine::PlanInput{.pixels = image.data, .row_stride = image.row_stride, .bgr = image.order == PixelOrder::kBgr, .table = table}, size);
+    return run(plan,
+               engine::PlanInput{.pixels = image.data,
+                                 .row_stride = image.row_stride,
+                                 .bgr = image.order == PixelOrder::kBgr,
+                                 .table = table},
+               size);
   }
   if (size.content_height == size.height && size.content_width == size.width) {
     const Image resized = ResizeBilinear(image, size.height, size.width);
-    return run(plan, engine::PlanInput{.pixels = resized.pixels.data(), .row_stride = std::ptrdiff_t{3} * size.width, .table = table}, size);
+    return run(
+        plan,
+        engine::PlanInput{
+            .pixels = resized.pixels.data(), .row_stride = std::ptrdiff_t{3} * size.width, .table = table},
+        size);
   }
-  if (!plan.table().empty()) throw Error(ErrorCode::kUnsupported, "a model with 8-bit input and frf.input.multiple above 1 cannot be padded with the mean");
+  if (!plan.table().empty())
+    throw Error(ErrorCode::kUnsupported,
+                "a model with 8-bit input and frf.input.multiple above 1 cannot be padded with the mean");
   session.planes.resize(std::size_t{3} * size.height * size.width);
   Preprocess(image, loaded.info.input, size, session.planes.data());
   run(plan, engine::PlanInput{.planes = session.planes.data()}, size);
@@ -330,8 +375,9 @@ void Session::Scores(const ImageView& image, float* scores, std::size_t count) {
   WithInput(*impl_, image, [&](engine::Plan& plan, const engine::PlanInput& input, const NetworkSize&) {
     CheckScores(plan);
     if (count < ScoreCount(plan)) {
-      throw Error(ErrorCode::kInvalidArgument, fmt::format("there is room for {} scores, {}x{}x{} are to be written", count, plan.classes(),
-                                                           plan.output_height(), plan.output_width()));
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("there is room for {} scores, {}x{}x{} are to be written", count,
+                              plan.classes(), plan.output_height(), plan.output_width()));
     }
     plan.Run(input, {.scores = scores});
   });
@@ -346,7 +392,8 @@ Session::Shape Session::ScoresShape(int input_height, int input_width) {
 
 void Session::RunPlanes(const float* planes, int height, int width, const LabelView* labels, float* scores) {
   if (planes == nullptr) throw Error(ErrorCode::kInvalidArgument, "there are no input planes");
-  if (labels == nullptr && scores == nullptr) throw Error(ErrorCode::kInvalidArgument, "neither labels nor scores were asked for");
+  if (labels == nullptr && scores == nullptr)
+    throw Error(ErrorCode::kInvalidArgument, "neither labels nor scores were asked for");
   CheckPlanes(model().impl(), height, width);
   if (labels) CheckLabels(*labels);
   engine::Plan& plan = impl_->PlanFor(height, width);

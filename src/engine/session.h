@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What stands behind frf::LoadedModel and frf::Session, for the programs of this repository: plans, their steps and times.
+// What stands behind frf::LoadedModel and frf::Session, for the programs of this repository: plans, their
+// steps and times.
 #pragma once
 
 #include <list>
@@ -19,14 +20,15 @@ struct [[gnu::visibility("hidden")]] LoadedModel::Impl {  // hidden: not for tho
   int fixed_height = 0, fixed_width = 0;  // 0: free
   engine::WeightStore weights;
 
-  // PrepareOnce'd; shapes as the file declares them. A file of one fixed size is planned once, as a rule: its graph then goes,
-  // and with it a second copy of the weights, and is read again should another session want it.
+  // PrepareOnce'd; shapes as the file declares them. A file of one fixed size is planned once, as a rule: its
+  // graph then goes, and with it a second copy of the weights, and is read again should another session want
+  // it.
   std::shared_ptr<const Graph> GraphToPlan();
   void Planned();
   std::mutex mutex;
   std::shared_ptr<const Graph> graph;
-  std::string path;            // empty: not from a file, the graph stays
-  bool one_session = false;    // nobody else plans: it need not be read again
+  std::string path;             // empty: not from a file, the graph stays
+  bool one_session = false;     // nobody else plans: it need not be read again
   std::uint64_t file_hash = 0;  // a file that has changed since is refused: packed weights are the old one's
 };
 
@@ -51,7 +53,8 @@ struct [[gnu::visibility("hidden")]] Session::Impl {
 
   engine::Plan& PlanFor(int height, int width);
   NetworkSize SizeFor(int image_height, int image_width) const;
-  void RunTo(engine::Plan& plan, const engine::PlanInput& input, int content_height, int content_width, const LabelView& labels);
+  void RunTo(engine::Plan & plan, const engine::PlanInput& input, int content_height, int content_width,
+             const LabelView& labels);
 };
 
 }  // namespace frf

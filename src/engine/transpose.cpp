@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Transposes of any rank. Subtle: axes that stay neighbours are one, and blocks keep reads and writes in whole cache lines.
+// Transposes of any rank. Subtle: axes that stay neighbours are one, and blocks keep reads and writes in
+// whole cache lines.
 #include <algorithm>
 
 #include "engine/move.h"
@@ -8,13 +9,14 @@ namespace frf::plain {
 
 namespace {
 
-// Output rows of `row` values, `step` apart in the source, beside an output axis `across` whose neighbours are neighbours in
-// the source: by blocks, so that every cache line that is read is used whole.
+// Output rows of `row` values, `step` apart in the source, beside an output axis `across` whose neighbours
+// are neighbours in the source: by blocks, so that every cache line that is read is used whole.
 template <typename T>
 void TransposeBlocks(const T* src, T* dst, const Shape& dims, const Shape& steps, std::size_t across) {
   constexpr std::int64_t kBlock = 32;
   const Shape places = RowMajorStrides(dims);
-  const std::int64_t row = dims.back(), step = steps.back(), width = dims[across], blocks = (width + kBlock - 1) / kBlock;
+  const std::int64_t row = dims.back(), step = steps.back(), width = dims[across],
+                     blocks = (width + kBlock - 1) / kBlock;
   const std::int64_t all = places[0] * dims[0];
   ParallelFor(all / row / width * blocks, all, [&](std::int64_t task) {
     std::int64_t rest = task / blocks;
@@ -33,7 +35,8 @@ void TransposeBlocks(const T* src, T* dst, const Shape& dims, const Shape& steps
       for (std::int64_t i = first; i < last; ++i) {
         for (std::int64_t a = begin; a < end; ++a) block[a - begin][i - first] = from[i * step + a];
       }
-      for (std::int64_t a = begin; a < end; ++a) std::copy_n(block[a - begin], last - first, to + a * places[across] + first);
+      for (std::int64_t a = begin; a < end; ++a)
+        std::copy_n(block[a - begin], last - first, to + a * places[across] + first);
     }
   });
 }

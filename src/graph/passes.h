@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rewrites that several readers use (engine, gpu, train, ONNX writer). Each returns a new graph that computes the
-// same function; tensors that are not changed are shared with the old one.
+// Rewrites that several readers use (engine, gpu, train, ONNX writer). Each returns a new graph that computes
+// the same function; tensors that are not changed are shared with the old one.
 #pragma once
 
 #include "graph/graph.h"

@@ -30,16 +30,18 @@ void CheckFits(const QuantizationTable& table, const Graph& ready, const std::st
     if (IsOnnx(node, "Conv")) convolutions.insert(node.name);
   }
   const auto fail = [&](const std::string& what, const std::string& name) {
-    throw Error(ErrorCode::kUnsupported,
-                fmt::format("{}: rounds the {} '{}', which {} as frf builds it does not have; quantise a file that frf export wrote, "
-                            "or the run folder itself", file, what, name, ready.name));
+    throw Error(ErrorCode::kUnsupported, fmt::format("{}: rounds the {} '{}', which {} as frf builds it does "
+                                                     "not have; quantise a file that frf export wrote, "
+                                                     "or the run folder itself",
+                                                     file, what, name, ready.name));
   };
   for (const auto& [name, coding] : table.values) {
     if (!known.contains(name)) fail("value", name);
   }
   for (const std::string& name : table.convolutions) {
     if (!convolutions.contains(name)) fail("convolution", name);
-    const Node& node = *std::find_if(ready.nodes.begin(), ready.nodes.end(), [&](const Node& n) { return n.name == name; });
+    const Node& node =
+        *std::find_if(ready.nodes.begin(), ready.nodes.end(), [&](const Node& n) { return n.name == name; });
     if (!index.initializer.contains(node.inputs[1])) fail("convolution of computed weights", name);
     if (!table.values.contains(node.inputs[0])) fail("convolution of floats", name);
   }
@@ -49,7 +51,8 @@ void CheckFits(const QuantizationTable& table, const Graph& ready, const std::st
 
 Json ToJson(const QuantizationTable& table) {
   Json values = Json::object();
-  for (const auto& [name, coding] : table.values) values[name] = {{"step", coding.step}, {"zero", coding.zero}};
+  for (const auto& [name, coding] : table.values)
+    values[name] = {{"step", coding.step}, {"zero", coding.zero}};
   return {{"values", values}, {"convolutions", table.convolutions}};
 }
 
@@ -59,7 +62,8 @@ QuantizationTable QuantizationTableFromJson(const Json& json, const std::string&
     for (const auto& [name, coding] : json.at("values").items()) {
       const ValueCoding read{coding.at("step").get<float>(), coding.at("zero").get<int>()};
       if (!(read.step > 0) || !std::isfinite(read.step) || read.zero < 0 || read.zero > 255) {
-        throw Error(ErrorCode::kCorruptFile, fmt::format("{}: the coding of '{}' is out of range: {}", file, name, coding.dump()));
+        throw Error(ErrorCode::kCorruptFile,
+                    fmt::format("{}: the coding of '{}' is out of range: {}", file, name, coding.dump()));
       }
       table.values[name] = read;
     }
@@ -96,14 +100,16 @@ Graph ReadyToQuantize(const Graph& graph, const Shape& input) {
   return OwnConvolutionWeights(ready);
 }
 
-Graph ReadyToTrain(const Graph& net, TrainedSize size, const QuantizationTable& table, const std::string& file) {
+Graph ReadyToTrain(const Graph& net, TrainedSize size, const QuantizationTable& table,
+                   const std::string& file) {
   Graph drawn = net.ForInference();
   InitializeWeights(drawn, 0);
   const bool known = size.height > 0 && size.width > 0;
   Graph ready = ReadyToQuantize(drawn, {1, 3, known ? size.height : 256, known ? size.width : 320});
   CheckFits(table, ready, file);
   for (Node& node : ready.nodes) {
-    if (!table.convolutions.contains(node.name) || (node.inputs.size() > 2 && !node.inputs[2].empty())) continue;
+    if (!table.convolutions.contains(node.name) || (node.inputs.size() > 2 && !node.inputs[2].empty()))
+      continue;
     const std::int64_t out = ready.FindInitializer(node.inputs[1])->value.dim(0);
     node.inputs.resize(3);
     node.inputs[2] = node.name + ".bias";
@@ -118,7 +124,11 @@ Graph InsertFakeQuantization(const Graph& ready, const QuantizationTable& table)
   const auto code = [&](const std::string& value) {
     const auto found = table.values.find(value);
     if (found == table.values.end()) return;
-    Node node{.name = value + ".dequantize", .op = "FakeQuantize", .domain = std::string(kFrfDomain), .inputs = {value}, .outputs = {value + ".dq"}};
+    Node node{.name = value + ".dequantize",
+              .op = "FakeQuantize",
+              .domain = std::string(kFrfDomain),
+              .inputs = {value},
+              .outputs = {value + ".dq"}};
     node.attributes["step"] = found->second.step;
     node.attributes["zero"] = std::int64_t{found->second.zero};
     result.nodes.push_back(std::move(node));
@@ -132,8 +142,11 @@ Graph InsertFakeQuantization(const Graph& ready, const QuantizationTable& table)
     if (table.convolutions.contains(node.name)) {
       const std::string& weight = node.inputs.at(1);
       placed.inputs[1] = weight + ".dq";
-      result.nodes.push_back(Node{.name = weight + ".dequantize", .op = "FakeQuantizeWeight", .domain = std::string(kFrfDomain),
-                                  .inputs = {weight}, .outputs = {placed.inputs[1]}});
+      result.nodes.push_back(Node{.name = weight + ".dequantize",
+                                  .op = "FakeQuantizeWeight",
+                                  .domain = std::string(kFrfDomain),
+                                  .inputs = {weight},
+                                  .outputs = {placed.inputs[1]}});
     }
     result.nodes.push_back(std::move(placed));
     for (const std::string& output : node.outputs) code(output);

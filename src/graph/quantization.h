@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a quantised file says about rounding, apart from its weights, and the graph that is trained under it.
 //
-//   Graph ready = ReadyToTrain(BuildNet("frfnet", options), {360, 480}, table, "q.onnx");   // then load weights
-//   Graph trained = InsertFakeQuantization(ready, table);                  // what frf-train differentiates
+//   Graph ready = ReadyToTrain(BuildNet("frfnet", options), {360, 480}, table, "q.onnx");   // then load
+//   weights Graph trained = InsertFakeQuantization(ready, table);                  // what frf-train
+//   differentiates
 //
 // Subtle: values are known by their names in the ready graph (batch norm folded, running sums unrolled). A
 // file that frf wrote has these names whether it was quantised from a run folder or from an ONNX file, since
@@ -45,10 +46,12 @@ Graph ReadyToQuantize(const Graph& graph, const Shape& input);
 struct TrainedSize {
   int height = 0, width = 0;
 };
-Graph ReadyToTrain(const Graph& net, TrainedSize size, const QuantizationTable& table, const std::string& file);
+Graph ReadyToTrain(const Graph& net, TrainedSize size, const QuantizationTable& table,
+                   const std::string& file);
 
 // Behind each value of the table a FakeQuantize, "<value>.dq", which all readers get but those that ask for
-// its size alone; a FakeQuantizeWeight, "<weight>.dq", in front of each of its convolutions. Biases stay float.
+// its size alone; a FakeQuantizeWeight, "<weight>.dq", in front of each of its convolutions. Biases stay
+// float.
 Graph InsertFakeQuantization(const Graph& ready, const QuantizationTable& table);
 
 }  // namespace frf

@@ -19,22 +19,26 @@ void AddBlock(Tensor& weight, std::int64_t from, std::int64_t to, std::int64_t c
 }
 
 bool IsPointwise(const Node& node, const Tensor& weight) {
-  return IsOnnx(node, "Conv") && node.Int("group", 1) == 1 && weight.has_data() && weight.dtype() == DType::kFloat32 &&
-         weight.rank() == 4 && weight.dim(2) == 1 && weight.dim(3) == 1;
+  return IsOnnx(node, "Conv") && node.Int("group", 1) == 1 && weight.has_data() &&
+         weight.dtype() == DType::kFloat32 && weight.rank() == 4 && weight.dim(2) == 1 && weight.dim(3) == 1;
 }
 
 class Unroller {
  public:
-  Unroller(const Graph& graph, const TypeMap& types) : graph_(graph), types_(types), index_(graph), result_(graph) {}
+  Unroller(const Graph& graph, const TypeMap& types)
+      : graph_(graph), types_(types), index_(graph), result_(graph) {}
 
   Graph Run() && {
     for (const Node& conv : graph_.nodes) {
-      const auto weight = conv.inputs.size() > 1 ? index_.initializer.find(conv.inputs[1]) : index_.initializer.end();
-      const auto producer = conv.inputs.empty() ? index_.producer.end() : index_.producer.find(conv.inputs[0]);
+      const auto weight =
+          conv.inputs.size() > 1 ? index_.initializer.find(conv.inputs[1]) : index_.initializer.end();
+      const auto producer =
+          conv.inputs.empty() ? index_.producer.end() : index_.producer.find(conv.inputs[0]);
       if (weight == index_.initializer.end() || producer == index_.producer.end()) continue;
       if (!IsPointwise(conv, graph_.initializers[weight->second].value)) continue;
       // Neither the weights nor the concatenation may have another reader.
-      if (index_.consumers.at(conv.inputs[1]).size() != 1 || index_.consumers.at(conv.inputs[0]).size() != 1) continue;
+      if (index_.consumers.at(conv.inputs[1]).size() != 1 || index_.consumers.at(conv.inputs[0]).size() != 1)
+        continue;
       const Node& concat = graph_.nodes[producer->second];
       if (IsOnnx(concat, "Concat") && concat.Int("axis", 0) == 1) Unroll(producer->second, weight->second);
     }
@@ -61,7 +65,9 @@ class Unroller {
         const std::string& rest = terms[1 - side];
         if (before == at.end() || before->second >= i || at.contains(rest)) continue;
         // No broadcasting on either side.
-        if (types_.at(rest).shape != types_.at(parts[i]).shape || types_.at(terms[side]).shape != types_.at(rest).shape) continue;
+        if (types_.at(rest).shape != types_.at(parts[i]).shape ||
+            types_.at(terms[side]).shape != types_.at(rest).shape)
+          continue;
         if (!summed.has_data()) summed = graph_.initializers[weight].value.Clone();
         AddBlock(summed, first[i], first[before->second], first[i + 1] - first[i]);
         result_.nodes[concat].inputs[i] = rest;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Shape inference for one input size, and what follows from it: cost by layer.
-// Subtle: shape arithmetic (Shape, Slice, Gather, Concat, ...) is evaluated on the way for small integer and float
-// tensors, so graphs with free sizes resolve fully once the input's size is given.
+// Subtle: shape arithmetic (Shape, Slice, Gather, Concat, ...) is evaluated on the way for small integer and
+// float tensors, so graphs with free sizes resolve fully once the input's size is given.
 #pragma once
 
 #include <cstdint>
@@ -18,10 +18,11 @@ struct TensorType {
   DType dtype = DType::kFloat32;
   Shape shape;
 };
-using TypeMap = std::unordered_map<std::string, TensorType>;  // every value of the graph, initialisers included
+using TypeMap =
+    std::unordered_map<std::string, TensorType>;  // every value of the graph, initialisers included
 
-// `inputs`: shapes for the graph's inputs (others keep what they declare). Throws kInvalidArgument naming the node
-// where shapes do not fit, kUnsupported for an operator without a rule.
+// `inputs`: shapes for the graph's inputs (others keep what they declare). Throws kInvalidArgument naming the
+// node where shapes do not fit, kUnsupported for an operator without a rule.
 TypeMap InferShapes(const Graph& graph, const std::map<std::string, Shape>& inputs);
 
 // For the usual network: one image input of 1 x C x height x width.

@@ -24,9 +24,10 @@ struct TypeName {
   int onnx;  // TensorProto.DataType
 };
 constexpr TypeName kTypes[] = {
-    {DType::kFloat32, "float32", 4, 1}, {DType::kFloat16, "float16", 2, 10}, {DType::kFloat64, "float64", 8, 11},
-    {DType::kUint8, "uint8", 1, 2},     {DType::kInt8, "int8", 1, 3},        {DType::kInt32, "int32", 4, 6},
-    {DType::kInt64, "int64", 8, 7},     {DType::kBool, "bool", 1, 9},
+    {DType::kFloat32, "float32", 4, 1},  {DType::kFloat16, "float16", 2, 10},
+    {DType::kFloat64, "float64", 8, 11}, {DType::kUint8, "uint8", 1, 2},
+    {DType::kInt8, "int8", 1, 3},        {DType::kInt32, "int32", 4, 6},
+    {DType::kInt64, "int64", 8, 7},      {DType::kBool, "bool", 1, 9},
 };
 
 const TypeName& Find(DType type) {

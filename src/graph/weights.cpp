@@ -10,7 +10,8 @@
 
 namespace frf {
 
-LoadReport LoadWeights(Graph& graph, const Checkpoint& checkpoint, const std::string& prefix, const LoadOptions& options) {
+LoadReport LoadWeights(Graph& graph, const Checkpoint& checkpoint, const std::string& prefix,
+                       const LoadOptions& options) {
   LoadReport report;
   std::unordered_set<std::string> known;
   for (Initializer& initializer : graph.initializers) {
@@ -22,12 +23,13 @@ LoadReport LoadWeights(Graph& graph, const Checkpoint& checkpoint, const std::st
     } else if (initializer.classifier && options.redraw_classifier) {
       report.kept.push_back(initializer.name + " (other classes)");
     } else if (tensor->shape != initializer.value.shape()) {
-      report.kept.push_back(fmt::format("{} ({} in the file, {} here)", initializer.name, ToString(tensor->shape),
-                                        ToString(initializer.value.shape())));
+      report.kept.push_back(fmt::format("{} ({} in the file, {} here)", initializer.name,
+                                        ToString(tensor->shape), ToString(initializer.value.shape())));
     } else {
       Tensor value = Tensor::Uninitialized(DTypeFromName(tensor->dtype), tensor->shape);
       if (tensor->bytes > 0) std::memcpy(value.raw(), tensor->data, tensor->bytes);
-      initializer.value = value.dtype() == initializer.value.dtype() ? value : value.Cast(initializer.value.dtype());
+      initializer.value =
+          value.dtype() == initializer.value.dtype() ? value : value.Cast(initializer.value.dtype());
       ++report.loaded;
     }
   }
@@ -56,7 +58,8 @@ void SaveWeights(const std::string& path, const Graph& graph, const Json& model_
   for (const Initializer& initializer : graph.initializers) {
     const Tensor& value = initializer.value;
     if (!value.has_data() || (value.dtype() != DType::kFloat32 && value.dtype() != DType::kFloat16)) continue;
-    writer.Add(kModelPrefix + initializer.name, Name(value.dtype()), value.shape(), value.raw(), value.bytes());
+    writer.Add(kModelPrefix + initializer.name, Name(value.dtype()), value.shape(), value.raw(),
+               value.bytes());
   }
   writer.Save(path);
 }

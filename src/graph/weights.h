@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Weights between graphs and checkpoint files, by name.
 //
-//   LoadReport report = LoadWeights(graph, Checkpoint::Load("best.ckpt"), kAveragePrefix, {});   // every layer that fits
-//   SaveWeights("start.ckpt", graph, ToJson(info));     // a weights checkpoint: what `frf-train --init` starts from
+//   LoadReport report = LoadWeights(graph, Checkpoint::Load("best.ckpt"), kAveragePrefix, {});   // every
+//   layer that fits SaveWeights("start.ckpt", graph, ToJson(info));     // a weights checkpoint: what
+//   `frf-train --init` starts from
 //
-// Subtle: a layer fits when name and shape agree; half-precision tensors are widened. Constants are never read or written.
+// Subtle: a layer fits when name and shape agree; half-precision tensors are widened. Constants are never
+// read or written.
 #pragma once
 
 #include <string>
@@ -26,13 +28,15 @@ struct LoadReport {
 };
 
 // Overwrites the graph's parameters and states by the checkpoint's tensors PREFIX + name.
-LoadReport LoadWeights(Graph& graph, const Checkpoint& checkpoint, const std::string& prefix, const LoadOptions& options);
+LoadReport LoadWeights(Graph& graph, const Checkpoint& checkpoint, const std::string& prefix,
+                       const LoadOptions& options);
 
 // The prefix under which a checkpoint's averaged weights stand, else the raw ones'; `raw` forces the latter.
 std::string WeightsPrefix(const Checkpoint& checkpoint, bool raw = false);
 
-// Every float initialiser that has data, as "model/NAME"; meta["model"] is `model_info` (ToJson of a ModelInfo), `more` further
-// entries of meta.
-void SaveWeights(const std::string& path, const Graph& graph, const Json& model_info, const Json& more = Json::object());
+// Every float initialiser that has data, as "model/NAME"; meta["model"] is `model_info` (ToJson of a
+// ModelInfo), `more` further entries of meta.
+void SaveWeights(const std::string& path, const Graph& graph, const Json& model_info,
+                 const Json& more = Json::object());
 
 }  // namespace frf

@@ -166,12 +166,14 @@ void DrawLegendInside(Image& image, const LabelImage& labels, const Classes& cla
   std::array<bool, 256> present{};
   for (const std::uint8_t id : labels.ids) present[id] = true;
   std::vector<Entry> entries;
-  for (std::size_t id = 0; id < classes.names.size(); ++id) entries.push_back({ShortName(classes.names[id]), "", classes.palette[id]});
+  for (std::size_t id = 0; id < classes.names.size(); ++id)
+    entries.push_back({ShortName(classes.names[id]), "", classes.palette[id]});
   if (entries.empty()) return;
   LegendLayout layout(entries, image.width);
   const int top = image.height - layout.height;
   if (layout.total_width() > image.width || layout.height > image.height / 4) return;
-  for (std::size_t i = image.bytes() / image.height * top; i < image.bytes(); ++i) {  // the picture stays to be seen, darker
+  for (std::size_t i = image.bytes() / image.height * top; i < image.bytes();
+       ++i) {  // the picture stays to be seen, darker
     image.pixels[i] = static_cast<std::uint8_t>((image.pixels[i] + 3 * kPaper[i % 3]) / 4);
   }
   const int free = image.width - 2 * layout.margin - layout.columns * layout.cell_width;
@@ -182,13 +184,15 @@ void DrawLegendInside(Image& image, const LabelImage& labels, const Classes& cla
     Color color = entries[i].color, ink = kInk;
     for (std::size_t c = 0; c < 3 && !present[i]; ++c) color[c] = color[c] / 3, ink[c] = ink[c] / 3;
     FillRectangle(image, x, y, layout.swatch_width, layout.swatch, color);
-    DrawText(image, x + layout.swatch_width + layout.gap, y + layout.scale, entries[i].name, ink, layout.scale);
+    DrawText(image, x + layout.swatch_width + layout.gap, y + layout.scale, entries[i].name, ink,
+             layout.scale);
   }
 }
 
 }  // namespace
 
-void OverlayInPlace(Image& image, const LabelImage& labels, const Classes& classes, const OverlayOptions& options) {
+void OverlayInPlace(Image& image, const LabelImage& labels, const Classes& classes,
+                    const OverlayOptions& options) {
   Check(image, labels, classes, options);
   Blend(labels, classes.palette, options, image);
   if (options.legend) DrawLegendInside(image, labels, classes);

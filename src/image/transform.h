@@ -45,7 +45,8 @@ void ApplyOrientation(const Image& src, int orientation, Image& dst);
 // Palettes and overlays.
 std::vector<Color> DefaultPalette(int classes);  // distinct colours for data without a palette
 Image Colorize(const LabelImage& labels, const std::vector<Color>& palette);  // void: black
-void Colorize(const LabelImage& labels, const std::vector<Color>& palette, Image& dst);  // its buffer is used again
+void Colorize(const LabelImage& labels, const std::vector<Color>& palette,
+              Image& dst);  // its buffer is used again
 struct OverlayOptions {
   double opacity = 0.55;  // of the class colour over the image
   bool legend = true;     // a strip below or beside with names of the classes present and their shares
@@ -54,9 +55,11 @@ struct OverlayOptions {
 Image Overlay(const Image& image, const LabelImage& labels, const Classes& classes,
               const OverlayOptions& options = {});
 
-// For videos, whose size must not change from frame to frame: drawn in `image` itself, with a legend inside it, at the bottom.
-// Every class has its fixed place there and is faint while it is not to be seen. A picture too low for the legend goes without.
-void OverlayInPlace(Image& image, const LabelImage& labels, const Classes& classes, const OverlayOptions& options = {});
+// For videos, whose size must not change from frame to frame: drawn in `image` itself, with a legend inside
+// it, at the bottom. Every class has its fixed place there and is faint while it is not to be seen. A picture
+// too low for the legend goes without.
+void OverlayInPlace(Image& image, const LabelImage& labels, const Classes& classes,
+                    const OverlayOptions& options = {});
 
 // Any picture with that strip below it: classes of `labels`, largest first, with their shares.
 Image WithLegend(const Image& picture, const LabelImage& labels, const Classes& classes);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// See chart.h. Subtle: the figure is as wide as half a page, so that text in it, which shrinks with it, stays readable on a
-// phone, and two charts stand side by side on a screen.
+// See chart.h. Subtle: the figure is as wide as half a page, so that text in it, which shrinks with it, stays
+// readable on a phone, and two charts stand side by side on a screen.
 #include "metrics/chart.h"
 
 #include <fmt/format.h>
@@ -13,7 +13,8 @@ namespace frf {
 namespace {
 
 constexpr int kWidth = 540, kHeight = 250, kLeft = 54, kRight = 14, kTop = 10, kBottom = 38;
-constexpr const char* kLineColors[] = {"var(--c0)", "var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)", "var(--c5)"};
+constexpr const char* kLineColors[] = {"var(--c0)", "var(--c1)", "var(--c2)",
+                                       "var(--c3)", "var(--c4)", "var(--c5)"};
 
 // Round tick distance: 1, 2 or 5 times a power of ten.
 double TickStep(double range, int ticks) {
@@ -39,12 +40,16 @@ std::string Number(double value, bool percent) {
 }
 
 std::string Heading(const ChartSpec& spec, const std::vector<ChartLine>& lines) {
-  std::string text = fmt::format("<figcaption><b>{}</b>{}<span class=legend>", EscapeHtml(spec.title), spec.log_y ? " (log scale)" : "");
+  std::string text = fmt::format("<figcaption><b>{}</b>{}<span class=legend>", EscapeHtml(spec.title),
+                                 spec.log_y ? " (log scale)" : "");
   for (std::size_t i = 0; i < lines.size(); ++i) {
     const bool alone = lines.size() == 1;
-    const std::string last = lines[i].points.empty() ? "" : Number(lines[i].points.back().second, spec.percent);
-    text += fmt::format("<span>{}{} <span class=dim>{}</span></span>", alone ? "" : fmt::format("<span class=sw style=\"background:{}\"></span>", kLineColors[i % 6]),
-                        alone ? "last" : EscapeHtml(lines[i].name), last);
+    const std::string last =
+        lines[i].points.empty() ? "" : Number(lines[i].points.back().second, spec.percent);
+    text += fmt::format(
+        "<span>{}{} <span class=dim>{}</span></span>",
+        alone ? "" : fmt::format("<span class=sw style=\"background:{}\"></span>", kLineColors[i % 6]),
+        alone ? "last" : EscapeHtml(lines[i].name), last);
   }
   return text + "</span></figcaption>";
 }
@@ -55,11 +60,20 @@ std::string EscapeHtml(const std::string& text) {
   std::string out;
   for (const char c : text) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      default: out += c;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      default:
+        out += c;
     }
   }
   return out;
@@ -70,9 +84,11 @@ ChartAxis LinearAxis(double low, double high, int ticks, bool ends_on_ticks) {
   if (!(high > low)) low -= 0.5, high += 0.5;
   ChartAxis axis{low, high, {}};
   const double step = TickStep(high - low, ticks);
-  if (ends_on_ticks) axis.low = std::floor(low / step + 1e-9) * step, axis.high = std::ceil(high / step - 1e-9) * step;
+  if (ends_on_ticks)
+    axis.low = std::floor(low / step + 1e-9) * step, axis.high = std::ceil(high / step - 1e-9) * step;
   const auto last = static_cast<long>(std::floor(axis.high / step + 1e-9));
-  for (auto k = static_cast<long>(std::ceil(axis.low / step - 1e-9)); k <= last; ++k) axis.ticks.push_back(static_cast<double>(k) * step);
+  for (auto k = static_cast<long>(std::ceil(axis.low / step - 1e-9)); k <= last; ++k)
+    axis.ticks.push_back(static_cast<double>(k) * step);
   return axis;
 }
 
@@ -81,7 +97,8 @@ ChartAxis LogAxis(double low, double high) {
   ChartAxis axis{low, high, {}};
   const auto add = [&](std::initializer_list<double> factors) {
     axis.ticks.clear();
-    for (int k = static_cast<int>(std::floor(std::log10(low))); k <= static_cast<int>(std::ceil(std::log10(high))); ++k) {
+    for (int k = static_cast<int>(std::floor(std::log10(low)));
+         k <= static_cast<int>(std::ceil(std::log10(high))); ++k) {
       for (const double factor : factors) {
         const double tick = factor * std::pow(10.0, k);
         if (tick >= low && tick <= high) axis.ticks.push_back(tick);
@@ -106,23 +123,35 @@ std::string ChartHtml(const ChartSpec& spec, const std::vector<ChartLine>& lines
   const ChartAxis x_axis = LinearAxis(xs.low, xs.high, 7, false);
   const ChartAxis y_axis = spec.log_y ? LogAxis(ys.low, ys.high) : LinearAxis(ys.low, ys.high, 5, true);
   const auto scaled = [&](double y) { return spec.log_y ? std::log10(y) : y; };
-  const auto px = [&](double x) { return kLeft + (x - x_axis.low) / (x_axis.high - x_axis.low) * (kWidth - kLeft - kRight); };
-  const auto py = [&](double y) {
-    return kHeight - kBottom - (scaled(y) - scaled(y_axis.low)) / (scaled(y_axis.high) - scaled(y_axis.low)) * (kHeight - kTop - kBottom);
+  const auto px = [&](double x) {
+    return kLeft + (x - x_axis.low) / (x_axis.high - x_axis.low) * (kWidth - kLeft - kRight);
   };
-  std::string html = fmt::format("<figure class=chart>{}<svg viewBox=\"0 0 {} {}\" width={} role=img aria-label=\"{}\">\n", Heading(spec, lines),
-                                 kWidth, kHeight, kWidth, EscapeHtml(spec.title));
+  const auto py = [&](double y) {
+    return kHeight - kBottom -
+           (scaled(y) - scaled(y_axis.low)) / (scaled(y_axis.high) - scaled(y_axis.low)) *
+               (kHeight - kTop - kBottom);
+  };
+  std::string html =
+      fmt::format("<figure class=chart>{}<svg viewBox=\"0 0 {} {}\" width={} role=img aria-label=\"{}\">\n",
+                  Heading(spec, lines), kWidth, kHeight, kWidth, EscapeHtml(spec.title));
   for (const double y : y_axis.ticks) {
-    html += fmt::format("<line x1={} x2={} y1={:.1f} y2={:.1f} stroke=\"var(--rule)\"/><text x={} y={:.1f} text-anchor=end>{}</text>\n",
-                        kLeft, kWidth - kRight, py(y), py(y), kLeft - 7, py(y) + 4, Number(y, spec.percent));
+    html += fmt::format(
+        "<line x1={} x2={} y1={:.1f} y2={:.1f} stroke=\"var(--rule)\"/><text x={} y={:.1f} "
+        "text-anchor=end>{}</text>\n",
+        kLeft, kWidth - kRight, py(y), py(y), kLeft - 7, py(y) + 4, Number(y, spec.percent));
   }
   const int floor = kHeight - kBottom;
   for (const double x : x_axis.ticks) {
-    html += fmt::format("<line x1={0:.1f} x2={0:.1f} y1={1} y2={2} stroke=\"var(--dim)\"/><text x={0:.1f} y={3} text-anchor=middle>{4:.6g}</text>\n",
-                        px(x), floor, floor + 4, floor + 17, x);
+    html += fmt::format(
+        "<line x1={0:.1f} x2={0:.1f} y1={1} y2={2} stroke=\"var(--dim)\"/><text x={0:.1f} y={3} "
+        "text-anchor=middle>{4:.6g}</text>\n",
+        px(x), floor, floor + 4, floor + 17, x);
   }
-  html += fmt::format("<path d=\"M{0} {1}V{2}H{3}\" fill=none stroke=\"var(--dim)\"/><text x={4} y={5} text-anchor=middle>{6}</text>\n", kLeft, kTop, floor,
-                      kWidth - kRight, (kWidth - kRight + kLeft) / 2, kHeight - 4, EscapeHtml(spec.x_name));
+  html += fmt::format(
+      "<path d=\"M{0} {1}V{2}H{3}\" fill=none stroke=\"var(--dim)\"/><text x={4} y={5} "
+      "text-anchor=middle>{6}</text>\n",
+      kLeft, kTop, floor, kWidth - kRight, (kWidth - kRight + kLeft) / 2, kHeight - 4,
+      EscapeHtml(spec.x_name));
   for (std::size_t i = 0; i < lines.size(); ++i) {
     std::string points;
     int drawn = 0;
@@ -130,11 +159,15 @@ std::string ChartHtml(const ChartSpec& spec, const std::vector<ChartLine>& lines
       if (!Drawable(point, spec.log_y)) continue;
       points += fmt::format("{:.1f},{:.1f} ", px(point.first), py(point.second));
       // One point draws no line, a few are worth seeing.
-      if (lines[i].points.size() <= 30) html += fmt::format("<circle cx={:.1f} cy={:.1f} r=2.4 fill=\"{}\"/>", px(point.first), py(point.second), kLineColors[i % 6]);
+      if (lines[i].points.size() <= 30)
+        html += fmt::format("<circle cx={:.1f} cy={:.1f} r=2.4 fill=\"{}\"/>", px(point.first),
+                            py(point.second), kLineColors[i % 6]);
       ++drawn;
     }
     if (drawn > 1) {
-      html += fmt::format("<polyline points=\"{}\" fill=none stroke=\"{}\" stroke-width=1.8 stroke-linejoin=round />\n", points, kLineColors[i % 6]);
+      html += fmt::format(
+          "<polyline points=\"{}\" fill=none stroke=\"{}\" stroke-width=1.8 stroke-linejoin=round />\n",
+          points, kLineColors[i % 6]);
     }
   }
   return html + "</svg></figure>\n";

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A line chart as an HTML figure with inline SVG; colours are the report's CSS variables. Used by HtmlReport::Chart.
+// A line chart as an HTML figure with inline SVG; colours are the report's CSS variables. Used by
+// HtmlReport::Chart.
 #pragma once
 
 #include <string>
@@ -21,8 +22,9 @@ struct ChartLine {
 };
 std::string ChartHtml(const ChartSpec& spec, const std::vector<ChartLine>& lines);
 
-// Where an axis begins and ends and what stands at it. Linear axes begin at 0 where the values come near it, and end on ticks;
-// logarithmic ones have ticks at 1, 2 and 5 times powers of ten and closer where those are too few.
+// Where an axis begins and ends and what stands at it. Linear axes begin at 0 where the values come near it,
+// and end on ticks; logarithmic ones have ticks at 1, 2 and 5 times powers of ten and closer where those are
+// too few.
 struct ChartAxis {
   double low = 0, high = 1;
   std::vector<double> ticks;

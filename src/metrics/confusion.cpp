@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Confusion matrix, IoU and the table for people. Subtle: predicted void has a column of its own, so a network that
-// refuses to answer loses true positives but invents no false ones.
+// Confusion matrix, IoU and the table for people. Subtle: predicted void has a column of its own, so a
+// network that refuses to answer loses true positives but invents no false ones.
 #include "metrics/confusion.h"
 
 #include <fmt/format.h>
@@ -13,7 +13,8 @@ namespace frf {
 
 ConfusionMatrix::ConfusionMatrix(int classes) : classes_(classes) {
   if (classes < 1 || classes > kMaxClasses) {
-    throw Error(ErrorCode::kInvalidArgument, fmt::format("confusion matrix of {} classes; 1..{} are wanted", classes, kMaxClasses));
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("confusion matrix of {} classes; 1..{} are wanted", classes, kMaxClasses));
   }
   counts_.assign(static_cast<std::size_t>(classes) * (classes + 1), 0);
 }
@@ -21,20 +22,25 @@ ConfusionMatrix::ConfusionMatrix(int classes) : classes_(classes) {
 void ConfusionMatrix::Add(const LabelImage& truth, const LabelImage& prediction) {
   if (truth.height != prediction.height || truth.width != prediction.width ||
       truth.ids.size() != prediction.ids.size()) {
-    throw Error(ErrorCode::kInvalidArgument, fmt::format("prediction is {}x{}, truth {}x{}", prediction.height,
-                                                         prediction.width, truth.height, truth.width));
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("prediction is {}x{}, truth {}x{}", prediction.height, prediction.width,
+                            truth.height, truth.width));
   }
-  // 256 x 256 counts first: no branches in the loop, and bad ids are found afterwards, before anything is added.
+  // 256 x 256 counts first: no branches in the loop, and bad ids are found afterwards, before anything is
+  // added.
   std::vector<std::int64_t> pairs(std::size_t{256} * 256, 0);
-  for (std::size_t i = 0; i < truth.ids.size(); ++i) ++pairs[truth.ids[i] * std::size_t{256} + prediction.ids[i]];
+  for (std::size_t i = 0; i < truth.ids.size(); ++i)
+    ++pairs[truth.ids[i] * std::size_t{256} + prediction.ids[i]];
   for (int t = 0; t < 256; ++t) {
     for (int p = 0; p < 256; ++p) {
       if (pairs[t * std::size_t{256} + p] == 0 || t == kVoidLabel) continue;
       if (t >= classes_) {
-        throw Error(ErrorCode::kInvalidArgument, fmt::format("truth holds class id {}; 0..{} or 255 are wanted", t, classes_ - 1));
+        throw Error(ErrorCode::kInvalidArgument,
+                    fmt::format("truth holds class id {}; 0..{} or 255 are wanted", t, classes_ - 1));
       }
       if (p >= classes_ && p != kVoidLabel) {
-        throw Error(ErrorCode::kInvalidArgument, fmt::format("prediction holds class id {}; 0..{} are wanted", p, classes_ - 1));
+        throw Error(ErrorCode::kInvalidArgument,
+                    fmt::format("prediction holds class id {}; 0..{} are wanted", p, classes_ - 1));
       }
     }
   }
@@ -48,7 +54,8 @@ void ConfusionMatrix::Add(const LabelImage& truth, const LabelImage& prediction)
 
 void ConfusionMatrix::Merge(const ConfusionMatrix& other) {
   if (other.classes_ != classes_) {
-    throw Error(ErrorCode::kInvalidArgument, fmt::format("cannot merge matrices of {} and {} classes", classes_, other.classes_));
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("cannot merge matrices of {} and {} classes", classes_, other.classes_));
   }
   for (std::size_t i = 0; i < counts_.size(); ++i) counts_[i] += other.counts_[i];
   images_ += other.images_;
@@ -136,7 +143,8 @@ std::string FormatTable(const ConfusionMatrix& matrix, const Classes& classes) {
                         total > 0 ? Percent(share[c] / total) : "-");
   }
   text += fmt::format("{:<{}}  {:>8}\n", "mean IoU", width, Percent(matrix.MeanIou()));
-  text += fmt::format("{:<{}}  {:>8}   ({} images)\n", "pixel accuracy", width, Percent(matrix.PixelAccuracy()), matrix.images());
+  text += fmt::format("{:<{}}  {:>8}   ({} images)\n", "pixel accuracy", width,
+                      Percent(matrix.PixelAccuracy()), matrix.images());
   return text;
 }
 

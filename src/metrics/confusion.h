@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Confusion matrix and the scores from it. Void truth is excluded; a class that stands in neither truth nor prediction has
-// no score and is left out of the mean (so 2 of 3 classes at 1/2 give a mean of 0.5, not 0.333).
+// Confusion matrix and the scores from it. Void truth is excluded; a class that stands in neither truth nor
+// prediction has no score and is left out of the mean (so 2 of 3 classes at 1/2 give a mean of 0.5, not
+// 0.333).
 #pragma once
 
 #include <cstdint>
@@ -17,8 +18,8 @@ class ConfusionMatrix {
  public:
   explicit ConfusionMatrix(int classes);
 
-  // Same sizes, else kInvalidArgument. A predicted id >= classes on a labelled pixel throws kInvalidArgument; predicted void
-  // (255) on a labelled pixel counts against the true class.
+  // Same sizes, else kInvalidArgument. A predicted id >= classes on a labelled pixel throws kInvalidArgument;
+  // predicted void (255) on a labelled pixel counts against the true class.
   void Add(const LabelImage& truth, const LabelImage& prediction);
   void Merge(const ConfusionMatrix& other);
 
@@ -30,7 +31,8 @@ class ConfusionMatrix {
   std::int64_t images() const { return images_; }
   void set_images(std::int64_t images) { images_ = images; }  // after a reduction over processes
 
-  // Raw counts, truth-major, classes x (classes + 1); the last column is predicted void. For reductions over processes.
+  // Raw counts, truth-major, classes x (classes + 1); the last column is predicted void. For reductions over
+  // processes.
   std::vector<std::int64_t>& counts() { return counts_; }
   const std::vector<std::int64_t>& counts() const { return counts_; }
 

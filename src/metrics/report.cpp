@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Self-contained HTML reports. Subtle: colours are CSS variables, in charts too, so one file reads well in light, in dark and
-// on paper without any script; and a picture is stored as PNG where that is smaller, which masks are, so their borders stay clean.
+// Self-contained HTML reports. Subtle: colours are CSS variables, in charts too, so one file reads well in
+// light, in dark and on paper without any script; and a picture is stored as PNG where that is smaller, which
+// masks are, so their borders stay clean.
 #include "metrics/report.h"
 
 #include <fmt/format.h>
@@ -64,7 +65,9 @@ std::string Grouped(std::int64_t number) {
   return digits;
 }
 
-std::string Hex(const Color& color) { return fmt::format("#{:02x}{:02x}{:02x}", color[0], color[1], color[2]); }
+std::string Hex(const Color& color) {
+  return fmt::format("#{:02x}{:02x}{:02x}", color[0], color[1], color[2]);
+}
 
 std::string Swatch(const Classes& classes, int id) {
   if (id >= static_cast<int>(classes.palette.size())) return {};
@@ -88,8 +91,8 @@ void HtmlReport::Facts(const std::vector<std::pair<std::string, std::string>>& f
   body_ += "</table>\n";
 }
 
-void HtmlReport::Chart(const std::string& title, const std::string& x_name, const std::vector<Line>& lines, bool percent,
-                       bool log_y) {
+void HtmlReport::Chart(const std::string& title, const std::string& x_name, const std::vector<Line>& lines,
+                       bool percent, bool log_y) {
   body_ += ChartHtml({.title = title, .x_name = x_name, .percent = percent, .log_y = log_y}, lines);
 }
 
@@ -101,22 +104,33 @@ void HtmlReport::ScoreTable(const ConfusionMatrix& matrix, const Classes& classe
     for (int p = 0; p <= matrix.classes(); ++p) pixels[c] += matrix.count(c, p);
     all += pixels[c];
   }
-  body_ += "<div class=scroll><table><tr><th>class</th><th class=n>IoU</th><th></th><th class=n>share</th><th class=n>pixels</th></tr>\n";
+  body_ +=
+      "<div class=scroll><table><tr><th>class</th><th class=n>IoU</th><th></th><th class=n>share</th><th "
+      "class=n>pixels</th></tr>\n";
   for (int c = 0; c < matrix.classes(); ++c) {
     const double share = all > 0 ? static_cast<double>(pixels[c]) / static_cast<double>(all) : 0;
-    body_ += fmt::format("<tr><td>{}{}</td><td class=n>{}</td><td><div class=track><div class=bar style=\"width:{:.1f}%\"></div></div></td>"
-                         "<td class=n>{:.1f} %</td><td class=\"n dim\">{}</td></tr>\n", Swatch(classes, c), EscapeHtml(classes.names.at(c)),
-                         iou[c] ? fmt::format("{:.1f} %", *iou[c] * 100) : "-", iou[c].value_or(0) * 100, share * 100, Grouped(pixels[c]));
+    body_ += fmt::format(
+        "<tr><td>{}{}</td><td class=n>{}</td><td><div class=track><div class=bar "
+        "style=\"width:{:.1f}%\"></div></div></td>"
+        "<td class=n>{:.1f} %</td><td class=\"n dim\">{}</td></tr>\n",
+        Swatch(classes, c), EscapeHtml(classes.names.at(c)),
+        iou[c] ? fmt::format("{:.1f} %", *iou[c] * 100) : "-", iou[c].value_or(0) * 100, share * 100,
+        Grouped(pixels[c]));
   }
   const auto mean = matrix.MeanIou();
   const auto accuracy = matrix.PixelAccuracy();
-  body_ += fmt::format("<tr class=sum><td><b>mean IoU</b></td><td class=n><b>{}</b></td><td></td><td></td><td class=\"n dim\">{}</td></tr>"
-                       "<tr><td>pixel accuracy</td><td class=n>{}</td></tr></table></div>\n", mean ? fmt::format("{:.2f} %", *mean * 100) : "-",
-                       Grouped(all), accuracy ? fmt::format("{:.2f} %", *accuracy * 100) : "-");
+  body_ += fmt::format(
+      "<tr class=sum><td><b>mean IoU</b></td><td class=n><b>{}</b></td><td></td><td></td><td class=\"n "
+      "dim\">{}</td></tr>"
+      "<tr><td>pixel accuracy</td><td class=n>{}</td></tr></table></div>\n",
+      mean ? fmt::format("{:.2f} %", *mean * 100) : "-", Grouped(all),
+      accuracy ? fmt::format("{:.2f} %", *accuracy * 100) : "-");
 }
 
 void HtmlReport::ConfusionTable(const ConfusionMatrix& matrix, const Classes& classes) {
-  body_ += "<p class=cap>Rows: truth; columns: prediction; per cent of the truth's pixels.</p><div class=scroll><table class=cm><tr><th></th>";
+  body_ +=
+      "<p class=cap>Rows: truth; columns: prediction; per cent of the truth's pixels.</p><div "
+      "class=scroll><table class=cm><tr><th></th>";
   for (int p = 0; p < matrix.classes(); ++p) {
     body_ += fmt::format("<th class=v>{}</th>", EscapeHtml(classes.names.at(p)));
   }
@@ -127,9 +141,11 @@ void HtmlReport::ConfusionTable(const ConfusionMatrix& matrix, const Classes& cl
     body_ += fmt::format("<tr><th>{}{}</th>", Swatch(classes, t), EscapeHtml(classes.names.at(t)));
     for (int p = 0; p < matrix.classes(); ++p) {
       const double share = sum > 0 ? static_cast<double>(matrix.count(t, p)) / static_cast<double>(sum) : 0;
-      // The diagonal in the bar's colour, confusions in the warning colour; strength by square root so that 2 % shows.
-      body_ += fmt::format("<td style=\"background:color-mix(in srgb,{} {:.0f}%,transparent)\">{}</td>", t == p ? "var(--c0)" : "var(--c1)",
-                           std::sqrt(share) * 65, share >= 0.0005 ? fmt::format("{:.1f}", share * 100) : "");
+      // The diagonal in the bar's colour, confusions in the warning colour; strength by square root so that 2
+      // % shows.
+      body_ += fmt::format("<td style=\"background:color-mix(in srgb,{} {:.0f}%,transparent)\">{}</td>",
+                           t == p ? "var(--c0)" : "var(--c1)", std::sqrt(share) * 65,
+                           share >= 0.0005 ? fmt::format("{:.1f}", share * 100) : "");
     }
     body_ += "</tr>\n";
   }
@@ -138,7 +154,8 @@ void HtmlReport::ConfusionTable(const ConfusionMatrix& matrix, const Classes& cl
 
 void HtmlReport::Legend(const Classes& classes) {
   body_ += "<p class=legend>";
-  for (int c = 0; c < classes.count(); ++c) body_ += fmt::format("<span>{}{}</span>", Swatch(classes, c), EscapeHtml(classes.names[c]));
+  for (int c = 0; c < classes.count(); ++c)
+    body_ += fmt::format("<span>{}{}</span>", Swatch(classes, c), EscapeHtml(classes.names[c]));
   body_ += "<span><span class=sw style=\"background:#000\"></span>void, not scored</span></p>\n";
 }
 
@@ -147,16 +164,22 @@ void HtmlReport::Pictures(const std::vector<Row>& rows) {
     body_ += fmt::format("<p class=cap>{}</p><div class=row>", EscapeHtml(row.caption));
     for (const auto& [heading, picture] : row.pictures) {
       const std::string jpeg = EncodeJpeg(picture, 88), png = EncodePng(picture);
-      body_ += fmt::format("<figure><img loading=lazy alt=\"{}\" src=\"data:image/{};base64,{}\"><figcaption>{}</figcaption></figure>",
-                           EscapeHtml(heading), png.size() < jpeg.size() ? "png" : "jpeg", Base64(png.size() < jpeg.size() ? png : jpeg), EscapeHtml(heading));
+      body_ += fmt::format(
+          "<figure><img loading=lazy alt=\"{}\" "
+          "src=\"data:image/{};base64,{}\"><figcaption>{}</figcaption></figure>",
+          EscapeHtml(heading), png.size() < jpeg.size() ? "png" : "jpeg",
+          Base64(png.size() < jpeg.size() ? png : jpeg), EscapeHtml(heading));
     }
     body_ += "</div>\n";
   }
 }
 
 std::string HtmlReport::Html() const {
-  return fmt::format("<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width,initial-scale=1\">"
-                     "<title>{0}</title><style>{1}</style><h1>{0}</h1>\n{2}</html>\n", EscapeHtml(title_), kStyle, body_);
+  return fmt::format(
+      "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport "
+      "content=\"width=device-width,initial-scale=1\">"
+      "<title>{0}</title><style>{1}</style><h1>{0}</h1>\n{2}</html>\n",
+      EscapeHtml(title_), kStyle, body_);
 }
 
 void HtmlReport::Write(const std::string& path) const { WriteFileAtomically(path, Html()); }
@@ -171,12 +194,18 @@ HtmlReport::Row PredictionRow(const std::string& caption, const Image& image, co
       const bool wrong = labelled && truth.at(y, x) != prediction.at(y, x);
       const int grey = (pixel[0] * 2 + pixel[1] * 5 + pixel[2]) / 8;
       const auto dim = static_cast<std::uint8_t>(grey / 2), blue = static_cast<std::uint8_t>(grey / 4 + 150);
-      const Color shown = wrong ? Color{255, 64, 48} : labelled ? Color{dim, dim, dim} : Color{static_cast<std::uint8_t>(grey / 3), static_cast<std::uint8_t>(grey / 3 + 30), blue};
+      const Color shown = wrong      ? Color{255, 64, 48}
+                          : labelled ? Color{dim, dim, dim}
+                                     : Color{static_cast<std::uint8_t>(grey / 3),
+                                             static_cast<std::uint8_t>(grey / 3 + 30), blue};
       std::copy(shown.begin(), shown.end(), pixel);
     }
   }
-  return {caption, {{"image", image}, {"truth", Colorize(truth, classes.palette)},
-                    {"prediction", Colorize(prediction, classes.palette)}, {"errors (red), void (blue)", errors}}};
+  return {caption,
+          {{"image", image},
+           {"truth", Colorize(truth, classes.palette)},
+           {"prediction", Colorize(prediction, classes.palette)},
+           {"errors (red), void (blue)", errors}}};
 }
 
 }  // namespace frf

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// HTML reports in one self-contained file: inline CSS, SVG curves and PNG/JPEG pictures as data URIs; readable in light and
-// dark, on a phone and on paper. Used by training (curves) and by eval (worst and best images).
+// HTML reports in one self-contained file: inline CSS, SVG curves and PNG/JPEG pictures as data URIs;
+// readable in light and dark, on a phone and on paper. Used by training (curves) and by eval (worst and best
+// images).
 #pragma once
 
 #include <string>
@@ -23,10 +24,11 @@ class HtmlReport {
   void Facts(const std::vector<std::pair<std::string, std::string>>& facts);
   // One chart with several lines; points (x, y); `percent` formats y as a percentage.
   using Line = ChartLine;
-  void Chart(const std::string& title, const std::string& x_name, const std::vector<Line>& lines, bool percent = false,
-             bool log_y = false);
-  void ScoreTable(const ConfusionMatrix& matrix, const Classes& classes);       // per class IoU as bars, share of the truth's pixels
-  void ConfusionTable(const ConfusionMatrix& matrix, const Classes& classes);   // row-normalised heat map
+  void Chart(const std::string& title, const std::string& x_name, const std::vector<Line>& lines,
+             bool percent = false, bool log_y = false);
+  void ScoreTable(const ConfusionMatrix& matrix,
+                  const Classes& classes);  // per class IoU as bars, share of the truth's pixels
+  void ConfusionTable(const ConfusionMatrix& matrix, const Classes& classes);  // row-normalised heat map
   void Legend(const Classes& classes);
   struct Row {
     std::string caption;

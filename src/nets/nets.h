@@ -4,8 +4,8 @@
 //   Graph graph = BuildNet("frfnet-slim", {{"classes", 19}});      // structure; weights are without data
 //   InitializeWeights(graph, /*seed=*/0);
 //
-// Every graph has the input "image" (float32 1x3xHxW, normalised) and the output "scores" (1 x classes x H x W).
-// With {"aux", true} auxiliary heads are outputs "aux8" and "aux16" of role kAuxiliary.
+// Every graph has the input "image" (float32 1x3xHxW, normalised) and the output "scores" (1 x classes x H x
+// W). With {"aux", true} auxiliary heads are outputs "aux8" and "aux16" of role kAuxiliary.
 #pragma once
 
 #include <string>
@@ -31,8 +31,8 @@ struct NetEntry {
 
 const std::vector<NetEntry>& ListNets();
 
-// Throws kNotFound for an unknown name (with the nearest ones), kUsage for an unknown option or a value out of its
-// choices. `options` may hold "classes" (default 19) for every network.
+// Throws kNotFound for an unknown name (with the nearest ones), kUsage for an unknown option or a value out
+// of its choices. `options` may hold "classes" (default 19) for every network.
 Graph BuildNet(const std::string& name, const Json& options);
 
 // The options completed with defaults, in the registry's order: what frf.net.options and config.json hold.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where shipped weights are looked for. Subtle: a path that exists always wins, so a file named like shipped
-// weights can be given as ./frfnet-camvid. An installed tree may be moved: nothing but the places of the program and
-// of libfrf.so counts.
+// weights can be given as ./frfnet-camvid. An installed tree may be moved: nothing but the places of the
+// program and of libfrf.so counts.
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <link.h>
@@ -23,7 +23,8 @@ namespace fs = std::filesystem;
 fs::path LibraryFolder() {
   Dl_info info;
   void* extra = nullptr;
-  if (::dladdr1(reinterpret_cast<const void*>(&LibraryFolder), &info, &extra, RTLD_DL_LINKMAP) == 0) return {};
+  if (::dladdr1(reinterpret_cast<const void*>(&LibraryFolder), &info, &extra, RTLD_DL_LINKMAP) == 0)
+    return {};
   const auto* library = static_cast<const link_map*>(extra);
   if (library == nullptr || library->l_name == nullptr || *library->l_name == '\0') return {};
   std::error_code code;
@@ -34,7 +35,8 @@ std::vector<fs::path> WeightFolders() {
   std::vector<fs::path> folders;
   if (const char* given = std::getenv("FRF_WEIGHTS"); given != nullptr && *given != '\0')
     folders.emplace_back(given);
-  if (const fs::path library = LibraryFolder(); !library.empty()) {  // PREFIX/lib, or PREFIX/lib/x86_64-linux-gnu
+  if (const fs::path library = LibraryFolder();
+      !library.empty()) {  // PREFIX/lib, or PREFIX/lib/x86_64-linux-gnu
     folders.push_back(library / ".." / "share" / "frf" / "weights");
     folders.push_back(library / ".." / ".." / "share" / "frf" / "weights");
   }

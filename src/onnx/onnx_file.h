@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Graph <-> ONNX file (opset 17, IR 8). The writer lowers the operators of domain "frf" to standard ONNX, for one fixed
-// size or for free ones; the reader takes opset 11 to 21 through our own validation, never onnx's asserts.
-// Subtle: `write(read(file))` equals the file byte for byte for files that frf wrote: node, initialiser and metadata order,
-// names and attribute order are kept, no date is stored, and protobuf is serialised deterministically.
+// Graph <-> ONNX file (opset 17, IR 8). The writer lowers the operators of domain "frf" to standard ONNX, for
+// one fixed size or for free ones; the reader takes opset 11 to 21 through our own validation, never onnx's
+// asserts. Subtle: `write(read(file))` equals the file byte for byte for files that frf wrote: node,
+// initialiser and metadata order, names and attribute order are kept, no date is stored, and protobuf is
+// serialised deterministically.
 #pragma once
 
 #include <cstdint>
@@ -16,22 +17,22 @@
 namespace frf {
 
 struct Model {
-  Graph graph;      // from a file: lowered, as it stands there; from a network: with frf operators
-  ModelInfo info;   // from graph.metadata; on writing it replaces graph.metadata
+  Graph graph;          // from a file: lowered, as it stands there; from a network: with frf operators
+  ModelInfo info;       // from graph.metadata; on writing it replaces graph.metadata
   bool stamped = true;  // false: a foreign file without frf.* keys; info holds nothing but defaults
 };
 
 struct WriteOptions {
   std::optional<std::pair<int, int>> size;  // fixed height and width; none: free
-  // Weights of rank 2 and more FLOAT16, each followed by Cast; vectors and batch norm stay float32, unfolded: such a file can be
-  // trained further (--init), as a float32 one can.
+  // Weights of rank 2 and more FLOAT16, each followed by Cast; vectors and batch norm stay float32, unfolded:
+  // such a file can be trained further (--init), as a float32 one can.
   bool half = false;
-  bool argmax = false;         // output `labels` (uint8 1xHxW) in place of `scores`
-  bool uint8_input = false;    // input `image` uint8 1x3xHxW; normalisation inside the graph
+  bool argmax = false;       // output `labels` (uint8 1xHxW) in place of `scores`
+  bool uint8_input = false;  // input `image` uint8 1x3xHxW; normalisation inside the graph
 };
 
-// Lowers (if frf operators are left) and serialises. A model that is not stamped but whose info names classes gets the
-// stamp; what else stood in its graph's metadata is kept.
+// Lowers (if frf operators are left) and serialises. A model that is not stamped but whose info names classes
+// gets the stamp; what else stood in its graph's metadata is kept.
 std::string SerializeOnnx(const Model& model, const WriteOptions& options = {});
 void WriteOnnx(const Model& model, const std::string& path, const WriteOptions& options = {});
 
@@ -43,11 +44,12 @@ struct ReadOptions {
 Model ParseOnnx(const std::string& bytes, const std::string& file, const ReadOptions& options = {});
 Model ReadOnnx(const std::string& path, const ReadOptions& options = {});
 
-// ForInference() and the lowering alone: standard ONNX operators only. Fixed size: constants; free: Shape arithmetic.
+// ForInference() and the lowering alone: standard ONNX operators only. Fixed size: constants; free: Shape
+// arithmetic.
 Graph LowerToOnnx(const Graph& graph, std::optional<std::pair<int, int>> size);
 
-// Finds a model by file name or by the name of shipped weights ("frfnet-camvid"): FRF_WEIGHTS, weights/ beside the
-// program or in share/frf. Throws kNotFound listing what there is.
+// Finds a model by file name or by the name of shipped weights ("frfnet-camvid"): FRF_WEIGHTS, weights/
+// beside the program or in share/frf. Throws kNotFound listing what there is.
 std::string FindModel(const std::string& name_or_path);
 
 }  // namespace frf

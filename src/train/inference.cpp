@@ -23,13 +23,14 @@ struct Inference::Captured {
 struct Inference::Captured {};
 #endif
 
-Inference::Inference(const Graph& graph, const InputSpec& input, torch::Device device, torch::ScalarType type, int height,
-                     int width)
+Inference::Inference(const Graph& graph, const InputSpec& input, torch::Device device, torch::ScalarType type,
+                     int height, int width)
     : module_(FoldBatchNorm(graph.ForInference())), device_(device), type_(type) {
   for (const GraphOutput& output : module_.graph().outputs) {
     if (output.role == OutputRole::kScores) scores_ = output.name;
   }
-  if (scores_.empty()) throw Error(ErrorCode::kInvalidArgument, "graph '" + graph.name + "' has no output of scores");
+  if (scores_.empty())
+    throw Error(ErrorCode::kInvalidArgument, "graph '" + graph.name + "' has no output of scores");
   const torch::NoGradGuard no_gradients;
   module_.eval();
   module_.To(device);

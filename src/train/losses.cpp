@@ -161,7 +161,8 @@ torch::Tensor Ohem(const torch::Tensor& scores, const torch::Tensor& labels, con
 
 torch::Tensor LovaszSoftmax(const torch::Tensor& scores, const torch::Tensor& labels) {
   const torch::Tensor full = FullSize(scores, labels);
-  if (full.is_cpu() && full.scalar_type() == torch::kFloat32) return LovaszFused(at::softmax(full, 1), labels);
+  if (full.is_cpu() && full.scalar_type() == torch::kFloat32)
+    return LovaszFused(at::softmax(full, 1), labels);
   const std::int64_t classes = full.size(1);
   const torch::Tensor valid = (labels != kVoidLabel).reshape({-1}), truth = labels.reshape({-1});
   const torch::Tensor shares = at::softmax(full, 1).permute({1, 0, 2, 3}).reshape({classes, -1});
@@ -199,8 +200,8 @@ const torch::Tensor& Loss::Weights(const torch::Tensor& scores) const {
                                                          spec_.class_weights.size(), classes));
   }
   if (!weights_.defined() || weights_.device() != scores.device() || weights_.size(0) != classes) {
-    weights_ =
-        (spec_.class_weights.empty() ? torch::ones({classes}) : torch::tensor(spec_.class_weights)).to(scores.device());
+    weights_ = (spec_.class_weights.empty() ? torch::ones({classes}) : torch::tensor(spec_.class_weights))
+                   .to(scores.device());
   }
   return weights_;
 }

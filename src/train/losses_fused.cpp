@@ -69,7 +69,8 @@ class LovaszFunction : public torch::autograd::Function<LovaszFunction> {
   static torch::Tensor forward(torch::autograd::AutogradContext* context, const torch::Tensor& shares,
                                const torch::Tensor& labels) {
     const torch::Tensor given = shares.contiguous(), ids = labels.contiguous();
-    torch::Tensor gradient = torch::empty(given.sizes(), given.options().memory_format(torch::MemoryFormat::Contiguous));
+    torch::Tensor gradient =
+        torch::empty(given.sizes(), given.options().memory_format(torch::MemoryFormat::Contiguous));
     const double loss = LovaszKernel({.shares = given.data_ptr<float>(),
                                       .labels = ids.data_ptr<std::uint8_t>(),
                                       .images = given.size(0),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Subtle: batch norm's statistics are averaged like everything else. Those of the mean network are not known without images,
-// and runs that stayed close to each other have them close.
+// Subtle: batch norm's statistics are averaged like everything else. Those of the mean network are not known
+// without images, and runs that stayed close to each other have them close.
 #include "train/mean_weights.h"
 
 #include <fmt/format.h>
@@ -26,7 +26,8 @@ void Accumulate(const Graph& graph, double share, std::vector<std::vector<double
 }
 
 bool SameKind(const ModelInfo& a, const ModelInfo& b) {
-  return a.net == b.net && a.net_options == b.net_options && a.classes.names == b.classes.names && a.weights == b.weights;
+  return a.net == b.net && a.net_options == b.net_options && a.classes.names == b.classes.names &&
+         a.weights == b.weights;
 }
 
 }  // namespace
@@ -41,8 +42,10 @@ Graph MeanOfRuns(const std::vector<std::string>& runs, bool raw, bool last, Mode
     ModelInfo other;
     const Graph next = LoadRunGraph(runs[n], raw, last, other);
     if (!SameKind(info, other)) {
-      throw Error(ErrorCode::kUsage, fmt::format("{} and {} differ in network, options or classes; only weights of one kind have a mean",
-                                                 runs.front(), runs[n]));
+      throw Error(
+          ErrorCode::kUsage,
+          fmt::format("{} and {} differ in network, options or classes; only weights of one kind have a mean",
+                      runs.front(), runs[n]));
     }
     Accumulate(next, share, sums);
   }
@@ -50,7 +53,8 @@ Graph MeanOfRuns(const std::vector<std::string>& runs, bool raw, bool last, Mode
   for (Initializer& initializer : graph.initializers) {
     if (initializer.role == Role::kConstant) continue;
     Tensor mean = Tensor::Uninitialized(DType::kFloat32, initializer.value.shape());
-    std::transform(sums[i].begin(), sums[i].end(), mean.data<float>(), [](double sum) { return static_cast<float>(sum); });
+    std::transform(sums[i].begin(), sums[i].end(), mean.data<float>(),
+                   [](double sum) { return static_cast<float>(sum); });
     initializer.value = mean.Cast(initializer.value.dtype());
     ++i;
   }

@@ -23,7 +23,7 @@ struct OpCall {
   std::vector<torch::Tensor> in, out;  // by position; an optional input left out is an undefined tensor
   bool training = false;
   std::uint64_t node = 0;
-  ChannelMasks* masks = nullptr;  // dropout's, by `node`; null: nothing is dropped
+  ChannelMasks* masks = nullptr;       // dropout's, by `node`; null: nothing is dropped
   Distributed* distributed = nullptr;  // null in a process that trains alone; else x is a slice of the batch
 };
 using TorchOp = std::function<void(OpCall&)>;

@@ -159,24 +159,10 @@ class Compiler : GraphPatterns {
 
   // libtorch's own operators, on blocked tensors.
   bool EmitElementwise(const Node& node, int position) {
-    static const std::set<std::string> kUnary{"Relu",
-                                              "Sigmoid",
-                                              "Tanh",
-                                              "Neg",
-                                              "Exp",
-                                              "Abs",
-                                              "Ceil",
-                                              "Floor",
-                                              "Identity",
-                                              "Dropout",
-                                              "HardSwish",
-                                              "HardSigmoid",
-                                              "LeakyRelu",
-                                              "Elu",
-                                              "Clip",
-                                              "DropChannels",
-                                              "FakeQuantize",
-                                              "GlobalAveragePool"};
+    static const std::set<std::string> kUnary{
+        "Relu",      "Sigmoid", "Tanh",     "Neg",          "Exp",          "Abs",
+        "Ceil",      "Floor",   "Identity", "Dropout",      "HardSwish",    "HardSigmoid",
+        "LeakyRelu", "Elu",     "Clip",     "DropChannels", "FakeQuantize", "GlobalAveragePool"};
     static const std::set<std::string> kBinary{"Add", "Sub", "Mul", "Div", "Max", "Min"};
     if (!node.outputs.empty() && !Blockable(node.outputs[0])) return false;
     std::vector<int> in;

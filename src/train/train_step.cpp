@@ -93,13 +93,15 @@ bool TrainStep::Capture(const torch::Tensor& images, const torch::Tensor& labels
   }
   for (torch::Tensor& parameter : parameters) parameter.mutable_grad().reset();
   Forget();
-  LogWarning(fmt::format("the training step could not be captured as a CUDA graph and runs operator by operator: {}",
-                         reason.substr(0, reason.find('\n'))));
+  LogWarning(
+      fmt::format("the training step could not be captured as a CUDA graph and runs operator by operator: {}",
+                  reason.substr(0, reason.find('\n'))));
   return false;
 }
 
 // Runs both passes where they are captured, or are to be from this step on; false: the caller does.
-bool TrainStep::Replay(const torch::Tensor& images, const torch::Tensor& labels, const std::shared_ptr<const Loss>& loss) {
+bool TrainStep::Replay(const torch::Tensor& images, const torch::Tensor& labels,
+                       const std::shared_ptr<const Loss>& loss) {
   if (!captured_) return false;
   Captured& c = *captured_;
   if (c.loss != loss || c.image_shape != images.sizes().vec()) {
@@ -134,7 +136,9 @@ TrainStep::TrainStep(GraphModule& module, torch::Device device, Precision precis
     : module_(module), device_(device), precision_(precision) {}
 TrainStep::~TrainStep() = default;
 bool TrainStep::captured() const { return false; }
-bool TrainStep::Replay(const torch::Tensor&, const torch::Tensor&, const std::shared_ptr<const Loss>&) { return false; }
+bool TrainStep::Replay(const torch::Tensor&, const torch::Tensor&, const std::shared_ptr<const Loss>&) {
+  return false;
+}
 void TrainStep::HandOut() {}
 
 #endif

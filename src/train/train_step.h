@@ -8,10 +8,11 @@
 //   optimizer.Step(rates, &average);
 //   optimizer.ZeroGrad();
 //
-// Subtle: a network of this size is hundreds of kernels of a few microseconds, less than their launches take. So the
-// fourth step of a kind (shapes of the batch, loss) is captured and every further one replayed: Forward then runs
-// both passes, and Backward only hands out the gradients. What cannot be captured runs as it did, after one warning. While
-// it lives, this thread's CUDA work goes to a stream of its own, since the default one cannot be captured.
+// Subtle: a network of this size is hundreds of kernels of a few microseconds, less than their launches take.
+// So the fourth step of a kind (shapes of the batch, loss) is captured and every further one replayed:
+// Forward then runs both passes, and Backward only hands out the gradients. What cannot be captured runs as
+// it did, after one warning. While it lives, this thread's CUDA work goes to a stream of its own, since the
+// default one cannot be captured.
 #pragma once
 
 #include <torch/torch.h>
@@ -26,15 +27,16 @@ namespace frf {
 
 class TrainStep {
  public:
-  // `capture`: into a CUDA graph, where `device` is one and `precision` is not float16 (whose loss scale changes from
-  // step to step). Not with several processes: their sums between the passes are the host's work.
+  // `capture`: into a CUDA graph, where `device` is one and `precision` is not float16 (whose loss scale
+  // changes from step to step). Not with several processes: their sums between the passes are the host's
+  // work.
   TrainStep(GraphModule& module, torch::Device device, Precision precision, bool capture);
   ~TrainStep();
   TrainStep(const TrainStep&) = delete;
   TrainStep& operator=(const TrainStep&) = delete;
 
-  // The loss of a batch on `device`: images float32 N x 3 x H x W, labels uint8 N x H x W. Parameters have no gradients
-  // before (Optimizer::ZeroGrad).
+  // The loss of a batch on `device`: images float32 N x 3 x H x W, labels uint8 N x H x W. Parameters have no
+  // gradients before (Optimizer::ZeroGrad).
   torch::Tensor Forward(const torch::Tensor& images, const torch::Tensor& labels,
                         const std::shared_ptr<const Loss>& loss);
   // Gradients of the last Forward's loss times `scale` (not 1: float16 only).
@@ -45,7 +47,8 @@ class TrainStep {
  private:
   struct Captured;
   torch::Tensor Compute(const torch::Tensor& images, const torch::Tensor& labels, const Loss& loss);
-  bool Replay(const torch::Tensor& images, const torch::Tensor& labels, const std::shared_ptr<const Loss>& loss);
+  bool Replay(const torch::Tensor& images, const torch::Tensor& labels,
+              const std::shared_ptr<const Loss>& loss);
   bool Capture(const torch::Tensor& images, const torch::Tensor& labels);
   void HandOut();
   void Forget();

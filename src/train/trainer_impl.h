@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The trainer's inside, shared by trainer_setup.cpp, trainer.cpp (the loop) and trainer_output.cpp (validation,
-// checkpoints, report).
+// The trainer's inside, shared by trainer_setup.cpp, trainer.cpp (the loop) and trainer_output.cpp
+// (validation, checkpoints, report).
 #pragma once
 
 #include <chrono>
@@ -89,7 +89,7 @@ class Trainer {
   std::unique_ptr<GradientBuckets> buckets_;  // null: alone
   std::unique_ptr<Loader> loader_;
   std::unique_ptr<EventWriter> events_;  // where this process writes
-  std::shared_ptr<const Loss> loss_;  // of the phase
+  std::shared_ptr<const Loss> loss_;     // of the phase
   std::unique_ptr<TrainStep> step_;
   std::unique_ptr<Progress> progress_;
   LossScaler scaler_;

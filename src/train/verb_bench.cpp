@@ -58,15 +58,16 @@ struct StepTime {
   bool captured = false;
 };
 
-StepTime TimeStep(BenchArguments a, const Graph& graph, int height, int width, torch::Device device, Precision precision) {
+StepTime TimeStep(BenchArguments a, const Graph& graph, int height, int width, torch::Device device,
+                  Precision precision) {
   if (device.is_cuda()) a.warmup += 4;  // the step is captured after a few
   GraphModule module(graph);
   module.To(device);
   module.train(true);
-  const int classes = static_cast<int>(module.ForwardForLoss(torch::zeros({1, 3, 64, 64}).to(device)).begin()->second.size(1));
+  const int classes = static_cast<int>(
+      module.ForwardForLoss(torch::zeros({1, 3, 64, 64}).to(device)).begin()->second.size(1));
   const torch::Tensor images = torch::randn({a.batch, 3, height, width}).to(device);
-  const torch::Tensor labels =
-      torch::randint(0, classes, {a.batch, height, width}, torch::kUInt8).to(device);
+  const torch::Tensor labels = torch::randint(0, classes, {a.batch, height, width}, torch::kUInt8).to(device);
   const auto loss = std::make_shared<const Loss>(LossSpec{}, graph);
   Optimizer optimizer(module, {});
   Average average(module, 0.999);
@@ -90,8 +91,8 @@ struct InferenceTime {
   double labels_equal = 1;  // with those of float32 on the same device
 };
 
-InferenceTime TimeInference(const BenchArguments& a, const Graph& graph, const InputSpec& input, int height, int width,
-                            torch::Device device, torch::ScalarType type) {
+InferenceTime TimeInference(const BenchArguments& a, const Graph& graph, const InputSpec& input, int height,
+                            int width, torch::Device device, torch::ScalarType type) {
   const Sample scene = DrawScene(10000000, {.height = height, .width = width});
   const std::vector<std::uint8_t>& rgb = scene.image.pixels;
   InferenceTime result;
@@ -114,8 +115,10 @@ int RunBench(const BenchArguments& a) {
   const torch::Device device = ParseDevice(a.device);
   ModelInfo info;
   const Graph graph = BenchGraph(a, info);
-  Json result{{"name", a.name}, {"size", a.size}, {"threads", torch::get_num_threads()}, {"batch", a.batch}, {"backend", "torch"},
-              {"machine", device.is_cpu() ? ThisMachine().cpu : "CUDA"}, {"commit", Commit()}};
+  Json result{
+      {"name", a.name},    {"size", a.size},     {"threads", torch::get_num_threads()},
+      {"batch", a.batch},  {"backend", "torch"}, {"machine", device.is_cpu() ? ThisMachine().cpu : "CUDA"},
+      {"commit", Commit()}};
   TimingStats stats;
   std::string what, note;
   if (a.step) {
@@ -128,17 +131,20 @@ int RunBench(const BenchArguments& a) {
     result["to"] = "step";
     result["precision"] = Name(precision);
   } else {
-    if (a.batch != 1) throw Error(ErrorCode::kUsage, "--batch goes with --step: inference takes one frame after another");
+    if (a.batch != 1)
+      throw Error(ErrorCode::kUsage, "--batch goes with --step: inference takes one frame after another");
     if (a.amp == "f16" && !device.is_cuda()) ResolvePrecision(a.amp, device);  // says why not
     const bool half = device.is_cuda() && (a.amp == "auto" || a.amp == "f16");
     const torch::ScalarType type = half ? torch::kHalf : a.amp == "bf16" ? torch::kBFloat16 : torch::kFloat32;
     const InferenceTime time = TimeInference(a, graph, info.input, height, width, device, type);
     stats = time.ms;
     what = "to labels";
-    note = fmt::format(", {}, {:.3f} % of labels as in float32", time.captured ? "one CUDA graph" : "no CUDA graph",
-                       time.labels_equal * 100);
+    note = fmt::format(", {}, {:.3f} % of labels as in float32",
+                       time.captured ? "one CUDA graph" : "no CUDA graph", time.labels_equal * 100);
     result["to"] = "labels";
-    result["precision"] = type == torch::kHalf ? "float16" : type == torch::kBFloat16 ? "bfloat16" : "float32";
+    result["precision"] = type == torch::kHalf       ? "float16"
+                          : type == torch::kBFloat16 ? "bfloat16"
+                                                     : "float32";
     result["cuda_graph"] = time.captured;
     result["labels_equal"] = time.labels_equal;
   }
@@ -149,9 +155,10 @@ int RunBench(const BenchArguments& a) {
   if (a.json) {
     fmt::print("{}\n", result.dump(2));
   } else {
-    fmt::print("{} {} batch {}, {}, {} threads, {}: {} {:.1f} ms (MAD {:.1f}, p90 {:.1f}), {:.2f} images/s{}\n", a.name,
-               a.size, a.batch, result["precision"].get<std::string>(), torch::get_num_threads(),
-               result["machine"].get<std::string>(), what, stats.median, stats.mad, stats.p90, fps, note);
+    fmt::print(
+        "{} {} batch {}, {}, {} threads, {}: {} {:.1f} ms (MAD {:.1f}, p90 {:.1f}), {:.2f} images/s{}\n",
+        a.name, a.size, a.batch, result["precision"].get<std::string>(), torch::get_num_threads(),
+        result["machine"].get<std::string>(), what, stats.median, stats.mad, stats.p90, fps, note);
   }
   return 0;
 }
@@ -162,21 +169,28 @@ void AddBench(CLI::App& root, Action& action) {
   auto* app =
       root.add_subcommand("bench", "time a network with libtorch: bytes to labels, or a training step");
   auto a = std::make_shared<BenchArguments>();
-  app->footer("\nInference: batch norm folded, bytes copied in, labels copied out; on CUDA in half precision, channels last,\n"
+  app->footer(
+      "\nInference: batch norm folded, bytes copied in, labels copied out; on CUDA in half precision, "
+      "channels last,\n"
       "one captured graph.\n\nExamples:\n  frf bench frfnet --device cuda --size 512x1024\n"
       "  frf bench frfnet --device cpu --step --size 360x480 --batch 4");
   app->add_option("NET", a->name, "network (random weights) or run folder")->capture_default_str();
   app->add_option("--net-options", a->options, "KEY=VALUE,...");
   app->add_option("--classes", a->classes, "number of classes")->capture_default_str();
   app->add_option("--size", a->size, "HEIGHTxWIDTH")->capture_default_str();
-  app->add_option("--batch", a->batch, "images at once, with --step")->capture_default_str()->check(CLI::Range(1, 1024));
+  app->add_option("--batch", a->batch, "images at once, with --step")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1024));
   app->add_flag("--step", a->step,
                 "a training step (forward, loss, backward, AdamW, average) instead of inference");
   app->add_option("--runs", a->runs, "timed runs")->capture_default_str()->check(CLI::Range(1, 1000000));
   app->add_option("--warmup", a->warmup, "runs before")->capture_default_str()->check(CLI::Range(0, 1000000));
   app->add_option("--device", a->device, "auto, cpu, cuda, cuda:N, torch (as auto)")->capture_default_str();
-  app->add_option("--amp", a->amp, "number format: auto (CUDA: f16 for inference, bf16 for steps; CPU: off), off, bf16, f16")->capture_default_str();
-  app->add_flag("--cuda-graph,!--no-cuda-graph", a->cuda_graph, "CUDA, with --step: both passes as one graph (default)");
+  app->add_option("--amp", a->amp,
+                  "number format: auto (CUDA: f16 for inference, bf16 for steps; CPU: off), off, bf16, f16")
+      ->capture_default_str();
+  app->add_flag("--cuda-graph,!--no-cuda-graph", a->cuda_graph,
+                "CUDA, with --step: both passes as one graph (default)");
   app->add_option("--threads", a->threads, "0: one a core")->capture_default_str();
   app->add_flag("--json", a->json, "print JSON on standard output");
   app->callback([a, &action] {

@@ -92,7 +92,8 @@ void AddEval(CLI::App& root, Action& action) {
   app->add_option("--threads", a->threads, "0: one a core")->capture_default_str();
   app->add_option("--report", a->report, "write an HTML report here");
   app->add_option("--pictures", a->pictures, "images in the report")->capture_default_str();
-  app->add_option("--weights", a->weights, "which: ema, their running average, or raw, as the last step left them")
+  app->add_option("--weights", a->weights,
+                  "which: ema, their running average, or raw, as the last step left them")
       ->check(CLI::IsMember({"ema", "raw"}))
       ->capture_default_str();
   app->add_flag("--last", a->last, "last.ckpt instead of best.ckpt");

@@ -246,7 +246,8 @@ void AddMachine(CLI::App& app, Arguments& a) {
   app.add_option("--amp", o.amp, "number format of the forward pass: auto, off, bf16, f16")
       ->group(group)
       ->capture_default_str();
-  app.add_flag("--cuda-graph,!--no-cuda-graph", o.cuda_graph, "CUDA: both passes of a step as one graph (default)")
+  app.add_flag("--cuda-graph,!--no-cuda-graph", o.cuda_graph,
+               "CUDA: both passes of a step as one graph (default)")
       ->group(group);
   app.add_option("--threads", o.threads, "threads of the computation; 0: one a core")
       ->group(group)

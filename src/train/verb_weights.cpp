@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `frf-train weights RUN... -o FILE`: a run's weights alone, for a machine from which only a few megabytes travel; of
-// several runs, their mean.
+// `frf-train weights RUN... -o FILE`: a run's weights alone, for a machine from which only a few megabytes
+// travel; of several runs, their mean.
 #include <fmt/format.h>
 
 #include <filesystem>
@@ -36,12 +36,16 @@ int RunWeights(const WeightsArguments& a) {
 }  // namespace
 
 void AddWeights(CLI::App& root, Action& action) {
-  auto* app = root.add_subcommand("weights", "write a run's weights alone, or the mean of several runs': what --init takes, and a run folder's best.ckpt");
+  auto* app = root.add_subcommand("weights",
+                                  "write a run's weights alone, or the mean of several runs': what --init "
+                                  "takes, and a run folder's best.ckpt");
   auto a = std::make_shared<WeightsArguments>();
-  app->add_option("RUN", a->runs, "run folder; of several that began from the same weights, the mean")->required();
+  app->add_option("RUN", a->runs, "run folder; of several that began from the same weights, the mean")
+      ->required();
   app->add_option("-o,--output", a->output, "checkpoint to write")->required();
   app->add_flag("--half", a->half, "in half precision");
-  app->add_option("--weights", a->weights, "which: ema, their running average, or raw, as the last step left them")
+  app->add_option("--weights", a->weights,
+                  "which: ema, their running average, or raw, as the last step left them")
       ->check(CLI::IsMember({"ema", "raw"}))
       ->capture_default_str();
   app->add_flag("--last", a->last, "last.ckpt instead of best.ckpt");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A queue between two threads that holds at most `room` items, so that the faster side waits for the slower one.
+// A queue between two threads that holds at most `room` items, so that the faster side waits for the slower
+// one.
 //
 //   BoundedQueue<Item> queue(2);
 //   writer: while (...) if (!queue.Push(std::move(item))) return;  queue.Close();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Three threads and three queues: free frames -> read -> labelled -> free again.
-// Subtle: with FramesInFlight() frames a free one is always there for the reader of a live source: the others are at most in
-// the two queues and in the two other threads. So a camera is never kept waiting by us.
+// Subtle: with FramesInFlight() frames a free one is always there for the reader of a live source: the others
+// are at most in the two queues and in the two other threads. So a camera is never kept waiting by us.
 #include "video/pipeline.h"
 
 #include <chrono>
@@ -28,8 +28,12 @@ class Pipeline {
     for (int i = 0; i < FramesInFlight(options); ++i) free_.Push(std::make_unique<VideoFrame>());
   }
 
-  PipelineResult Run(const std::function<void(VideoFrame&)>& label, const std::function<void(VideoFrame&)>& write) {
-    std::thread reader([&] { Guarded([&] { ReadAll(); }); read_.Close(); });
+  PipelineResult Run(const std::function<void(VideoFrame&)>& label,
+                     const std::function<void(VideoFrame&)>& write) {
+    std::thread reader([&] {
+      Guarded([&] { ReadAll(); });
+      read_.Close();
+    });
     std::thread writer([&] { Guarded([&] { WriteAll(write); }); });
     Guarded([&] { LabelAll(label); });
     labelled_.Close();
@@ -80,7 +84,8 @@ class Pipeline {
     while (std::optional<FramePointer> frame = read_.Pop()) {
       const auto start = std::chrono::steady_clock::now();
       label(**frame);
-      result_.label_ms.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+      result_.label_ms.push_back(
+          std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
       if (!labelled_.Push(std::move(*frame))) return;
     }
   }

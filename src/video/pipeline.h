@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading, labelling and writing of a video, side by side: while frame n is labelled, n+1 is decoded and n-1 encoded.
+// Reading, labelling and writing of a video, side by side: while frame n is labelled, n+1 is decoded and n-1
+// encoded.
 //
 //   PipelineResult result = RunPipeline(*source,
-//                                       [&](VideoFrame& frame) { segmenter.Run(frame.image.view(), frame.labels); },
+//                                       [&](VideoFrame& frame) { segmenter.Run(frame.image.view(),
+//                                       frame.labels); },
 //                                       [&](VideoFrame& frame) { writer->Write(frame.image, frame.pts); });
 //
-// Threads: `label` runs in the caller's thread, since OpenMP's threads stay with the one that calls; the source is read in a
-// second thread, `write` runs in a third. Frames keep their order.
-// Ownership: a fixed set of frames goes round, so that no frame is allocated after the first few. `label` and `write` may keep
-// no reference to one, but `write` may draw in it.
-// Drops: a file's frames all arrive, whoever is slow. Of a live source that outruns the rest the oldest frame that waits is
-// dropped and counted, so what is labelled is never older than the queue is long.
-// Errors: the first one thrown in any of the three ends the others and is thrown here. `stop` ends reading; what was read by
-// then is still labelled and written.
+// Threads: `label` runs in the caller's thread, since OpenMP's threads stay with the one that calls; the
+// source is read in a second thread, `write` runs in a third. Frames keep their order. Ownership: a fixed set
+// of frames goes round, so that no frame is allocated after the first few. `label` and `write` may keep no
+// reference to one, but `write` may draw in it. Drops: a file's frames all arrive, whoever is slow. Of a live
+// source that outruns the rest the oldest frame that waits is dropped and counted, so what is labelled is
+// never older than the queue is long. Errors: the first one thrown in any of the three ends the others and is
+// thrown here. `stop` ends reading; what was read by then is still labelled and written.
 #pragma once
 
 #include <functional>
@@ -29,14 +30,15 @@ struct PipelineOptions {
 };
 
 struct PipelineResult {
-  std::int64_t frames = 0;   // written
-  std::int64_t dropped = 0;  // of a live source
-  bool stopped = false;      // by `stop`
+  std::int64_t frames = 0;       // written
+  std::int64_t dropped = 0;      // of a live source
+  bool stopped = false;          // by `stop`
   std::vector<double> label_ms;  // of each frame
 };
 
 PipelineResult RunPipeline(FrameSource& source, const std::function<void(VideoFrame&)>& label,
-                           const std::function<void(VideoFrame&)>& write, const PipelineOptions& options = {});
+                           const std::function<void(VideoFrame&)>& write,
+                           const PipelineOptions& options = {});
 
 // Frames that exist at once: those that wait, and one at each of the three.
 inline int FramesInFlight(const PipelineOptions& options) { return 2 * options.waiting + 3; }

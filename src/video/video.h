@@ -7,9 +7,9 @@
 //   for (VideoFrame frame; source->Read(frame);) writer->Write(frame.image, frame.pts);
 //   writer->Finish();
 //
-// Subtle: FFmpeg's libraries bring about 200 others, which take longer to load than a picture takes to label. So they are
-// linked by a library of their own (src/video/ffmpeg), which is opened when the first video is named; nothing in this header
-// needs them.
+// Subtle: FFmpeg's libraries bring about 200 others, which take longer to load than a picture takes to label.
+// So they are linked by a library of their own (src/video/ffmpeg), which is opened when the first video is
+// named; nothing in this header needs them.
 //
 // Threads: a source and a writer are each used by one thread at a time; two of them may work side by side.
 // Ownership: frames belong to the caller, who hands the same ones back to be filled again.
@@ -31,18 +31,19 @@ struct Ratio {
 };
 
 struct VideoInfo {
-  int height = 0, width = 0;   // upright: the container's rotation is counted in
-  Ratio rate;                  // frames a second; of a variable rate the average
-  Ratio time_base{1, 1000};    // seconds that a pts counts
-  Ratio pixel_aspect{1, 1};    // of one pixel, width to height
-  std::int64_t frames = 0;     // about how many there are, for progress; 0: unknown
-  bool live = false;           // frames come when they come: whoever is late loses some
+  int height = 0, width = 0;  // upright: the container's rotation is counted in
+  Ratio rate;                 // frames a second; of a variable rate the average
+  Ratio time_base{1, 1000};   // seconds that a pts counts
+  Ratio pixel_aspect{1, 1};   // of one pixel, width to height
+  std::int64_t frames = 0;    // about how many there are, for progress; 0: unknown
+  bool live = false;          // frames come when they come: whoever is late loses some
 };
 
 struct VideoFrame {
-  Image image;             // RGB
-  LabelImage labels;       // of whoever labels it
-  std::int64_t pts = 0;    // when it is shown, in VideoInfo::time_base; rises from frame to frame, the file starts at 0
+  Image image;        // RGB
+  LabelImage labels;  // of whoever labels it
+  std::int64_t pts =
+      0;  // when it is shown, in VideoInfo::time_base; rises from frame to frame, the file starts at 0
   std::int64_t number = 0;  // 0, 1, ... as the source gave them, dropped ones counted
 };
 
@@ -52,7 +53,8 @@ class FrameSource {
   virtual const VideoInfo& info() const = 0;
   // Fills `frame` (image, pts), its buffers used again; false at the end or when `stop` said so.
   virtual bool Read(VideoFrame& frame) = 0;
-  // After the end: why there may be fewer frames than there should be ("" where all is well), and whether the file was cut.
+  // After the end: why there may be fewer frames than there should be ("" where all is well), and whether the
+  // file was cut.
   virtual std::string warning() const { return {}; }
   virtual bool cut_short() const { return false; }
 };
@@ -67,11 +69,11 @@ class VideoWriter {
 };
 
 struct SourceOptions {
-  std::string input;          // a file; with `camera` a number, a device ("/dev/video0") or an address ("rtsp://...")
+  std::string input;  // a file; with `camera` a number, a device ("/dev/video0") or an address ("rtsp://...")
   bool camera = false;
-  int height = 0, width = 0;  // wanted of a camera; 0: as it likes
-  double rate = 0;            // frames a second wanted of a camera; 0: as it likes
-  std::string format;         // of a camera: "mjpeg", "yuyv422"; empty: as it likes
+  int height = 0, width = 0;     // wanted of a camera; 0: as it likes
+  double rate = 0;               // frames a second wanted of a camera; 0: as it likes
+  std::string format;            // of a camera: "mjpeg", "yuyv422"; empty: as it likes
   std::uint64_t max_memory = 0;  // bytes that frames may take; 0: half of RAM
   std::function<bool()> stop;    // asked while waiting, from the thread that reads
 };
@@ -88,8 +90,8 @@ class VideoLibrary {
   virtual std::unique_ptr<VideoWriter> Create(const WriterOptions& options) = 0;
 };
 
-// Opened once and kept. kUnsupported where frf was built without it, or where FFmpeg's libraries are not on this machine; the
-// line says what to install.
+// Opened once and kept. kUnsupported where frf was built without it, or where FFmpeg's libraries are not on
+// this machine; the line says what to install.
 VideoLibrary& LoadVideoLibrary();
 
 bool LooksLikeVideoFile(const std::string& path);  // by ending: mp4, mov, mkv, webm, avi, ...

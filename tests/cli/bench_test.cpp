@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// `frf bench` and `frf info --plan` as a user runs them, and what stands around a peer's inference. Peers themselves are played
-// by scripts here; tests/peers/bench_test.py has the real ones.
+// `frf bench` and `frf info --plan` as a user runs them, and what stands around a peer's inference. Peers
+// themselves are played by scripts here; tests/peers/bench_test.py has the real ones.
 
+#include <gtest/gtest.h>
 
+#include <filesystem>
+#include <limits>
+#include <random>
 
 #include "base/files.h"
 #include "base/json.h"
@@ -11,10 +15,6 @@
 #include "image/image_io.h"
 #include "image/transform.h"
 #include "support/cli.h"
-#include <filesystem>
-#include <gtest/gtest.h>
-#include <limits>
-#include <random>
 
 namespace frf {
 namespace {
@@ -31,7 +31,8 @@ void FakePython(const test::TempFolder& venv, const std::string& script) {
 }
 
 std::vector<std::string> Against(const std::string& peers, const test::TempFolder& venv) {
-  return {"bench", "frfnet-slim", "--size", "64x96", "--runs", "2", "--against", peers, "--venv", venv.path().string(), "--json"};
+  return {"bench",  "frfnet-slim",        "--size", "64x96", "--runs", "2", "--against", peers,
+          "--venv", venv.path().string(), "--json"};
 }
 
 TEST(BenchConvert, PlanesAreThoseOfPreprocess) {
@@ -57,7 +58,8 @@ TEST(BenchConvert, ArgMaxTakesTheLowestOfEqualClasses) {
   constexpr int kPixels = 2051, kClasses = 5;  // a block and a little
   std::mt19937 random(1);
   std::vector<float> scores(kPixels * kClasses);
-  for (float& score : scores) score = static_cast<float>(static_cast<int>(random() % 4) - 9);  // ties, all below zero
+  for (float& score : scores)
+    score = static_cast<float>(static_cast<int>(random() % 4) - 9);  // ties, all below zero
   scores[7] = std::numeric_limits<float>::quiet_NaN();
   std::vector<std::uint8_t> labels(kPixels, 99);
   cli::ArgMax(scores.data(), kClasses, kPixels, labels.data(), 2);
@@ -71,7 +73,8 @@ TEST(BenchConvert, ArgMaxTakesTheLowestOfEqualClasses) {
 }
 
 TEST(Bench, JsonHasTheContractsFields) {
-  const Json row = ParsedOutput(RunFrf({"bench", "frfnet-slim", "--size", "64x96", "--runs", "3", "--threads", "1", "--json"}));
+  const Json row = ParsedOutput(
+      RunFrf({"bench", "frfnet-slim", "--size", "64x96", "--runs", "3", "--threads", "1", "--json"}));
   ASSERT_TRUE(row.is_object());
   EXPECT_EQ(row["name"], "frfnet-slim");
   EXPECT_EQ(row["size"], "64x96");
@@ -86,7 +89,9 @@ TEST(Bench, JsonHasTheContractsFields) {
   EXPECT_GT(row["peaks"]["int8_gops"].get<double>(), 0);
   EXPECT_GT(row["peaks"]["copy_gbytes"].get<double>(), 0);
   EXPECT_NEAR(row["efficiency"].get<double>(),
-              2 * row["macs"].get<double>() / row["ms"]["median"].get<double>() * 1e-6 / row["peak_gops"].get<double>(), 1e-6);
+              2 * row["macs"].get<double>() / row["ms"]["median"].get<double>() * 1e-6 /
+                  row["peak_gops"].get<double>(),
+              1e-6);
   EXPECT_GT(row["agreement"].get<double>(), 0.99);
   EXPECT_TRUE(row["error"].is_null());
   EXPECT_FALSE(row["machine"]["cpu"].get<std::string>().empty());
@@ -95,9 +100,11 @@ TEST(Bench, JsonHasTheContractsFields) {
 
 TEST(Bench, ManyModelsAndSizesMakeOneTableAndFiles) {
   const test::TempFolder folder;
-  const Finished finished = RunFrf({"bench", "frfnet-slim", "frfnet", "--size", "64x96,96x64", "--runs", "2", "--to", "scores", "-o", folder / "out"});
+  const Finished finished = RunFrf({"bench", "frfnet-slim", "frfnet", "--size", "64x96,96x64", "--runs", "2",
+                                    "--to", "scores", "-o", folder / "out"});
   ASSERT_EQ(finished.code, 0) << finished.err;
-  for (const char* text : {"2 thread", "to scores", "GFLOP/s", "frfnet-slim  64x96", "frfnet-slim  96x64", "frfnet       64x96", "of peak"}) {
+  for (const char* text : {"2 thread", "to scores", "GFLOP/s", "frfnet-slim  64x96", "frfnet-slim  96x64",
+                           "frfnet       64x96", "of peak"}) {
     if (std::string(text) == "2 thread") continue;  // as many as the machine has
     EXPECT_NE(finished.out.find(text), std::string::npos) << text << "\n" << finished.out;
   }
@@ -109,7 +116,8 @@ TEST(Bench, ManyModelsAndSizesMakeOneTableAndFiles) {
 
 TEST(Bench, WrongOptionsAreRefused) {
   const test::TempFolder folder;
-  ASSERT_EQ(RunFrf({"export", "frfnet-slim", "--size", "64x96", "--argmax", "-o", folder / "fixed.onnx"}).code, 0);
+  ASSERT_EQ(
+      RunFrf({"export", "frfnet-slim", "--size", "64x96", "--argmax", "-o", folder / "fixed.onnx"}).code, 0);
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases{
       {{"bench"}, "model file or a network's name"},
       {{"bench", "frfnet", "--to", "masks"}, "--to"},
@@ -163,7 +171,8 @@ TEST(Bench, APeerThatCrashesOrTalksNonsenseIsARowWithItsError) {
       {"exit 3", "code 3"},
       {"printf 'good morning\\n' >&4; sleep 9", "'ready' was expected, it said 'good morning'"},
       {"printf 'ready\\t1\\n' >&4; read -r line <&3; printf 'error\\tno such layer\\n' >&4", "no such layer"},
-      {"printf 'ready\\t1\\n' >&4; read -r line <&3; printf 'ok\\tf32\\t1x19x8x8\\n' >&4; sleep 9", "8x8 for 64x96"},
+      {"printf 'ready\\t1\\n' >&4; read -r line <&3; printf 'ok\\tf32\\t1x19x8x8\\n' >&4; sleep 9",
+       "8x8 for 64x96"},
       {"printf 'ready\\t1\\n' >&4; exec 3<&-; sleep 9 >&- 2>&- 4>&-", "ended"},
   };
   for (const auto& [script, part] : cases) {
@@ -203,7 +212,8 @@ TEST(Bench, WrongLabelsOfAPeerShow) {
 }
 
 TEST(InfoPlan, StepsAddUpToAFrame) {
-  const Json plan = ParsedOutput(RunFrf({"info", "frfnet-slim", "--plan", "--size", "64x96", "--threads", "1", "--json"}));
+  const Json plan =
+      ParsedOutput(RunFrf({"info", "frfnet-slim", "--plan", "--size", "64x96", "--threads", "1", "--json"}));
   EXPECT_GT(plan["steps"].size(), 20U);
   double ms = 0, macs = 0;
   for (const Json& step : plan["steps"]) {

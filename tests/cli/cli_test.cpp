@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program as a user runs it: help, exit codes, JSON on standard output alone, results in files.
+#include "support/cli.h"
+
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -9,7 +11,6 @@
 #include "base/json.h"
 #include "data/synth.h"
 #include "image/image_io.h"
-#include "support/cli.h"
 #include "support/hostile_images.h"
 
 namespace frf {
@@ -29,8 +30,12 @@ TEST(Cli, EveryVerbHasHelpThatShowsDefaults) {
 }
 
 TEST(Cli, WrongUsageIsExitCodeTwoAndOneLine) {
-  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
-           {"nonsense"}, {"info", "frfnet", "--size", "12"}, {"segment"}, {"eval", "frfnet-camvid"}, {"synth", "-o", "x", "--count", "no"}}) {
+  for (const std::vector<std::string>& words :
+       std::vector<std::vector<std::string>>{{"nonsense"},
+                                             {"info", "frfnet", "--size", "12"},
+                                             {"segment"},
+                                             {"eval", "frfnet-camvid"},
+                                             {"synth", "-o", "x", "--count", "no"}}) {
     const Finished finished = RunFrf(words);
     EXPECT_EQ(finished.code, 2) << words[0] << finished.err;
     EXPECT_EQ(test::LineCount(finished.err), 1) << finished.err;
@@ -50,7 +55,9 @@ std::string FrfWithPlayedTrainer(const test::TempFolder& folder) {
   std::filesystem::copy_file(FRF_BINARY_DIR "/bin/frf", folder / "frf");
   const std::string version = RunFrf({"--version"}).out;  // "frf 0.1.0 (COMMIT)"
   const std::string commit = version.substr(version.find('(') + 1, version.find(')') - version.find('(') - 1);
-  WriteFileAtomically(folder / "frf-train", fmt::format("#!/bin/sh\n[ \"$1\" = --commit ] && echo '{}' || printf '%s\\n' \"$@\"\n", commit));
+  WriteFileAtomically(
+      folder / "frf-train",
+      fmt::format("#!/bin/sh\n[ \"$1\" = --commit ] && echo '{}' || printf '%s\\n' \"$@\"\n", commit));
   std::filesystem::permissions(folder / "frf-train", std::filesystem::perms::owner_all);
   return folder / "frf";
 }
@@ -58,11 +65,15 @@ std::string FrfWithPlayedTrainer(const test::TempFolder& folder) {
 TEST(Cli, BenchWithADeviceIsTheTrainersAndRefusesWhatItCannotDo) {
   const test::TempFolder folder;
   const std::string frf = FrfWithPlayedTrainer(folder);
-  const Finished step = test::RunProgram(frf, {"bench", "frfnet", "--step", "--size", "360x480", "--batch", "4", "--classes", "camvid", "--json"});
-  EXPECT_EQ(step.out, "bench\nfrfnet\n--device\nauto\n--classes\n11\n--size\n360x480\n--batch\n4\n--step\n--json\n") << step.err;
-  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{{"bench", "frfnet", "--device", "cpu", "--tune"},
-                                                                                     {"bench", "frfnet", "frfnet-slim", "--step"},
-                                                                                     {"bench", "frfnet", "--batch", "2"}}) {
+  const Finished step = test::RunProgram(frf, {"bench", "frfnet", "--step", "--size", "360x480", "--batch",
+                                               "4", "--classes", "camvid", "--json"});
+  EXPECT_EQ(step.out,
+            "bench\nfrfnet\n--device\nauto\n--classes\n11\n--size\n360x480\n--batch\n4\n--step\n--json\n")
+      << step.err;
+  for (const std::vector<std::string>& words :
+       std::vector<std::vector<std::string>>{{"bench", "frfnet", "--device", "cpu", "--tune"},
+                                             {"bench", "frfnet", "frfnet-slim", "--step"},
+                                             {"bench", "frfnet", "--batch", "2"}}) {
     EXPECT_EQ(test::RunProgram(frf, words).code, 2) << words.back();
   }
 }
@@ -78,12 +89,18 @@ TEST(Cli, EvalWithTorchPassesEveryOptionOnOrRefusesIt) {
   };
   const Finished bare = run({});
   EXPECT_EQ(bare.out, "eval\nruns/first\n--data\nsynth:9\n--split\nval\n--pictures\n16\n") << bare.err;
-  const Finished all = run({"--split", "test", "--list", "l.txt", "--seed", "10000000", "--variant", "cityscapes", "--size", "64x96", "--threads", "1",
-                            "--report", "r.html", "--pictures", "3", "--weights", "raw", "--last", "--json"});
+  const Finished all =
+      run({"--split",    "test",   "--list",    "l.txt",     "--seed", "10000000", "--variant",
+           "cityscapes", "--size", "64x96",     "--threads", "1",      "--report", "r.html",
+           "--pictures", "3",      "--weights", "raw",       "--last", "--json"});
   EXPECT_EQ(all.code, 0) << all.err;
-  EXPECT_EQ(all.out, "eval\nruns/first\n--data\nsynth:9\n--split\ntest\n--list\nl.txt\n--variant\ncityscapes\n--seed\n10000000\n--size\n64x96\n"
-                     "--threads\n1\n--report\nr.html\n--pictures\n6\n--weights\nraw\n--last\n--json\n");
-  for (const std::vector<std::string>& more : std::vector<std::vector<std::string>>{{"--save", "x"}, {"--limit", "2"}, {"--max-memory", "9"}, {"--stamp"}}) {
+  EXPECT_EQ(all.out,
+            "eval\nruns/"
+            "first\n--data\nsynth:9\n--split\ntest\n--list\nl.txt\n--variant\ncityscapes\n--seed\n10000000\n-"
+            "-size\n64x96\n"
+            "--threads\n1\n--report\nr.html\n--pictures\n6\n--weights\nraw\n--last\n--json\n");
+  for (const std::vector<std::string>& more : std::vector<std::vector<std::string>>{
+           {"--save", "x"}, {"--limit", "2"}, {"--max-memory", "9"}, {"--stamp"}}) {
     const Finished refused = run(more);
     EXPECT_EQ(refused.code, 2) << more[0];
     EXPECT_NE(refused.err.find(more[0]), std::string::npos) << refused.err;
@@ -173,17 +190,20 @@ TEST_F(CliModel, ShardsPartitionTheWork) {
   }
   std::size_t done = 0;
   for (const std::string shard : {"0/2", "1/2"}) {
-    std::vector<std::string> words{"segment", "-o", work / "out", "-m", Model(), "--write", "mask", "--shard", shard, "--size", "64x64", "--json"};
+    std::vector<std::string> words{"segment", "-o",      work / "out", "-m",     Model(), "--write",
+                                   "mask",    "--shard", shard,        "--size", "64x64", "--json"};
     words.insert(words.end(), inputs.begin(), inputs.end());
     done += ParsedOutput(RunFrf(words))["files"].size();
   }
   EXPECT_EQ(done, 5u);
-  for (int i = 0; i < 5; ++i) EXPECT_TRUE(std::filesystem::exists(work.path() / "out" / ("p" + std::to_string(i) + "_mask.png")));
+  for (int i = 0; i < 5; ++i)
+    EXPECT_TRUE(std::filesystem::exists(work.path() / "out" / ("p" + std::to_string(i) + "_mask.png")));
 }
 
 TEST_F(CliModel, EvalGivesScoresAndAReport) {
   const test::TempFolder work;
-  const Json json = ParsedOutput(RunFrf({"eval", Model(), "--data", "synth:3", "--seed", "10000000", "--report", work / "r.html", "--json", "--pictures", "1"}));
+  const Json json = ParsedOutput(RunFrf({"eval", Model(), "--data", "synth:3", "--seed", "10000000",
+                                         "--report", work / "r.html", "--json", "--pictures", "1"}));
   EXPECT_EQ(json["images"], 3);
   EXPECT_GE(json["miou"].get<double>(), 0.0);
   EXPECT_LE(json["miou"].get<double>(), 1.0);
@@ -196,7 +216,8 @@ TEST_F(CliModel, EvalGivesScoresAndAReport) {
 TEST_F(CliModel, MemoryLimitRefusesInOneLine) {
   const test::TempFolder work;
   WritePng(work / "p.png", DrawScene(1, {.height = 360, .width = 480}).image);
-  const Finished finished = RunFrf({"segment", work / "p.png", "-o", work / "out", "-m", Model(), "--size", "2048x2048", "--max-memory", "64"});
+  const Finished finished = RunFrf({"segment", work / "p.png", "-o", work / "out", "-m", Model(), "--size",
+                                    "2048x2048", "--max-memory", "64"});
   EXPECT_EQ(finished.code, 1);
   EXPECT_NE(finished.err.find("memory"), std::string::npos) << finished.err;
   EXPECT_FALSE(std::filesystem::exists(work / "out/p_mask.png"));
@@ -204,7 +225,8 @@ TEST_F(CliModel, MemoryLimitRefusesInOneLine) {
 
 TEST_F(CliModel, EveryHostileImageEndsInAMaskOfItsSizeOrOneLineThatNamesIt) {
   const test::TempFolder work;
-  std::vector<std::string> words{"segment", "-o", work / "out", "-m", Model(), "--size", "64x96", "--write", "mask", "--json"};
+  std::vector<std::string> words{"segment", "-o",    work / "out", "-m",   Model(),
+                                 "--size",  "64x96", "--write",    "mask", "--json"};
   const auto images = test::HostileImages();
   ASSERT_GE(images.size(), 60u);
   std::filesystem::create_directories(work.path() / "in");
@@ -228,7 +250,8 @@ TEST_F(CliModel, EveryHostileImageEndsInAMaskOfItsSizeOrOneLineThatNamesIt) {
     if (entry.contains("error")) {
       const std::string message = entry["error"];
       EXPECT_NE(image.outcome, test::HostileImage::kDecodes) << image.name << ": " << message;
-      EXPECT_NE(message.find(std::filesystem::path(path).stem().string().substr(0, 4)), std::string::npos) << message;
+      EXPECT_NE(message.find(std::filesystem::path(path).stem().string().substr(0, 4)), std::string::npos)
+          << message;
       EXPECT_EQ(message.find('\n'), std::string::npos) << message;
       ++refused;
       continue;

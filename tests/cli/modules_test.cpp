@@ -11,7 +11,8 @@ using test::Finished;
 using test::RunFrf;
 
 Json Eval(const std::string& model, const std::vector<std::string>& more) {
-  std::vector<std::string> words{"eval", model, "--data", "synth:3", "--split", "test", "--seed", "20000700", "--json"};
+  std::vector<std::string> words{"eval", model,    "--data",   "synth:3", "--split",
+                                 "test", "--seed", "20000700", "--json"};
   words.insert(words.end(), more.begin(), more.end());
   return test::ParsedOutput(RunFrf(words));
 }
@@ -21,14 +22,15 @@ TEST(EvalModules, GatesAndMasksOfTheShippedNetwork) {
   EXPECT_NEAR(modules["miou"].get<double>(), whole["miou"].get<double>(), 1e-9);
   std::map<std::string, Json> by_name;
   for (const Json& module : modules["modules"]) by_name[module["module"]] = module;
-  ASSERT_TRUE(by_name.contains("decoder.ffm") && by_name.contains("decoder.sfm") && by_name.contains("decoder.msc4"));
+  ASSERT_TRUE(by_name.contains("decoder.ffm") && by_name.contains("decoder.sfm") &&
+              by_name.contains("decoder.msc4"));
   const Json& ffm = by_name["decoder.ffm"];
   ASSERT_EQ(ffm["gates"].size(), 2U);  // t1 and t2
   for (const Json& mask : ffm["gates"]) {
     EXPECT_EQ(mask["kind"], "mask");
     const double fires = mask["mean"], pixels = mask["between_pixels"];
     EXPECT_GT(fires, 0.0);
-    EXPECT_LT(fires, 0.5);  // both cannot fire at once
+    EXPECT_LT(fires, 0.5);   // both cannot fire at once
     EXPECT_LE(pixels, 0.5);  // the largest deviation of zeros and ones
     EXPECT_GT(pixels, 0.0);
   }
@@ -46,7 +48,9 @@ TEST(EvalModules, GatesAndMasksOfTheShippedNetwork) {
 
 TEST(EvalModules, RefusesANetworkWithoutGates) {
   const test::TempFolder folder;
-  ASSERT_EQ(RunFrf({"export", "frfnet-slim", "--net-options", "ablation=baseline", "-o", folder / "x.onnx"}).code, 0);
+  ASSERT_EQ(
+      RunFrf({"export", "frfnet-slim", "--net-options", "ablation=baseline", "-o", folder / "x.onnx"}).code,
+      0);
   const Finished finished = RunFrf({"eval", folder / "x.onnx", "--data", "synth:1", "--modules"});
   EXPECT_EQ(finished.code, 1);
   EXPECT_NE(finished.err.find("--modules"), std::string::npos) << finished.err;

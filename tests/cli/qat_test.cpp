@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fine-tuning under rounding as a user runs it: frf quantize, frf train --qat, frf export, and the file on the engine's integers.
+// Fine-tuning under rounding as a user runs it: frf quantize, frf train --qat, frf export, and the file on
+// the engine's integers.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -20,15 +21,19 @@ using test::RunFrf;
 bool HasTrain() { return std::filesystem::exists(FRF_BINARY_DIR "/bin/frf-train"); }
 
 std::string Quantized(const std::string& file) {
-  const Finished finished = RunFrf({"quantize", "frfnet-slim-synth", "--data", "synth:9", "--seed", "4000000", "--select-images", "3", "--method", "minmax",
-                                    "--size", "96x128", "--keep-float", "stem.conv1", "-o", file});
+  const Finished finished =
+      RunFrf({"quantize", "frfnet-slim-synth", "--data", "synth:9", "--seed", "4000000", "--select-images",
+              "3", "--method", "minmax", "--size", "96x128", "--keep-float", "stem.conv1", "-o", file});
   EXPECT_EQ(finished.code, 0) << finished.err;
   return file;
 }
 
-std::vector<std::string> TrainWords(const std::string& qat, const std::string& run, std::vector<std::string> more = {}) {
-  std::vector<std::string> words{"train", "--qat", qat,        "--data", "synth:8", "--scene-size", "96x128", "--size", "96x128", "--data-seed", "4000000", "-o",
-                                 run,     "--epochs", "2", "--batch", "4",       "--no-val",     "--device", "cpu",  "--json"};
+std::vector<std::string> TrainWords(const std::string& qat, const std::string& run,
+                                    std::vector<std::string> more = {}) {
+  std::vector<std::string> words{"train",    "--qat",    qat,      "--data",      "synth:8", "--scene-size",
+                                 "96x128",   "--size",   "96x128", "--data-seed", "4000000", "-o",
+                                 run,        "--epochs", "2",      "--batch",     "4",       "--no-val",
+                                 "--device", "cpu",      "--json"};
   words.insert(words.end(), more.begin(), more.end());
   return words;
 }
@@ -54,14 +59,17 @@ TEST(QatVerb, TrainsExportsAndRunsOnIntegers) {
     ASSERT_EQ(own->value.dtype(), initializer.value.dtype()) << initializer.name;
     ASSERT_EQ(own->value.shape(), initializer.value.shape()) << initializer.name;
     const bool weight = initializer.value.dtype() == DType::kInt8 && initializer.value.rank() == 4;
-    const bool coding = initializer.value.rank() == 0 && (initializer.name.ends_with(".scale") || initializer.name.ends_with(".zero"));
+    const bool coding = initializer.value.rank() == 0 &&
+                        (initializer.name.ends_with(".scale") || initializer.name.ends_with(".zero"));
     integers += weight;
     if (weight) changed += std::memcmp(own->value.raw(), initializer.value.raw(), own->value.bytes()) != 0;
-    if (coding) EXPECT_EQ(own->value.ToVector<float>(), initializer.value.ToVector<float>()) << initializer.name;
+    if (coding)
+      EXPECT_EQ(own->value.ToVector<float>(), initializer.value.ToVector<float>()) << initializer.name;
   }
   EXPECT_GT(integers, 30);
   EXPECT_GT(changed, 30);
-  EXPECT_EQ(after.graph.FindInitializer("stem.conv1.weight")->value.dtype(), DType::kFloat32) << "kept in float32 before, and now";
+  EXPECT_EQ(after.graph.FindInitializer("stem.conv1.weight")->value.dtype(), DType::kFloat32)
+      << "kept in float32 before, and now";
   const Json plan = ParsedOutput(RunFrf({"info", result, "--plan", "--size", "96x128", "--json"}));
   if (plan["peaks"]["int8_gops"] > 3 * plan["peaks"]["f32_gflops"].get<double>()) {  // there is a dot product
     EXPECT_GT(plan["integer_share"].get<double>(), 0.9);
@@ -69,23 +77,30 @@ TEST(QatVerb, TrainsExportsAndRunsOnIntegers) {
 
   // The engine's labels as the truth that frf-train's own evaluation is scored by: their agreement.
   const std::string scenes = folder / "scenes", labels = folder / "labels";
-  ASSERT_EQ(RunFrf({"synth", "-o", scenes, "--count", "3", "--val-share", "0", "--seed", "4000500", "--size", "96x128"}).code, 0);
+  ASSERT_EQ(RunFrf({"synth", "-o", scenes, "--count", "3", "--val-share", "0", "--seed", "4000500", "--size",
+                    "96x128"})
+                .code,
+            0);
   const auto eval = [&](std::vector<std::string> words, const std::string& backend) {
     words.insert(words.begin(), "eval");
-    words.insert(words.end(), {"--data", "camvid:" + scenes, "--split", "train", "--backend", backend, "--json"});
+    words.insert(words.end(),
+                 {"--data", "camvid:" + scenes, "--split", "train", "--backend", backend, "--json"});
     return ParsedOutput(RunFrf(words));
   };
   const double exported = eval({result, "--save", labels}, "engine")["miou"];
   EXPECT_NEAR(eval({run, "--last"}, "engine")["miou"].get<double>(), exported, 1e-9);
   for (const char* name : {"synth_04000500.png", "synth_04000501.png", "synth_04000502.png"}) {
-    std::filesystem::copy_file(labels + "/train_" + name, scenes + "/trainannot/" + name, std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::copy_file(labels + "/train_" + name, scenes + "/trainannot/" + name,
+                               std::filesystem::copy_options::overwrite_existing);
   }
   EXPECT_GT(eval({run, "--last"}, "torch")["pixel_accuracy"].get<double>(), 0.98);
 
   const Finished segmented = RunFrf({"segment", scenes + "/train", "--model", run, "-o", folder / "out"});
   EXPECT_EQ(segmented.code, 0) << segmented.err;
   // A run under rounding is no float network.
-  EXPECT_NE(RunFrf({"quantize", run, "--data", "synth:9", "-o", folder / "no.onnx"}).err.find("quantised already"), std::string::npos);
+  EXPECT_NE(
+      RunFrf({"quantize", run, "--data", "synth:9", "-o", folder / "no.onnx"}).err.find("quantised already"),
+      std::string::npos);
   EXPECT_EQ(RunFrf({"export", run, "-o", folder / "no.onnx", "--half"}).code, 2);
 }
 

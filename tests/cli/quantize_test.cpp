@@ -16,7 +16,8 @@ using test::Finished;
 using test::RunFrf;
 
 std::vector<std::string> Quantize(const std::string& output, std::vector<std::string> more = {}) {
-  std::vector<std::string> words{"quantize", "frfnet-slim-synth", "--data", "synth:9", "--seed", "4000000", "--select-images", "3", "-o", output};
+  std::vector<std::string> words{"quantize", "frfnet-slim-synth", "--data", "synth:9", "--seed",
+                                 "4000000",  "--select-images",   "3",      "-o",      output};
   words.insert(words.end(), more.begin(), more.end());
   return words;
 }
@@ -36,9 +37,11 @@ TEST(QuantizeVerb, WritesWhatItMeasured) {
   EXPECT_EQ(model.info.quant["method"], result["method"]);
   EXPECT_LT(std::filesystem::file_size(file), 3600000U);
 
-  // The engine, with integers and with floats that stand for them, means what the plain executor reads in the file.
+  // The engine, with integers and with floats that stand for them, means what the plain executor reads in the
+  // file.
   const auto score = [&](const std::string& backend, const std::string& isa) {
-    const Finished eval = RunFrf({"eval", file, "--data", "synth:3", "--split", "test", "--seed", "20000500", "--backend", backend, "--json"},
+    const Finished eval = RunFrf({"eval", file, "--data", "synth:3", "--split", "test", "--seed", "20000500",
+                                  "--backend", backend, "--json"},
                                  isa.empty() ? "" : "FRF_FORCE_ISA=" + isa);
     EXPECT_EQ(eval.code, 0) << eval.err;
     return ParseJson(eval.out, "standard output")["miou"].get<double>();
@@ -50,14 +53,16 @@ TEST(QuantizeVerb, WritesWhatItMeasured) {
   const Finished plan = RunFrf({"info", file, "--plan", "--size", "360x480", "--json"});
   ASSERT_EQ(plan.code, 0) << plan.err;
   const Json steps = ParseJson(plan.out, "standard output");
-  if (steps["peaks"]["int8_gops"] > 3 * steps["peaks"]["f32_gflops"].get<double>()) {  // there is a dot product
+  if (steps["peaks"]["int8_gops"] >
+      3 * steps["peaks"]["f32_gflops"].get<double>()) {  // there is a dot product
     EXPECT_GT(steps["integer_share"].get<double>(), 0.99);
   }
 }
 
 TEST(QuantizeVerb, BudgetsAndLayersThatStayFloat) {
   const test::TempFolder folder;
-  const Finished finished = RunFrf(Quantize(folder / "q.onnx", {"--method", "minmax", "--keep-float", "stem.conv1", "--sensitivity"}));
+  const Finished finished = RunFrf(
+      Quantize(folder / "q.onnx", {"--method", "minmax", "--keep-float", "stem.conv1", "--sensitivity"}));
   ASSERT_EQ(finished.code, 0) << finished.err;
   EXPECT_NE(finished.out.find("this one alone in int8"), std::string::npos);
   const Model model = ReadOnnx(folder / "q.onnx");
@@ -77,7 +82,8 @@ TEST(QuantizeVerb, WhatCannotBeDoneIsSaidAndNothingIsWritten) {
   };
   fails(Quantize(file, {"--keep-float", "no.such.layer"}), 2, "no.such.layer");
   fails({"quantize", "frfnet-slim-synth", "--data", "synth:2", "-o", file}, 1, "at least 3 images");
-  fails({"quantize", "frfnet-slim-synth", "--data", "synth:9", "--variant", "cityscapes", "-o", file}, 1, "19");
+  fails({"quantize", "frfnet-slim-synth", "--data", "synth:9", "--variant", "cityscapes", "-o", file}, 1,
+        "19");
   fails({"quantize", "no-such-model", "--data", "synth:9", "-o", file}, 1, "no-such-model");
   fails({"quantize", "frfnet-slim-synth", "-o", file}, 2, "--data");
   const std::string once = folder / "once.onnx";

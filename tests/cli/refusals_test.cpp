@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a user meets who runs a verb twice, feeds a result back in, or mistypes: it works, or ends in one line before the work.
+// What a user meets who runs a verb twice, feeds a result back in, or mistypes: it works, or ends in one line
+// before the work.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -53,7 +54,8 @@ TEST(ExportAgain, AFixedSizeStays) {
 
 TEST(ExportAgain, BytesStayBytes) {
   const test::TempFolder work;
-  ParsedOutput(RunFrf({"export", "frfnet-slim", "--size", "64x96", "--uint8-input", "-o", work / "a.onnx", "--json"}));
+  ParsedOutput(
+      RunFrf({"export", "frfnet-slim", "--size", "64x96", "--uint8-input", "-o", work / "a.onnx", "--json"}));
   for (const bool asked : {false, true}) {
     std::vector<std::string> words{"export", work / "a.onnx", "-o", work / "b.onnx", "--json"};
     if (asked) words.push_back("--uint8-input");
@@ -67,9 +69,13 @@ TEST(ExportAgain, ANetworkThatWantsMultiplesIsProvedAtMultiples) {
   ParsedOutput(RunFrf({"export", "frfnet-slim", "-o", work / "a.onnx", "--json"}));
   Json names = Json::array();
   for (int c = 0; c < 11; ++c) names.push_back(fmt::format("class {}", c));
-  const Json meta{{"classes", names}, {"input.mean", {123.675, 116.28, 103.53}}, {"input.std", {58.395, 57.12, 57.375}}, {"input.multiple", 32}};
+  const Json meta{{"classes", names},
+                  {"input.mean", {123.675, 116.28, 103.53}},
+                  {"input.std", {58.395, 57.12, 57.375}},
+                  {"input.multiple", 32}};
   WriteFileAtomically(work / "meta.json", meta.dump());
-  const Json json = ParsedOutput(RunFrf({"export", work / "a.onnx", "--meta", work / "meta.json", "-o", work / "b.onnx", "--json"}));
+  const Json json = ParsedOutput(
+      RunFrf({"export", work / "a.onnx", "--meta", work / "meta.json", "-o", work / "b.onnx", "--json"}));
   EXPECT_EQ(json["sizes"], "64x64, 160x224");
 }
 
@@ -78,8 +84,12 @@ TEST(ExportAgain, AMetaKeyThatNobodyKnowsIsSaidAndKept) {
   ParsedOutput(RunFrf({"export", "frfnet-slim", "--size", "32x32", "-o", work / "a.onnx", "--json"}));
   Json names = Json::array();
   for (int c = 0; c < 11; ++c) names.push_back(fmt::format("class {}", c));
-  WriteFileAtomically(work / "meta.json", Json{{"classes", names}, {"input.mean", {0, 0, 0}}, {"input.std", {1, 1, 1}}, {"pallette", "x"}}.dump());
-  const Finished finished = RunFrf({"export", work / "a.onnx", "--meta", work / "meta.json", "-o", work / "b.onnx"});
+  WriteFileAtomically(
+      work / "meta.json",
+      Json{{"classes", names}, {"input.mean", {0, 0, 0}}, {"input.std", {1, 1, 1}}, {"pallette", "x"}}
+          .dump());
+  const Finished finished =
+      RunFrf({"export", work / "a.onnx", "--meta", work / "meta.json", "-o", work / "b.onnx"});
   EXPECT_EQ(finished.code, 0) << finished.err;
   EXPECT_NE(finished.err.find("'pallette' is not known"), std::string::npos) << finished.err;
   EXPECT_NE(ReadFile(work / "b.onnx").find("frf.pallette"), std::string::npos);
@@ -107,7 +117,8 @@ TEST(WithModel, SegmentDoesNotLabelItsOwnResults) {
   std::filesystem::create_directories(work.path() / "in");
   WritePng(work / "in/p.png", DrawScene(1, {.height = 64, .width = 96}).image);
   for (const std::string output : {"in/out", "in/out", "in", "in"}) {
-    const Json json = ParsedOutput(RunFrf({"segment", work / "in", "-o", work / output, "-m", Model(), "--json"}));
+    const Json json =
+        ParsedOutput(RunFrf({"segment", work / "in", "-o", work / output, "-m", Model(), "--json"}));
     ASSERT_EQ(json["files"].size(), 1u) << output << json.dump();
     EXPECT_EQ(json["files"][0]["input"], work / "in/p.png");
     if (output == "in") std::filesystem::remove_all(work.path() / "in/out");
@@ -130,8 +141,10 @@ TEST(WithModel, OnePictureIntoOneFile) {
   const Json json = ParsedOutput(segment("ids.png", {"--write", "mask", "--json"}));
   EXPECT_EQ(json["files"][0]["outputs"]["mask"], work / "ids.png");
   EXPECT_EQ(ReadLabels(work / "ids.png").width, 96);
-  Refused({"segment", work / "p.png", "-o", work / "ids.jpg", "-m", Model(), "--write", "mask"}, "masks are PNG");
-  Refused({"segment", work / "p.png", "-o", work / "two.png", "-m", Model(), "--write", "mask,color"}, "one picture");
+  Refused({"segment", work / "p.png", "-o", work / "ids.jpg", "-m", Model(), "--write", "mask"},
+          "masks are PNG");
+  Refused({"segment", work / "p.png", "-o", work / "two.png", "-m", Model(), "--write", "mask,color"},
+          "one picture");
   Refused({"segment", work / "p.png", work / "p.png", "-o", work / "two.png", "-m", Model()}, "2 inputs");
   EXPECT_FALSE(std::filesystem::exists(work / "two.png"));
   std::filesystem::create_directories(work.path() / "folder.png");
@@ -143,14 +156,16 @@ TEST(WithModel, WhatTheNetworkRefusesIsNamedByItsPicture) {
   const test::TempFolder work;
   ParsedOutput(RunFrf({"export", "frfnet-slim", "-o", work / "free.onnx", "--json"}));
   WritePng(work / "p.png", DrawScene(1, {.height = 360, .width = 480}).image);
-  const Finished finished = RunFrf({"segment", work / "p.png", "-o", work / "out", "-m", work / "free.onnx", "--max-memory", "2"});
+  const Finished finished =
+      RunFrf({"segment", work / "p.png", "-o", work / "out", "-m", work / "free.onnx", "--max-memory", "2"});
   EXPECT_EQ(finished.code, 1);
   EXPECT_NE(finished.err.find("p.png: "), std::string::npos) << finished.err;
 }
 
 TEST(WithModel, EvalMakesTheReportsFolderAndSaysHowManyImages) {
   const test::TempFolder work;
-  const Finished finished = RunFrf({"eval", Model(), "--data", "synth:3", "--limit", "1", "--report", work / "new/r.html"});
+  const Finished finished =
+      RunFrf({"eval", Model(), "--data", "synth:3", "--limit", "1", "--report", work / "new/r.html"});
   EXPECT_EQ(finished.code, 0) << finished.err;
   EXPECT_NE(finished.out.find("the first image only"), std::string::npos) << finished.out;
   EXPECT_TRUE(std::filesystem::exists(work / "new/r.html"));

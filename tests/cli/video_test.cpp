@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `frf segment` on videos, as a user runs it. The network here tells bright from dark, so that a mask shows which frame it is of.
+// `frf segment` on videos, as a user runs it. The network here tells bright from dark, so that a mask shows
+// which frame it is of.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -32,7 +33,8 @@ namespace fs = std::filesystem;
 // Class 1 where r + g + b > 384, else class 0.
 Model BrightOrDark() {
   Builder g("bright");
-  g.Output(g.Conv(g.Input("image", 3), {.name = "classifier", .out = 2, .bias = true, .classifier = true}), "scores", OutputRole::kScores);
+  g.Output(g.Conv(g.Input("image", 3), {.name = "classifier", .out = 2, .bias = true, .classifier = true}),
+           "scores", OutputRole::kScores);
   Model model;
   model.graph = std::move(g).Build();
   InitializeWeights(model.graph, 1);
@@ -66,7 +68,8 @@ class CliVideo : public ::testing::Test {
     EXPECT_EQ(finished.code, code) << finished.err;
     EXPECT_EQ(test::LineCount(finished.err), 1) << finished.err;
     EXPECT_NE(finished.err.find(part), std::string::npos) << finished.err;
-    for (const auto& entry : fs::directory_iterator(folder_.path())) EXPECT_FALSE(entry.path().filename().string().starts_with("out")) << entry.path();
+    for (const auto& entry : fs::directory_iterator(folder_.path()))
+      EXPECT_FALSE(entry.path().filename().string().starts_with("out")) << entry.path();
   }
   test::TempFolder folder_;
 };
@@ -91,7 +94,8 @@ TEST_F(CliVideo, EachMaskIsOfItsFrame) {
   }
   EXPECT_FALSE(fs::exists(folder_ / "out/clip_mask/000099.png"));
   EXPECT_TRUE(fs::exists(folder_ / "out/clip_mask/notes.txt"));
-  for (const char* kind : {"color", "overlay"}) EXPECT_EQ(test::DecodeClip(entry["outputs"][kind]).frames.size(), 40u) << kind;
+  for (const char* kind : {"color", "overlay"})
+    EXPECT_EQ(test::DecodeClip(entry["outputs"][kind]).frames.size(), 40u) << kind;
 }
 
 TEST_F(CliVideo, OneVideoKeepsSizeAndTimes) {
@@ -107,7 +111,8 @@ TEST_F(CliVideo, OneVideoKeepsSizeAndTimes) {
     ASSERT_EQ(clip.frames.size(), pts.size());
     for (std::size_t i = 0; i < pts.size(); ++i) {
       EXPECT_NEAR(clip.seconds[i], static_cast<double>(pts[i]) / 1000, 0.0011);
-      EXPECT_EQ(NumberOf(clip.frames[i].image), static_cast<int>(i)) << kind;  // bright stays brighter in colours and overlay
+      EXPECT_EQ(NumberOf(clip.frames[i].image), static_cast<int>(i))
+          << kind;  // bright stays brighter in colours and overlay
     }
     // Bar 0 of frame 1 is bright: yellow, the class's colour, alone or over the white.
     const std::uint8_t* pixel = clip.frames[1].image.at(10, 8);
@@ -117,12 +122,17 @@ TEST_F(CliVideo, OneVideoKeepsSizeAndTimes) {
 }
 
 TEST_F(CliVideo, ScenesGiveTheLabelsOfTheStillPath) {
-  const auto writer = LoadVideoLibrary().Create({.path = folder_ / "s.mp4", .info = {.height = 96, .width = 128, .rate = {10, 1}, .time_base = {1, 10}}});
-  for (int i = 0; i < 4; ++i) writer->Write(DrawScene(kSynthTestSeed + static_cast<std::uint64_t>(i), {.height = 96, .width = 128}).image, i);
+  const auto writer = LoadVideoLibrary().Create(
+      {.path = folder_ / "s.mp4",
+       .info = {.height = 96, .width = 128, .rate = {10, 1}, .time_base = {1, 10}}});
+  for (int i = 0; i < 4; ++i)
+    writer->Write(
+        DrawScene(kSynthTestSeed + static_cast<std::uint64_t>(i), {.height = 96, .width = 128}).image, i);
   writer->Finish();
   const test::DecodedClip clip = test::DecodeClip(folder_ / "s.mp4");
   ASSERT_EQ(clip.frames.size(), 4u);
-  std::vector<std::string> words{"segment", folder_ / "s.mp4", "-o", folder_ / "out", "-m", "frfnet-slim-synth", "--write", "mask", "--size", "96x128"};
+  std::vector<std::string> words{"segment",           folder_ / "s.mp4", "-o",   folder_ / "out", "-m",
+                                 "frfnet-slim-synth", "--write",         "mask", "--size",        "96x128"};
   for (std::size_t i = 0; i < 4; ++i) {
     words.push_back(folder_ / fmt::format("f{}.png", i));
     WritePng(words.back(), clip.frames[i].image);
@@ -130,9 +140,12 @@ TEST_F(CliVideo, ScenesGiveTheLabelsOfTheStillPath) {
   const Finished finished = RunFrf(words);
   ASSERT_EQ(finished.code, 0) << finished.err;
   for (int i = 0; i < 4; ++i) {
-    EXPECT_EQ(ReadLabels(folder_ / fmt::format("out/s_mask/00000{}.png", i)).ids, ReadLabels(folder_ / fmt::format("out/f{}_mask.png", i)).ids) << i;
+    EXPECT_EQ(ReadLabels(folder_ / fmt::format("out/s_mask/00000{}.png", i)).ids,
+              ReadLabels(folder_ / fmt::format("out/f{}_mask.png", i)).ids)
+        << i;
   }
-  EXPECT_NE(finished.out.find("s.mp4: 4 frames labelled by frfnet-slim-synth"), std::string::npos) << finished.out;
+  EXPECT_NE(finished.out.find("s.mp4: 4 frames labelled by frfnet-slim-synth"), std::string::npos)
+      << finished.out;
   EXPECT_NE(finished.out.find("frames/s end to end"), std::string::npos);
   EXPECT_NE(finished.out.find("0 dropped"), std::string::npos);
   EXPECT_NE(finished.out.find("4 images labelled"), std::string::npos);
@@ -140,9 +153,11 @@ TEST_F(CliVideo, ScenesGiveTheLabelsOfTheStillPath) {
 
 TEST_F(CliVideo, ACameraThatOutrunsTheNetworkLosesFramesInOrder) {
   test::WriteClip(folder_ / "clip.mp4", {.pts = EvenPts(120)});
-  // A file played as an address is live: it comes as fast as it can be read, far faster than this network runs.
-  const Finished finished = RunFrf({"segment", "--camera", "file://" + (folder_ / "clip.mp4"), "-o", folder_ / "out", "--write", "mask", "-m", "frfnet-slim-synth",
-                                    "--size", "192x256", "--json"});
+  // A file played as an address is live: it comes as fast as it can be read, far faster than this network
+  // runs.
+  const Finished finished =
+      RunFrf({"segment", "--camera", "file://" + (folder_ / "clip.mp4"), "-o", folder_ / "out", "--write",
+              "mask", "-m", "frfnet-slim-synth", "--size", "192x256", "--json"});
   ASSERT_EQ(finished.code, 0) << finished.err;
   const Json entry = Entry(finished);
   EXPECT_GT(entry["dropped"].get<int>(), 0);
@@ -161,12 +176,16 @@ TEST_F(CliVideo, CtrlCLeavesAPlayableVideo) {
   const std::string out = folder_ / "out.mp4", in = folder_ / "long.mp4";
   if (child == 0) {
     const std::string err = folder_ / "err";
-    if (std::freopen(err.c_str(), "w", stderr) == nullptr || std::freopen("/dev/null", "w", stdout) == nullptr) ::_exit(9);
-    ::execl(FRF_BINARY_DIR "/bin/frf", "frf", "segment", in.c_str(), "-o", out.c_str(), "-m", "frfnet-slim-synth", "--size", "192x256", nullptr);
+    if (std::freopen(err.c_str(), "w", stderr) == nullptr ||
+        std::freopen("/dev/null", "w", stdout) == nullptr)
+      ::_exit(9);
+    ::execl(FRF_BINARY_DIR "/bin/frf", "frf", "segment", in.c_str(), "-o", out.c_str(), "-m",
+            "frfnet-slim-synth", "--size", "192x256", nullptr);
     ::_exit(9);
   }
   const std::string temporary = fmt::format("{}.tmp{}", out, child);
-  for (int i = 0; i < 1000 && !fs::exists(temporary); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  for (int i = 0; i < 1000 && !fs::exists(temporary); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   EXPECT_TRUE(fs::exists(temporary));
   EXPECT_FALSE(fs::exists(out));  // nothing under the final name while it grows
   std::this_thread::sleep_for(std::chrono::milliseconds(700));
@@ -194,19 +213,24 @@ TEST_F(CliVideo, BadInputIsOneLineAndLeavesNothing) {
     ExpectOneLine(Segment({folder_ / name, "-o", folder_ / "out.mp4"}), folder_ / name);
   }
   ExpectOneLine(Segment({"--camera", "977", "-o", folder_ / "out.mp4"}), "/dev/video977");
-  ExpectOneLine(Segment({folder_ / "clip.mp4", "-o", (folder_ / "clip.mp4") + "/out.mp4"}), "clip.mp4: cannot create");
-  ExpectOneLine(Segment({folder_ / "clip.mp4", "-o", folder_ / "out.mp4", "--write", "mask"}), "name a folder", 2);
-  ExpectOneLine(Segment({folder_ / "clip.mp4", folder_ / "text.mp4", "-o", folder_ / "out.mp4"}), "name a folder", 2);
+  ExpectOneLine(Segment({folder_ / "clip.mp4", "-o", (folder_ / "clip.mp4") + "/out.mp4"}),
+                "clip.mp4: cannot create");
+  ExpectOneLine(Segment({folder_ / "clip.mp4", "-o", folder_ / "out.mp4", "--write", "mask"}),
+                "name a folder", 2);
+  ExpectOneLine(Segment({folder_ / "clip.mp4", folder_ / "text.mp4", "-o", folder_ / "out.mp4"}),
+                "name a folder", 2);
   // A file-size limit plays the full disk; ignored, its signal leaves the error to us.
-  const std::string command = fmt::format("trap '' XFSZ; ulimit -f 1; exec {}/bin/frf segment {} -o {} -m {}", FRF_BINARY_DIR, folder_ / "clip.mp4",
-                                          folder_ / "out.mp4", folder_ / "bright.onnx");
+  const std::string command =
+      fmt::format("trap '' XFSZ; ulimit -f 1; exec {}/bin/frf segment {} -o {} -m {}", FRF_BINARY_DIR,
+                  folder_ / "clip.mp4", folder_ / "out.mp4", folder_ / "bright.onnx");
   ExpectOneLine(test::RunProgram("/bin/bash", {"-c", command}), "out.mp4: cannot write");
 }
 
 TEST_F(CliVideo, ABadVideoDoesNotStopTheOthers) {
   test::WriteClip(folder_ / "b.mp4", {.pts = EvenPts(5)});
   WriteFileAtomically(folder_ / "a.mp4", "this is a letter");
-  const Finished finished = Segment({folder_ / "a.mp4", folder_ / "b.mp4", "-o", folder_ / "labels", "--write", "color"});
+  const Finished finished =
+      Segment({folder_ / "a.mp4", folder_ / "b.mp4", "-o", folder_ / "labels", "--write", "color"});
   EXPECT_EQ(finished.code, 1);
   const Json files = ParseJson(finished.out, "standard output")["files"];
   EXPECT_TRUE(files[0].contains("error"));
@@ -220,7 +244,9 @@ TEST(CliWithoutVideo, OneLineSaysHowToGetIt) {
   fs::copy_file(FRF_BINARY_DIR "/bin/frf", folder / "bin/frf");
   WriteOnnx(BrightOrDark(), folder / "bright.onnx");
   WriteFileAtomically(folder / "clip.mp4", "never read");
-  const Finished finished = test::RunProgram(folder / "bin/frf", {"segment", folder / "clip.mp4", "-o", folder / "out.mp4", "-m", folder / "bright.onnx"});
+  const Finished finished = test::RunProgram(
+      folder / "bin/frf",
+      {"segment", folder / "clip.mp4", "-o", folder / "out.mp4", "-m", folder / "bright.onnx"});
   EXPECT_EQ(finished.code, 1);
   EXPECT_EQ(test::LineCount(finished.err), 1) << finished.err;
   EXPECT_NE(finished.err.find("clip.mp4: this build of frf has no video"), std::string::npos) << finished.err;

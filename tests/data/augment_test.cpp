@@ -223,7 +223,8 @@ TEST(Augment, BlurStopsAtTheWindow) {
     for (int k = 3 * 3; k < 3 * 7; ++k) sample.image.at(y, 0)[k] = before.at(y, 0)[k] = 90;
   }
   ChangePhotometry(sample.image, {.apply = true, .blur = 3}, {.top = 2, .bottom = 5, .left = 3, .right = 7});
-  EXPECT_EQ(sample.image.pixels, before.pixels);  // flat inside: nothing from outside came in, nothing went out
+  EXPECT_EQ(sample.image.pixels,
+            before.pixels);  // flat inside: nothing from outside came in, nothing went out
 }
 
 TEST(Augment, NoiseHasItsDeviation) {
@@ -269,14 +270,16 @@ TEST(Augment, CutMixTakesARectangleOfTheDonor) {
   spec.cutmix = 1;
   double least = 1, most = 0;
   for (int i = 0; i < 100; ++i) {
-    const Sample result = Augment(sample, spec, {}, 3, 0, i, &donor), before = Augment(sample, none, {}, 3, 0, i, &donor);
+    const Sample result = Augment(sample, spec, {}, 3, 0, i, &donor),
+                 before = Augment(sample, none, {}, 3, 0, i, &donor);
     int top = 48, bottom = 0, left = 64, right = 0, count = 0;
     for (int y = 0; y < 48; ++y) {
       for (int x = 0; x < 64; ++x) {
         const bool mixed = result.labels.ids[y * 64 + x] == 5;
         const std::uint8_t *now = result.image.at(y, x), *was = before.image.at(y, x);
         if (mixed) {
-          ++count, top = std::min(top, y), bottom = std::max(bottom, y + 1), left = std::min(left, x), right = std::max(right, x + 1);
+          ++count, top = std::min(top, y), bottom = std::max(bottom, y + 1), left = std::min(left, x),
+                   right = std::max(right, x + 1);
           ASSERT_TRUE(now[0] == 77 && now[1] == 77 && now[2] == 77);
         } else {
           ASSERT_EQ(result.labels.ids[y * 64 + x], before.labels.ids[y * 64 + x]);
@@ -290,7 +293,8 @@ TEST(Augment, CutMixTakesARectangleOfTheDonor) {
   }
   EXPECT_NEAR(least, 0.1, 0.03);
   EXPECT_NEAR(most, 0.5, 0.03);
-  EXPECT_EQ(Augment(sample, spec, {}, 3, 0, 0).image.pixels, Augment(sample, none, {}, 3, 0, 0).image.pixels);  // no donor
+  EXPECT_EQ(Augment(sample, spec, {}, 3, 0, 0).image.pixels,
+            Augment(sample, none, {}, 3, 0, 0).image.pixels);  // no donor
 }
 
 TEST(Augment, PaddingKeepsTheMeanUnderColorChange) {

@@ -60,11 +60,15 @@ TEST(Convert, OfACityscapesFolderOnlyTheFilesOfTheFormat) {
   PutLabels(folder / "gt/ulm/a_gtFine_labelTrainIds.png", {.height = 1, .width = 3, .ids = {0, 13, 255}});
   PutImage(folder / "gt/ulm/a_gtFine_color.png", Picture(1, 3));
   PutLabels(folder / "gt/ulm/a_gtFine_instanceIds.png", {.height = 1, .width = 3, .ids = {7, 99, 0}});
-  const ConvertResult result = ConvertLabelFiles(folder / "gt", folder / "out", {.from = "labelIds", .to = "trainIds"});
+  const ConvertResult result =
+      ConvertLabelFiles(folder / "gt", folder / "out", {.from = "labelIds", .to = "trainIds"});
   EXPECT_TRUE(result.failures.empty()) << result.failures.front();
   EXPECT_EQ(result.files, 1);
-  EXPECT_EQ(ReadLabels(folder / "out/ulm/a_gtFine_labelIds.png").ids, (std::vector<std::uint8_t>{0, 13, 255}));
-  EXPECT_EQ(ConvertLabelFiles(folder / "out", folder / "again", {.from = "trainIds", .to = "labelIds"}).files, 1) << "names of another kind alone";
+  EXPECT_EQ(ReadLabels(folder / "out/ulm/a_gtFine_labelIds.png").ids,
+            (std::vector<std::uint8_t>{0, 13, 255}));
+  EXPECT_EQ(ConvertLabelFiles(folder / "out", folder / "again", {.from = "trainIds", .to = "labelIds"}).files,
+            1)
+      << "names of another kind alone";
 }
 
 TEST(Convert, AFolderGoesOnAfterABadFile) {

@@ -282,7 +282,8 @@ TEST(SynthWrite, CityscapesLayoutIsReadBackByBothVariants) {
 
 TEST(SynthWrite, RefusesAFolderThatHoldsFiles) {
   const test::TempFolder folder;
-  const SynthWriteOptions options{.folder = folder / "streets", .count = 1, .val_share = 0, .height = 48, .width = 64};
+  const SynthWriteOptions options{
+      .folder = folder / "streets", .count = 1, .val_share = 0, .height = 48, .width = 64};
   std::filesystem::create_directories(options.folder);
   EXPECT_EQ(WriteSynth(options), 1) << "an empty folder is fine";
   EXPECT_FRF_ERROR(WriteSynth(options), ErrorCode::kUsage, "streets: holds files already");

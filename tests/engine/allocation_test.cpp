@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Run makes no allocation, and an allocation that fails is an error, not an end. A program of its own: it replaces malloc and
-// its kin for everything in the process, the C++ library's operator new and other threads included, and counts them.
+// Run makes no allocation, and an allocation that fails is an error, not an end. A program of its own: it
+// replaces malloc and its kin for everything in the process, the C++ library's operator new and other threads
+// included, and counts them.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -23,8 +24,8 @@ namespace {
 
 std::atomic<bool> counting{false};
 std::atomic<long> allocations{0}, bytes{0}, largest{0}, kept{0};  // kept: blocks taken less blocks given back
-// What runs out are blocks of some size: where not a few bytes are left, libgomp, glibc and nlohmann::json, whose destructor
-// allocates, end the process, whatever we do.
+// What runs out are blocks of some size: where not a few bytes are left, libgomp, glibc and nlohmann::json,
+// whose destructor allocates, end the process, whatever we do.
 constexpr std::size_t kBlock = 4096;
 std::atomic<long> blocks{0};
 std::atomic<long> left{-1};  // blocks that can still be had; -1: any number
@@ -52,13 +53,17 @@ void* Kept(void* block, int sign) {
 
 extern "C" {
 void* malloc(std::size_t size) { return Refused(size) ? nullptr : Kept(__libc_malloc(size), 1); }
-void* calloc(std::size_t count, std::size_t size) { return Refused(count * size) ? nullptr : Kept(__libc_calloc(count, size), 1); }
+void* calloc(std::size_t count, std::size_t size) {
+  return Refused(count * size) ? nullptr : Kept(__libc_calloc(count, size), 1);
+}
 void* realloc(void* old, std::size_t size) {
   if (Refused(size)) return nullptr;
   Kept(old, -1);
   return Kept(__libc_realloc(old, size), 1);
 }
-void* memalign(std::size_t align, std::size_t size) { return Refused(size) ? nullptr : Kept(__libc_memalign(align, size), 1); }
+void* memalign(std::size_t align, std::size_t size) {
+  return Refused(size) ? nullptr : Kept(__libc_memalign(align, size), 1);
+}
 void* aligned_alloc(std::size_t align, std::size_t size) { return memalign(align, size); }
 int posix_memalign(void** out, std::size_t align, std::size_t size) {
   *out = memalign(align, size);
@@ -84,14 +89,22 @@ long Allocations(const Body& body) {
   EXPECT_EQ(Allocations([&] { body; }), 0) << bytes << " bytes in all, " << largest << " in the largest"
 
 TEST(Allocation, TheCounterCounts) {
-  EXPECT_EQ(Allocations([] { ::operator delete(::operator new(100)); }), 1);  // an expression `new` might be left out
+  EXPECT_EQ(Allocations([] { ::operator delete(::operator new(100)); }),
+            1);  // an expression `new` might be left out
   EXPECT_EQ(bytes, 100);
   EXPECT_EQ(Allocations([] { std::free(std::aligned_alloc(64, 128)); }), 1);
-  EXPECT_EQ(Allocations([] { ::operator delete(::operator new(8, std::align_val_t{64}), std::align_val_t{64}); }), 1);
-  EXPECT_EQ(Allocations([] { volatile int none = 0; static_cast<void>(none); }), 0);
+  EXPECT_EQ(
+      Allocations([] { ::operator delete (::operator new (8, std::align_val_t{64}), std::align_val_t{64}); }),
+      1);
+  EXPECT_EQ(Allocations([] {
+              volatile int none = 0;
+              static_cast<void>(none);
+            }),
+            0);
 }
 
-// Steps without a kernel of our own run on the plain executor, which does allocate; they are named where a count is wrong.
+// Steps without a kernel of our own run on the plain executor, which does allocate; they are named where a
+// count is wrong.
 std::string PlainSteps(Session& session, int height, int width) {
   std::string names;
   for (const engine::Step& step : session.impl().PlanFor(height, width).steps()) {
@@ -123,10 +136,13 @@ TEST_P(RunOfNet, AllocatesNothingAfterTheFirst) {
       std::vector<float> scores(session.ScoresShape(height, width).count());
       ImageView bgr = image.view();
       bgr.order = PixelOrder::kBgr;
-      EXPECT_EQ(PlainSteps(session, height, width).empty(), own_kernels_only) << PlainSteps(session, height, width);
+      EXPECT_EQ(PlainSteps(session, height, width).empty(), own_kernels_only)
+          << PlainSteps(session, height, width);
       check("RGB", [&] { session.Run(image.view(), view); });
       check("BGR", [&] { session.Run(bgr, view); });
-      check("five runs", [&] { for (int i = 0; i < 5; ++i) session.Run(image.view(), view); });
+      check("five runs", [&] {
+        for (int i = 0; i < 5; ++i) session.Run(image.view(), view);
+      });
       check("scores", [&] { session.Scores(image.view(), scores.data(), scores.size()); });
       check("planes", [&] { session.RunPlanes(planes.data(), height, width, &view, scores.data()); });
     }
@@ -139,15 +155,17 @@ TEST_P(RunOfNet, AllocatesNothingAfterTheFirst) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Nets, RunOfNet, ::testing::Values("frfnet", "frfnet-slim", "frfnet-danet"), [](const auto& info) {
-  std::string name = info.param;
-  std::replace(name.begin(), name.end(), '-', '_');
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(Nets, RunOfNet, ::testing::Values("frfnet", "frfnet-slim", "frfnet-danet"),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
 
 // Labels of another size than the network's: the same buffers every time, once the size has been seen.
 TEST(Allocation, LabelsOfAnotherSizeNeither) {
-  Session session(std::make_shared<LoadedModel>(MakeModel("frfnet-slim", {.fit = Fit::kNative})), {.threads = 2});
+  Session session(std::make_shared<LoadedModel>(MakeModel("frfnet-slim", {.fit = Fit::kNative})),
+                  {.threads = 2});
   const Image image = Photo(64, 96);
   std::vector<std::uint8_t> room(200 * 300);
   const LabelView view{room.data(), 200, 300, 300};
@@ -176,7 +194,8 @@ TEST(Allocation, TheCApiAddsNone) {
   frf_model_free(model);
 }
 
-// Memory that runs out anywhere while a model is loaded and a session made and planned comes back as a status.
+// Memory that runs out anywhere while a model is loaded and a session made and planned comes back as a
+// status.
 TEST(Allocation, OneThatFailsIsAStatus) {
   const std::string file = MakeModelBytes("frfnet-slim", {.fit = Fit::kNative});
   const Image image = Photo(32, 32);
@@ -204,7 +223,8 @@ TEST(Allocation, OneThatFailsIsAStatus) {
     left = n;
     const frf_status status = all();
     failed += status != FRF_OK;
-    EXPECT_TRUE(status == FRF_OK || status == FRF_OUT_OF_MEMORY) << "after " << n << ": " << frf_status_name(status) << ", " << frf_last_error();
+    EXPECT_TRUE(status == FRF_OK || status == FRF_OUT_OF_MEMORY)
+        << "after " << n << ": " << frf_status_name(status) << ", " << frf_last_error();
   }
   EXPECT_GT(failed, 30);
   EXPECT_EQ(all(), FRF_OK) << frf_last_error();

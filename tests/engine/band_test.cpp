@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Bands: every row is there when it is read, none is made twice without need, and networks that are made of them give the plain
-// executor's numbers.
+// Bands: every row is there when it is read, none is made twice without need, and networks that are made of
+// them give the plain executor's numbers.
 #include "engine/plan/band.h"
 
 #include <gtest/gtest.h>
@@ -44,10 +44,13 @@ std::vector<int> Play(const std::vector<BandStage>& stages, const BandSchedule& 
           if (row < 0 || row >= stages[stage.source].height) continue;
           EXPECT_GE(row, call.source_origin);
           EXPECT_LT(row, call.source_end);
-          EXPECT_EQ(windows[stage.source].at(row - call.source_origin), row) << "stage " << call.stage << " row " << y;
+          EXPECT_EQ(windows[stage.source].at(row - call.source_origin), row)
+              << "stage " << call.stage << " row " << y;
         }
-        if (schedule.window[call.stage] > 0) window.at(y - call.origin) = y;
-        else ++kept[call.stage][y];
+        if (schedule.window[call.stage] > 0)
+          window.at(y - call.origin) = y;
+        else
+          ++kept[call.stage][y];
       }
     }
   }
@@ -61,7 +64,9 @@ std::vector<int> Play(const std::vector<BandStage>& stages, const BandSchedule& 
 
 TEST(Band, TheStemsRowsAreMadeOnceButForTheOverlap) {
   // Picture, 3x3 of stride 2, 1x1, 3x3 of stride 2, and the pool beside them: FRFNet's stem at 512x1024.
-  const std::vector<BandStage> stages{{.height = 513}, {.source = 0, .kernel = 3, .stride = 2, .height = 256}, {.source = 1, .height = 256},
+  const std::vector<BandStage> stages{{.height = 513},
+                                      {.source = 0, .kernel = 3, .stride = 2, .height = 256},
+                                      {.source = 1, .height = 256},
                                       {.source = 2, .kernel = 3, .stride = 2, .pad = 1, .height = 128},
                                       {.source = 1, .kernel = 3, .stride = 2, .pad = 1, .height = 128}};
   for (const bool slack : {false, true}) {
@@ -77,21 +82,27 @@ TEST(Band, AnyGeometryFindsItsRows) {
   for (int round = 0; round < 400; ++round) {
     std::vector<BandStage> stages{{.height = static_cast<int>(random.Uniform(1, 60))}};
     while (stages.size() < 6) {
-      BandStage stage{.source = static_cast<int>(random.Uniform(0, stages.size())), .kernel = static_cast<int>(random.Uniform(1, 6)),
-                      .stride = static_cast<int>(random.Uniform(1, 4)), .dilation = static_cast<int>(random.Uniform(1, 3))};
+      BandStage stage{.source = static_cast<int>(random.Uniform(0, stages.size())),
+                      .kernel = static_cast<int>(random.Uniform(1, 6)),
+                      .stride = static_cast<int>(random.Uniform(1, 4)),
+                      .dilation = static_cast<int>(random.Uniform(1, 3))};
       stage.pad = static_cast<int>(random.Uniform(0, stage.kernel));
-      const int height = stages[stage.source].height + 2 * stage.pad - (stage.kernel - 1) * stage.dilation - 1;
+      const int height =
+          stages[stage.source].height + 2 * stage.pad - (stage.kernel - 1) * stage.dilation - 1;
       if (height < 0) continue;
       stage.height = height / stage.stride + 1;
       stages.push_back(stage);
     }
     int ticks = 1 << 30;
     for (std::size_t s = 0; s < stages.size(); ++s) {
-      const bool read = std::any_of(stages.begin(), stages.end(), [&](const BandStage& other) { return other.source == static_cast<int>(s); });
+      const bool read = std::any_of(stages.begin(), stages.end(), [&](const BandStage& other) {
+        return other.source == static_cast<int>(s);
+      });
       if (!read) ticks = std::min(ticks, stages[s].height);
     }
     SCOPED_TRACE(round);
-    Play(stages, engine::ScheduleBand(stages, ticks, static_cast<int>(random.Uniform(1, ticks + 1)), round % 2 == 0));
+    Play(stages,
+         engine::ScheduleBand(stages, ticks, static_cast<int>(random.Uniform(1, ticks + 1)), round % 2 == 0));
     if (HasFailure()) return;
   }
 }
@@ -109,7 +120,8 @@ TEST(Band, ConvolutionsAndPoolsInWindowsEqualThePlainExecutor) {
     auto narrow = g.Conv(deep, {.name = "project", .out = 24, .kernel = 5, .stride = 2, .dilation = 2});
     auto pooled = g.MaxPool(x, {.kernel = 3, .stride = 2, .pad = 1});
     auto average = g.AveragePool(pooled, {.kernel = 2, .stride = 1, .pad = 1});
-    g.Output(g.Concat({g.ResizeLike(narrow, image), g.ResizeLike(average, image)}), "scores", OutputRole::kScores);
+    g.Output(g.Concat({g.ResizeLike(narrow, image), g.ResizeLike(average, image)}), "scores",
+             OutputRole::kScores);
     const Graph graph = [&] {
       Graph made = std::move(g).Build();
       InitializeWeights(made, 5);
@@ -122,11 +134,14 @@ TEST(Band, ConvolutionsAndPoolsInWindowsEqualThePlainExecutor) {
     for (const kernels::Kernels* k : kernels::AllKernels()) {
       for (const int threads : {1, 3}) {
         engine::WeightStore weights;
-        engine::Plan plan(engine::Lower(prepared), weights, {.threads = threads, .kernels = k, .band_bytes = 0});
-        EXPECT_TRUE(std::any_of(plan.steps().begin(), plan.steps().end(), [](const auto& step) { return step.kernel.starts_with("rows: "); }));
+        engine::Plan plan(engine::Lower(prepared), weights,
+                          {.threads = threads, .kernels = k, .band_bytes = 0});
+        EXPECT_TRUE(std::any_of(plan.steps().begin(), plan.steps().end(),
+                                [](const auto& step) { return step.kernel.starts_with("rows: "); }));
         std::vector<float> scores(wanted.size());
         plan.Run({.planes = picture.data<float>()}, {.scores = scores.data()});
-        for (std::int64_t i = 0; i < wanted.size(); ++i) ASSERT_NEAR(scores[i], wanted.data<float>()[i], 1e-4) << k->isa << " " << i;
+        for (std::int64_t i = 0; i < wanted.size(); ++i)
+          ASSERT_NEAR(scores[i], wanted.data<float>()[i], 1e-4) << k->isa << " " << i;
       }
     }
   }

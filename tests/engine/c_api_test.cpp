@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The C API: lifecycles, every error with its message, options that may grow, scores, labels, threads, pictures.
+// The C API: lifecycles, every error with its message, options that may grow, scores, labels, threads,
+// pictures.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -41,10 +42,18 @@ class CApi : public ::testing::Test {
   }
   void TearDown() override { frf_session_free(session_); }
 
-  static frf_image ViewOf(const Image& image) { return {image.pixels.data(), image.height, image.width, std::ptrdiff_t{3} * image.width, FRF_RGB}; }
-  static frf_labels ViewOf(LabelImage& labels) { return {labels.ids.data(), labels.height, labels.width, labels.width}; }
-  static LabelImage Room(int height, int width) { return {height, width, std::vector<std::uint8_t>(static_cast<std::size_t>(height) * width, 99)}; }
-  static LabelImage Wanted(const Image& image) { return Session(LoadedModel::LoadBytes(bytes_->data(), bytes_->size()), {.threads = 2}).Run(image.view()); }
+  static frf_image ViewOf(const Image& image) {
+    return {image.pixels.data(), image.height, image.width, std::ptrdiff_t{3} * image.width, FRF_RGB};
+  }
+  static frf_labels ViewOf(LabelImage& labels) {
+    return {labels.ids.data(), labels.height, labels.width, labels.width};
+  }
+  static LabelImage Room(int height, int width) {
+    return {height, width, std::vector<std::uint8_t>(static_cast<std::size_t>(height) * width, 99)};
+  }
+  static LabelImage Wanted(const Image& image) {
+    return Session(LoadedModel::LoadBytes(bytes_->data(), bytes_->size()), {.threads = 2}).Run(image.view());
+  }
 
   static std::string* bytes_;
   static frf_model* model_;
@@ -53,12 +62,12 @@ class CApi : public ::testing::Test {
 std::string* CApi::bytes_ = nullptr;
 frf_model* CApi::model_ = nullptr;
 
-#define EXPECT_STATUS(call, wanted, part)                                            \
-  do {                                                                               \
-    EXPECT_EQ(call, wanted) << frf_last_error();                                     \
-    const std::string message = frf_last_error();                                    \
+#define EXPECT_STATUS(call, wanted, part)                                              \
+  do {                                                                                 \
+    EXPECT_EQ(call, wanted) << frf_last_error();                                       \
+    const std::string message = frf_last_error();                                      \
     EXPECT_NE(message.find(part), std::string::npos) << #call << " says: " << message; \
-    EXPECT_EQ(message.find('\n'), std::string::npos) << message;                     \
+    EXPECT_EQ(message.find('\n'), std::string::npos) << message;                       \
   } while (false)
 
 TEST_F(CApi, VersionsAgree) {
@@ -128,12 +137,15 @@ TEST_F(CApi, ScoresAndPlanes) {
   ASSERT_EQ(frf_session_run_scores(session_, &in, scores.data(), kCount), FRF_OK) << frf_last_error();
   EXPECT_EQ(scores.back(), -77.0f) << "written behind the end";
   scores.pop_back();
-  EXPECT_EQ(scores, Session(LoadedModel::LoadBytes(bytes_->data(), bytes_->size()), {.threads = 2}).Scores(image.view()));
+  EXPECT_EQ(
+      scores,
+      Session(LoadedModel::LoadBytes(bytes_->data(), bytes_->size()), {.threads = 2}).Scores(image.view()));
 
   Preprocess(image.view(), InputSpec{}, {40, 56, 40, 56}, planes.data());
   LabelImage labels = Room(40, 56);
   const frf_labels out = ViewOf(labels);
-  ASSERT_EQ(frf_session_run_planes(session_, planes.data(), 40, 56, again.data(), kCount, &out), FRF_OK) << frf_last_error();
+  ASSERT_EQ(frf_session_run_planes(session_, planes.data(), 40, 56, again.data(), kCount, &out), FRF_OK)
+      << frf_last_error();
   for (std::size_t i = 0; i < kCount; ++i) ASSERT_NEAR(scores[i], again[i], 1e-4);
   std::size_t best = 0;
   for (std::size_t i = 0; i < labels.ids.size(); ++i) {
@@ -144,10 +156,14 @@ TEST_F(CApi, ScoresAndPlanes) {
   EXPECT_GE(best, labels.ids.size() - 2) << "but where two classes tie within rounding";
 
   ASSERT_EQ(frf_session_run_planes(session_, planes.data(), 40, 56, nullptr, 0, &out), FRF_OK);
-  EXPECT_STATUS(frf_session_run_scores(session_, &in, scores.data(), kCount - 1), FRF_INVALID_ARGUMENT, "4x40x56");
-  EXPECT_STATUS(frf_session_run_planes(session_, planes.data(), 40, 56, again.data(), 12, nullptr), FRF_INVALID_ARGUMENT, "room for 12");
-  EXPECT_STATUS(frf_session_run_planes(session_, planes.data(), 40, 56, nullptr, 0, nullptr), FRF_INVALID_ARGUMENT, "neither");
-  EXPECT_STATUS(frf_session_run_planes(session_, planes.data(), 0, 56, nullptr, 0, &out), FRF_INVALID_ARGUMENT, "0x56");
+  EXPECT_STATUS(frf_session_run_scores(session_, &in, scores.data(), kCount - 1), FRF_INVALID_ARGUMENT,
+                "4x40x56");
+  EXPECT_STATUS(frf_session_run_planes(session_, planes.data(), 40, 56, again.data(), 12, nullptr),
+                FRF_INVALID_ARGUMENT, "room for 12");
+  EXPECT_STATUS(frf_session_run_planes(session_, planes.data(), 40, 56, nullptr, 0, nullptr),
+                FRF_INVALID_ARGUMENT, "neither");
+  EXPECT_STATUS(frf_session_run_planes(session_, planes.data(), 0, 56, nullptr, 0, &out),
+                FRF_INVALID_ARGUMENT, "0x56");
 }
 
 TEST_F(CApi, AModelThatGivesLabelsHasNoScores) {
@@ -160,12 +176,15 @@ TEST_F(CApi, AModelThatGivesLabelsHasNoScores) {
   const frf_image in = ViewOf(image);
   std::vector<float> scores(4 * 48 * 64), planes(3 * 32 * 32);
   int shape[3];
-  EXPECT_STATUS(frf_session_run_scores(session, &in, scores.data(), scores.size()), FRF_UNSUPPORTED, "labels");
+  EXPECT_STATUS(frf_session_run_scores(session, &in, scores.data(), scores.size()), FRF_UNSUPPORTED,
+                "labels");
   EXPECT_STATUS(frf_session_scores_shape(session, 48, 64, shape), FRF_UNSUPPORTED, "labels");
-  EXPECT_STATUS(frf_session_run_planes(session, planes.data(), 32, 32, nullptr, 0, nullptr), FRF_INVALID_ARGUMENT, "neither");
+  EXPECT_STATUS(frf_session_run_planes(session, planes.data(), 32, 32, nullptr, 0, nullptr),
+                FRF_INVALID_ARGUMENT, "neither");
   LabelImage labels = Room(48, 64);
   const frf_labels out = ViewOf(labels);
-  EXPECT_STATUS(frf_session_run_planes(session, planes.data(), 32, 32, nullptr, 0, &out), FRF_INVALID_ARGUMENT, "fixed at 48x64");
+  EXPECT_STATUS(frf_session_run_planes(session, planes.data(), 32, 32, nullptr, 0, &out),
+                FRF_INVALID_ARGUMENT, "fixed at 48x64");
   EXPECT_EQ(frf_session_run(session, &in, &out), FRF_OK) << frf_last_error();
   frf_session_free(session);
   frf_model_free(model);
@@ -214,10 +233,14 @@ TEST_F(CApi, NullsAreArgumentsLikeAnyOther) {
   EXPECT_STATUS(frf_session_run(session_, nullptr, &out), FRF_INVALID_ARGUMENT, "image is NULL");
   EXPECT_STATUS(frf_session_run(session_, &in, nullptr), FRF_INVALID_ARGUMENT, "labels is NULL");
   EXPECT_STATUS(frf_session_run_scores(session_, &in, nullptr, 9), FRF_INVALID_ARGUMENT, "scores is NULL");
-  EXPECT_STATUS(frf_session_run_planes(session_, nullptr, 16, 16, nullptr, 0, &out), FRF_INVALID_ARGUMENT, "planes");
-  EXPECT_STATUS(frf_session_run_planes(nullptr, &value, 16, 16, nullptr, 0, &out), FRF_INVALID_ARGUMENT, "session is NULL");
-  EXPECT_STATUS(frf_session_input_size(session_, 16, 16, nullptr, &size), FRF_INVALID_ARGUMENT, "height is NULL");
-  EXPECT_STATUS(frf_session_input_size(nullptr, 16, 16, &size, &size), FRF_INVALID_ARGUMENT, "session is NULL");
+  EXPECT_STATUS(frf_session_run_planes(session_, nullptr, 16, 16, nullptr, 0, &out), FRF_INVALID_ARGUMENT,
+                "planes");
+  EXPECT_STATUS(frf_session_run_planes(nullptr, &value, 16, 16, nullptr, 0, &out), FRF_INVALID_ARGUMENT,
+                "session is NULL");
+  EXPECT_STATUS(frf_session_input_size(session_, 16, 16, nullptr, &size), FRF_INVALID_ARGUMENT,
+                "height is NULL");
+  EXPECT_STATUS(frf_session_input_size(nullptr, 16, 16, &size, &size), FRF_INVALID_ARGUMENT,
+                "session is NULL");
   EXPECT_STATUS(frf_session_scores_shape(session_, 16, 16, nullptr), FRF_INVALID_ARGUMENT, "shape is NULL");
   EXPECT_STATUS(frf_model_class_color(model_, 0, nullptr), FRF_INVALID_ARGUMENT, "rgb is NULL");
   EXPECT_STATUS(frf_image_read("x.png", nullptr), FRF_INVALID_ARGUMENT, "image is NULL");
@@ -234,12 +257,20 @@ TEST_F(CApi, PicturesAndLabelsThatCannotBe) {
   LabelImage labels = Room(16, 16);
   const frf_image in = ViewOf(image);
   const frf_labels out = ViewOf(labels);
-  const frf_image bad_images[] = {{nullptr, 16, 16, 48, FRF_RGB}, {in.data, 0, 16, 48, FRF_RGB}, {in.data, 16, -1, 48, FRF_RGB},
-                                  {in.data, 16, 16, 47, FRF_RGB}, {in.data, 1000000000, 1000000000, std::ptrdiff_t{3} << 30, FRF_RGB},
+  const frf_image bad_images[] = {{nullptr, 16, 16, 48, FRF_RGB},
+                                  {in.data, 0, 16, 48, FRF_RGB},
+                                  {in.data, 16, -1, 48, FRF_RGB},
+                                  {in.data, 16, 16, 47, FRF_RGB},
+                                  {in.data, 1000000000, 1000000000, std::ptrdiff_t{3} << 30, FRF_RGB},
                                   OfOrder(in, 2)};
-  for (const frf_image& bad : bad_images) EXPECT_STATUS(frf_session_run(session_, &bad, &out), FRF_INVALID_ARGUMENT, "");
-  const frf_labels bad_labels[] = {{nullptr, 16, 16, 16}, {out.data, 0, 16, 16}, {out.data, 16, 16, 15}, {out.data, 1 << 30, 1 << 30, 1 << 30}};
-  for (const frf_labels& bad : bad_labels) EXPECT_STATUS(frf_session_run(session_, &in, &bad), FRF_INVALID_ARGUMENT, "");
+  for (const frf_image& bad : bad_images)
+    EXPECT_STATUS(frf_session_run(session_, &bad, &out), FRF_INVALID_ARGUMENT, "");
+  const frf_labels bad_labels[] = {{nullptr, 16, 16, 16},
+                                   {out.data, 0, 16, 16},
+                                   {out.data, 16, 16, 15},
+                                   {out.data, 1 << 30, 1 << 30, 1 << 30}};
+  for (const frf_labels& bad : bad_labels)
+    EXPECT_STATUS(frf_session_run(session_, &in, &bad), FRF_INVALID_ARGUMENT, "");
   int size = 0;
   EXPECT_STATUS(frf_session_input_size(session_, 0, 16, &size, &size), FRF_INVALID_ARGUMENT, "0x16");
   EXPECT_EQ(std::count(labels.ids.begin(), labels.ids.end(), 99), 256) << "an error wrote labels";
@@ -345,14 +376,16 @@ TEST_F(CApi, PicturesInAndOut) {
   LabelImage labels = Room(20, 31);
   labels.at(3, 4) = 2;
   const frf_labels out = ViewOf(labels);
-  for (const frf_model* model : {static_cast<const frf_model*>(nullptr), static_cast<const frf_model*>(model_)}) {
+  for (const frf_model* model :
+       {static_cast<const frf_model*>(nullptr), static_cast<const frf_model*>(model_)}) {
     ASSERT_EQ(frf_labels_write_png((folder / "l.png").c_str(), &out, model), FRF_OK) << frf_last_error();
     EXPECT_EQ(ReadLabels(folder / "l.png").ids, labels.ids);
   }
   EXPECT_STATUS(frf_image_read((folder / "none.png").c_str(), &read), FRF_NOT_FOUND, "none.png");
   WriteFileAtomically(folder / "cut.png", ReadFile(folder / "a.png").substr(0, 60));
   EXPECT_STATUS(frf_image_read((folder / "cut.png").c_str(), &read), FRF_CORRUPT_FILE, "cut.png");
-  EXPECT_STATUS(frf_image_write_png((folder / "no/such/folder.png").c_str(), &in), FRF_NOT_FOUND, "folder.png");
+  EXPECT_STATUS(frf_image_write_png((folder / "no/such/folder.png").c_str(), &in), FRF_NOT_FOUND,
+                "folder.png");
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The graph that is trained under rounding means what the quantised file means: same values, same weights, bit for bit but for
-// biases, which the file holds as integers.
+// The graph that is trained under rounding means what the quantised file means: same values, same weights,
+// bit for bit but for biases, which the file holds as integers.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -45,8 +45,10 @@ Graph Slim() {
 TEST(FakeQuantize, ValuesByHand) {
   // Ties go to the even byte; 0 and 255 bound it.
   const Tensor x = F({1, 1, 1, 8}, {-1, -0.26f, -0.25f, 0, 0.25f, 0.75f, 63.6f, 900});
-  ExpectTensor(RunOne("frf.FakeQuantize", {x}, {{"step", 0.5f}, {"zero", std::int64_t{0}}}), F({1, 1, 1, 8}, {0, 0, 0, 0, 0, 1, 63.5f, 127.5f}));
-  ExpectTensor(RunOne("frf.FakeQuantize", {x}, {{"step", 0.5f}, {"zero", std::int64_t{1}}}), F({1, 1, 1, 8}, {-0.5f, -0.5f, 0, 0, 0, 1, 63.5f, 127}));
+  ExpectTensor(RunOne("frf.FakeQuantize", {x}, {{"step", 0.5f}, {"zero", std::int64_t{0}}}),
+               F({1, 1, 1, 8}, {0, 0, 0, 0, 0, 1, 63.5f, 127.5f}));
+  ExpectTensor(RunOne("frf.FakeQuantize", {x}, {{"step", 0.5f}, {"zero", std::int64_t{1}}}),
+               F({1, 1, 1, 8}, {-0.5f, -0.5f, 0, 0, 0, 1, 63.5f, 127}));
   const Tensor w = F({2, 1, 1, 3}, {127, -63.4f, 0.5f, 0, 0, 0});
   ExpectTensor(RunOne("frf.FakeQuantizeWeight", {w}, {}), F({2, 1, 1, 3}, {127, -63, 0, 0, 0, 0}));
 }
@@ -83,7 +85,9 @@ TEST(FakeQuantize, TheTrainedGraphMeansTheFile) {
     if (initializer.value.dtype() == DType::kInt8) ExpectTensor(own->value, initializer.value);
   }
   const Tensor image = Picture(9);
-  const auto run = [&](const Graph& graph) { return PlainExecutor(graph, {.threads = 2}).Run({{"image", image}}).at("scores"); };
+  const auto run = [&](const Graph& graph) {
+    return PlainExecutor(graph, {.threads = 2}).Run({{"image", image}}).at("scores");
+  };
   const Tensor wanted = run(again);
   const Tensor got = run(InsertFakeQuantization(ready, table));
   double largest = 0, apart = 0;
@@ -95,7 +99,8 @@ TEST(FakeQuantize, TheTrainedGraphMeansTheFile) {
 }
 
 TEST(FakeQuantize, EveryNetworkKeepsItsNames) {
-  // A file of any network that frf trains, written by frf export, has the names of the graph that frf-train builds.
+  // A file of any network that frf trains, written by frf export, has the names of the graph that frf-train
+  // builds.
   for (const NetEntry& entry : ListNets()) {
     SCOPED_TRACE(entry.name);
     const Graph net = BuildNet(entry.name, {{"classes", 5}});
@@ -128,8 +133,10 @@ TEST(FakeQuantize, SaysWhatDoesNotFit) {
   table = {};
   table.convolutions.insert("stem.none");
   EXPECT_FRF_ERROR(ReadyToTrain(slim, {64, 96}, table, "q.onnx"), ErrorCode::kUnsupported, "stem.none");
-  EXPECT_FRF_ERROR(QuantizationTableFromJson({{"values", {{"x", {{"step", -1}, {"zero", 0}}}}}, {"convolutions", Json::array()}}, "c.json"),
-                   ErrorCode::kCorruptFile, "c.json");
+  EXPECT_FRF_ERROR(
+      QuantizationTableFromJson(
+          {{"values", {{"x", {{"step", -1}, {"zero", 0}}}}}, {"convolutions", Json::array()}}, "c.json"),
+      ErrorCode::kCorruptFile, "c.json");
 }
 
 }  // namespace

@@ -24,7 +24,8 @@ struct Bench {
   ElementOp op;
   explicit Bench(float first, float second) {
     for (int i = 0; i < 4; ++i) {
-      Value value{.channels = i < 2 ? kChannels : 1, .height = i < 2 ? kHeight : 1, .width = i < 2 ? kWidth : 1};
+      Value value{
+          .channels = i < 2 ? kChannels : 1, .height = i < 2 ? kHeight : 1, .width = i < 2 ? kWidth : 1};
       if (i >= 2) value.constant = Tensor::Scalar(i == 2 ? first : second).Reshaped({1, 1, 1, 1});
       values.push_back(value);
       op.inputs.push_back({.value = i, .kind = i < 2 ? ProgramInput::kMap : ProgramInput::kScalar});
@@ -45,10 +46,13 @@ struct Bench {
       data.push_back(std::move(numbers));
     }
     std::vector<float> out(static_cast<std::size_t>(kHeight) * kWidth * kChannels);
-    kernels::Program program{.channels = kChannels, .true_channels = kChannels, .height = kHeight, .width = kWidth};
+    kernels::Program program{
+        .channels = kChannels, .true_channels = kChannels, .height = kHeight, .width = kWidth};
     for (const ElementInput& input : op.inputs) {
       const Value& value = values[input.value];
-      program.inputs.push_back({.kind = input.kind, .map = {data[input.value].data(), value.height, value.width, kChannels, kChannels, value.width * kChannels}});
+      program.inputs.push_back({.kind = input.kind,
+                                .map = {data[input.value].data(), value.height, value.width, kChannels,
+                                        kChannels, value.width * kChannels}});
     }
     program.code = op.code;
     program.output = {op.result, {out.data(), kHeight, kWidth, kChannels, kChannels, kWidth * kChannels}};
@@ -61,17 +65,21 @@ struct Bench {
 
 void ExpectSame(const Bench& before, const Bench& after, float tolerance) {
   const std::vector<float> wanted = before.Run(), got = after.Run();
-  for (std::size_t i = 0; i < wanted.size(); ++i) ASSERT_NEAR(got[i], wanted[i], tolerance * std::max(1.0f, std::abs(wanted[i]))) << i;
+  for (std::size_t i = 0; i < wanted.size(); ++i)
+    ASSERT_NEAR(got[i], wanted[i], tolerance * std::max(1.0f, std::abs(wanted[i]))) << i;
 }
 
 // decoder.ffm, as nets/frfnet.cpp writes it.
 Bench ThresholdedSum(bool mask_read_twice) {
   Bench b(0.3f, 1.0f);
   const int difference = b.Do(ProgramOp::kSub, b.Do(ProgramOp::kSigmoid, 0), b.Do(ProgramOp::kSigmoid, 1));
-  const int t1 = b.Do(ProgramOp::kClip, b.Do(ProgramOp::kCeil, b.Do(ProgramOp::kSub, difference, 2)), 0, 0, 0, 1);
+  const int t1 =
+      b.Do(ProgramOp::kClip, b.Do(ProgramOp::kCeil, b.Do(ProgramOp::kSub, difference, 2)), 0, 0, 0, 1);
   const int negative = b.Do(ProgramOp::kNeg, difference);
-  const int t2 = b.Do(ProgramOp::kClip, b.Do(ProgramOp::kCeil, b.Do(ProgramOp::kSub, negative, 2)), 0, 0, 0, 1);
-  const int o = b.Do(ProgramOp::kMul, 0, b.Do(ProgramOp::kAdd, t1, 3)), y = b.Do(ProgramOp::kMul, 1, b.Do(ProgramOp::kAdd, t2, 3));
+  const int t2 =
+      b.Do(ProgramOp::kClip, b.Do(ProgramOp::kCeil, b.Do(ProgramOp::kSub, negative, 2)), 0, 0, 0, 1);
+  const int o = b.Do(ProgramOp::kMul, 0, b.Do(ProgramOp::kAdd, t1, 3)),
+            y = b.Do(ProgramOp::kMul, 1, b.Do(ProgramOp::kAdd, t2, 3));
   const int sum = b.Do(ProgramOp::kAdd, o, y);
   if (mask_read_twice) b.Do(ProgramOp::kAdd, sum, t1);
   return b;
@@ -100,7 +108,8 @@ TEST(FuseProgram, GateIsOneInstruction) {
   for (const bool swapped : {false, true}) {
     Bench before(1, 1);
     const int sigmoid = before.Do(ProgramOp::kSigmoid, 0);
-    const int product = swapped ? before.Do(ProgramOp::kMul, sigmoid, 1) : before.Do(ProgramOp::kMul, 1, sigmoid);
+    const int product =
+        swapped ? before.Do(ProgramOp::kMul, sigmoid, 1) : before.Do(ProgramOp::kMul, 1, sigmoid);
     swapped ? before.Do(ProgramOp::kAdd, product, 0) : before.Do(ProgramOp::kAdd, 0, product);
     Bench after = before;
     FuseProgram(after.op, after.values);
@@ -113,16 +122,22 @@ TEST(FuseProgram, GateIsOneInstruction) {
 // Chains of any instructions: same numbers, and no more registers than are alive at once.
 TEST(FuseProgram, RandomProgramsKeepTheirMeaning) {
   std::mt19937 random(7);
-  const ProgramOp binary[] = {ProgramOp::kAdd, ProgramOp::kSub, ProgramOp::kMul, ProgramOp::kMax, ProgramOp::kMin};
-  const ProgramOp unary[] = {ProgramOp::kSigmoid, ProgramOp::kNeg, ProgramOp::kCeil, ProgramOp::kTanh, ProgramOp::kRelu};
+  const ProgramOp binary[] = {ProgramOp::kAdd, ProgramOp::kSub, ProgramOp::kMul, ProgramOp::kMax,
+                              ProgramOp::kMin};
+  const ProgramOp unary[] = {ProgramOp::kSigmoid, ProgramOp::kNeg, ProgramOp::kCeil, ProgramOp::kTanh,
+                             ProgramOp::kRelu};
   for (int round = 0; round < 200; ++round) {
     Bench before(0.3f, 2.0f);
     for (int i = 0; i < 12; ++i) {
       const auto any = [&] { return static_cast<int>(random() % (4 + before.op.code.size())); };
-      if (random() % 3 == 0) before.Do(unary[random() % 5], any());
-      else if (random() % 8 == 0) before.Do(ProgramOp::kClip, any(), 0, 0, 0, 1);
-      else if (random() % 8 == 0) before.Do(ProgramOp::kWhere, any(), any(), any());
-      else before.Do(binary[random() % 5], any(), any());
+      if (random() % 3 == 0)
+        before.Do(unary[random() % 5], any());
+      else if (random() % 8 == 0)
+        before.Do(ProgramOp::kClip, any(), 0, 0, 0, 1);
+      else if (random() % 8 == 0)
+        before.Do(ProgramOp::kWhere, any(), any(), any());
+      else
+        before.Do(binary[random() % 5], any(), any());
       // Bounded, so that a difference of one rounding stays one.
       before.Do(ProgramOp::kClip, before.op.result, 0, 0, -3, 3);
     }

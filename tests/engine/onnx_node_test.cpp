@@ -175,14 +175,16 @@ std::optional<std::string> Difference(const Tensor& seen, const Tensor& wanted) 
   return {};
 }
 
-// The same case on the engine, where its first input is a picture (float, 1xCxHxW) and its only output is float: the other
-// inputs become constants, as weights are. Nothing when it agrees; counts those that ran.
+// The same case on the engine, where its first input is a picture (float, 1xCxHxW) and its only output is
+// float: the other inputs become constants, as weights are. Nothing when it agrees; counts those that ran.
 std::optional<std::string> RunOnEngine(Graph graph, const TensorMap& feeds, const Tensor& wanted, int& ran) {
   const auto& first = feeds.at(graph.inputs.at(0).name);
-  const bool picture = first.dtype() == DType::kFloat32 && first.rank() == 4 && first.dim(0) == 1 && first.size() > 0;
+  const bool picture =
+      first.dtype() == DType::kFloat32 && first.rank() == 4 && first.dim(0) == 1 && first.size() > 0;
   if (!picture || graph.outputs.size() != 1 || wanted.dtype() != DType::kFloat32) return {};
   for (std::size_t i = 1; i < graph.inputs.size(); ++i) {
-    graph.initializers.push_back({.name = graph.inputs[i].name, .role = Role::kConstant, .value = feeds.at(graph.inputs[i].name)});
+    graph.initializers.push_back(
+        {.name = graph.inputs[i].name, .role = Role::kConstant, .value = feeds.at(graph.inputs[i].name)});
   }
   graph.inputs.resize(1);
   graph.outputs[0].dtype = DType::kFloat32;
@@ -200,7 +202,8 @@ std::optional<std::string> RunOnEngine(Graph graph, const TensorMap& feeds, cons
   }
 }
 
-// Nothing when every data set of the case comes out right; `on_engine` counts those that ran on the engine too.
+// Nothing when every data set of the case comes out right; `on_engine` counts those that ran on the engine
+// too.
 std::optional<std::string> RunCase(const std::filesystem::path& folder, int& on_engine) {
   const Graph graph = ReadGraph(Load<onnx::ModelProto>(folder / "model.onnx"));
   PlainExecutor executor(graph, {.threads = 2});
@@ -221,7 +224,8 @@ std::optional<std::string> RunCase(const std::filesystem::path& folder, int& on_
           return graph.outputs[i].name + ": " + *difference;
       }
       if (graph.inputs.empty()) continue;
-      if (auto difference = RunOnEngine(graph, feeds, wanted.at(0), on_engine)) return "engine: " + *difference;
+      if (auto difference = RunOnEngine(graph, feeds, wanted.at(0), on_engine))
+        return "engine: " + *difference;
     } catch (const Error& error) {
       return error.what();
     }
@@ -258,7 +262,9 @@ TEST(OnnxNodes, AgreeWithOnnxsOwnTests) {
   RecordProperty("refused", refused);
   EXPECT_GT(passed, 400) << refused << " were refused";
   EXPECT_GT(on_engine, 60);
-  std::printf("%d cases agree, %d of them on the engine too, %d need operators or types that frf does not claim\n", passed, on_engine, refused);
+  std::printf(
+      "%d cases agree, %d of them on the engine too, %d need operators or types that frf does not claim\n",
+      passed, on_engine, refused);
 }
 
 }  // namespace

@@ -30,7 +30,8 @@ TEST(Peak, CopyCopies) {
     std::vector<float> src(193);  // from an odd place: loads need not be aligned
     std::iota(src.begin(), src.end(), 1.0f);
     k->peak_copy(src.data() + 1, dst.data(), 192);
-    for (int i = 0; i < 256; ++i) EXPECT_EQ(dst.data()[i], i < 192 ? static_cast<float>(i + 2) : 0.0f) << k->isa << i;
+    for (int i = 0; i < 256; ++i)
+      EXPECT_EQ(dst.data()[i], i < 192 ? static_cast<float>(i + 2) : 0.0f) << k->isa << i;
   }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Plans against the plain executor: every network of the family, layers of other people's, odd sizes, every instruction
-// set; rewrites one by one; memory; results that do not depend on threads.
+// Plans against the plain executor: every network of the family, layers of other people's, odd sizes, every
+// instruction set; rewrites one by one; memory; results that do not depend on threads.
 #include "engine/plan/plan.h"
 
 #include <gtest/gtest.h>
@@ -41,7 +41,8 @@ Ran RunPlan(const Graph& graph, const Tensor& image, const PlanOptions& options 
   ran.scores.resize(NumElements(shape));
   plan.Run({.planes = image.data<float>()}, {.scores = ran.scores.data()});
   std::vector<float> again(ran.scores.size(), 0.0f);
-  plan.Run({.planes = image.data<float>()}, {.scores = again.data()});  // nothing is left over from the run before
+  plan.Run({.planes = image.data<float>()},
+           {.scores = again.data()});  // nothing is left over from the run before
   EXPECT_EQ(again, ran.scores);
   for (const engine::Step& step : plan.steps()) ran.kernels.push_back(step.kernel);
   // Maps kept in windows or in memory, however small: the same numbers.
@@ -71,7 +72,8 @@ double Difference(const Graph& graph, const Tensor& image, const std::vector<flo
   return difference / largest;
 }
 
-void ExpectSame(const Graph& graph, const Tensor& image, double tolerance = 1e-4, const PlanOptions& options = {.threads = 2}) {
+void ExpectSame(const Graph& graph, const Tensor& image, double tolerance = 1e-4,
+                const PlanOptions& options = {.threads = 2}) {
   EXPECT_LT(Difference(graph, image, RunPlan(graph, image, options).scores), tolerance);
 }
 
@@ -89,11 +91,13 @@ Graph Made(Builder&& g) {
 }
 
 bool Has(const Ran& ran, const std::string& kernel) {
-  return std::any_of(ran.kernels.begin(), ran.kernels.end(), [&](const std::string& k) { return k.find(kernel) != std::string::npos; });
+  return std::any_of(ran.kernels.begin(), ran.kernels.end(),
+                     [&](const std::string& k) { return k.find(kernel) != std::string::npos; });
 }
 
 TEST(Plan, FamilyEqualsThePlainExecutor) {
-  // FFM's masks flip where rounding moves a difference across the threshold: without them scores can be compared.
+  // FFM's masks flip where rounding moves a difference across the threshold: without them scores can be
+  // compared.
   for (const char* net : {"frfnet", "frfnet-slim"}) {
     for (const auto& [height, width] : {std::pair{96, 128}, {77, 131}, {33, 65}}) {
       SCOPED_TRACE(testing::Message() << net << " " << height << "x" << width);
@@ -107,8 +111,12 @@ TEST(Plan, FamilyEqualsThePlainExecutor) {
 }
 
 TEST(Plan, MasksAndOptionsEqualThePlainExecutorsLabels) {
-  const Json cases[] = {{{"classes", 19}}, {{"classes", 19}, {"gates", "relu"}, {"sfm", "o+sigmoid(l1)"}}, {{"classes", 5}, {"dam", "res2net"}},
-                        {{"classes", 7}, {"dam", "osa"}, {"head", "none"}}, {{"classes", 3}, {"backbone", "resnet18"}}, {{"classes", 4}, {"ablation", "baseline"}}};
+  const Json cases[] = {{{"classes", 19}},
+                        {{"classes", 19}, {"gates", "relu"}, {"sfm", "o+sigmoid(l1)"}},
+                        {{"classes", 5}, {"dam", "res2net"}},
+                        {{"classes", 7}, {"dam", "osa"}, {"head", "none"}},
+                        {{"classes", 3}, {"backbone", "resnet18"}},
+                        {{"classes", 4}, {"ablation", "baseline"}}};
   for (const Json& options : cases) {
     SCOPED_TRACE(options.dump());
     const Graph graph = Net("frfnet", options, 90, 122);
@@ -121,7 +129,8 @@ TEST(Plan, MasksAndOptionsEqualThePlainExecutorsLabels) {
     for (std::int64_t i = 0; i < pixels; ++i) {
       const auto best = [&](const float* scores) {
         int label = 0;
-        for (int c = 1; c < ran.classes; ++c) label = scores[c * pixels + i] > scores[label * pixels + i] ? c : label;
+        for (int c = 1; c < ran.classes; ++c)
+          label = scores[c * pixels + i] > scores[label * pixels + i] ? c : label;
         return label;
       };
       different += best(wanted.data<float>()) != best(ran.scores.data());
@@ -145,7 +154,8 @@ TEST(Plan, EveryInstructionSetAndEveryChoice) {
     for (const ConvChoice choice : {ConvChoice::kDirect, ConvChoice::kWinograd4, ConvChoice::kWinograd6}) {
       SCOPED_TRACE(testing::Message() << k->isa << " " << static_cast<int>(choice));
       PlanOptions options{.threads = 2, .kernels = k};
-      for (const engine::NamedOperation& op : engine::Lower(engine::Prepare(engine::PrepareOnce(graph), image.shape())).ops) {
+      for (const engine::NamedOperation& op :
+           engine::Lower(engine::Prepare(engine::PrepareOnce(graph), image.shape())).ops) {
         options.choices[op.name] = choice;
       }
       const Ran ran = RunPlan(graph, image, options);
@@ -159,7 +169,8 @@ TEST(Plan, ResultsDoNotDependOnThreads) {
   const Graph graph = Net("frfnet", {{"classes", 11}}, 60, 84);
   const Tensor image = Picture(60, 84);
   const Ran one = RunPlan(graph, image, {.threads = 1});
-  for (const int threads : {2, 3, 5}) EXPECT_EQ(RunPlan(graph, image, {.threads = threads}).scores, one.scores) << threads;
+  for (const int threads : {2, 3, 5})
+    EXPECT_EQ(RunPlan(graph, image, {.threads = threads}).scores, one.scores) << threads;
 }
 
 TEST(Plan, RunningSumsAreUnrolled) {
@@ -170,7 +181,8 @@ TEST(Plan, RunningSumsAreUnrolled) {
     if (node.name == "stage2.dam.concat") concat = &node;
   }
   ASSERT_NE(concat, nullptr);
-  const std::vector<std::string> wanted{"stage2.transition.concat", "stage2.dam.conv1.relu", "stage2.dam.conv2.relu", "stage2.dam.conv3.relu",
+  const std::vector<std::string> wanted{"stage2.transition.concat", "stage2.dam.conv1.relu",
+                                        "stage2.dam.conv2.relu", "stage2.dam.conv3.relu",
                                         "stage2.dam.conv4.relu"};
   EXPECT_EQ(concat->inputs, wanted);
 }
@@ -206,23 +218,27 @@ TEST(Plan, RunningSumsStayWhereSomebodyElseReadsTheConcatenation) {
 TEST(Plan, ConcatenationsWithGapsNestingAndRepeats) {
   Builder g("concats");
   const Value x = g.Input("image", 3);
-  const Value a = g.Conv(x, {.name = "a", .out = 5, .kernel = 3, .bias = true}), b = g.Conv(x, {.name = "b", .out = 20, .kernel = 3});
-  const Value gaps = g.Concat({a, b, x, a});                            // read by a convolution alone
+  const Value a = g.Conv(x, {.name = "a", .out = 5, .kernel = 3, .bias = true}),
+              b = g.Conv(x, {.name = "b", .out = 20, .kernel = 3});
+  const Value gaps = g.Concat({a, b, x, a});  // read by a convolution alone
   const Value c = g.Relu(g.Conv(gaps, {.name = "c", .out = 24}));
-  const Value d = g.Concat({g.Concat({c, b}), a, g.Sigmoid(c)});        // nested, and read by a pool
+  const Value d = g.Concat({g.Concat({c, b}), a, g.Sigmoid(c)});  // nested, and read by a pool
   const Value e = g.MaxPool(d, {.kernel = 3, .stride = 1, .pad = 1});
   g.Output(g.Conv(e, {.name = "e", .out = 7, .kernel = 3}), "scores", OutputRole::kScores);
-  for (const auto& [height, width] : {std::pair{8, 8}, {5, 13}, {1, 1}}) ExpectSame(Made(Builder(g)), Picture(height, width));
+  for (const auto& [height, width] : {std::pair{8, 8}, {5, 13}, {1, 1}})
+    ExpectSame(Made(Builder(g)), Picture(height, width));
 }
 
 TEST(Plan, ResidualBlocks) {
   Builder g("residual");
   const Value x = g.Input("image", 3);
   Value y = g.Relu(g.Conv(x, {.name = "stem", .out = 24, .kernel = 7, .stride = 2, .bias = true}));
-  const Value z = g.Conv(g.Relu(g.Conv(y, {.name = "a", .out = 24, .kernel = 3})), {.name = "b", .out = 24, .kernel = 3});
-  y = g.Relu(g.Add(z, y));                                             // before the activation
+  const Value z =
+      g.Conv(g.Relu(g.Conv(y, {.name = "a", .out = 24, .kernel = 3})), {.name = "b", .out = 24, .kernel = 3});
+  y = g.Relu(g.Add(z, y));  // before the activation
   y = g.Add(g.Relu(g.Conv(y, {.name = "c", .out = 24, .kernel = 3, .dilation = 2})), y);  // after it
-  const Value s = g.Conv(y, {.name = "s", .out = 40, .stride = 2});    // the shortcut comes later than the branch
+  const Value s =
+      g.Conv(y, {.name = "s", .out = 40, .stride = 2});  // the shortcut comes later than the branch
   y = g.Relu(g.Add(g.Conv(y, {.name = "d", .out = 40, .kernel = 3, .stride = 2}), s));
   g.Output(g.ResizeLike(y, x), "scores", OutputRole::kScores);
   const Graph graph = Made(std::move(g));
@@ -235,17 +251,21 @@ TEST(Plan, AttentionResizesAndPools) {
   Builder g("attention");
   const Value x = g.Input("image", 3);
   const Value y = g.HardSwish(g.Conv(x, {.name = "a", .out = 36, .kernel = 3, .stride = 2}));
-  const Value squeeze = g.Sigmoid(g.Conv(g.Relu(g.Conv(g.GlobalAveragePool(y), {.name = "r", .out = 9, .bias = true})), {.name = "e", .out = 36, .bias = true}));
+  const Value squeeze =
+      g.Sigmoid(g.Conv(g.Relu(g.Conv(g.GlobalAveragePool(y), {.name = "r", .out = 9, .bias = true})),
+                       {.name = "e", .out = 36, .bias = true}));
   const Value gated = g.Mul(y, squeeze);
   const Value spatial = g.Mul(gated, g.Sigmoid(g.Conv(gated, {.name = "m", .out = 1, .kernel = 3})));
-  const Value pooled = g.AveragePool(spatial, {.kernel = 3, .stride = 2, .pad = 1, .count_include_pad = true});
+  const Value pooled =
+      g.AveragePool(spatial, {.kernel = 3, .stride = 2, .pad = 1, .count_include_pad = true});
   const Value small = g.AdaptiveAveragePool(pooled, 2, 3);
   Value up = g.Add(g.ResizeLike(g.Conv(small, {.name = "p", .out = 36}), pooled, "linear", "align_corners"),
                    g.ResizeLike(pooled, pooled, "nearest", "asymmetric"));
   up = g.Elu(g.PRelu(up, "slope"), 0.5f);
   up = g.LeakyRelu(g.AveragePool(up, {.kernel = 2, .stride = 1, .pad = 0, .ceil_mode = true}), 0.2f);
   g.Output(g.ResizeLike(up, x), "scores", OutputRole::kScores);
-  for (const auto& [height, width] : {std::pair{32, 48}, {19, 27}}) ExpectSame(Made(Builder(g)), Picture(height, width));
+  for (const auto& [height, width] : {std::pair{32, 48}, {19, 27}})
+    ExpectSame(Made(Builder(g)), Picture(height, width));
 }
 
 TEST(Plan, TransposedGroupedAndShuffled) {
@@ -255,19 +275,22 @@ TEST(Plan, TransposedGroupedAndShuffled) {
   y = g.Relu(g.Conv(y, {.name = "dw", .out = 32, .kernel = 3, .groups = 32}));
   y = g.Relu(g.Conv(y, {.name = "grouped", .out = 64, .kernel = 3, .groups = 2}));
   y = g.Conv(g.ShuffleChannels(y, 4), {.name = "odd", .out = 24, .kernel = 3, .groups = 4});
-  y = g.Relu(g.ConvTranspose(y, {.name = "up", .out = 20, .kernel = 3, .stride = 2, .pad = 1, .bias = true}, 1));
+  y = g.Relu(
+      g.ConvTranspose(y, {.name = "up", .out = 20, .kernel = 3, .stride = 2, .pad = 1, .bias = true}, 1));
   y = g.ConvTranspose(y, {.name = "up2", .out = 8, .kernel = 2, .stride = 2}, 0);
   g.Output(g.Softmax(y, 1), "scores", OutputRole::kScores);
   ExpectSame(Made(std::move(g)), Picture(18, 26));
 }
 
-// Dilated convolutions run as Winograd on every phase; paddings that are no multiple of the dilation shift the phases.
+// Dilated convolutions run as Winograd on every phase; paddings that are no multiple of the dilation shift
+// the phases.
 TEST(Plan, DilatedConvolutions) {
   for (const auto& [dilation, pad] : {std::pair{2, 2}, {3, 3}, {6, 6}, {12, 12}, {2, 1}, {3, 4}, {4, 0}}) {
     SCOPED_TRACE(testing::Message() << "dilation " << dilation << " pad " << pad);
     Builder g("dilated");
     const Value x = g.Input("image", 16);
-    const Value y = g.Relu(g.Conv(x, {.name = "a", .out = 48, .kernel = 3, .dilation = dilation, .pad = pad, .bias = true}));
+    const Value y = g.Relu(
+        g.Conv(x, {.name = "a", .out = 48, .kernel = 3, .dilation = dilation, .pad = pad, .bias = true}));
     g.Output(g.Conv(y, {.name = "b", .out = 5}), "scores", OutputRole::kScores);
     const Graph graph = Made(std::move(g));
     for (const auto& [height, width] : {std::pair{24, 31}, {9, 10}, {25, 25}}) {
@@ -285,7 +308,8 @@ TEST(Plan, SplitsAreViewsWhereTheyCanBe) {
   const Value x = g.Input("image", 3);
   const Value y = g.Conv(x, {.name = "a", .out = 48, .kernel = 3});
   const std::vector<Value> even = g.Split(y, {16, 32}), odd = g.Split(y, {7, 41});
-  const Value z = g.Concat({g.Conv(even[1], {.name = "b", .out = 16, .kernel = 3}), even[0], g.Conv(odd[0], {.name = "c", .out = 16}), odd[1]});
+  const Value z = g.Concat({g.Conv(even[1], {.name = "b", .out = 16, .kernel = 3}), even[0],
+                            g.Conv(odd[0], {.name = "c", .out = 16}), odd[1]});
   g.Output(g.Conv(z, {.name = "d", .out = 9}), "scores", OutputRole::kScores);
   ExpectSame(Made(std::move(g)), Picture(10, 14));
 }
@@ -310,7 +334,8 @@ TEST(Plan, BuffersNeverOverlapInTimeAndPlace) {
     std::vector<engine::Lifetime> buffers;
     for (int i = 0; i < 40; ++i) {
       const int first = static_cast<int>(random.Below(30));
-      buffers.push_back({16 * static_cast<std::size_t>(random.Between(1, 20)), first, first + static_cast<int>(random.Below(8))});
+      buffers.push_back({16 * static_cast<std::size_t>(random.Between(1, 20)), first,
+                         first + static_cast<int>(random.Below(8))});
     }
     std::size_t total = 0, sum = 0;
     const std::vector<std::size_t> at = engine::PlaceBuffers(buffers, total);

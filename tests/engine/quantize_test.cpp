@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Quantised files: what they mean (the plain executor, to the letter), what the engine makes of them with and without a dot
-// product, and what `frf quantize` puts into them.
-#include "engine/quantize/insert.h"
-
+// Quantised files: what they mean (the plain executor, to the letter), what the engine makes of them with and
+// without a dot product, and what `frf quantize` puts into them.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -10,6 +8,7 @@
 #include "engine/helpers.h"
 #include "engine/plan/lower.h"
 #include "engine/plan/plan.h"
+#include "engine/quantize/insert.h"
 #include "frf/error.h"
 #include "graph/builder.h"
 #include "nets/nets.h"
@@ -25,7 +24,9 @@ using engine::ReadyGraph;
 using engine::StatisticsCollector;
 using kernels::Coding;
 
-Tensor Picture(int height, int width, std::uint64_t seed = 3, int channels = 3) { return RandomTensor({1, channels, height, width}, seed); }
+Tensor Picture(int height, int width, std::uint64_t seed = 3, int channels = 3) {
+  return RandomTensor({1, channels, height, width}, seed);
+}
 
 Graph Made(Builder&& g) {
   Graph graph = std::move(g).Build();
@@ -43,7 +44,9 @@ Graph Net(const std::string& name, const Json& options, int height, int width) {
 Graph Quantized(const Graph& graph, const Shape& input, QuantizeScheme scheme = {}) {
   const ReadyGraph ready = engine::ReadyForQuantization(graph, input);
   StatisticsCollector collector(ready.graph, engine::MeasuredValues(ready), {.threads = 2});
-  for (std::uint64_t seed = 3; seed < 6; ++seed) collector.Add(Picture(static_cast<int>(input[2]), static_cast<int>(input[3]), seed, static_cast<int>(input[1])));
+  for (std::uint64_t seed = 3; seed < 6; ++seed)
+    collector.Add(
+        Picture(static_cast<int>(input[2]), static_cast<int>(input[3]), seed, static_cast<int>(input[1])));
   return engine::InsertQuantization(ready, collector.statistics(), scheme);
 }
 
@@ -53,7 +56,8 @@ struct Ran {
   double macs = 0, integer_macs = 0;
   int tiled = 0;  // integer convolutions that Winograd can do
   bool Has(const std::string& kernel) const {
-    return std::any_of(kernels.begin(), kernels.end(), [&](const std::string& k) { return k.find(kernel) != std::string::npos; });
+    return std::any_of(kernels.begin(), kernels.end(),
+                       [&](const std::string& k) { return k.find(kernel) != std::string::npos; });
   }
 };
 
@@ -77,7 +81,8 @@ Ran RunPlan(const Graph& graph, const Tensor& image, const kernels::Kernels* k =
     engine::PlanOptions options{.threads = 2, .kernels = k};
     for (const engine::NamedOperation& named : lowered.ops) {
       const auto* conv = std::get_if<engine::ConvOp>(&named.op);
-      if (conv && conv->integers && (k ? *k : kernels::BestKernels()).has_dot()) options.choices[named.name] = choice;
+      if (conv && conv->integers && (k ? *k : kernels::BestKernels()).has_dot())
+        options.choices[named.name] = choice;
     }
     if (options.choices.empty()) continue;
     engine::Plan chosen(engine::Lower(prepared), weights, options);
@@ -102,14 +107,17 @@ std::vector<float> RunPlain(const Graph& graph, const Tensor& image) {
   return plain.Run({{graph.inputs[0].name, image}}).at(graph.outputs[0].name).ToVector<float>();
 }
 
-// Rounding at a tie goes either way, and what follows moves with it: almost all numbers are equal, the others near.
-void ExpectNear(const std::vector<float>& got, const std::vector<float>& wanted, double most_apart, double share = 0.02) {
+// Rounding at a tie goes either way, and what follows moves with it: almost all numbers are equal, the others
+// near.
+void ExpectNear(const std::vector<float>& got, const std::vector<float>& wanted, double most_apart,
+                double share = 0.02) {
   ASSERT_EQ(got.size(), wanted.size());
   double largest = 1e-12;
   std::size_t different = 0;
   for (const float v : wanted) largest = std::max(largest, std::abs(static_cast<double>(v)));
   for (std::size_t i = 0; i < got.size(); ++i) {
-    const double apart = std::isfinite(got[i]) ? std::abs(static_cast<double>(got[i]) - wanted[i]) / largest : 1e30;
+    const double apart =
+        std::isfinite(got[i]) ? std::abs(static_cast<double>(got[i]) - wanted[i]) / largest : 1e30;
     ASSERT_LT(apart, most_apart) << i;
     different += apart > 1e-4;
   }
@@ -117,7 +125,8 @@ void ExpectNear(const std::vector<float>& got, const std::vector<float>& wanted,
 }
 
 // Every instruction set: integers where there is a dot product, floats that stand for them elsewhere.
-void ExpectSameEverywhere(const Graph& graph, const Tensor& image, double most_apart = 0.05, double share = 0.02) {
+void ExpectSameEverywhere(const Graph& graph, const Tensor& image, double most_apart = 0.05,
+                          double share = 0.02) {
   const std::vector<float> wanted = RunPlain(graph, image);
   for (const kernels::Kernels* k : kernels::AllKernels()) {
     SCOPED_TRACE(k->isa);
@@ -131,7 +140,8 @@ double LabelsEqual(const std::vector<float>& a, const std::vector<float>& b, int
   for (std::size_t i = 0; i < pixels; ++i) {
     const auto best = [&](const std::vector<float>& scores) {
       int label = 0;
-      for (int c = 1; c < classes; ++c) label = scores[c * pixels + i] > scores[label * pixels + i] ? c : label;
+      for (int c = 1; c < classes; ++c)
+        label = scores[c * pixels + i] > scores[label * pixels + i] ? c : label;
       return label;
     };
     equal += best(a) == best(b);
@@ -160,7 +170,8 @@ TEST(Quantize, AFewLayersEqualTheLetterOfTheFile) {
   ExpectNear(RunPlain(quantized, Picture(23, 31, 9)), RunPlain(graph, Picture(23, 31, 9)), 0.1, 1.0);
 }
 
-// Winograd in whole numbers holds sums up to 2^25: 9 * 112 weights of 127 times 255 are below, 9 * 128 are not.
+// Winograd in whole numbers holds sums up to 2^25: 9 * 112 weights of 127 times 255 are below, 9 * 128 are
+// not.
 TEST(Quantize, SumsTooLargeForWinogradAreDoneDirectly) {
   for (const int channels : {112, 128}) {
     Builder g("large");
@@ -168,7 +179,8 @@ TEST(Quantize, SumsTooLargeForWinogradAreDoneDirectly) {
     g.Output(Layer(g, x, "large", 16), "scores", OutputRole::kScores);
     Graph graph = Made(std::move(g));
     for (Initializer& initializer : graph.initializers) {
-      if (initializer.name == "large.weight") std::fill_n(initializer.value.data<float>(), initializer.value.size(), 0.01f);
+      if (initializer.name == "large.weight")
+        std::fill_n(initializer.value.data<float>(), initializer.value.size(), 0.01f);
     }
     const Graph quantized = Quantized(graph, {1, 3, 16, 20});
     ExpectSameEverywhere(quantized, Picture(16, 20, 9));
@@ -190,7 +202,8 @@ TEST(Quantize, RunningSumsConcatenationsAndPoolsShareMemory) {
     parts.push_back(sum);
   }
   const Value all = Layer(g, g.Concat(parts), "aggregate", 48, 1);
-  const Value down = g.Concat({Layer(g, g.MaxPool(all, {.kernel = 2, .stride = 2}), "pooled", 16, 1), Layer(g, all, "strided", 16, 3, 2)});
+  const Value down = g.Concat({Layer(g, g.MaxPool(all, {.kernel = 2, .stride = 2}), "pooled", 16, 1),
+                               Layer(g, all, "strided", 16, 3, 2)});
   g.Output(g.Conv(down, {.name = "last", .out = 4}), "scores", OutputRole::kScores);
   const Graph quantized = Quantized(Made(std::move(g)), {1, 3, 20, 28});
   ExpectSameEverywhere(quantized, Picture(20, 28, 9), 0.1, 0.1);
@@ -208,7 +221,8 @@ TEST(Quantize, GatesAndResizesAreComputedBetween) {
   const Value up = g.ResizeLike(low, x), lateral = g.Conv(x, {.name = "lateral", .out = 32, .bias = true});
   const Value gated = g.Add(up, g.Mul(lateral, g.Sigmoid(up)));
   const Value mean = g.Sigmoid(g.Conv(g.GlobalAveragePool(low), {.name = "vector", .out = 32}));
-  g.Output(g.ResizeLike(g.Conv(Layer(g, g.Mul(gated, mean), "head", 32), {.name = "last", .out = 6}), x), "scores", OutputRole::kScores);
+  g.Output(g.ResizeLike(g.Conv(Layer(g, g.Mul(gated, mean), "head", 32), {.name = "last", .out = 6}), x),
+           "scores", OutputRole::kScores);
   const Graph quantized = Quantized(Made(std::move(g)), {1, 3, 24, 36});
   ExpectSameEverywhere(quantized, Picture(24, 36, 9), 0.05, 0.1);
   const Ran ran = RunPlan(quantized, Picture(24, 36, 9));
@@ -222,14 +236,17 @@ TEST(Quantize, TheFamilyRunsOnIntegers) {
   for (const char* net : {"frfnet", "frfnet-slim"}) {
     SCOPED_TRACE(net);
     const Graph graph = Net(net, {{"classes", 5}, {"ffm", "masks-off"}}, 64, 96);
-    const Graph quantized = Quantized(graph, {1, 3, 64, 96}, {.range = {RangeKind::kMse}, .float_nodes = {}, .bias_correction = true});
-    // Random weights turn a flipped rounding into other labels; what trained ones say is tested with `frf quantize`.
+    const Graph quantized = Quantized(
+        graph, {1, 3, 64, 96}, {.range = {RangeKind::kMse}, .float_nodes = {}, .bias_correction = true});
+    // Random weights turn a flipped rounding into other labels; what trained ones say is tested with `frf
+    // quantize`.
     for (const kernels::Kernels* k : kernels::AllKernels()) {
       const Ran ran = RunPlan(quantized, Picture(64, 96, 3), k);
       for (const float score : ran.scores) ASSERT_TRUE(std::isfinite(score)) << k->isa;
       EXPECT_FALSE(ran.Has("plain"));
       if (k->has_dot()) {
-        EXPECT_GT(ran.integer_macs / ran.macs, 0.98) << "all but attention over single pixels, which weighs more in small pictures";
+        EXPECT_GT(ran.integer_macs / ran.macs, 0.98)
+            << "all but attention over single pixels, which weighs more in small pictures";
       }
     }
   }
@@ -266,35 +283,48 @@ TEST(Quantize, LayersThatStayFloat) {
     ExpectSameEverywhere(quantized, Picture(17, 19, 9), 0.05, 0.1);
     const Ran ran = RunPlan(quantized, Picture(17, 19, 9));
     if (kernels::BestKernels().has_dot()) {
-    EXPECT_EQ(ran.integer_macs > 0, kept.size() < 4);
-  }
+      EXPECT_EQ(ran.integer_macs > 0, kept.size() < 4);
+    }
   }
 }
 
-// As other tools write them: int8 activations, a DequantizeLinear for every reader, requantised parts, rounded scores.
+// As other tools write them: int8 activations, a DequantizeLinear for every reader, requantised parts,
+// rounded scores.
 TEST(Quantize, OtherToolsFiles) {
   Graph graph;
   graph.name = "foreign";
   graph.inputs = {{.name = "x", .shape = {1, 16, 9, 11}}};
   const auto constant = [&](const std::string& name, Tensor value) {
-    graph.initializers.push_back({.name = name, .role = Role::kConstant, .init = Init::kGiven, .value = std::move(value)});
+    graph.initializers.push_back(
+        {.name = name, .role = Role::kConstant, .init = Init::kGiven, .value = std::move(value)});
   };
   const auto code = [&](const std::string& value, float scale, int zero, bool is_signed, int readers) {
     constant(value + ".s", Tensor::Scalar(scale));
-    constant(value + ".z", is_signed ? Tensor::Scalar(static_cast<std::int8_t>(zero)) : Tensor::Scalar(static_cast<std::uint8_t>(zero)));
-    graph.nodes.push_back({.name = value + ".Q", .op = "QuantizeLinear", .inputs = {value, value + ".s", value + ".z"}, .outputs = {value + ".q"}});
+    constant(value + ".z", is_signed ? Tensor::Scalar(static_cast<std::int8_t>(zero))
+                                     : Tensor::Scalar(static_cast<std::uint8_t>(zero)));
+    graph.nodes.push_back({.name = value + ".Q",
+                           .op = "QuantizeLinear",
+                           .inputs = {value, value + ".s", value + ".z"},
+                           .outputs = {value + ".q"}});
     for (int r = 0; r < readers; ++r) {
-      graph.nodes.push_back({.name = fmt::format("{}.D{}", value, r), .op = "DequantizeLinear", .inputs = {value + ".q", value + ".s", value + ".z"},
+      graph.nodes.push_back({.name = fmt::format("{}.D{}", value, r),
+                             .op = "DequantizeLinear",
+                             .inputs = {value + ".q", value + ".s", value + ".z"},
                              .outputs = {fmt::format("{}.{}", value, r)}});
     }
   };
-  const auto conv = [&](const std::string& name, const std::string& input, int out, int in, std::uint64_t seed) {
+  const auto conv = [&](const std::string& name, const std::string& input, int out, int in,
+                        std::uint64_t seed) {
     Random random(seed);
     Tensor weight = Tensor::Zeros(DType::kInt8, {out, in, 3, 3});
-    for (std::int64_t i = 0; i < weight.size(); ++i) weight.data<std::int8_t>()[i] = static_cast<std::int8_t>(random.Uniform(-100, 100));
+    for (std::int64_t i = 0; i < weight.size(); ++i)
+      weight.data<std::int8_t>()[i] = static_cast<std::int8_t>(random.Uniform(-100, 100));
     constant(name + ".w", weight);
     constant(name + ".ws", Tensor::Of<float>({1}, {0.00213f}));  // a list of one, as ONNX Runtime writes it
-    graph.nodes.push_back({.name = name + ".wd", .op = "DequantizeLinear", .inputs = {name + ".w", name + ".ws"}, .outputs = {name + ".wf"}});
+    graph.nodes.push_back({.name = name + ".wd",
+                           .op = "DequantizeLinear",
+                           .inputs = {name + ".w", name + ".ws"},
+                           .outputs = {name + ".wf"}});
     Node node{.name = name, .op = "Conv", .inputs = {input, name + ".wf"}, .outputs = {name + ".y"}};
     node.attributes["pads"] = std::vector<std::int64_t>{1, 1, 1, 1};
     graph.nodes.push_back(node);
@@ -328,7 +358,8 @@ TEST(Quantize, ValuesThatAreNoMapsAreRoundedToo) {
   // a -> Transpose -> Q -> DQ -> Transpose -> scores: no kernel of ours between.
   const std::string value = graph.nodes.back().inputs[0];
   const auto constant = [&](const std::string& name, Tensor tensor) {
-    graph.initializers.push_back({.name = name, .role = Role::kConstant, .init = Init::kGiven, .value = std::move(tensor)});
+    graph.initializers.push_back(
+        {.name = name, .role = Role::kConstant, .init = Init::kGiven, .value = std::move(tensor)});
   };
   constant("s", Tensor::Scalar(0.05f));
   constant("z", Tensor::Scalar<std::uint8_t>(0));
@@ -338,7 +369,8 @@ TEST(Quantize, ValuesThatAreNoMapsAreRoundedToo) {
   graph.nodes.pop_back();
   graph.nodes.push_back({.name = "flat", .op = "Reshape", .inputs = {value, "shape"}, .outputs = {"f"}});
   graph.nodes.push_back({.name = "q", .op = "QuantizeLinear", .inputs = {"f", "s", "z"}, .outputs = {"fq"}});
-  graph.nodes.push_back({.name = "d", .op = "DequantizeLinear", .inputs = {"fq", "s", "z"}, .outputs = {"fd"}});
+  graph.nodes.push_back(
+      {.name = "d", .op = "DequantizeLinear", .inputs = {"fq", "s", "z"}, .outputs = {"fd"}});
   graph.nodes.push_back({.name = "unflat", .op = "Reshape", .inputs = {"fd", "back"}, .outputs = {"u"}});
   last.inputs[0] = "u";
   graph.nodes.push_back(last);
@@ -349,7 +381,8 @@ TEST(Quantize, ValuesThatAreNoMapsAreRoundedToo) {
 TEST(Quantize, EqualizedLayersComputeTheSame) {
   Builder g("pairs");
   const Value x = g.Input("image", 3);
-  g.Output(g.Conv(Layer(g, Layer(g, x, "a", 16), "b", 24), {.name = "last", .out = 4, .bias = true}), "scores", OutputRole::kScores);
+  g.Output(g.Conv(Layer(g, Layer(g, x, "a", 16), "b", 24), {.name = "last", .out = 4, .bias = true}),
+           "scores", OutputRole::kScores);
   const Graph graph = Made(std::move(g));
   ReadyGraph ready = engine::ReadyForQuantization(graph, {1, 3, 12, 14});
   Initializer* uneven = ready.graph.FindInitializer("a.weight");
@@ -362,11 +395,14 @@ TEST(Quantize, EqualizedLayersComputeTheSame) {
 
 TEST(Quantize, CorrectedBiasesBringTheMeanBack) {
   Builder g("bias");
-  g.Output(g.Conv(Layer(g, g.Input("image", 3), "a", 32), {.name = "last", .out = 16}), "scores", OutputRole::kScores);
+  g.Output(g.Conv(Layer(g, g.Input("image", 3), "a", 32), {.name = "last", .out = 16}), "scores",
+           OutputRole::kScores);
   const Graph graph = Made(std::move(g));
   const auto error_of_means = [&](bool corrected) {
-    const Graph quantized = Quantized(graph, {1, 3, 32, 32}, {.range = {}, .float_nodes = {}, .bias_correction = corrected});
-    const std::vector<float> a = RunPlain(graph, Picture(32, 32, 4)), b = RunPlain(quantized, Picture(32, 32, 4));
+    const Graph quantized =
+        Quantized(graph, {1, 3, 32, 32}, {.range = {}, .float_nodes = {}, .bias_correction = corrected});
+    const std::vector<float> a = RunPlain(graph, Picture(32, 32, 4)),
+                             b = RunPlain(quantized, Picture(32, 32, 4));
     double error = 0;
     for (int c = 0; c < 16; ++c) {
       double difference = 0;
@@ -392,7 +428,8 @@ TEST(Ranges, MethodsCutWhatIsRare) {
   EXPECT_EQ(seen.high, 100);
   EXPECT_LT(seen.low, -0.9f);
   EXPECT_EQ(seen.pixels, 12500);
-  const Coding all = ChooseCoding({&seen}, {RangeKind::kMinMax, 1}), most = ChooseCoding({&seen}, {RangeKind::kPercentile, 0.999}),
+  const Coding all = ChooseCoding({&seen}, {RangeKind::kMinMax, 1}),
+               most = ChooseCoding({&seen}, {RangeKind::kPercentile, 0.999}),
                least = ChooseCoding({&seen}, {RangeKind::kMse, 1});
   EXPECT_NEAR(all.step * 255, 101, 0.1);
   EXPECT_LT(most.step * 255, 3);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sessions: labels at every size by the contract's rule, views with strides, BGR, shared weights, several threads, refusals.
+// Sessions: labels at every size by the contract's rule, views with strides, BGR, shared weights, several
+// threads, refusals.
 #include "engine/session.h"
 
 #include <gtest/gtest.h>
@@ -27,13 +28,15 @@ TEST(Session, LabelsEqualThePlainExecutorsAtEverySize) {
     WriteOptions write;
     const char* what;
   };
-  const InputSpec resize{.height = 72, .width = 96}, native{.fit = Fit::kNative}, multiple{.fit = Fit::kNative, .multiple = 32};
-  const Case cases[] = {{native, {}, "native"},
-                        {resize, {}, "resize to 72x96"},
-                        {multiple, {}, "padded to multiples of 32"},
-                        {resize, {.size = std::pair{72, 96}}, "fixed"},
-                        {resize, {.size = std::pair{72, 96}, .argmax = true, .uint8_input = true}, "fixed, bytes to labels"},
-                        {native, {.half = true, .uint8_input = true}, "half precision, bytes"}};
+  const InputSpec resize{.height = 72, .width = 96}, native{.fit = Fit::kNative},
+      multiple{.fit = Fit::kNative, .multiple = 32};
+  const Case cases[] = {
+      {native, {}, "native"},
+      {resize, {}, "resize to 72x96"},
+      {multiple, {}, "padded to multiples of 32"},
+      {resize, {.size = std::pair{72, 96}}, "fixed"},
+      {resize, {.size = std::pair{72, 96}, .argmax = true, .uint8_input = true}, "fixed, bytes to labels"},
+      {native, {.half = true, .uint8_input = true}, "half precision, bytes"}};
   for (const Case& c : cases) {
     const Model model = MakeModel("frfnet-slim", c.input, c.write);
     Segmenter plain(model, {.threads = 2, .plain = true}), engine(model, {.threads = 2});
@@ -46,7 +49,8 @@ TEST(Session, LabelsEqualThePlainExecutorsAtEverySize) {
 }
 
 TEST(Session, StridesAndColourOrder) {
-  Session session(std::make_shared<LoadedModel>(MakeModel("frfnet-slim", {.fit = Fit::kNative})), {.threads = 1});
+  Session session(std::make_shared<LoadedModel>(MakeModel("frfnet-slim", {.fit = Fit::kNative})),
+                  {.threads = 1});
   const Image image = Photo(48, 64);
   const LabelImage wanted = session.Run(image.view());
   constexpr std::ptrdiff_t kStride = 64 * 3 + 17;
@@ -64,7 +68,8 @@ TEST(Session, StridesAndColourOrder) {
 }
 
 TEST(Session, SizesMayAlternateAndComeBackTheSame) {
-  Session session(std::make_shared<LoadedModel>(MakeModel("frfnet-slim", {.fit = Fit::kNative})), {.threads = 2});
+  Session session(std::make_shared<LoadedModel>(MakeModel("frfnet-slim", {.fit = Fit::kNative})),
+                  {.threads = 2});
   std::map<int, LabelImage> first;
   for (int round = 0; round < 3; ++round) {
     for (const int side : {33, 48, 64, 80, 96, 112}) {  // more sizes than plans are kept
@@ -129,7 +134,10 @@ TEST(Session, RefusesWhatCannotBe) {
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kOutOfMemory) << error.what();
   }
-  EXPECT_THROW(Session(std::make_shared<LoadedModel>(MakeModel("frfnet-slim", {}, {.size = std::pair{64, 64}})), {.height = 32, .width = 32}), Error);
+  EXPECT_THROW(
+      Session(std::make_shared<LoadedModel>(MakeModel("frfnet-slim", {}, {.size = std::pair{64, 64}})),
+              {.height = 32, .width = 32}),
+      Error);
 }
 
 // A file of one fixed size gives its graph back once it is planned; another session reads it again.

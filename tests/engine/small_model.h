@@ -11,7 +11,8 @@
 
 namespace frf::test {
 
-inline std::string MakeModelBytes(const std::string& net = "frfnet-slim", InputSpec input = {}, const WriteOptions& write = {}) {
+inline std::string MakeModelBytes(const std::string& net = "frfnet-slim", InputSpec input = {},
+                                  const WriteOptions& write = {}) {
   const Json options{{"classes", 4}, {"ffm", "masks-off"}};
   Model model;
   model.graph = BuildNet(net, options).ForInference();
@@ -25,7 +26,8 @@ inline std::string MakeModelBytes(const std::string& net = "frfnet-slim", InputS
   return SerializeOnnx(model, write);
 }
 
-inline Model MakeModel(const std::string& net = "frfnet-slim", const InputSpec& input = {}, const WriteOptions& write = {}) {
+inline Model MakeModel(const std::string& net = "frfnet-slim", const InputSpec& input = {},
+                       const WriteOptions& write = {}) {
   return ParseOnnx(MakeModelBytes(net, input, write), "test.onnx");
 }
 

@@ -3,7 +3,6 @@
 #include "engine/plan/tune.h"
 
 #include <gtest/gtest.h>
-
 #include <unistd.h>
 
 #include <cstdlib>
@@ -61,7 +60,8 @@ TEST_F(Tuning, DamagedAndStaleFilesAreIgnored) {
   const std::string key = TuningKey(lowered_, options_);
   WriteTuning(key, {{"stage1.dam.conv1+Relu", ConvChoice::kDirect}});
   const std::string whole = ReadFile(OnlyFile());
-  for (const std::string& text : {std::string(), std::string("{"), whole.substr(0, whole.size() / 2), std::string("[1,2]"), std::string("{\"key\":\"another\",\"choices\":{}}"),
+  for (const std::string& text : {std::string(), std::string("{"), whole.substr(0, whole.size() / 2),
+                                  std::string("[1,2]"), std::string("{\"key\":\"another\",\"choices\":{}}"),
                                   std::string(whole).replace(whole.find("\"direct\""), 8, "\"fastest\"")}) {
     WriteFileAtomically(OnlyFile(), text);
     ConvChoices choices{{"kept", ConvChoice::kDirect}};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fuzzes ParseOnnx and what follows it: any bytes give a graph that can be written again, or a frf::Error of
-// one line. What is read also runs on the plain executor and, planned, on the engine, both under a small memory
-// limit: they may refuse, not crash.
+// one line. What is read also runs on the plain executor and, planned, on the engine, both under a small
+// memory limit: they may refuse, not crash.
 #include <cstdlib>
 
 #include "engine/plain.h"
@@ -54,7 +54,8 @@ void RunPlanned(const Graph& graph, const Shape& shape) {
   engine::Plan plan(engine::Lower(prepared), weights, {.threads = 1, .max_memory = 16 << 20});
   const std::vector<float> image(3 * 6 * 10, 0.5f);
   const std::size_t pixels = static_cast<std::size_t>(plan.output_height()) * plan.output_width();
-  if (pixels > 16 << 20) return;  // resized last of all, which takes no map: the caller's memory, not the plan's
+  if (pixels > 16 << 20)
+    return;  // resized last of all, which takes no map: the caller's memory, not the plan's
   std::vector<std::uint8_t> labels(pixels);
   plan.Run({.planes = image.data()}, {.labels = labels.data(), .label_stride = plan.output_width()});
 }

@@ -102,18 +102,27 @@ TEST(Overlay, AnyPictureTakesALegendOfTheLabelsClasses) {
 TEST(Overlay, InPlaceKeepsTheSizeAndEachClassItsPlace) {
   const auto drawn = [](int height, std::uint8_t id) {
     Image image = Plain(height, 480, 90);
-    OverlayInPlace(image, {.height = height, .width = 480, .ids = std::vector<std::uint8_t>(static_cast<std::size_t>(height) * 480, id)}, TwoClasses());
+    OverlayInPlace(image,
+                   {.height = height,
+                    .width = 480,
+                    .ids = std::vector<std::uint8_t>(static_cast<std::size_t>(height) * 480, id)},
+                   TwoClasses());
     return image;
   };
   const auto without = [](int height, std::uint8_t id) {
-    return Overlay(Plain(height, 480, 90), {.height = height, .width = 480, .ids = std::vector<std::uint8_t>(static_cast<std::size_t>(height) * 480, id)},
+    return Overlay(Plain(height, 480, 90),
+                   {.height = height,
+                    .width = 480,
+                    .ids = std::vector<std::uint8_t>(static_cast<std::size_t>(height) * 480, id)},
                    TwoClasses(), {.legend = false});
   };
   const Image road = drawn(200, 0), sky = drawn(200, 1);
   EXPECT_EQ(road.pixels.size(), 200u * 480 * 3);
-  EXPECT_TRUE(std::equal(road.pixels.begin(), road.pixels.begin() + 150 * 480 * 3, without(200, 0).pixels.begin()));  // a quarter at most is legend
+  EXPECT_TRUE(std::equal(road.pixels.begin(), road.pixels.begin() + 150 * 480 * 3,
+                         without(200, 0).pixels.begin()));  // a quarter at most is legend
   EXPECT_NE(road.pixels, without(200, 0).pixels);
-  int places = 0;  // road's swatch: bright where there is road, a third as bright at the same place where there is none
+  int places = 0;  // road's swatch: bright where there is road, a third as bright at the same place where
+                   // there is none
   for (int y = 150; y < 200; ++y) {
     for (int x = 0; x < 480; ++x) {
       if (road.at(y, x)[0] != 100 || road.at(y, x)[1] != 0) continue;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reports as a browser gets them: ticks where people expect them, names and numbers escaped and whole, masks stored without loss.
+// Reports as a browser gets them: ticks where people expect them, names and numbers escaped and whole, masks
+// stored without loss.
 #include "metrics/report.h"
 
 #include <gtest/gtest.h>
@@ -11,7 +12,9 @@
 namespace frf {
 namespace {
 
-Classes TwoClasses() { return {.names = {"road & kerb", "bicyclist"}, .palette = {{100, 0, 0}, {0, 0, 200}}}; }
+Classes TwoClasses() {
+  return {.names = {"road & kerb", "bicyclist"}, .palette = {{100, 0, 0}, {0, 0, 200}}};
+}
 
 ConfusionMatrix SomeMatrix() {
   ConfusionMatrix matrix(2);
@@ -62,7 +65,8 @@ TEST(ChartAxis, LogarithmicTicksAreRoundNumbers) {
 
 TEST(HtmlReport, ChartsNameLinesAndTheirLastValues) {
   HtmlReport report("a <b>");
-  report.Chart("Validation", "epoch", {{"mean IoU", {{5, 0.31}, {10, 0.5914}}}, {"accuracy", {{5, NAN}, {10, 0.9}}}}, true);
+  report.Chart("Validation", "epoch",
+               {{"mean IoU", {{5, 0.31}, {10, 0.5914}}}, {"accuracy", {{5, NAN}, {10, 0.9}}}}, true);
   report.Chart("Training loss", "epoch", {{"training loss", {{1, 2.0}, {2, 0.0}, {3, 0.5}}}}, false, true);
   report.Chart("Nothing", "epoch", {{"none", {}}});
   const std::string html = report.Html();
@@ -87,20 +91,23 @@ TEST(HtmlReport, TablesHoldWholeNamesAndGroupedNumbers) {
 
 TEST(HtmlReport, MasksAreStoredWithoutLossAndPhotosAsJpeg) {
   Image photo{.height = 60, .width = 80, .channels = 3};
-  for (std::size_t i = 0; i < photo.bytes(); ++i) photo.pixels.push_back(static_cast<std::uint8_t>((i * 2654435761u) >> 20));
+  for (std::size_t i = 0; i < photo.bytes(); ++i)
+    photo.pixels.push_back(static_cast<std::uint8_t>((i * 2654435761u) >> 20));
   LabelImage truth{.height = 60, .width = 80};
   for (int i = 0; i < 4800; ++i) truth.ids.push_back(i % 80 < 40 ? 0 : i < 800 ? kVoidLabel : 1);
   HtmlReport report("r");
-  const HtmlReport::Row row = PredictionRow("a.png", photo, truth, {.height = 60, .width = 80, .ids = std::vector<std::uint8_t>(4800, 0)}, TwoClasses());
+  const HtmlReport::Row row =
+      PredictionRow("a.png", photo, truth,
+                    {.height = 60, .width = 80, .ids = std::vector<std::uint8_t>(4800, 0)}, TwoClasses());
   report.Pictures({row});
   const std::string html = report.Html();
   EXPECT_NE(html.find("alt=\"image\" src=\"data:image/jpeg;"), std::string::npos);
   EXPECT_NE(html.find("alt=\"truth\" src=\"data:image/png;"), std::string::npos);
   EXPECT_NE(html.find("alt=\"prediction\" src=\"data:image/png;"), std::string::npos);
   const Image& errors = row.pictures[3].second;
-  EXPECT_EQ(errors.at(59, 60)[0], 255);                           // wrong: red
-  EXPECT_GE(errors.at(0, 60)[2], 150);                            // void: blue, however dark the picture
-  EXPECT_EQ(errors.at(59, 20)[0], errors.at(59, 20)[2]);          // right: grey
+  EXPECT_EQ(errors.at(59, 60)[0], 255);                   // wrong: red
+  EXPECT_GE(errors.at(0, 60)[2], 150);                    // void: blue, however dark the picture
+  EXPECT_EQ(errors.at(59, 20)[0], errors.at(59, 20)[2]);  // right: grey
 }
 
 }  // namespace

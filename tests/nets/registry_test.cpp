@@ -44,8 +44,8 @@ TEST(Registry, AblationSetsWhatItMeans) {
 }
 
 TEST(Registry, ParsesText) {
-  const Json options =
-      ParseNetOptions("frfnet", "classes=11,msc=off,ffm.threshold=none,dropout=0.1,sfm=o+sigmoid(l1),aux=true");
+  const Json options = ParseNetOptions(
+      "frfnet", "classes=11,msc=off,ffm.threshold=none,dropout=0.1,sfm=o+sigmoid(l1),aux=true");
   const Json wanted{{"classes", 11},  {"msc", false},           {"ffm.threshold", "none"},
                     {"dropout", 0.1}, {"sfm", "o+sigmoid(l1)"}, {"aux", true}};
   EXPECT_EQ(options, wanted);

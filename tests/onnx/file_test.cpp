@@ -111,9 +111,11 @@ TEST(OnnxFile, HalfFilesHoldEveryWeightInTwoBytesAndKeepBatchNorm) {
   const Model half = Read(bytes);
   EXPECT_EQ(half.info.weights, "f16");
   const auto nodes_of = [](const Graph& graph, const char* op) {
-    return std::count_if(graph.nodes.begin(), graph.nodes.end(), [op](const Node& node) { return node.Is(op); });
+    return std::count_if(graph.nodes.begin(), graph.nodes.end(),
+                         [op](const Node& node) { return node.Is(op); });
   };
-  EXPECT_EQ(nodes_of(half.graph, "BatchNormalization"), nodes_of(model.graph.ForInference(), "BatchNormalization"));
+  EXPECT_EQ(nodes_of(half.graph, "BatchNormalization"),
+            nodes_of(model.graph.ForInference(), "BatchNormalization"));
   int weights = 0;
   for (const Initializer& initializer : half.graph.initializers) {
     if (initializer.role != Role::kParameter) continue;

@@ -35,14 +35,16 @@ inline std::string Quoted(const std::string& word) {
 }
 
 // `program`: a path. `environment`: "NAME=value" words put in front.
-inline Finished RunProgram(const std::string& program, const std::vector<std::string>& words, const std::string& environment = {}) {
+inline Finished RunProgram(const std::string& program, const std::vector<std::string>& words,
+                           const std::string& environment = {}) {
   const TempFolder folder;
   std::string command = environment.empty() ? "" : "env " + environment + " ";
   command += Quoted(program);
   for (const auto& word : words) command.append(" ").append(Quoted(word));
   command += " </dev/null >" + (folder / "out") + " 2>" + (folder / "err");
   const int status = std::system(command.c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), ReadWhole(folder / "out"), ReadWhole(folder / "err")};
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), ReadWhole(folder / "out"),
+          ReadWhole(folder / "err")};
 }
 
 inline Finished RunFrf(const std::vector<std::string>& words, const std::string& environment = {}) {

@@ -20,7 +20,10 @@ class TempFolder {
     std::string pattern = (std::filesystem::temp_directory_path() / "frf-test-XXXXXX").string();
     path_ = ::mkdtemp(pattern.data());
   }
-  ~TempFolder() { std::error_code ignored; std::filesystem::remove_all(path_, ignored); }
+  ~TempFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
   const std::filesystem::path& path() const { return path_; }
   std::string operator/(const std::string& name) const { return (path_ / name).string(); }
 
@@ -32,12 +35,13 @@ class TempFolder {
 inline std::string CamVidFolder() {
   const char* given = std::getenv("FRF_CAMVID");
   const std::filesystem::path folder =
-      given != nullptr ? std::filesystem::path(given) : std::filesystem::path(FRF_SOURCE_DIR) / ".." / "shared" / "camvid";
+      given != nullptr ? std::filesystem::path(given)
+                       : std::filesystem::path(FRF_SOURCE_DIR) / ".." / "shared" / "camvid";
   return std::filesystem::exists(folder / "train.txt") ? folder.lexically_normal().string() : std::string();
 }
 
-#define FRF_SKIP_WITHOUT_CAMVID()                                                              \
-  if (::frf::test::CamVidFolder().empty()) {                                                   \
+#define FRF_SKIP_WITHOUT_CAMVID()                                                                \
+  if (::frf::test::CamVidFolder().empty()) {                                                     \
     GTEST_SKIP() << "CamVid is not at ../shared/camvid nor at FRF_CAMVID: this test is skipped"; \
   }
 

@@ -29,7 +29,8 @@ inline Image CodedFrame(int number, int height = 48, int width = 128) {
   Image image{.height = height, .width = width, .channels = 3};
   image.pixels.resize(image.bytes());
   for (int y = 0; y < height; ++y) {
-    for (int x = 0; x < width; ++x) std::fill_n(image.at(y, x), 3, number >> (x * kBars / width) & 1 ? 235 : 20);
+    for (int x = 0; x < width; ++x)
+      std::fill_n(image.at(y, x), 3, number >> (x * kBars / width) & 1 ? 235 : 20);
   }
   return image;
 }
@@ -43,11 +44,13 @@ int NumberOf(const Bright& bright) {
 }
 
 inline int NumberOf(const Image& image) {
-  return NumberOf([&](int bar) { return *image.at(image.height / 2, (2 * bar + 1) * image.width / (2 * kBars)) > 127; });
+  return NumberOf(
+      [&](int bar) { return *image.at(image.height / 2, (2 * bar + 1) * image.width / (2 * kBars)) > 127; });
 }
 
 inline int NumberOf(const LabelImage& labels) {
-  return NumberOf([&](int bar) { return labels.at(labels.height / 2, (2 * bar + 1) * labels.width / (2 * kBars)) == 1; });
+  return NumberOf(
+      [&](int bar) { return labels.at(labels.height / 2, (2 * bar + 1) * labels.width / (2 * kBars)) == 1; });
 }
 
 struct ClipSpec {
@@ -63,8 +66,10 @@ inline std::vector<std::int64_t> EvenPts(int frames, int step = 40) {
 
 inline void WriteClip(const std::string& path, const ClipSpec& spec) {
   const auto writer = LoadVideoLibrary().Create(
-      {.path = path, .info = {.height = spec.height, .width = spec.width, .rate = {25, 1}, .time_base = {1, 1000}}});
-  for (std::size_t i = 0; i < spec.pts.size(); ++i) writer->Write(CodedFrame(static_cast<int>(i), spec.height, spec.width), spec.pts[i]);
+      {.path = path,
+       .info = {.height = spec.height, .width = spec.width, .rate = {25, 1}, .time_base = {1, 1000}}});
+  for (std::size_t i = 0; i < spec.pts.size(); ++i)
+    writer->Write(CodedFrame(static_cast<int>(i), spec.height, spec.width), spec.pts[i]);
   writer->Finish();
 }
 

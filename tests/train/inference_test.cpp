@@ -20,7 +20,8 @@ double Equal(const std::uint8_t* labels, const LabelImage& wanted) {
 TEST(Inference, LabelsOfTheModuleThatTrained) {
   Graph graph = BuildNet("frfnet-slim", {{"classes", 11}, {"aux", true}});
   InitializeWeights(graph, 3);
-  const Sample first = DrawScene(1, {.height = 64, .width = 96}), second = DrawScene(2, {.height = 64, .width = 96});
+  const Sample first = DrawScene(1, {.height = 64, .width = 96}),
+               second = DrawScene(2, {.height = 64, .width = 96});
   GraphModule module(graph);
   const EvaluateOptions options{.input = {}};
   const LabelImage wanted = Predict(module, second.image, options);
@@ -30,7 +31,8 @@ TEST(Inference, LabelsOfTheModuleThatTrained) {
   EXPECT_GE(Equal(inference.Run(second.image.pixels.data()), wanted), 0.999);
   EXPECT_EQ(inference.Scores().sizes(), (std::vector<std::int64_t>{1, 11, 64, 96}));
   Inference short_numbers(graph, {}, torch::kCPU, torch::kBFloat16, 64, 96);
-  EXPECT_GE(Equal(short_numbers.Run(second.image.pixels.data()), wanted), 0.9);  // eight bits of precision, random weights
+  EXPECT_GE(Equal(short_numbers.Run(second.image.pixels.data()), wanted),
+            0.9);  // eight bits of precision, random weights
 }
 
 }  // namespace

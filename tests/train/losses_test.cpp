@@ -164,7 +164,8 @@ TEST(Losses, LovaszEqualsItsDefinition) {
   EXPECT_NEAR(LovaszSoftmax(scores, labels).item<double>(), wanted, 1e-5);
 }
 
-// The kernel (float32) against libtorch's operators (double), full-size labels with void and an absent class among them.
+// The kernel (float32) against libtorch's operators (double), full-size labels with void and an absent class
+// among them.
 TEST(Losses, LovaszKernelHasTheOperatorsGradient) {
   const torch::Tensor start = RandomScores({3, 5, 24, 31}, 23), labels = RandomLabels({3, 48, 62}, 4, 24);
   torch::Tensor single = start.clone().requires_grad_(), precise = start.to(torch::kFloat64).requires_grad_();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A step's two passes, and what a captured step relies on: dropout's masks keep their memory, losses their weights. The
-// capture itself wants a GPU; here the same code runs operator by operator.
+// A step's two passes, and what a captured step relies on: dropout's masks keep their memory, losses their
+// weights. The capture itself wants a GPU; here the same code runs operator by operator.
 #include "train/train_step.h"
 
 #include <gtest/gtest.h>

@@ -229,7 +229,8 @@ TEST(Trainer, MeanOfRunsIsTheMean) {
     Train(options);
     return options.run;
   };
-  const std::string a = run("a", 0, "frfnet-slim"), b = run("b", 1, "frfnet-slim"), other = run("c", 0, "frfnet");
+  const std::string a = run("a", 0, "frfnet-slim"), b = run("b", 1, "frfnet-slim"),
+                    other = run("c", 0, "frfnet");
   ModelInfo info, one, two;
   const Graph mean = MeanOfRuns({a, b}, false, false, info);
   const Graph first = MeanOfRuns({a}, false, false, one), second = LoadRunGraph(b, false, false, two);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Decoder and encoder. What one half could get wrong together with the other is held against files written byte by byte here.
+// Decoder and encoder. What one half could get wrong together with the other is held against files written
+// byte by byte here.
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <poll.h>
@@ -34,7 +35,8 @@ class Codec : public ::testing::Test {
 
 TEST_F(Codec, EveryFrameComesBackInOrderAtItsTime) {
   // Uneven times: what a phone or a screen recording writes.
-  const std::vector<std::int64_t> pts{0, 33, 50, 150, 151, 400, 433, 466, 1000, 1040, 1080, 1999, 2000, 2100, 2500, 2600, 2700, 3300};
+  const std::vector<std::int64_t> pts{0,    33,   50,   150,  151,  400,  433,  466,  1000,
+                                      1040, 1080, 1999, 2000, 2100, 2500, 2600, 2700, 3300};
   for (const char* name : {"a.mp4", "a.mkv", "a.mov", "a.webm"}) {
     WriteClip(folder_ / name, {.pts = pts});
     const DecodedClip clip = DecodeClip(folder_ / name);
@@ -51,14 +53,17 @@ TEST_F(Codec, EveryFrameComesBackInOrderAtItsTime) {
 
 TEST_F(Codec, AClipOfScenesLooksLikeTheScenes) {
   const Image scene = DrawScene(kSynthTestSeed + 3, {.height = 120, .width = 160}).image;
-  const auto writer = LoadVideoLibrary().Create({.path = folder_ / "s.mp4", .info = {.height = 120, .width = 160, .rate = {25, 1}, .time_base = {1, 25}}});
+  const auto writer = LoadVideoLibrary().Create(
+      {.path = folder_ / "s.mp4",
+       .info = {.height = 120, .width = 160, .rate = {25, 1}, .time_base = {1, 25}}});
   for (int i = 0; i < 3; ++i) writer->Write(scene, i);
   writer->Finish();
   EXPECT_EQ(writer->encoder(), "libx264");  // Debian's libavcodec has it
   const DecodedClip clip = DecodeClip(folder_ / "s.mp4");
   ASSERT_EQ(clip.frames.size(), 3u);
   double sum = 0;
-  for (std::size_t i = 0; i < scene.pixels.size(); ++i) sum += std::abs(scene.pixels[i] - clip.frames[2].image.pixels[i]);
+  for (std::size_t i = 0; i < scene.pixels.size(); ++i)
+    sum += std::abs(scene.pixels[i] - clip.frames[2].image.pixels[i]);
   EXPECT_LT(sum / static_cast<double>(scene.pixels.size()), 6);
 }
 
@@ -75,7 +80,8 @@ TEST_F(Codec, OddSizesStayWhole) {
 }
 
 // One frame of YUV4MPEG2, a text header and bare planes: nothing of our encoder is in it.
-std::string Y4m(int height, int width, const std::string& words, const std::vector<std::uint8_t>& luma, int u, int v) {
+std::string Y4m(int height, int width, const std::string& words, const std::vector<std::uint8_t>& luma, int u,
+                int v) {
   std::string bytes = fmt::format("YUV4MPEG2 W{} H{} F25:1 Ip A1:1 {}\nFRAME\n", width, height, words);
   bytes.append(luma.begin(), luma.end());
   const auto chroma = static_cast<std::size_t>((height + 1) / 2) * ((width + 1) / 2);
@@ -91,7 +97,8 @@ TEST_F(Codec, RangeAndMatrixAreThoseOfTheFile) {
     int y, u, v;
     std::array<int, 3> rgb;  // by the standards' formulas, by hand
   };
-  // Red: BT.601 limited 81, 90, 240; full 76, 85, 255; BT.709 limited 63, 102, 240. Black and white of both ranges.
+  // Red: BT.601 limited 81, 90, 240; full 76, 85, 255; BT.709 limited 63, 102, 240. Black and white of both
+  // ranges.
   const Case cases[] = {{64, 64, "C420jpeg", 81, 90, 240, {254, 0, 0}},
                         {64, 64, "C420jpeg XCOLORRANGE=FULL", 76, 85, 255, {254, 0, 0}},
                         {720, 64, "C420jpeg", 63, 102, 240, {255, 1, 0}},
@@ -100,12 +107,14 @@ TEST_F(Codec, RangeAndMatrixAreThoseOfTheFile) {
                         {64, 64, "C420jpeg XCOLORRANGE=FULL", 16, 128, 128, {16, 16, 16}},
                         {64, 64, "C420jpeg XCOLORRANGE=FULL", 235, 128, 128, {235, 235, 235}}};
   for (const Case& c : cases) {
-    const std::vector<std::uint8_t> luma(static_cast<std::size_t>(c.height) * c.width, static_cast<std::uint8_t>(c.y));
+    const std::vector<std::uint8_t> luma(static_cast<std::size_t>(c.height) * c.width,
+                                         static_cast<std::uint8_t>(c.y));
     WriteFileAtomically(folder_ / "c.y4m", Y4m(c.height, c.width, c.words, luma, c.u, c.v));
     const DecodedClip clip = DecodeClip(folder_ / "c.y4m");
     ASSERT_EQ(clip.frames.size(), 1u);
     for (int i = 0; i < 3; ++i) {
-      EXPECT_NEAR(clip.frames[0].image.at(c.height / 2, 30)[i], c.rgb[static_cast<std::size_t>(i)], 2) << c.words << " Y " << c.y << " channel " << i;
+      EXPECT_NEAR(clip.frames[0].image.at(c.height / 2, 30)[i], c.rgb[static_cast<std::size_t>(i)], 2)
+          << c.words << " Y " << c.y << " channel " << i;
     }
   }
 }
@@ -122,7 +131,8 @@ TEST_F(Codec, EveryColumnAndRowIsConverted) {
       const Image& image = clip.frames[0].image;
       ASSERT_EQ(image.pixels.size(), luma.size() * 3);
       int worst = 0;
-      for (std::size_t i = 0; i < image.pixels.size(); ++i) worst = std::max(worst, std::abs(image.pixels[i] - luma[i / 3]));
+      for (std::size_t i = 0; i < image.pixels.size(); ++i)
+        worst = std::max(worst, std::abs(image.pixels[i] - luma[i / 3]));
       EXPECT_LE(worst, 1) << height << "x" << width;
     }
   }
@@ -141,19 +151,25 @@ void SetMatrix(const std::string& path, std::array<int, 4> turn) {
 
 TEST_F(Codec, PhonesRotationIsHonoured) {
   struct Case {
-    std::array<int, 4> turn;            // a b c d of the matrix: x' = a x + c y, y' = b x + d y
-    std::array<int, 2> red, green;      // where the stored picture's top left and top right corners come to be: {bottom?, right?}
+    std::array<int, 4> turn;  // a b c d of the matrix: x' = a x + c y, y' = b x + d y
+    std::array<int, 2> red,
+        green;  // where the stored picture's top left and top right corners come to be: {bottom?, right?}
   };
-  const Case cases[] = {{{1, 0, 0, 1}, {0, 0}, {0, 1}},   {{0, 1, -1, 0}, {0, 1}, {1, 1}},  // as stored; a quarter turn to the right
-                        {{-1, 0, 0, -1}, {1, 1}, {1, 0}}, {{0, -1, 1, 0}, {1, 0}, {0, 0}},  // upside down; a quarter turn to the left
-                        {{-1, 0, 0, 1}, {0, 1}, {0, 0}},  {{1, 0, 0, -1}, {1, 0}, {1, 1}}};  // mirrored
+  const Case cases[] = {{{1, 0, 0, 1}, {0, 0}, {0, 1}},
+                        {{0, 1, -1, 0}, {0, 1}, {1, 1}},  // as stored; a quarter turn to the right
+                        {{-1, 0, 0, -1}, {1, 1}, {1, 0}},
+                        {{0, -1, 1, 0}, {1, 0}, {0, 0}},  // upside down; a quarter turn to the left
+                        {{-1, 0, 0, 1}, {0, 1}, {0, 0}},
+                        {{1, 0, 0, -1}, {1, 0}, {1, 1}}};  // mirrored
   Image image{.height = 48, .width = 96, .channels = 3};
   image.pixels.assign(image.bytes(), 30);
   for (int y = 0; y < 16; ++y) {
     for (int x = 0; x < 16; ++x) image.at(y, x)[0] = image.at(y, 80 + x)[1] = 220;
   }
   for (const Case& c : cases) {
-    const auto writer = LoadVideoLibrary().Create({.path = folder_ / "r.mp4", .info = {.height = 48, .width = 96, .rate = {25, 1}, .time_base = {1, 25}}});
+    const auto writer = LoadVideoLibrary().Create(
+        {.path = folder_ / "r.mp4",
+         .info = {.height = 48, .width = 96, .rate = {25, 1}, .time_base = {1, 25}}});
     for (int i = 0; i < 3; ++i) writer->Write(image, i);
     writer->Finish();
     SetMatrix(folder_ / "r.mp4", c.turn);
@@ -164,7 +180,9 @@ TEST_F(Codec, PhonesRotationIsHonoured) {
     EXPECT_EQ(clip.info.height, turned ? 96 : 48);
     ASSERT_EQ(got.height, turned ? 96 : 48);
     ASSERT_EQ(got.width, turned ? 48 : 96);
-    const auto corner = [&](const std::array<int, 2>& where) { return got.at(where[0] ? got.height - 8 : 8, where[1] ? got.width - 8 : 8); };
+    const auto corner = [&](const std::array<int, 2>& where) {
+      return got.at(where[0] ? got.height - 8 : 8, where[1] ? got.width - 8 : 8);
+    };
     EXPECT_GT(corner(c.red)[0], 150) << c.turn[0] << c.turn[1];
     EXPECT_LT(corner(c.red)[1], 90);
     EXPECT_GT(corner(c.green)[1], 150) << c.turn[0] << c.turn[1];
@@ -187,7 +205,8 @@ int FramesOrOneLine(const std::string& path) {
 
 TEST_F(Codec, CutFilesGiveFramesOrOneLine) {
   for (const char* ending : {"mp4", "mkv", "avi", "ts"}) {
-    const std::string whole = folder_ / fmt::format("whole.{}", ending), cut = folder_ / fmt::format("cut.{}", ending);
+    const std::string whole = folder_ / fmt::format("whole.{}", ending),
+                      cut = folder_ / fmt::format("cut.{}", ending);
     WriteClip(whole, {.pts = EvenPts(30)});
     const std::string bytes = ReadFile(whole);
     EXPECT_EQ(FramesOrOneLine(whole), 30) << ending;
@@ -199,9 +218,14 @@ TEST_F(Codec, CutFilesGiveFramesOrOneLine) {
       refused += frames < 0, fewer += frames >= 0 && frames < 30;
     }
     EXPECT_GT(refused, 0) << ending;
-    // An mp4's index stands at its end: cut, it holds nothing that can be found. The others can be read up to the cut.
-    if (ending == std::string("mp4")) { EXPECT_EQ(refused, 24); }
-    if (ending == std::string("mkv")) { EXPECT_GT(fewer, 3); }
+    // An mp4's index stands at its end: cut, it holds nothing that can be found. The others can be read up to
+    // the cut.
+    if (ending == std::string("mp4")) {
+      EXPECT_EQ(refused, 24);
+    }
+    if (ending == std::string("mkv")) {
+      EXPECT_GT(fewer, 3);
+    }
   }
 }
 
@@ -220,10 +244,12 @@ TEST_F(Codec, ACutBehindTheIndexIsFoundBeforeAnyWork) {
 TEST_F(Codec, DamagedBytesGiveFramesOrOneLine) {
   for (const char* ending : {"mp4", "mkv"}) {
     WriteClip(folder_ / fmt::format("whole.{}", ending), {.pts = EvenPts(20)});
-    const std::string bytes = ReadFile(folder_ / fmt::format("whole.{}", ending)), path = folder_ / fmt::format("damaged.{}", ending);
+    const std::string bytes = ReadFile(folder_ / fmt::format("whole.{}", ending)),
+                      path = folder_ / fmt::format("damaged.{}", ending);
     for (std::size_t round = 0; round < 40; ++round) {
       std::string damaged = bytes;
-      for (std::size_t i = 0; i < 8; ++i) damaged[(round * 7919 + i * 104729) % damaged.size()] ^= static_cast<char>(0x55 + round);
+      for (std::size_t i = 0; i < 8; ++i)
+        damaged[(round * 7919 + i * 104729) % damaged.size()] ^= static_cast<char>(0x55 + round);
       WriteFileAtomically(path, damaged);
       EXPECT_LE(FramesOrOneLine(path), 1000) << ending << " round " << round;
     }
@@ -233,16 +259,24 @@ TEST_F(Codec, DamagedBytesGiveFramesOrOneLine) {
 TEST_F(Codec, WhatIsNoVideoIsNamed) {
   WriteFileAtomically(folder_ / "text.mp4", "Dear diary, today I was called a video.\n");
   WriteFileAtomically(folder_ / "empty.mp4", "");
-  const std::string wave = std::string("RIFF\x24\x20\0\0WAVEfmt \x10\0\0\0\1\0\1\0\x40\x1f\0\0\x80\x3e\0\0\2\0\x10\0data\0\x20\0\0", 44) + std::string(8192, '\0');
+  const std::string wave =
+      std::string(
+          "RIFF\x24\x20\0\0WAVEfmt \x10\0\0\0\1\0\1\0\x40\x1f\0\0\x80\x3e\0\0\2\0\x10\0data\0\x20\0\0", 44) +
+      std::string(8192, '\0');
   WriteFileAtomically(folder_ / "sound.mp4", wave);
-  EXPECT_FRF_ERROR(DecodeClip(folder_ / "text.mp4"), ErrorCode::kCorruptFile, "text.mp4: cannot be read as a video");
-  EXPECT_FRF_ERROR(DecodeClip(folder_ / "empty.mp4"), ErrorCode::kCorruptFile, "empty.mp4: cannot be read as a video");
-  EXPECT_FRF_ERROR(DecodeClip(folder_ / "sound.mp4"), ErrorCode::kCorruptFile, "sound.mp4: there is no video in it");
+  EXPECT_FRF_ERROR(DecodeClip(folder_ / "text.mp4"), ErrorCode::kCorruptFile,
+                   "text.mp4: cannot be read as a video");
+  EXPECT_FRF_ERROR(DecodeClip(folder_ / "empty.mp4"), ErrorCode::kCorruptFile,
+                   "empty.mp4: cannot be read as a video");
+  EXPECT_FRF_ERROR(DecodeClip(folder_ / "sound.mp4"), ErrorCode::kCorruptFile,
+                   "sound.mp4: there is no video in it");
   EXPECT_FRF_ERROR(DecodeClip(folder_ / "absent.mp4"), ErrorCode::kNotFound, "absent.mp4: cannot open");
-  EXPECT_FRF_ERROR(DecodeClip("/dev/video977", true), ErrorCode::kNotFound, "/dev/video977: there is no such camera");
+  EXPECT_FRF_ERROR(DecodeClip("/dev/video977", true), ErrorCode::kNotFound,
+                   "/dev/video977: there is no such camera");
   EXPECT_FRF_ERROR(DecodeClip("977", true), ErrorCode::kNotFound, "/dev/video977: there is no such camera");
   WriteClip(folder_ / "sound.mp4", {.pts = EvenPts(3)});
-  EXPECT_FRF_ERROR(LoadVideoLibrary().Open({.input = folder_ / "sound.mp4", .max_memory = 1000}), ErrorCode::kOutOfMemory, "--max-memory");
+  EXPECT_FRF_ERROR(LoadVideoLibrary().Open({.input = folder_ / "sound.mp4", .max_memory = 1000}),
+                   ErrorCode::kOutOfMemory, "--max-memory");
 }
 
 // A playlist under a video's name must not make us fetch what it names: nobody may call at this port.
@@ -260,8 +294,11 @@ TEST_F(Codec, APlaylistReachesNoNetwork) {
       if (::poll(&ready, 1, 20) == 1 && ++calls) ::close(::accept(listener, nullptr, nullptr));
     }
   });
-  WriteFileAtomically(folder_ / "list.mp4", fmt::format("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://127.0.0.1:{}/other.ts\n#EXT-X-ENDLIST\n",
-                                                        ntohs(address.sin_port)));
+  WriteFileAtomically(
+      folder_ / "list.mp4",
+      fmt::format(
+          "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://127.0.0.1:{}/other.ts\n#EXT-X-ENDLIST\n",
+          ntohs(address.sin_port)));
   EXPECT_EQ(FramesOrOneLine(folder_ / "list.mp4"), -1);
   std::this_thread::sleep_for(std::chrono::milliseconds(50));
   done = true;
@@ -280,7 +317,9 @@ TEST_F(Codec, ASizeThatChangesIsAnError) {
 TEST_F(Codec, OnlyAFinishedVideoIsLeft) {
   WriteFileAtomically(folder_ / "a.mp4", "before");
   {
-    const auto writer = LoadVideoLibrary().Create({.path = folder_ / "a.mp4", .info = {.height = 48, .width = 128, .rate = {25, 1}, .time_base = {1, 25}}});
+    const auto writer = LoadVideoLibrary().Create(
+        {.path = folder_ / "a.mp4",
+         .info = {.height = 48, .width = 128, .rate = {25, 1}, .time_base = {1, 25}}});
     writer->Write(CodedFrame(0), 0);
     EXPECT_FRF_ERROR(writer->Write(CodedFrame(1, 50, 128), 1), ErrorCode::kInvalidArgument, "50x128");
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The pipeline with sources played by code: order, drops, overlap, errors, stops. No codec, no clock that could be late.
+// The pipeline with sources played by code: order, drops, overlap, errors, stops. No codec, no clock that
+// could be late.
 #include "video/pipeline.h"
 
 #include <atomic>
@@ -81,11 +82,16 @@ TEST(Pipeline, AFileLosesNoFrameWhoeverIsSlow) {
   }
 }
 
-// The first frame is labelled only once all others were read: of those just the two that fit the queue can be left.
+// The first frame is labelled only once all others were read: of those just the two that fit the queue can be
+// left.
 TEST(Pipeline, ALiveSourceThatOutrunsLosesTheOldestAndTheyAreCounted) {
   PlayedSource source(30, true);
   Count first;  // the first frame is being labelled
-  source.before = [&](int number) { if (number > 0) { EXPECT_TRUE(first.WaitFor(1)); } };
+  source.before = [&](int number) {
+    if (number > 0) {
+      EXPECT_TRUE(first.WaitFor(1));
+    }
+  };
   std::vector<std::int64_t> numbers;
   const PipelineResult result = RunPipeline(
       source,
@@ -109,7 +115,9 @@ TEST(Pipeline, ALiveSourceThatOutrunsLosesTheOldestAndTheyAreCounted) {
 TEST(Pipeline, ALiveSourceThatIsKeptUpWithLosesNothing) {
   PlayedSource source(20, true);
   Count written;
-  source.before = [&](int number) { EXPECT_TRUE(written.WaitFor(number)); };  // the next frame comes when the last is done
+  source.before = [&](int number) {
+    EXPECT_TRUE(written.WaitFor(number));
+  };  // the next frame comes when the last is done
   const PipelineResult result = RunPipeline(source, kNothing, [&](VideoFrame&) { written.Add(); });
   EXPECT_EQ(result.frames, 20);
   EXPECT_EQ(result.dropped, 0);
@@ -122,35 +130,48 @@ TEST(Pipeline, ReadingLabellingAndWritingOverlap) {
   RunPipeline(
       source,
       [&](VideoFrame& frame) {
-        if (frame.number < 9) { EXPECT_TRUE(source.read.WaitFor(static_cast<int>(frame.number) + 2)); }
+        if (frame.number < 9) {
+          EXPECT_TRUE(source.read.WaitFor(static_cast<int>(frame.number) + 2));
+        }
         labelled.Add();
       },
-      [&](VideoFrame& frame) { if (frame.number < 9) { EXPECT_TRUE(labelled.WaitFor(static_cast<int>(frame.number) + 2)); } });
+      [&](VideoFrame& frame) {
+        if (frame.number < 9) {
+          EXPECT_TRUE(labelled.WaitFor(static_cast<int>(frame.number) + 2));
+        }
+      });
 }
 
 TEST(Pipeline, QueuesAreBoundedAndFramesGoRound) {
   PlayedSource source(50, false);
   std::atomic<int> most{0}, written{0};
   std::set<const void*> frames;
-  RunPipeline(source, [&](VideoFrame& frame) { frames.insert(&frame); },
-              [&](VideoFrame&) {
-                std::this_thread::sleep_for(std::chrono::milliseconds(1));
-                most = std::max(most.load(), source.read.value() - written.load());
-                ++written;
-              });
+  RunPipeline(
+      source, [&](VideoFrame& frame) { frames.insert(&frame); },
+      [&](VideoFrame&) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        most = std::max(most.load(), source.read.value() - written.load());
+        ++written;
+      });
   EXPECT_LE(most, FramesInFlight({}));
   EXPECT_LE(static_cast<int>(frames.size()), FramesInFlight({}));
 }
 
 TEST(Pipeline, TheFirstErrorOfAnyStageEndsAll) {
-  const auto thrower = [](VideoFrame& frame) { if (frame.number >= 3) throw Error(ErrorCode::kIo, "disk full"); };
+  const auto thrower = [](VideoFrame& frame) {
+    if (frame.number >= 3) throw Error(ErrorCode::kIo, "disk full");
+  };
   for (const bool live : {false, true}) {
     PlayedSource label_fails(1000, live), write_fails(1000, live), read_fails(1000, live);
     EXPECT_FRF_ERROR(RunPipeline(label_fails, thrower, kNothing), ErrorCode::kIo, "disk full");
-    if (!live) { EXPECT_LT(label_fails.read.value(), 20); }
+    if (!live) {
+      EXPECT_LT(label_fails.read.value(), 20);
+    }
     const auto every = [&](VideoFrame&) { throw Error(ErrorCode::kIo, "no room"); };
     EXPECT_FRF_ERROR(RunPipeline(write_fails, kNothing, every), ErrorCode::kIo, "no room");
-    read_fails.before = [](int number) { if (number == 5) throw Error(ErrorCode::kCorruptFile, "size changes"); };
+    read_fails.before = [](int number) {
+      if (number == 5) throw Error(ErrorCode::kCorruptFile, "size changes");
+    };
     EXPECT_FRF_ERROR(RunPipeline(read_fails, kNothing, kNothing), ErrorCode::kCorruptFile, "size changes");
   }
 }
@@ -181,8 +202,10 @@ TEST(BoundedQueue, NewestInOldestOut) {
 }
 
 TEST(Video, EndingsDecide) {
-  for (const char* name : {"a.mp4", "A.MP4", "x/y.MoV", "b.mkv"}) EXPECT_TRUE(LooksLikeVideoFile(name)) << name;
-  for (const char* name : {"a.png", "mp4", "a.mp4/b", "labelled"}) EXPECT_FALSE(LooksLikeVideoFile(name)) << name;
+  for (const char* name : {"a.mp4", "A.MP4", "x/y.MoV", "b.mkv"})
+    EXPECT_TRUE(LooksLikeVideoFile(name)) << name;
+  for (const char* name : {"a.png", "mp4", "a.mp4/b", "labelled"})
+    EXPECT_FALSE(LooksLikeVideoFile(name)) << name;
 }
 
 }  // namespace

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Convolution in 8-bit integers: unsigned bytes times signed weights, four at a time into 32-bit sums, by the dot-product
-// instruction of AVX-512 VNNI or AVX-VNNI. Exact: no sum leaves 32 bits (255 * 127 * 4 KiB * taps is below 2^31), so it
-// equals any other order of the same additions.
-// Subtle: the instruction wants the unsigned factor first, and it is the weights that come as vectors, so the picture's four
-// bytes are broadcast: rows and panels are those of gemm.inl.h with four channels where that one has one.
+// Convolution in 8-bit integers: unsigned bytes times signed weights, four at a time into 32-bit sums, by the
+// dot-product instruction of AVX-512 VNNI or AVX-VNNI. Exact: no sum leaves 32 bits (255 * 127 * 4 KiB * taps
+// is below 2^31), so it equals any other order of the same additions. Subtle: the instruction wants the
+// unsigned factor first, and it is the weights that come as vectors, so the picture's four bytes are
+// broadcast: rows and panels are those of gemm.inl.h with four channels where that one has one.
 #pragma once
 
 #include "engine/kernels/direct_conv.inl.h"
@@ -37,7 +37,8 @@ static std::size_t BytePackedSize(int out, std::int64_t taps, int depth) {
 }
 
 // Weights out x in x kh x kw to panels: for every four channels of a tap, four bytes an output channel.
-static void PackBytes(const std::int8_t* weights, int out, int in, int kh, int kw, int tap_w, int depth, std::int8_t* packed) {
+static void PackBytes(const std::int8_t* weights, int out, int in, int kh, int kw, int tap_w, int depth,
+                      std::int8_t* packed) {
   const Panels panels = PanelsOf(PaddedChannels(out) / kBlock);
   for (int p = 0; p < panels.count; ++p) {
     const int width = panels.width(p) * kLanes, first = panels.start(p) * kLanes;
@@ -47,9 +48,11 @@ static void PackBytes(const std::int8_t* weights, int out, int in, int kh, int k
           for (int k = 0; k < width; ++k) {
             for (int i = 0; i < 4; ++i) {
               // A tap of several kernel columns has their channels one after the other.
-              const int kx = tap * tap_w + (d + i) / (tap_w > 1 ? in : depth), c = tap_w > 1 ? (d + i) % in : d + i;
+              const int kx = tap * tap_w + (d + i) / (tap_w > 1 ? in : depth),
+                        c = tap_w > 1 ? (d + i) % in : d + i;
               const bool real = first + k < out && c < in && kx < kw;
-              *packed++ = real ? weights[((static_cast<std::int64_t>(first + k) * in + c) * kh + ky) * kw + kx] : 0;
+              *packed++ =
+                  real ? weights[((static_cast<std::int64_t>(first + k) * in + c) * kh + ky) * kw + kx] : 0;
             }
           }
         }
@@ -60,11 +63,13 @@ static void PackBytes(const std::int8_t* weights, int out, int in, int kh, int k
 
 #if defined(FRF_ISA_AVX512) || defined(FRF_ISA_AVX2)
 
-// As Multiply in gemm.inl.h, four bytes of a row and of each channel's weights a step: four unsigned and four signed bytes, or
-// with kWords two signed words and two. `depth` in bytes.
+// As Multiply in gemm.inl.h, four bytes of a row and of each channel's weights a step: four unsigned and four
+// signed bytes, or with kWords two signed words and two. `depth` in bytes.
 template <bool kWords, int N, int R = Rows(N)>
-FRF_DOT_TARGET __attribute__((noinline)) static void MultiplyIntegers(const std::uint8_t* const* rows, int taps, std::ptrdiff_t depth,
-                                                                      const std::int8_t* panel, Prefetch prefetch, std::int32_t* dst) {
+FRF_DOT_TARGET __attribute__((noinline)) static void MultiplyIntegers(const std::uint8_t* const* rows,
+                                                                      int taps, std::ptrdiff_t depth,
+                                                                      const std::int8_t* panel,
+                                                                      Prefetch prefetch, std::int32_t* dst) {
   constexpr int kWidth = N * kLanes;
   Sums acc[R][N];
 #pragma GCC unroll 8
@@ -90,8 +95,10 @@ FRF_DOT_TARGET __attribute__((noinline)) static void MultiplyIntegers(const std:
         const Sums bytes = FRF_FOUR_BYTES(four);
 #pragma GCC unroll 8
         for (int n = 0; n < N; ++n) {
-          if constexpr (kWords) acc[r][n] = FRF_DOT_WORDS(acc[r][n], bytes, weight[n]);
-          else acc[r][n] = FRF_DOT(acc[r][n], bytes, weight[n]);
+          if constexpr (kWords)
+            acc[r][n] = FRF_DOT_WORDS(acc[r][n], bytes, weight[n]);
+          else
+            acc[r][n] = FRF_DOT(acc[r][n], bytes, weight[n]);
         }
       }
     }
@@ -103,14 +110,17 @@ FRF_DOT_TARGET __attribute__((noinline)) static void MultiplyIntegers(const std:
   }
 }
 
-using IntegerProduct = void (*)(const std::uint8_t* const*, int, std::ptrdiff_t, const std::int8_t*, Prefetch, std::int32_t*);
+using IntegerProduct = void (*)(const std::uint8_t* const*, int, std::ptrdiff_t, const std::int8_t*, Prefetch,
+                                std::int32_t*);
 
 template <bool kWords>
 static inline IntegerProduct IntegerProductOf(int vectors, int rows) {
   if constexpr (kLanes == 16) {
-    if (rows != Rows(vectors)) return vectors == 3 ? MultiplyIntegers<kWords, 3, 6> : MultiplyIntegers<kWords, 4, 5>;
-    static constexpr IntegerProduct kTable[] = {MultiplyIntegers<kWords, 1>, MultiplyIntegers<kWords, 2>, MultiplyIntegers<kWords, 3>,
-                                                MultiplyIntegers<kWords, 4>, MultiplyIntegers<kWords, 5>};
+    if (rows != Rows(vectors))
+      return vectors == 3 ? MultiplyIntegers<kWords, 3, 6> : MultiplyIntegers<kWords, 4, 5>;
+    static constexpr IntegerProduct kTable[] = {MultiplyIntegers<kWords, 1>, MultiplyIntegers<kWords, 2>,
+                                                MultiplyIntegers<kWords, 3>, MultiplyIntegers<kWords, 4>,
+                                                MultiplyIntegers<kWords, 5>};
     return kTable[vectors - 1];
   } else {
     static constexpr IntegerProduct kTable[] = {MultiplyIntegers<kWords, 1>, MultiplyIntegers<kWords, 2>};
@@ -122,13 +132,16 @@ static void PlanByteConv(ByteConv& conv, int threads, std::size_t l2_bytes) {
   const std::int64_t width = conv.out_blocks * kBlock;
   const std::int64_t bytes = static_cast<std::int64_t>(conv.depth) * (conv.stride_w > 1 ? conv.stride_w : 1) +
                              (conv.dst.data ? width : 4 * width);
-  PlanPixels(conv, static_cast<std::int64_t>(conv.floats.height) * conv.floats.width, conv.out_blocks, bytes, threads, l2_bytes);
+  PlanPixels(conv, static_cast<std::int64_t>(conv.floats.height) * conv.floats.width, conv.out_blocks, bytes,
+             threads, l2_bytes);
 }
 
-// Rows beyond the last pixel are written to the first part; then the item's floats and its program's registers.
+// Rows beyond the last pixel are written to the first part; then the item's floats and its program's
+// registers.
 static std::size_t ByteConvScratch(const ByteConv& conv) {
   if (!conv.after) return kSpareFloats;
-  return kSpareFloats + static_cast<std::size_t>(conv.pixels_per_item) * conv.out_blocks * kBlock + ProgramScratch(*conv.after);
+  return kSpareFloats + static_cast<std::size_t>(conv.pixels_per_item) * conv.out_blocks * kBlock +
+         ProgramScratch(*conv.after);
 }
 
 // What becomes of the sums of one row of pixels.
@@ -140,20 +153,28 @@ struct ByteTail {
 // All but scale and offset, which are the panel's.
 static inline ByteTail ByteTailOf(const ByteConv& conv) {
   const float to_sum = conv.add.data ? 1.0f / conv.sum.coding.step : 0.0f;
-  const float zeros = (static_cast<float>(conv.add.coding.zero) * conv.add.coding.step + static_cast<float>(conv.dst.coding.zero) * conv.dst.coding.step) * to_sum;
-  return {nullptr, nullptr, Broadcast(static_cast<float>(conv.low)), Broadcast(static_cast<float>(conv.high)), Broadcast(conv.add.coding.step * to_sum),
-          Broadcast(conv.dst.coding.step * to_sum), Broadcast(static_cast<float>(conv.sum.coding.zero) - zeros)};
+  const float zeros = (static_cast<float>(conv.add.coding.zero) * conv.add.coding.step +
+                       static_cast<float>(conv.dst.coding.zero) * conv.dst.coding.step) *
+                      to_sum;
+  return {nullptr,
+          nullptr,
+          Broadcast(static_cast<float>(conv.low)),
+          Broadcast(static_cast<float>(conv.high)),
+          Broadcast(conv.add.coding.step * to_sum),
+          Broadcast(conv.dst.coding.step * to_sum),
+          Broadcast(static_cast<float>(conv.sum.coding.zero) - zeros)};
 }
 
 // Bytes: round(sum * scale + offset), and where there is an addition, its sum in a third coding.
 #if defined(FRF_ISA_AVX512)
 
-// Four vectors of whole numbers as bytes, one after the other, of which the first kCount count; what is below 0 or above 255
-// saturates. Packing works within 128 bits, so its result is put in order at the end.
+// Four vectors of whole numbers as bytes, one after the other, of which the first kCount count; what is below
+// 0 or above 255 saturates. Packing works within 128 bits, so its result is put in order at the end.
 template <int kCount>
 FRF_INLINE __m512i PackWhole(const __m512i (&v)[4]) {
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  const __m512i low = _mm512_packs_epi32(v[0], v[1]), high = kCount > 2 ? _mm512_packs_epi32(v[2], v[3]) : low;
+  const __m512i low = _mm512_packs_epi32(v[0], v[1]),
+                high = kCount > 2 ? _mm512_packs_epi32(v[2], v[3]) : low;
   return _mm512_permutexvar_epi32(order, _mm512_packus_epi16(low, high));
 }
 
@@ -170,13 +191,16 @@ template <int kCount>
 FRF_INLINE void StoreWhole(std::uint8_t* dst, const __m512i (&v)[4]) {
   const __m512i bytes = PackWhole<kCount>(v);
   if constexpr (kCount == 4) _mm512_storeu_si512(dst, bytes);
-  if constexpr (kCount == 3 || kCount == 2) _mm256_storeu_si256(reinterpret_cast<__m256i*>(dst), _mm512_castsi512_si256(bytes));
-  if constexpr (kCount == 3) _mm_storeu_si128(reinterpret_cast<__m128i*>(dst + 32), _mm512_extracti32x4_epi32(bytes, 2));
+  if constexpr (kCount == 3 || kCount == 2)
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(dst), _mm512_castsi512_si256(bytes));
+  if constexpr (kCount == 3)
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(dst + 32), _mm512_extracti32x4_epi32(bytes, 2));
   if constexpr (kCount == 1) _mm_storeu_si128(reinterpret_cast<__m128i*>(dst), _mm512_castsi512_si128(bytes));
 }
 
 template <int kCount>
-FRF_INLINE void StoreByteVectors(const std::int32_t* sums, int n, const ByteTail& tail, std::uint8_t* dst, const std::uint8_t* add, std::uint8_t* total) {
+FRF_INLINE void StoreByteVectors(const std::int32_t* sums, int n, const ByteTail& tail, std::uint8_t* dst,
+                                 const std::uint8_t* add, std::uint8_t* total) {
   __m512i whole[4] = {};
 #pragma GCC unroll 4
   for (int i = 0; i < kCount; ++i) {
@@ -190,18 +214,22 @@ FRF_INLINE void StoreByteVectors(const std::int32_t* sums, int n, const ByteTail
   StoreWhole<kCount>(total + n, whole);
 }
 
-FRF_INLINE void StoreByteRow(const std::int32_t* sums, int width, const ByteTail& tail, std::uint8_t* dst, const std::uint8_t* add, std::uint8_t* total) {
+FRF_INLINE void StoreByteRow(const std::int32_t* sums, int width, const ByteTail& tail, std::uint8_t* dst,
+                             const std::uint8_t* add, std::uint8_t* total) {
   int n = 0;
   for (; n + 4 * kLanes <= width; n += 4 * kLanes) StoreByteVectors<4>(sums, n, tail, dst, add, total);
-  if (width - n == 3 * kLanes) StoreByteVectors<3>(sums, n, tail, dst, add, total);
-  else if (width - n == 2 * kLanes) StoreByteVectors<2>(sums, n, tail, dst, add, total);
-  else if (width - n == kLanes) StoreByteVectors<1>(sums, n, tail, dst, add, total);
+  if (width - n == 3 * kLanes)
+    StoreByteVectors<3>(sums, n, tail, dst, add, total);
+  else if (width - n == 2 * kLanes)
+    StoreByteVectors<2>(sums, n, tail, dst, add, total);
+  else if (width - n == kLanes)
+    StoreByteVectors<1>(sums, n, tail, dst, add, total);
 }
 
 #else
 
-FRF_INLINE void StoreByteRow(const std::int32_t* sums, int width, const ByteTail& tail, std::uint8_t* dst, const std::uint8_t* add,
-                             std::uint8_t* total) {
+FRF_INLINE void StoreByteRow(const std::int32_t* sums, int width, const ByteTail& tail, std::uint8_t* dst,
+                             const std::uint8_t* add, std::uint8_t* total) {
   for (int n = 0; n < width; n += kLanes) {
     const V v = Fma(SumsToFloat(sums + n), Load(tail.scale + n), Load(tail.offset + n));
     const V clamped = Clamp(v, tail.low, tail.high);
@@ -209,17 +237,22 @@ FRF_INLINE void StoreByteRow(const std::int32_t* sums, int width, const ByteTail
     if (!add) continue;
     const V magic = Broadcast(12582912.0f);
     const V rounded = (clamped + magic) - magic;
-    StoreBytes(total + n, Clamp(Fma(rounded, tail.dst_step, Fma(LoadBytes(add + n), tail.add_step, tail.sum_offset)), Zero(), Broadcast(255.0f)));
+    StoreBytes(total + n,
+               Clamp(Fma(rounded, tail.dst_step, Fma(LoadBytes(add + n), tail.add_step, tail.sum_offset)),
+                     Zero(), Broadcast(255.0f)));
   }
 }
 
 #endif
 
-FRF_INLINE void StoreFloatRow(const std::int32_t* sums, int width, const ByteTail& tail, const ByteConv& conv, float* dst) {
+FRF_INLINE void StoreFloatRow(const std::int32_t* sums, int width, const ByteTail& tail, const ByteConv& conv,
+                              float* dst) {
   for (int n = 0; n < width; n += kLanes) {
     V v = Fma(SumsToFloat(sums + n), Load(tail.scale + n), Load(tail.offset + n));
-    if (conv.act == Act::kRelu) v = Max(v, Zero());
-    else if (conv.act != Act::kNone) v = ActivateRare(v, conv.act, conv.alpha, conv.beta);
+    if (conv.act == Act::kRelu)
+      v = Max(v, Zero());
+    else if (conv.act != Act::kNone)
+      v = ActivateRare(v, conv.act, conv.alpha, conv.beta);
     Store(dst + n, v);
   }
 }
@@ -248,12 +281,16 @@ static void RunByteConv(const ByteConv& conv, std::int64_t item, float* scratch)
   float* floats[kMaxRows];
   alignas(64) std::int32_t sums[kMaxRows * kMaxVectors * kLanes];
   for (int p = first; p < last; ++p) {
-    const int vectors = panels.width(p), width = vectors * kLanes, channel = panels.start(p) * kLanes, block = Rows(vectors);
+    const int vectors = panels.width(p), width = vectors * kLanes, channel = panels.start(p) * kLanes,
+              block = Rows(vectors);
     const std::int8_t* panel = conv.weights + static_cast<std::int64_t>(channel) * taps * conv.depth;
     const IntegerProduct multiply = IntegerProductOf<false>(vectors, block);
     tail.scale = conv.scale + channel, tail.offset = conv.offset + channel;
-    // The first panel brings the rows in, the others find them. A step takes four bytes, a cache line holds 64.
-    const Prefetch prefetch = p == first ? Prefetch{block * conv.stride_w * conv.src.pixel, conv.src.pixel > conv.depth ? 0 : 4} : Prefetch{};
+    // The first panel brings the rows in, the others find them. A step takes four bytes, a cache line
+    // holds 64.
+    const Prefetch prefetch =
+        p == first ? Prefetch{block * conv.stride_w * conv.src.pixel, conv.src.pixel > conv.depth ? 0 : 4}
+                   : Prefetch{};
     int y = static_cast<int>(begin / out_width), x = static_cast<int>(begin % out_width);
     for (std::int64_t pixel = begin; pixel < end; pixel += block) {
       const int count = end - pixel < block ? static_cast<int>(end - pixel) : block;
@@ -279,17 +316,21 @@ static void RunByteConv(const ByteConv& conv, std::int64_t item, float* scratch)
       }
       multiply(rows, taps, conv.depth, panel, prefetch, sums);
       for (int r = 0; r < count; ++r) {
-        if (conv.dst.data) StoreByteRow(sums + r * width, width, tail, dst[r], add[r], sum[r]);
-        else StoreFloatRow(sums + r * width, width, tail, conv, floats[r]);
+        if (conv.dst.data)
+          StoreByteRow(sums + r * width, width, tail, dst[r], add[r], sum[r]);
+        else
+          StoreFloatRow(sums + r * width, width, tail, conv, floats[r]);
       }
     }
   }
   if (conv.after) {
-    RunAfter(conv, out_width, begin, end, result, scratch + kSpareFloats + static_cast<std::ptrdiff_t>(conv.pixels_per_item) * result.pixel);
+    RunAfter(conv, out_width, begin, end, result,
+             scratch + kSpareFloats + static_cast<std::ptrdiff_t>(conv.pixels_per_item) * result.pixel);
   }
 }
 
-#else  // no instruction for it: maps stay floats that bytes stand for (Epilogue::round), and none of this is called
+#else  // no instruction for it: maps stay floats that bytes stand for (Epilogue::round), and none of this is
+       // called
 
 static void PlanByteConv(ByteConv&, int, std::size_t) {}
 static std::size_t ByteConvScratch(const ByteConv&) { return 0; }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The transforms of byte_winograd.inl.h: bytes of a 6x6 piece of the source to words, 36 products to 4x4 sums.
+// The transforms of byte_winograd.inl.h: bytes of a 6x6 piece of the source to words, 36 products to 4x4
+// sums.
 #pragma once
 
 #include "engine/kernels/kernels.h"
@@ -10,8 +11,10 @@ namespace frf::kernels::FRF_ISA {
 inline constexpr int kBytePoints = 6;  // of a tile along an axis
 inline constexpr int kByteTile = 4;
 
-// Rows of Winograd<4, 1>::kKernel times 12, 6, 6, 24, 24, 3; 24 over those is what the output transform multiplies by.
-inline constexpr int kWhole[kBytePoints][3] = {{3, 0, 0}, {-1, -1, -1}, {-1, 1, -1}, {1, 2, 4}, {1, -2, 4}, {0, 0, 3}};
+// Rows of Winograd<4, 1>::kKernel times 12, 6, 6, 24, 24, 3; 24 over those is what the output transform
+// multiplies by.
+inline constexpr int kWhole[kBytePoints][3] = {{3, 0, 0}, {-1, -1, -1}, {-1, 1, -1},
+                                               {1, 2, 4}, {1, -2, 4},   {0, 0, 3}};
 
 #if defined(FRF_ISA_AVX512) || defined(FRF_ISA_AVX2)
 
@@ -20,23 +23,34 @@ using Words16 = std::int16_t __attribute__((vector_size(32)));
 using WideWords = std::int16_t __attribute__((vector_size(64)));
 using Modular = std::uint32_t __attribute__((vector_size(64)));  // unsigned: wraps
 FRF_INLINE void LoadWords(const std::uint8_t* p, WideWords& v) {
-  v = reinterpret_cast<WideWords>(_mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
+  v = reinterpret_cast<WideWords>(
+      _mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
 }
-FRF_INLINE void StoreWords(std::int16_t* p, WideWords v) { _mm512_storeu_si512(p, reinterpret_cast<__m512i>(v)); }
-FRF_INLINE Modular LoadModular(const std::int32_t* p) { return reinterpret_cast<Modular>(_mm512_loadu_si512(p)); }
-FRF_INLINE void StoreModular(std::int32_t* p, Modular v) { _mm512_storeu_si512(p, reinterpret_cast<__m512i>(v)); }
+FRF_INLINE void StoreWords(std::int16_t* p, WideWords v) {
+  _mm512_storeu_si512(p, reinterpret_cast<__m512i>(v));
+}
+FRF_INLINE Modular LoadModular(const std::int32_t* p) {
+  return reinterpret_cast<Modular>(_mm512_loadu_si512(p));
+}
+FRF_INLINE void StoreModular(std::int32_t* p, Modular v) {
+  _mm512_storeu_si512(p, reinterpret_cast<__m512i>(v));
+}
 #else
 using WideWords = Words16;
 using Modular = std::uint32_t __attribute__((vector_size(32)));
 FRF_INLINE Modular LoadModular(const std::int32_t* p) {
   return reinterpret_cast<Modular>(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 }
-FRF_INLINE void StoreModular(std::int32_t* p, Modular v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), reinterpret_cast<__m256i>(v)); }
+FRF_INLINE void StoreModular(std::int32_t* p, Modular v) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), reinterpret_cast<__m256i>(v));
+}
 #endif
 FRF_INLINE void LoadWords(const std::uint8_t* p, Words16& v) {
   v = reinterpret_cast<Words16>(_mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
 }
-FRF_INLINE void StoreWords(std::int16_t* p, Words16 v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), reinterpret_cast<__m256i>(v)); }
+FRF_INLINE void StoreWords(std::int16_t* p, Words16 v) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), reinterpret_cast<__m256i>(v));
+}
 
 template <typename W>
 FRF_INLINE void WordsInput(W (&d)[6]) {
@@ -104,8 +118,9 @@ FRF_INLINE void TransformAllBytes(const At& at, int depth, std::int16_t* dst, st
 
 using SignedSums = std::int32_t __attribute__((vector_size(sizeof(Modular))));
 
-// Products of a tile to its 4x4 sums, a row of four at a time: row(i, sums). The order is that of fewest values at once: along
-// the rows first, and of the six rows only the sums and differences that WordsOutput wants are kept, 16 vectors.
+// Products of a tile to its 4x4 sums, a row of four at a time: row(i, sums). The order is that of fewest
+// values at once: along the rows first, and of the six rows only the sums and differences that WordsOutput
+// wants are kept, 16 vectors.
 template <typename Row>
 FRF_INLINE void TransformWordProducts(const std::int32_t* products, std::ptrdiff_t point, const Row& row) {
   constexpr int S = kBytePoints, T = kByteTile;

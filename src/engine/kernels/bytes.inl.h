@@ -31,7 +31,8 @@ FRF_INLINE void StoreBytes(std::uint8_t* p, V v) {
 #else
 
 FRF_INLINE V LoadBytes(const std::uint8_t* p) {
-  return V{static_cast<float>(p[0]), static_cast<float>(p[1]), static_cast<float>(p[2]), static_cast<float>(p[3])};
+  return V{static_cast<float>(p[0]), static_cast<float>(p[1]), static_cast<float>(p[2]),
+           static_cast<float>(p[3])};
 }
 FRF_INLINE void StoreBytes(std::uint8_t* p, V v) {
   v = Nearest(v);
@@ -53,7 +54,8 @@ struct Rounder {
   V operator()(V v) const { return Inside(Clamp(v, low, high)); }
   // Of what lies in [low, high].
   V Inside(V v) const {
-    const V magic = Broadcast(12582912.0f);  // 1.5 * 2^23: what is added to it keeps whole numbers alone, halves to even
+    const V magic =
+        Broadcast(12582912.0f);  // 1.5 * 2^23: what is added to it keeps whole numbers alone, halves to even
     return (Fma(v, inverse, magic) - magic) * step;
   }
 };

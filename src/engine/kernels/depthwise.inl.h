@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Depthwise convolution: one filter a channel. A block of channels keeps its weights in registers or L1 while a row of
-// output pixels passes.
+// Depthwise convolution: one filter a channel. A block of channels keeps its weights in registers or L1 while
+// a row of output pixels passes.
 #pragma once
 
 #include "engine/kernels/gemm.inl.h"
@@ -44,7 +44,8 @@ static void RunDepthwise(const DepthwiseConv& conv, std::int64_t item) {
           const V add = Load(e.add.data + y * e.add.row + at * e.add.pixel + c);
           if (e.sum.data) {
             if (round.on) v = round(v);
-            Store(e.sum.data + y * e.sum.row + at * e.sum.pixel + c, round_sum.on ? round_sum(v + add) : v + add);
+            Store(e.sum.data + y * e.sum.row + at * e.sum.pixel + c,
+                  round_sum.on ? round_sum(v + add) : v + add);
           } else {
             v = v + add;
           }

@@ -30,11 +30,12 @@ static void PackDirect(const float* weights, int out, int in, int kh, int kw, in
   }
 }
 
-// An item is a run of output pixels, and all panels or, where pixels are few, some of them. Its source rows should stay
-// in half of L2 while the panels pass, and every thread should find several items. `pixel_bytes` is what an output pixel
-// reads of one kernel row and writes.
+// An item is a run of output pixels, and all panels or, where pixels are few, some of them. Its source rows
+// should stay in half of L2 while the panels pass, and every thread should find several items. `pixel_bytes`
+// is what an output pixel reads of one kernel row and writes.
 template <typename Conv>
-static void PlanPixels(Conv& conv, std::int64_t pixels, int out_blocks, std::int64_t pixel_bytes, int threads, std::size_t l2_bytes) {
+static void PlanPixels(Conv& conv, std::int64_t pixels, int out_blocks, std::int64_t pixel_bytes, int threads,
+                       std::size_t l2_bytes) {
   const Panels panels = PanelsOf(out_blocks);
   std::int64_t per_item = static_cast<std::int64_t>(l2_bytes / 2) / (pixel_bytes * conv.kernel_h);
   const std::int64_t wanted = 4L * threads;  // items, so that a slow core does not hold up the other
@@ -60,17 +61,21 @@ static void PlanPixels(Conv& conv, std::int64_t pixels, int out_blocks, std::int
 }
 
 static void PlanDirect(DirectConv& conv, int threads, std::size_t l2_bytes) {
-  const std::int64_t floats = static_cast<std::int64_t>(conv.depth) * (conv.stride_w > 1 ? conv.stride_w : 1) +
-                              conv.weights.out_blocks * kBlock;
-  PlanPixels(conv, static_cast<std::int64_t>(conv.dst.height) * conv.dst.width, conv.weights.out_blocks, 4 * floats, threads, l2_bytes);
+  const std::int64_t floats =
+      static_cast<std::int64_t>(conv.depth) * (conv.stride_w > 1 ? conv.stride_w : 1) +
+      conv.weights.out_blocks * kBlock;
+  PlanPixels(conv, static_cast<std::int64_t>(conv.dst.height) * conv.dst.width, conv.weights.out_blocks,
+             4 * floats, threads, l2_bytes);
 }
 
-// Rows beyond the last pixel are written to the first part; then the item's result and its program's registers.
+// Rows beyond the last pixel are written to the first part; then the item's result and its program's
+// registers.
 inline constexpr std::size_t kSpareFloats = static_cast<std::size_t>(kMaxVectors) * kLanes * 2;
 
 static std::size_t DirectScratch(const DirectConv& conv) {
   if (!conv.after) return kSpareFloats;
-  return kSpareFloats + static_cast<std::size_t>(conv.pixels_per_item) * conv.weights.out_blocks * kBlock + ProgramScratch(*conv.after);
+  return kSpareFloats + static_cast<std::size_t>(conv.pixels_per_item) * conv.weights.out_blocks * kBlock +
+         ProgramScratch(*conv.after);
 }
 
 // Where output pixel (y, x) reads: one pointer a tap, `block` apart in `rows`. For floats and for bytes.
@@ -82,17 +87,22 @@ FRF_INLINE void GatherTaps(const Conv& conv, const Source& src, int y, int x, in
     const T* row = src.data + sy * src.row;
     for (int kx = 0; kx < conv.kernel_w; ++kx) {
       const int sx = x * conv.stride_w + kx * conv.dilation_w - conv.pad_left;
-      rows[(ky * conv.kernel_w + kx) * block] = inside && sx >= 0 && sx < src.width ? row + sx * src.pixel : conv.zeros;
+      rows[(ky * conv.kernel_w + kx) * block] =
+          inside && sx >= 0 && sx < src.width ? row + sx * src.pixel : conv.zeros;
     }
   }
 }
 
-// The same for `block` neighbours of one row, whose kernels lie inside the source: no questions asked. False where they do not.
+// The same for `block` neighbours of one row, whose kernels lie inside the source: no questions asked. False
+// where they do not.
 template <typename Conv, typename Source, typename T>
-FRF_INLINE bool GatherRow(const Conv& conv, const Source& src, int y, int x, int block, int width, const T** rows) {
+FRF_INLINE bool GatherRow(const Conv& conv, const Source& src, int y, int x, int block, int width,
+                          const T** rows) {
   const int top = y * conv.stride_h - conv.pad_top, left = x * conv.stride_w - conv.pad_left;
   const int last = left + (block - 1) * conv.stride_w + (conv.kernel_w - 1) * conv.dilation_w;
-  if (x + block > width || top < 0 || left < 0 || last >= src.width || top + (conv.kernel_h - 1) * conv.dilation_h >= src.height) return false;
+  if (x + block > width || top < 0 || left < 0 || last >= src.width ||
+      top + (conv.kernel_h - 1) * conv.dilation_h >= src.height)
+    return false;
   const std::ptrdiff_t step = conv.stride_w * src.pixel;
   const T* row = src.data + top * src.row + left * src.pixel;
   for (int ky = 0; ky < conv.kernel_h; ++ky, row += conv.dilation_h * src.row) {
@@ -107,7 +117,8 @@ FRF_INLINE bool GatherRow(const Conv& conv, const Source& src, int y, int x, int
 
 // The program that follows a convolution, over pixels [begin, end) of its result in scratch.
 template <typename Conv>
-static void RunAfter(const Conv& conv, int width, std::int64_t begin, std::int64_t end, const Map& result, float* registers) {
+static void RunAfter(const Conv& conv, int width, std::int64_t begin, std::int64_t end, const Map& result,
+                     float* registers) {
   for (std::int64_t pixel = begin; pixel < end;) {
     const int y = static_cast<int>(pixel / width), x = static_cast<int>(pixel % width);
     const int stop = width - x < end - pixel ? width : x + static_cast<int>(end - pixel);
@@ -181,7 +192,8 @@ static void RunDirect(const DirectConv& conv, std::int64_t item, float* scratch)
     }
   }
   if (conv.after) {
-    RunAfter(conv, conv.dst.width, begin, end, result, scratch + kSpareFloats + static_cast<std::ptrdiff_t>(conv.pixels_per_item) * result.pixel);
+    RunAfter(conv, conv.dst.width, begin, end, result,
+             scratch + kSpareFloats + static_cast<std::ptrdiff_t>(conv.pixels_per_item) * result.pixel);
   }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which kernels this CPU runs. Subtle: a CPU may have AVX-512 and a kernel or hypervisor that does not save its state;
-// GCC's builtin asks for both.
+// Which kernels this CPU runs. Subtle: a CPU may have AVX-512 and a kernel or hypervisor that does not save
+// its state; GCC's builtin asks for both.
 #include <fmt/format.h>
 
 #include <cstdlib>
@@ -28,8 +28,8 @@ const Kernels* Avx2Kernels() {
 
 const Kernels* Avx512Kernels() {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512dq")) {
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
     return KernelsAvx512Table();
   }
 #endif

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fetching ahead: which memory a convolution touches next, handed to products that have nothing to fetch themselves.
+// Fetching ahead: which memory a convolution touches next, handed to products that have nothing to fetch
+// themselves.
 #pragma once
 
 #include "engine/kernels/gemm.inl.h"
 
 namespace frf::kernels::FRF_ISA {
 
-// Memory that will be read or written soon, fetched a cache line at a time while products run. The transforms touch many
-// lines in a burst; without this they wait for each, and the products leave the memory idle.
+// Memory that will be read or written soon, fetched a cache line at a time while products run. The transforms
+// touch many lines in a burst; without this they wait for each, and the products leave the memory idle.
 class Fetcher {
  public:
   // Rows [y0, y1) and columns [x0, x1) of a map, clipped; `channels` floats from `offset` at every pixel.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The product that convolutions are made of: R rows of floats times a panel of weights N vectors wide, R x N sums held
-// in registers from the first float to the last.
-// Subtle: rows are given by pointers, so the same code multiplies a matrix, the pixels of a 1x1 convolution and the taps
-// of any other (what XNNPACK calls an indirect product). A weight panel stays in L1 or L2 while many rows pass by.
+// The product that convolutions are made of: R rows of floats times a panel of weights N vectors wide, R x N
+// sums held in registers from the first float to the last. Subtle: rows are given by pointers, so the same
+// code multiplies a matrix, the pixels of a 1x1 convolution and the taps of any other (what XNNPACK calls an
+// indirect product). A weight panel stays in L1 or L2 while many rows pass by.
 #pragma once
 
 #include "engine/kernels/bytes.inl.h"
@@ -21,13 +21,13 @@ inline constexpr int kMaxVectors = kLanes == 16 ? 5 : 2;
 
 // What follows the sum of one block of rows.
 struct Tail {
-  const float* bias;              // at the panel's first channel; null: none
+  const float* bias;  // at the panel's first channel; null: none
   Act act;
   float alpha, beta;
-  const float* const* add;        // R pointers at the panel's first channel; null: none
-  float* const* sum;              // likewise; null: none
+  const float* const* add;  // R pointers at the panel's first channel; null: none
+  float* const* sum;        // likewise; null: none
   bool add_first;
-  Coding round, round_sum;        // Epilogue's
+  Coding round, round_sum;  // Epilogue's
 };
 
 FRF_INLINE V Activate(V v, Act act, float alpha, float beta) {
@@ -57,17 +57,19 @@ __attribute__((noinline)) static V ActivateRare(V v, Act act, float alpha, float
   return Activate(v, act, alpha, beta);
 }
 
-// `ahead`: floats from a row to where the next block's rows begin, which are fetched meanwhile, a cache line at every
-// step: hardware prefetchers do not follow so many short rows. `line` is 16 (or what lies between lines that are not
-// neighbours), or 0 where nothing is to be fetched.
+// `ahead`: floats from a row to where the next block's rows begin, which are fetched meanwhile, a cache line
+// at every step: hardware prefetchers do not follow so many short rows. `line` is 16 (or what lies between
+// lines that are not neighbours), or 0 where nothing is to be fetched.
 struct Prefetch {
   std::ptrdiff_t ahead = 0, line = 0;
 };
 
-// dst[r][n] = sum over taps and depth. Not inlined: alone, its sums, weights and pointers just fit in the registers.
+// dst[r][n] = sum over taps and depth. Not inlined: alone, its sums, weights and pointers just fit in the
+// registers.
 template <int N, int R = Rows(N)>
-__attribute__((noinline)) static void Multiply(const float* const* rows, int taps, std::ptrdiff_t depth, const float* panel,
-                                               Prefetch prefetch, float* dst, std::ptrdiff_t stride) {
+__attribute__((noinline)) static void Multiply(const float* const* rows, int taps, std::ptrdiff_t depth,
+                                               const float* panel, Prefetch prefetch, float* dst,
+                                               std::ptrdiff_t stride) {
   V acc[R][N];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
@@ -112,7 +114,10 @@ static void TailBlock(const float* const* rows, int taps, int depth, const float
   const bool next = round.on && (!tail.add || tail.add_first || tail.sum);
   const bool clip = tail.act == Act::kClip, bounded = tail.act == Act::kRelu || clip;
   const bool clamp = bounded || (next && tail.act == Act::kNone);
-  V low = Broadcast(clip ? tail.alpha : bounded ? 0.0f : -__builtin_inff()), high = Broadcast(clip ? tail.beta : __builtin_inff());
+  V low = Broadcast(clip      ? tail.alpha
+                    : bounded ? 0.0f
+                              : -__builtin_inff()),
+    high = Broadcast(clip ? tail.beta : __builtin_inff());
   if (next) low = Max(low, round.low), high = Min(high, round.high);
   for (int r = 0; r < R; ++r) {
     float *const from = sums + r * kWidth, *const to = dst[r];
@@ -145,11 +150,14 @@ static void TailBlock(const float* const* rows, int taps, int depth, const float
   }
 }
 
-using ProductFunction = void (*)(const float* const*, int, std::ptrdiff_t, const float*, Prefetch, float*, std::ptrdiff_t);
-using TailFunction = void (*)(const float* const*, int, int, const float*, float* const*, const Tail&, const Prefetch&);
+using ProductFunction = void (*)(const float* const*, int, std::ptrdiff_t, const float*, Prefetch, float*,
+                                 std::ptrdiff_t);
+using TailFunction = void (*)(const float* const*, int, int, const float*, float* const*, const Tail&,
+                              const Prefetch&);
 
-// The rows of a block when there are `count` rows in all: few, so that a block that is not full counts. (Panels of one
-// convolution differ in width, and what is a whole number of blocks for one is none for the other.)
+// The rows of a block when there are `count` rows in all: few, so that a block that is not full counts.
+// (Panels of one convolution differ in width, and what is a whole number of blocks for one is none for the
+// other.)
 static inline int RowsFor(int vectors, int count) {
   const int usual = Rows(vectors), fewer = kLanes != 16 ? usual : vectors == 3 ? 6 : vectors == 4 ? 5 : usual;
   const auto padded = [&](int rows) { return (count + rows - 1) / rows * rows; };
@@ -170,7 +178,8 @@ static inline ProductFunction ProductOf(int vectors, int rows) {
 
 static inline TailFunction TailOf(int vectors) {
   if constexpr (kLanes == 16) {
-    static constexpr TailFunction kTable[] = {TailBlock<1>, TailBlock<2>, TailBlock<3>, TailBlock<4>, TailBlock<5>};
+    static constexpr TailFunction kTable[] = {TailBlock<1>, TailBlock<2>, TailBlock<3>, TailBlock<4>,
+                                              TailBlock<5>};
     return kTable[vectors - 1];
   } else {
     static constexpr TailFunction kTable[] = {TailBlock<1>, TailBlock<2>};
@@ -178,8 +187,8 @@ static inline TailFunction TailOf(int vectors) {
   }
 }
 
-// Output channels are covered by panels as even as can be: four vectors wide where that divides, else up to five
-// (AVX-512), always two elsewhere.
+// Output channels are covered by panels as even as can be: four vectors wide where that divides, else up to
+// five (AVX-512), always two elsewhere.
 struct Panels {
   int count, wide, narrow, wide_count;  // the first wide_count panels are `wide` vectors, the others `narrow`
   int width(int i) const { return i < wide_count ? wide : narrow; }
@@ -190,7 +199,9 @@ struct Panels {
 static inline Panels PanelsOf(int blocks) {
   const int vectors = blocks * kBlock / kLanes;
   if (kLanes != 16) return {vectors / 2, 2, 2, vectors / 2};
-  const int count = vectors % 4 == 0 ? vectors / 4 : vectors % 9 == 0 ? vectors / 3 : (vectors + kMaxVectors - 1) / kMaxVectors;
+  const int count = vectors % 4 == 0   ? vectors / 4
+                    : vectors % 9 == 0 ? vectors / 3
+                                       : (vectors + kMaxVectors - 1) / kMaxVectors;
   const int narrow = vectors / count, extra = vectors % count;
   return {count, narrow + (extra > 0), narrow, extra > 0 ? extra : count};
 }

@@ -4,10 +4,11 @@
 //   const Kernels& k = BestKernels();            // FRF_FORCE_ISA=baseline|avx2|avx512 forces one
 //   for (int i = 0; i < conv.items; ++i) k.direct_conv(conv, i, scratch);
 //
-// Layout of every map: HWC, float32 (or bytes, see ByteMap), `pixel` floats from one pixel to the next, so that a kernel reads and writes a
-// slice of a concatenation in place. Channels are stored in multiples of 16 (kBlock); the lanes above the true count
-// hold finite numbers that no weight looks at. Work is cut into items that write disjoint data: any thread may take any
-// item, and the result does not depend on which. Kernels allocate nothing; scratch is one region a thread.
+// Layout of every map: HWC, float32 (or bytes, see ByteMap), `pixel` floats from one pixel to the next, so
+// that a kernel reads and writes a slice of a concatenation in place. Channels are stored in multiples of 16
+// (kBlock); the lanes above the true count hold finite numbers that no weight looks at. Work is cut into
+// items that write disjoint data: any thread may take any item, and the result does not depend on which.
+// Kernels allocate nothing; scratch is one region a thread.
 #pragma once
 
 #include <cstddef>
@@ -17,8 +18,8 @@
 
 namespace frf::kernels {
 
-inline constexpr int kBlock = 16;      // channels are padded to multiples of this
-inline constexpr int kMaxPanel = 8;    // widest weight panel, in vectors
+inline constexpr int kBlock = 16;    // channels are padded to multiples of this
+inline constexpr int kMaxPanel = 8;  // widest weight panel, in vectors
 
 inline constexpr int PaddedChannels(int channels) { return (channels + kBlock - 1) / kBlock * kBlock; }
 
@@ -29,7 +30,8 @@ struct Map {  // a view: `channels` of them, padded, at every pixel
   std::ptrdiff_t row = 0;    // floats from one row to the next; width * pixel unless there is a border
 };
 
-// A map in 8 bits, as an ONNX file with QuantizeLinear and DequantizeLinear means it: value = (byte - zero) * step.
+// A map in 8 bits, as an ONNX file with QuantizeLinear and DequantizeLinear means it: value = (byte - zero) *
+// step.
 struct Coding {
   float step = 1;
   int zero = 0;
@@ -49,12 +51,13 @@ enum class Act : std::uint8_t { kNone, kRelu, kClip, kLeaky, kSigmoid, kHardSigm
 struct Epilogue {
   const float* bias = nullptr;  // padded channels; null: none
   Act act = Act::kNone;
-  float alpha = 0, beta = 0;    // kClip: bounds; kLeaky: slope of the negative side; kHardSigmoid: slope, offset
-  Map add;                      // data null: none
-  bool add_first = false;       // added before the activation instead of after it
-  Map sum;                      // with `add` after: where value + add goes; the plain value still goes to dst
-  // Where the file rounds a map to 8 bits and the CPU has no dot product for them: floats are stored that such bytes stand
-  // for. Steps of 0: nothing is rounded.
+  float alpha = 0,
+        beta = 0;          // kClip: bounds; kLeaky: slope of the negative side; kHardSigmoid: slope, offset
+  Map add;                 // data null: none
+  bool add_first = false;  // added before the activation instead of after it
+  Map sum;                 // with `add` after: where value + add goes; the plain value still goes to dst
+  // Where the file rounds a map to 8 bits and the CPU has no dot product for them: floats are stored that
+  // such bytes stand for. Steps of 0: nothing is rounded.
   Coding round{0, 0}, round_sum{0, 0};
 };
 
@@ -67,28 +70,28 @@ struct PackedWeights {
 
 struct Program;
 
-// Any ungrouped convolution as a product over pixels: for every tap a row of `depth` floats. 1x1 is one tap. A source
-// with a border of its own and no gaps between pixels (the image) may count a kernel row as one tap: kernel_w = 1,
-// depth = true kernel width x channels; the packed weights are the same.
+// Any ungrouped convolution as a product over pixels: for every tap a row of `depth` floats. 1x1 is one tap.
+// A source with a border of its own and no gaps between pixels (the image) may count a kernel row as one tap:
+// kernel_w = 1, depth = true kernel width x channels; the packed weights are the same.
 struct DirectConv {
   Map src, dst;
   int kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
   int pad_top = 0, pad_left = 0;
-  int depth = 0;                  // floats read per tap
-  const float* zeros = nullptr;   // `depth` zeros: what a tap outside the source reads
+  int depth = 0;                 // floats read per tap
+  const float* zeros = nullptr;  // `depth` zeros: what a tap outside the source reads
   PackedWeights weights;
   Epilogue epilogue;
-  // An element-wise program over the result (program.h), item by item: the result then lies in scratch alone, as the
-  // program's input `after_input`, and dst tells its size only.
+  // An element-wise program over the result (program.h), item by item: the result then lies in scratch alone,
+  // as the program's input `after_input`, and dst tells its size only.
   const Program* after = nullptr;
   int after_input = 0;
   int pixels_per_item = 0, panels_per_item = 0;
   std::int64_t items = 0;
 };
 
-// 3x3 by Winograd's minimal filtering (Lavin and Gray 2016): F(tile x tile, 3x3), tile 4 or 6, with stride 1; with stride 2
-// the forms of winograd_tiles.inl.h, tile 2 or 4, no dilation. Dilation d makes d x d interleaved convolutions of it; their tiles
-// are one list, phase after phase.
+// 3x3 by Winograd's minimal filtering (Lavin and Gray 2016): F(tile x tile, 3x3), tile 4 or 6, with stride 1;
+// with stride 2 the forms of winograd_tiles.inl.h, tile 2 or 4, no dilation. Dilation d makes d x d
+// interleaved convolutions of it; their tiles are one list, phase after phase.
 struct WinogradConv {
   Map src, dst;
   int pad_top = 1, pad_left = 1;
@@ -96,41 +99,44 @@ struct WinogradConv {
   int depth = 0;                 // padded source channels
   int tile = 4, stride = 1;      // outputs of a tile along one axis
   const float* zeros = nullptr;  // `depth` zeros: what lies outside the source
-  PackedWeights weights;         // a matrix of depth x out for each product of a tile, one panel after the other
+  PackedWeights weights;  // a matrix of depth x out for each product of a tile, one panel after the other
   Epilogue epilogue;
-  // Where weights are large and tiles few, all tiles are transformed first, into memory that the items share, and an
-  // item is some panels of many tiles: weights then pass by once, not once for every few tiles.
-  bool share = false;            // set by planning
-  float* shared = nullptr;       // then the caller puts winograd_shared floats here
+  // Where weights are large and tiles few, all tiles are transformed first, into memory that the items share,
+  // and an item is some panels of many tiles: weights then pass by once, not once for every few tiles.
+  bool share = false;       // set by planning
+  float* shared = nullptr;  // then the caller puts winograd_shared floats here
   int tiles_per_item = 0, panels_per_item = 0;
   std::int64_t items = 0, transform_items = 0;
-  bool backwards = false;        // items are taken from last to first
+  bool backwards = false;  // items are taken from last to first
 };
 
-// A convolution of bytes by signed weights, summed in 32 bits: DirectConv's geometry, one dot product for four channels.
+// A convolution of bytes by signed weights, summed in 32 bits: DirectConv's geometry, one dot product for
+// four channels.
 struct ByteConv {
   ByteMap src;
-  ByteMap dst;   // bytes out: round(sum * scale + offset), clamped to [low, high]; data null: none are stored
-  Map floats;    // or floats out: act(sum * scale + offset); its size counts in either case
+  ByteMap dst;  // bytes out: round(sum * scale + offset), clamped to [low, high]; data null: none are stored
+  Map floats;   // or floats out: act(sum * scale + offset); its size counts in either case
   int kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
   int pad_top = 0, pad_left = 0;
-  int depth = 0;                        // bytes read per tap, a multiple of 4
-  const std::uint8_t* zeros = nullptr;  // `depth` bytes of the source's zero point: what a tap outside the source reads
+  int depth = 0;  // bytes read per tap, a multiple of 4
+  const std::uint8_t* zeros =
+      nullptr;  // `depth` bytes of the source's zero point: what a tap outside the source reads
   const std::int8_t* weights = nullptr;
-  int out_blocks = 0;                   // output channels / 16, padded
+  int out_blocks = 0;                               // output channels / 16, padded
   const float *scale = nullptr, *offset = nullptr;  // padded channels
   int low = 0, high = 255;
-  Act act = Act::kNone;                 // of floats; that of bytes is in low
+  Act act = Act::kNone;  // of floats; that of bytes is in low
   float alpha = 0, beta = 0;
-  ByteMap add, sum;                     // sum = round(dst + add), each in its own coding; the running sums of a DAM
-  const Program* after = nullptr;       // over the floats, as in DirectConv
+  ByteMap add, sum;  // sum = round(dst + add), each in its own coding; the running sums of a DAM
+  const Program* after = nullptr;  // over the floats, as in DirectConv
   int after_input = 0;
   int pixels_per_item = 0, panels_per_item = 0;
   std::int64_t items = 0;
 };
 
-// The same for 3x3 with stride 1 by F(4x4, 3x3) in whole numbers (byte_winograd.inl.h): the same sums to the last bit, if they
-// lie within +-kMostByteWinogradSum. Of `conv`, what is about kernel, weights and items goes unused; no program follows.
+// The same for 3x3 with stride 1 by F(4x4, 3x3) in whole numbers (byte_winograd.inl.h): the same sums to the
+// last bit, if they lie within +-kMostByteWinogradSum. Of `conv`, what is about kernel, weights and items
+// goes unused; no program follows.
 struct ByteWinograd {
   ByteConv conv;
   const std::int16_t* weights = nullptr;
@@ -162,7 +168,8 @@ struct Kernels {
   const char* isa;
   int lanes;
 
-  // `weights`: out x in x kh x kw. Sizes in floats. `in` channels are read as `depth_channels` (>= in, zeros between).
+  // `weights`: out x in x kh x kw. Sizes in floats. `in` channels are read as `depth_channels` (>= in, zeros
+  // between).
   std::size_t (*direct_packed_size)(int out, std::int64_t taps, int depth);
   void (*pack_direct)(const float* weights, int out, int in, int kh, int kw, int depth, float* packed);
   void (*plan_direct)(DirectConv& conv, int threads, std::size_t l2_bytes);  // fills pixels_per_item .. items
@@ -170,10 +177,12 @@ struct Kernels {
   void (*direct_conv)(const DirectConv& conv, std::int64_t item, float* scratch);
 
   std::size_t (*winograd_packed_size)(int tile, int stride, int out, int depth);
-  void (*pack_winograd)(const float* weights, int out, int in, int depth, int tile, int stride, float* packed);
+  void (*pack_winograd)(const float* weights, int out, int in, int depth, int tile, int stride,
+                        float* packed);
   void (*plan_winograd)(WinogradConv& conv, int threads, std::size_t l2_bytes);
   std::size_t (*winograd_shared)(const WinogradConv& conv);  // floats that it wants to share; 0: none
-  void (*winograd_transform)(const WinogradConv& conv, std::int64_t item);  // of transform_items, where shared
+  void (*winograd_transform)(const WinogradConv& conv,
+                             std::int64_t item);  // of transform_items, where shared
   std::size_t (*winograd_scratch)(const WinogradConv& conv);
   void (*winograd_conv)(const WinogradConv& conv, std::int64_t item, float* scratch);
 
@@ -182,7 +191,8 @@ struct Kernels {
   // Weights: out x in x kh x kw, of which `tap_w` kernel columns at a time are one tap.
   bool (*has_dot)();  // the CPU has the instruction; else nothing of ByteConv may be called
   std::size_t (*bytes_packed_size)(int out, std::int64_t taps, int depth);
-  void (*pack_bytes)(const std::int8_t* weights, int out, int in, int kh, int kw, int tap_w, int depth, std::int8_t* packed);
+  void (*pack_bytes)(const std::int8_t* weights, int out, int in, int kh, int kw, int tap_w, int depth,
+                     std::int8_t* packed);
   void (*plan_byte_conv)(ByteConv& conv, int threads, std::size_t l2_bytes);
   std::size_t (*byte_conv_scratch)(const ByteConv& conv);
   void (*byte_conv)(const ByteConv& conv, std::int64_t item, float* scratch);
@@ -214,7 +224,8 @@ struct Kernels {
   // peak.inl.h: yardsticks. Operations done by `rounds` rounds, two a multiply-accumulate; sinks of 16.
   double (*peak_fma)(std::int64_t rounds, float* sink);
   double (*peak_dot)(std::int64_t rounds, std::int32_t* sink);
-  void (*peak_copy)(const float* src, float* dst, std::int64_t count);  // dst 64-byte aligned, count a multiple of 64
+  void (*peak_copy)(const float* src, float* dst,
+                    std::int64_t count);  // dst 64-byte aligned, count a multiple of 64
 };
 
 // Null where the CPU lacks the instruction set or the build left it out.
@@ -222,7 +233,8 @@ const Kernels* BaselineKernels();
 const Kernels* Avx2Kernels();
 const Kernels* Avx512Kernels();
 
-// The best that this CPU runs, or what FRF_FORCE_ISA names. Throws kUsage where that is unknown or cannot run here.
+// The best that this CPU runs, or what FRF_FORCE_ISA names. Throws kUsage where that is unknown or cannot run
+// here.
 const Kernels& BestKernels();
 const Kernels& KernelsNamed(const std::string& isa);
 std::vector<const Kernels*> AllKernels();  // those that run here, for tests

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kernels of maps.h. Subtle: labels need no map of full-size scores; an output row's scores lie in L1, class by class,
-// at the source's width, and sixteen output columns are compared at a time.
+// The kernels of maps.h. Subtle: labels need no map of full-size scores; an output row's scores lie in L1,
+// class by class, at the source's width, and sixteen output columns are compared at a time.
 #pragma once
 
 #include "engine/kernels/maps.h"
@@ -63,7 +63,8 @@ static void RunPool(const Pool& p, std::int64_t item) {
       }
       int divisor = count;
       if (p.count_padding) {  // the window inside the padded source
-        const int bottom = top + (p.kernel_h - 1) * p.dilation_h + 1, right = left + (p.kernel_w - 1) * p.dilation_w + 1;
+        const int bottom = top + (p.kernel_h - 1) * p.dilation_h + 1,
+                  right = left + (p.kernel_w - 1) * p.dilation_w + 1;
         const int limit_y = p.src.height + p.pad_bottom, limit_x = p.src.width + p.pad_right;
         int high = p.kernel_h, wide = p.kernel_w;
         if (bottom > limit_y) high -= (bottom - limit_y + p.dilation_h - 1) / p.dilation_h;
@@ -116,27 +117,32 @@ static void WeightedPoolPart(const WeightedPool& p, const Source& load, std::int
         if (x < p.src.width) sum = sum + load(from);
       }
       sum = sum + other;
-      total = p.rows ? Fma(sum, Load(p.rows + static_cast<std::ptrdiff_t>(y) * p.src.channels + c), total) : total + sum;
+      total = p.rows ? Fma(sum, Load(p.rows + static_cast<std::ptrdiff_t>(y) * p.src.channels + c), total)
+                     : total + sum;
     }
     Store(to + c, total);
   }
 }
 
 static void RunWeightedPool(const WeightedPool& p, std::int64_t part) {
-  if (p.bytes.data) WeightedPoolPart(p, ByteSource(p.bytes), part);
-  else WeightedPoolPart(p, FloatSource{p.src}, part);
+  if (p.bytes.data)
+    WeightedPoolPart(p, ByteSource(p.bytes), part);
+  else
+    WeightedPoolPart(p, FloatSource{p.src}, part);
 }
 
 static void FinishWeightedPool(const WeightedPool& p) {
   for (int c = 0; c < p.src.channels; c += kLanes) {
     V total = Zero();
-    for (int part = 0; part < p.parts; ++part) total = total + Load(p.partial + static_cast<std::ptrdiff_t>(part) * p.src.channels + c);
+    for (int part = 0; part < p.parts; ++part)
+      total = total + Load(p.partial + static_cast<std::ptrdiff_t>(part) * p.src.channels + c);
     Store(p.dst.data + c, total * Broadcast(p.scale));
   }
 }
 
 template <typename T>
-static void PictureRow(const PictureIn& p, std::int64_t y, const T* table, T* to, std::ptrdiff_t pixel, int width) {
+static void PictureRow(const PictureIn& p, std::int64_t y, const T* table, T* to, std::ptrdiff_t pixel,
+                       int width) {
   const std::uint8_t* from = p.pixels + y * p.stride;
   const T *red = table, *green = table + 256, *blue = table + 512;
   const int r = p.bgr ? 2 : 0, b = p.bgr ? 0 : 2;
@@ -148,8 +154,10 @@ static void PictureRow(const PictureIn& p, std::int64_t y, const T* table, T* to
 }
 
 static void RunPictureIn(const PictureIn& p, std::int64_t y) {
-  if (p.bytes.data) PictureRow(p, y, p.byte_table, p.bytes.data + y * p.bytes.row, p.bytes.pixel, p.bytes.width);
-  else PictureRow(p, y, p.table, p.dst.data + y * p.dst.row, p.dst.pixel, p.dst.width);
+  if (p.bytes.data)
+    PictureRow(p, y, p.byte_table, p.bytes.data + y * p.bytes.row, p.bytes.pixel, p.bytes.width);
+  else
+    PictureRow(p, y, p.table, p.dst.data + y * p.dst.row, p.dst.pixel, p.dst.width);
 }
 
 static void RunPlanesIn(const PlanesIn& p, std::int64_t y) {
@@ -171,8 +179,10 @@ static void RunPlanesIn(const PlanesIn& p, std::int64_t y) {
           v = v > 0.0f ? (v < 255.0f ? v : 255.0f) : 0.0f;
           if (!bytes) v = (v - zero) * coding.step;
         }
-        if (bytes) p.bytes.data[y * p.bytes.row + x * pixel + c] = static_cast<std::uint8_t>(v);
-        else p.dst.data[y * p.dst.row + x * pixel + c] = v;
+        if (bytes)
+          p.bytes.data[y * p.bytes.row + x * pixel + c] = static_cast<std::uint8_t>(v);
+        else
+          p.dst.data[y * p.dst.row + x * pixel + c] = v;
       }
     }
   }
@@ -190,8 +200,8 @@ static void RunPlanesOut(const PlanesOut& p, std::int64_t y) {
   }
 }
 
-// One output row of all classes as planes of source columns: the vertical half of the resize, transposed on the way.
-// line: classes x stride floats.
+// One output row of all classes as planes of source columns: the vertical half of the resize, transposed on
+// the way. line: classes x stride floats.
 static void VerticalPass(const Labels& p, int y, float* line, std::ptrdiff_t stride) {
   const WideTap tap = p.rows[y];
   const float* rows[4];
@@ -224,12 +234,17 @@ static inline std::ptrdiff_t LineStride(const Labels& p) { return (p.src.width +
 struct ColumnGroup {
   std::int32_t first[16];
   float weight[4][16];
-  std::int32_t taps, near, unused[14];  // of four; near: two taps, from at most sixteen source columns. A multiple of 64 bytes
+  std::int32_t taps, near,
+      unused[14];  // of four; near: two taps, from at most sixteen source columns. A multiple of 64 bytes
 };
 
-static inline std::size_t GroupFloats(const Labels& p) { return (p.planned_width + 15) / 16 * sizeof(ColumnGroup) / sizeof(float); }
+static inline std::size_t GroupFloats(const Labels& p) {
+  return (p.planned_width + 15) / 16 * sizeof(ColumnGroup) / sizeof(float);
+}
 
-static std::size_t LabelsScratch(const Labels& p) { return static_cast<std::size_t>(p.classes) * LineStride(p) + GroupFloats(p); }
+static std::size_t LabelsScratch(const Labels& p) {
+  return static_cast<std::size_t>(p.classes) * LineStride(p) + GroupFloats(p);
+}
 
 static void LayOutColumns(const Labels& p, int x, ColumnGroup& group) {
   group.taps = 1;
@@ -242,7 +257,8 @@ static void LayOutColumns(const Labels& p, int x, ColumnGroup& group) {
     }
   }
   int low = group.first[0], high = low;
-  for (const std::int32_t first : group.first) low = first < low ? first : low, high = first > high ? first : high;
+  for (const std::int32_t first : group.first)
+    low = first < low ? first : low, high = first > high ? first : high;
   group.near = group.taps <= 2 && low == group.first[0] && high - low < 16 && low + 17 <= LineStride(p);
 }
 
@@ -255,21 +271,25 @@ FRF_INLINE V Horizontal(const float* line, __m512i first, const V (&weights)[4],
   return v;
 }
 
-// Where sixteen outputs take from at most sixteen source columns (any enlargement), two permutes replace the gathers.
+// Where sixteen outputs take from at most sixteen source columns (any enlargement), two permutes replace the
+// gathers.
 FRF_INLINE V HorizontalNear(const float* line, int base, __m512i index, const V& w0, const V& w1) {
   const V a = Load(line + base), b = Load(line + base + 1);
   return Fma(_mm512_permutexvar_ps(index, b), w1, _mm512_permutexvar_ps(index, a) * w0);
 }
 
 // `groups`: null where the item has not laid them out.
-static void LabelRow(const Labels& p, const ColumnGroup* groups, const float* line, std::ptrdiff_t stride, std::uint8_t* out) {
+static void LabelRow(const Labels& p, const ColumnGroup* groups, const float* line, std::ptrdiff_t stride,
+                     std::uint8_t* out) {
   ColumnGroup own;
   for (int x = 0; x < p.width; x += 16) {
     if (!groups) LayOutColumns(p, x, own);
     const ColumnGroup* const group = groups ? groups + x / 16 : &own;
     const int count = p.width - x < 16 ? p.width - x : 16, base = group->first[0], taps = group->taps;
-    const V w[4] = {Load(group->weight[0]), Load(group->weight[1]), Load(group->weight[2]), Load(group->weight[3])};
-    const __m512i where = _mm512_loadu_si512(group->first), index = _mm512_sub_epi32(where, _mm512_set1_epi32(base));
+    const V w[4] = {Load(group->weight[0]), Load(group->weight[1]), Load(group->weight[2]),
+                    Load(group->weight[3])};
+    const __m512i where = _mm512_loadu_si512(group->first),
+                  index = _mm512_sub_epi32(where, _mm512_set1_epi32(base));
     __m512i label = _mm512_setzero_si512();
     const auto compare = [&](V best, const auto& at) {
       for (int c = 1; c < p.classes; ++c) {
@@ -293,7 +313,8 @@ static void LabelRow(const Labels& p, const ColumnGroup* groups, const float* li
 
 #else
 
-static void LabelRow(const Labels& p, const ColumnGroup* groups, const float* line, std::ptrdiff_t stride, std::uint8_t* out) {
+static void LabelRow(const Labels& p, const ColumnGroup* groups, const float* line, std::ptrdiff_t stride,
+                     std::uint8_t* out) {
   ColumnGroup own;
   for (int x0 = 0; x0 < p.width; x0 += 16) {
     if (!groups) LayOutColumns(p, x0, own);

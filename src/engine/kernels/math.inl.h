@@ -25,8 +25,8 @@ FRF_INLINE V Tanh(V x) {
   return IfLess(Broadcast(9.0f), x, Broadcast(1.0f), t / (t + Broadcast(2.0f)));
 }
 
-// Abramowitz and Stegun 7.1.26 is too coarse (1.5e-7 absolute is fine, its relative error at 0 is not): near zero a series.
-// Absolute error below 3e-7.
+// Abramowitz and Stegun 7.1.26 is too coarse (1.5e-7 absolute is fine, its relative error at 0 is not): near
+// zero a series. Absolute error below 3e-7.
 FRF_INLINE V Erf(V x) {
   const V size = Max(x, Zero() - x);
   const V t = Broadcast(1.0f) / Fma(Broadcast(0.3275911f), size, Broadcast(1.0f));

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a core does at best, with nothing to wait for: the yardsticks that `frf bench` and `frf info --plan` hold times
-// against. Each loop does `rounds` of its work and returns how many operations that were, two for a
-// multiply-accumulate.
-// Subtle: sums are independent, enough of them to hide the latency of one instruction, and go to `sink`, so that no
-// compiler can leave them out.
+// What a core does at best, with nothing to wait for: the yardsticks that `frf bench` and `frf info --plan`
+// hold times against. Each loop does `rounds` of its work and returns how many operations that were, two for
+// a multiply-accumulate. Subtle: sums are independent, enough of them to hide the latency of one instruction,
+// and go to `sink`, so that no compiler can leave them out.
 #pragma once
 
 #include "engine/kernels/simd.h"
 
 namespace frf::kernels::FRF_ISA {
 
-inline constexpr int kPeakSums = 12;  // latency 4 and two units want 8; 12 and two factors fit in 16 registers
+inline constexpr int kPeakSums =
+    12;  // latency 4 and two units want 8; 12 and two factors fit in 16 registers
 
 // float32; `sink` takes kLanes floats.
 static double PeakFma(std::int64_t rounds, float* sink) {
@@ -32,7 +32,8 @@ static double PeakFma(std::int64_t rounds, float* sink) {
 
 __attribute__((target("avx512vnni"))) static double PeakDotVnni(std::int64_t rounds, std::int32_t* sink) {
   volatile int unknown = 1;
-  const __m512i a = _mm512_set1_epi8(static_cast<char>(unknown)), b = _mm512_set1_epi8(static_cast<char>(unknown + 1));
+  const __m512i a = _mm512_set1_epi8(static_cast<char>(unknown)),
+                b = _mm512_set1_epi8(static_cast<char>(unknown + 1));
   __m512i sum[kPeakSums];
   for (int i = 0; i < kPeakSums; ++i) sum[i] = _mm512_set1_epi32(i);
   for (std::int64_t r = 0; r < rounds; ++r) {
@@ -46,12 +47,14 @@ __attribute__((target("avx512vnni"))) static double PeakDotVnni(std::int64_t rou
 
 static double PeakDotPairs(std::int64_t rounds, std::int32_t* sink) {
   volatile int unknown = 1;
-  const __m512i a = _mm512_set1_epi8(static_cast<char>(unknown)), ones = _mm512_set1_epi16(static_cast<short>(unknown));
+  const __m512i a = _mm512_set1_epi8(static_cast<char>(unknown)),
+                ones = _mm512_set1_epi16(static_cast<short>(unknown));
   __m512i sum[kPeakSums];
   for (int i = 0; i < kPeakSums; ++i) sum[i] = _mm512_set1_epi32(i);
   for (std::int64_t r = 0; r < rounds; ++r) {
 #pragma GCC unroll 12
-    for (int i = 0; i < kPeakSums; ++i) {  // the factor hangs on the sum, or one product would do for all rounds
+    for (int i = 0; i < kPeakSums;
+         ++i) {  // the factor hangs on the sum, or one product would do for all rounds
       const __m512i pairs = _mm512_maddubs_epi16(a, sum[i]);
       sum[i] = _mm512_add_epi32(sum[i], _mm512_madd_epi16(pairs, ones));
     }
@@ -61,12 +64,14 @@ static double PeakDotPairs(std::int64_t rounds, std::int32_t* sink) {
   return 2.0 * kPeakSums * 64 * static_cast<double>(rounds);
 }
 
-// 8 bits unsigned times 8 bits signed, summed in 32: by one instruction where there is VNNI. `sink` takes 16 integers.
+// 8 bits unsigned times 8 bits signed, summed in 32: by one instruction where there is VNNI. `sink` takes 16
+// integers.
 static double PeakDot(std::int64_t rounds, std::int32_t* sink) {
   return HasDot() ? PeakDotVnni(rounds, sink) : PeakDotPairs(rounds, sink);
 }
 
-// Copies, past the caches where there are stores that do so. `dst` is 64-byte aligned, `count` a multiple of 64.
+// Copies, past the caches where there are stores that do so. `dst` is 64-byte aligned, `count` a multiple
+// of 64.
 static void PeakCopy(const float* src, float* dst, std::int64_t count) {
   for (std::int64_t i = 0; i < count; i += kLanes) _mm512_stream_ps(dst + i, Load(src + i));
   _mm_sfence();
@@ -76,7 +81,8 @@ static void PeakCopy(const float* src, float* dst, std::int64_t count) {
 
 __attribute__((target("avxvnni"))) static double PeakDotVnni(std::int64_t rounds, std::int32_t* sink) {
   volatile int unknown = 1;
-  const __m256i a = _mm256_set1_epi8(static_cast<char>(unknown)), b = _mm256_set1_epi8(static_cast<char>(unknown + 1));
+  const __m256i a = _mm256_set1_epi8(static_cast<char>(unknown)),
+                b = _mm256_set1_epi8(static_cast<char>(unknown + 1));
   __m256i sum[kPeakSums];
   for (int i = 0; i < kPeakSums; ++i) sum[i] = _mm256_set1_epi32(i);
   for (std::int64_t r = 0; r < rounds; ++r) {
@@ -90,12 +96,14 @@ __attribute__((target("avxvnni"))) static double PeakDotVnni(std::int64_t rounds
 
 static double PeakDotPairs(std::int64_t rounds, std::int32_t* sink) {
   volatile int unknown = 1;
-  const __m256i a = _mm256_set1_epi8(static_cast<char>(unknown)), ones = _mm256_set1_epi16(static_cast<short>(unknown));
+  const __m256i a = _mm256_set1_epi8(static_cast<char>(unknown)),
+                ones = _mm256_set1_epi16(static_cast<short>(unknown));
   __m256i sum[kPeakSums];
   for (int i = 0; i < kPeakSums; ++i) sum[i] = _mm256_set1_epi32(i);
   for (std::int64_t r = 0; r < rounds; ++r) {
 #pragma GCC unroll 12
-    for (int i = 0; i < kPeakSums; ++i) {  // the factor hangs on the sum, or one product would do for all rounds
+    for (int i = 0; i < kPeakSums;
+         ++i) {  // the factor hangs on the sum, or one product would do for all rounds
       const __m256i pairs = _mm256_maddubs_epi16(a, sum[i]);
       sum[i] = _mm256_add_epi32(sum[i], _mm256_madd_epi16(pairs, ones));
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One vector of floats, `kLanes` wide, in the namespace of the instruction set that this translation unit is compiled
-// for. Included by isa_*.cpp alone, each with its own compiler flags; nothing here may be an inline function outside
-// namespace FRF_ISA, or the linker could hand an AVX-512 copy to a machine without it.
+// One vector of floats, `kLanes` wide, in the namespace of the instruction set that this translation unit is
+// compiled for. Included by isa_*.cpp alone, each with its own compiler flags; nothing here may be an inline
+// function outside namespace FRF_ISA, or the linker could hand an AVX-512 copy to a machine without it.
 //
 //   V sum = Broadcast(0.0f);
 //   for (int i = 0; i < n; i += kLanes) sum = Fma(Load(a + i), Load(b + i), sum);
@@ -41,7 +41,7 @@ using V = __m512;
 FRF_INLINE V Load(const float* p) { return _mm512_loadu_ps(p); }
 FRF_INLINE void Store(float* p, V v) { _mm512_storeu_ps(p, v); }
 FRF_INLINE V Broadcast(float x) { return _mm512_set1_ps(x); }
-FRF_INLINE V Fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }     // a * b + c
+FRF_INLINE V Fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }      // a * b + c
 FRF_INLINE V NegFma(V a, V b, V c) { return _mm512_fnmadd_ps(a, b, c); }  // c - a * b
 FRF_INLINE V Max(V a, V b) { return _mm512_max_ps(a, b); }
 FRF_INLINE V Min(V a, V b) { return _mm512_min_ps(a, b); }
@@ -73,7 +73,9 @@ FRF_INLINE V PowerOfTwo(V whole) {  // whole in [-126, 127]
   const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(whole), _mm256_set1_epi32(127));
   return _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23));
 }
-FRF_INLINE V IfLess(V a, V b, V yes, V no) { return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ)); }
+FRF_INLINE V IfLess(V a, V b, V yes, V no) {
+  return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
+}
 
 #else  // any CPU: four lanes, which every 64-bit x86 and Arm has
 
@@ -120,8 +122,8 @@ FRF_INLINE V IfLess(V a, V b, V yes, V no) { return a < b ? yes : no; }
 FRF_INLINE V Zero() { return Broadcast(0.0f); }
 FRF_INLINE V Clamp(V a, V low, V high) { return Min(Max(a, low), high); }
 
-// e^x, relative error below 2e-7 for x in [-87, 88]; clamped outside. Cephes' reduction: x = n ln 2 + r, |r| <= ln 2 / 2,
-// then a polynomial of degree 6 in r.
+// e^x, relative error below 2e-7 for x in [-87, 88]; clamped outside. Cephes' reduction: x = n ln 2 + r, |r|
+// <= ln 2 / 2, then a polynomial of degree 6 in r.
 FRF_INLINE V Exp(V x) {
   x = Clamp(x, Broadcast(-87.0f), Broadcast(88.0f));
   const V n = Nearest(x * Broadcast(1.44269504f));
@@ -137,8 +139,8 @@ FRF_INLINE V Exp(V x) {
   return p * PowerOfTwo(n);
 }
 
-// 1 / (1 + 2^t), t = -x / ln 2; 2^t by its whole part and a polynomial for the rest (minimax, 7.5e-8). Absolute error below
-// 1.5e-7.
+// 1 / (1 + 2^t), t = -x / ln 2; 2^t by its whole part and a polynomial for the rest (minimax, 7.5e-8).
+// Absolute error below 1.5e-7.
 FRF_INLINE V Sigmoid(V x) {
   const V t = Clamp(x * Broadcast(-1.44269504f), Broadcast(-126.0f), Broadcast(126.0f));
   const V n = Nearest(t), r = t - n;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// 3x3 convolution by minimal filtering: stride 1 by F(4x4, 3x3) and F(6x6, 3x3), 4 and 5.1 times fewer multiplications,
-// stride 2 by 1.8 times fewer. A run of tiles is transformed, multiplied and transformed back while it is in L2.
-// Subtle: F(6,3) errs more (about 1e-5 of the largest value against 5e-6), both far below what flips a label.
+// 3x3 convolution by minimal filtering: stride 1 by F(4x4, 3x3) and F(6x6, 3x3), 4 and 5.1 times fewer
+// multiplications, stride 2 by 1.8 times fewer. A run of tiles is transformed, multiplied and transformed
+// back while it is in L2. Subtle: F(6,3) errs more (about 1e-5 of the largest value against 5e-6), both far
+// below what flips a label.
 #pragma once
 
 #include "engine/kernels/fetch.inl.h"
@@ -13,7 +14,8 @@ namespace frf::kernels::FRF_ISA {
 static inline std::ptrdiff_t PointsOf(int tile, int stride) { return stride == 1 ? tile + 2 : 2 * tile + 1; }
 
 static std::size_t WinogradPackedSize(int tile, int stride, int out, int depth) {
-  return static_cast<std::size_t>(PointsOf(tile, stride) * PointsOf(tile, stride)) * PaddedChannels(out) * depth;
+  return static_cast<std::size_t>(PointsOf(tile, stride) * PointsOf(tile, stride)) * PaddedChannels(out) *
+         depth;
 }
 
 template <typename F>
@@ -34,36 +36,45 @@ static void PackWinogradTile(const float* weights, int out, int in, int depth, f
       for (int i = 0; i < S; ++i) {
         const double(&m)[3] = F::kKernel[i];
         for (int x = 0; x < 3; ++x) {
-          for (int k = 0; k < width; ++k) rows[i][x][k] = m[0] * g[x][k] + m[1] * g[3 + x][k] + m[2] * g[6 + x][k];
+          for (int k = 0; k < width; ++k)
+            rows[i][x][k] = m[0] * g[x][k] + m[1] * g[3 + x][k] + m[2] * g[6 + x][k];
         }
       }
       for (int i = 0; i < S; ++i) {
         for (int j = 0; j < S; ++j) {
           const double(&m)[3] = F::kKernel[j];
           float* const to = panel + (static_cast<std::int64_t>(i * S + j) * depth + c) * width;
-          for (int k = 0; k < width; ++k) to[k] = static_cast<float>(rows[i][0][k] * m[0] + rows[i][1][k] * m[1] + rows[i][2][k] * m[2]);
+          for (int k = 0; k < width; ++k)
+            to[k] = static_cast<float>(rows[i][0][k] * m[0] + rows[i][1][k] * m[1] + rows[i][2][k] * m[2]);
         }
       }
     }
   }
 }
 
-static void PackWinograd(const float* weights, int out, int in, int depth, int tile, int stride, float* packed) {
-  if (stride == 2 && tile == 2) PackWinogradTile<Winograd<2, 2>>(weights, out, in, depth, packed);
-  else if (stride == 2) PackWinogradTile<Winograd<4, 2>>(weights, out, in, depth, packed);
-  else if (tile == 4) PackWinogradTile<Winograd<4, 1>>(weights, out, in, depth, packed);
-  else PackWinogradTile<Winograd<6, 1>>(weights, out, in, depth, packed);
+static void PackWinograd(const float* weights, int out, int in, int depth, int tile, int stride,
+                         float* packed) {
+  if (stride == 2 && tile == 2)
+    PackWinogradTile<Winograd<2, 2>>(weights, out, in, depth, packed);
+  else if (stride == 2)
+    PackWinogradTile<Winograd<4, 2>>(weights, out, in, depth, packed);
+  else if (tile == 4)
+    PackWinogradTile<Winograd<4, 1>>(weights, out, in, depth, packed);
+  else
+    PackWinogradTile<Winograd<6, 1>>(weights, out, in, depth, packed);
 }
 
-struct WinogradLayout {  // of the scratch, in floats
+struct WinogradLayout {                        // of the scratch, in floats
   std::ptrdiff_t source_point, product_point;  // from one of the PointsOf^2 matrices to the next
   std::ptrdiff_t products;                     // where the products begin
   std::size_t size;
 };
 
-// 16 floats more than needed from point to point: a power of two would send all stores of a tile to one cache set.
+// 16 floats more than needed from point to point: a power of two would send all stores of a tile to one cache
+// set.
 static inline WinogradLayout LayoutOf(const WinogradConv& conv) {
-  const std::ptrdiff_t rows = conv.tiles_per_item + kMaxRows, points = PointsOf(conv.tile, conv.stride) * PointsOf(conv.tile, conv.stride);
+  const std::ptrdiff_t rows = conv.tiles_per_item + kMaxRows,
+                       points = PointsOf(conv.tile, conv.stride) * PointsOf(conv.tile, conv.stride);
   const std::ptrdiff_t source = rows * conv.depth + 16, product = rows * kMaxVectors * kLanes + 16;
   return {source, product, points * source, static_cast<std::size_t>(points * (source + product))};
 }
@@ -74,8 +85,9 @@ static inline Tiles TilesOf(const WinogradConv& conv) {
   return TilesOf(conv.dst.height, conv.dst.width, conv.dilation_h, conv.dilation_w, conv.tile);
 }
 
-// Tiles of an item: as many as the product takes at once, so that L2 holds the weights from item to item. Where it cannot
-// anyway, or tiles are shared, transformed source and one panel's products may fill half of it, and weights stream past.
+// Tiles of an item: as many as the product takes at once, so that L2 holds the weights from item to item.
+// Where it cannot anyway, or tiles are shared, transformed source and one panel's products may fill half of
+// it, and weights stream past.
 static void PlanWinograd(WinogradConv& conv, int threads, std::size_t l2_bytes) {
   const Panels panels = PanelsOf(conv.weights.out_blocks);
   const std::int64_t points = PointsOf(conv.tile, conv.stride) * PointsOf(conv.tile, conv.stride);
@@ -84,11 +96,12 @@ static void PlanWinograd(WinogradConv& conv, int threads, std::size_t l2_bytes) 
   std::int64_t tiles = static_cast<std::int64_t>(l2_bytes / 2) / bytes;
   const std::int64_t all = TilesOf(conv).all, wanted = 2L * threads;
   const std::int64_t even = (all + wanted - 1) / wanted;
-  // Weights that pass by in all many times over cost more than sharing the transformed tiles does (not so with stride 2,
-  // where sharing never gained).
+  // Weights that pass by in all many times over cost more than sharing the transformed tiles does (not so
+  // with stride 2, where sharing never gained).
   constexpr std::int64_t kMuchTraffic = std::int64_t{48} << 20;
   const std::int64_t weights = points * conv.depth * conv.weights.out_blocks * kBlock * 4;
-  conv.share = conv.stride == 1 && tiles < 12 && panels.count > 1 && weights * (all / (tiles > rows ? tiles : rows)) > kMuchTraffic;
+  conv.share = conv.stride == 1 && tiles < 12 && panels.count > 1 &&
+               weights * (all / (tiles > rows ? tiles : rows)) > kMuchTraffic;
   if (conv.share) tiles = static_cast<std::int64_t>(l2_bytes / 2) / (points * panels.wide * kLanes * 4);
   constexpr std::int64_t kLarge = std::int64_t{2} << 20;  // L3 is fast enough below
   if (!conv.share) tiles = weights <= kLarge ? rows : tiles < 2 * rows ? 2 * rows : tiles;
@@ -132,23 +145,27 @@ static inline Map EveryNth(Map map, int y, int x, int down, int across) {
   return map;
 }
 
-// Output row q * d + phase reads the source's rows q * d + phase - pad + k * d, which are of one phase as well.
+// Output row q * d + phase reads the source's rows q * d + phase - pad + k * d, which are of one phase as
+// well.
 static inline TilePlace PlaceOf(const WinogradConv& conv, const Tiles& tiles, std::int64_t tile) {
   const std::int64_t at = tile % tiles.each;
-  const int y = static_cast<int>(at / tiles.across) * conv.tile, x = static_cast<int>(at % tiles.across) * conv.tile;
-  if (conv.dilation_h == 1 && conv.dilation_w == 1) return {conv.src, conv.dst, conv.epilogue, y, x, conv.pad_top, conv.pad_left};
+  const int y = static_cast<int>(at / tiles.across) * conv.tile,
+            x = static_cast<int>(at % tiles.across) * conv.tile;
+  if (conv.dilation_h == 1 && conv.dilation_w == 1)
+    return {conv.src, conv.dst, conv.epilogue, y, x, conv.pad_top, conv.pad_left};
   const int dh = conv.dilation_h, dw = conv.dilation_w;
   const int phase = static_cast<int>(tile / tiles.each), py = phase / dw, px = phase % dw;
   const int sy = ((py - conv.pad_top) % dh + dh) % dh, sx = ((px - conv.pad_left) % dw + dw) % dw;
   TilePlace place{EveryNth(conv.src, sy, sx, dh, dw), EveryNth(conv.dst, py, px, dh, dw), conv.epilogue, y, x,
-                  -(py - conv.pad_top - sy) / dh, -(px - conv.pad_left - sx) / dw};
+                  -(py - conv.pad_top - sy) / dh,     -(px - conv.pad_left - sx) / dw};
   place.epilogue.add = EveryNth(conv.epilogue.add, py, px, dh, dw);
   place.epilogue.sum = EveryNth(conv.epilogue.sum, py, px, dh, dw);
   return place;
 }
 
 template <int T, int Stride>
-static void TransformSource(const WinogradConv& conv, const TilePlace& place, float* dst, std::ptrdiff_t point) {
+static void TransformSource(const WinogradConv& conv, const TilePlace& place, float* dst,
+                            std::ptrdiff_t point) {
   using F = Winograd<T, Stride>;
   constexpr int S = F::kPoints;
   const int y0 = place.y * Stride - place.pad_top, x0 = place.x * Stride - place.pad_left;
@@ -160,8 +177,9 @@ static void TransformSource(const WinogradConv& conv, const TilePlace& place, fl
     for (int i = 0; i < S; ++i) {
       for (int j = 0; j < S; ++j) {
         const int y = y0 + i, x = x0 + j;
-        from[i][j] = y >= 0 && x >= 0 && y < src.height && x < src.width ? corner + i * src.row + j * src.pixel
-                                                                         : conv.zeros;
+        from[i][j] = y >= 0 && x >= 0 && y < src.height && x < src.width
+                         ? corner + i * src.row + j * src.pixel
+                         : conv.zeros;
       }
     }
   }
@@ -174,7 +192,8 @@ static void TransformSource(const WinogradConv& conv, const TilePlace& place, fl
 #pragma GCC unroll 9
         for (int j = 0; j < S; ++j) line[j] = Load(row + j * src.pixel);
 #pragma GCC unroll 9
-        for (int j = S - T * Stride; j < S; ++j) __builtin_prefetch(row + (j + T * Stride) * src.pixel);  // the next tile
+        for (int j = S - T * Stride; j < S; ++j)
+          __builtin_prefetch(row + (j + T * Stride) * src.pixel);  // the next tile
       } else {
 #pragma GCC unroll 9
         for (int j = 0; j < S; ++j) line[j] = Load(from[i][j] + c);
@@ -195,26 +214,29 @@ static void TransformSource(const WinogradConv& conv, const TilePlace& place, fl
   }
 }
 
-// A row of a whole tile with what follows nearly every convolution: bias, bounds, an addition after them. Everything known
-// when it is compiled, so that the row stays in registers.
+// A row of a whole tile with what follows nearly every convolution: bias, bounds, an addition after them.
+// Everything known when it is compiled, so that the row stays in registers.
 template <int T, bool kClamp, bool kAdd, bool kSum>
-FRF_INLINE void StoreTileRow(const V* out, V bias, V low, V high, const Map& to, float* dst, const Map& with, const float* add, const Map& total,
-                             float* sum) {
+FRF_INLINE void StoreTileRow(const V* out, V bias, V low, V high, const Map& to, float* dst, const Map& with,
+                             const float* add, const Map& total, float* sum) {
 #pragma GCC unroll 9
   for (int j = 0; j < T; ++j) {
     V v = out[j] + bias;
     if constexpr (kClamp) v = Min(Max(v, low), high);
     if constexpr (kAdd) {
       const V added = v + Load(add + j * with.pixel);
-      if constexpr (kSum) Store(sum + j * total.pixel, added);
-      else v = added;
+      if constexpr (kSum)
+        Store(sum + j * total.pixel, added);
+      else
+        v = added;
     }
     Store(dst + j * to.pixel, v);
   }
 }
 
 template <int T, int Stride>
-static void TransformProducts(const TilePlace& place, const float* products, std::ptrdiff_t point, int channel, int vectors) {
+static void TransformProducts(const TilePlace& place, const float* products, std::ptrdiff_t point,
+                              int channel, int vectors) {
   using F = Winograd<T, Stride>;
   constexpr int S = F::kPoints;
   const Epilogue& e = place.epilogue;
@@ -227,9 +249,13 @@ static void TransformProducts(const TilePlace& place, const float* products, std
   const bool next = round.on && (!e.add.data || e.add_first || e.sum.data);
   const bool clip = e.act == Act::kClip, bounded = e.act == Act::kRelu || clip;
   const bool clamp = bounded || (next && e.act == Act::kNone), rare = !bounded && e.act != Act::kNone;
-  V low = Broadcast(clip ? e.alpha : bounded ? 0.0f : -__builtin_inff()), high = Broadcast(clip ? e.beta : __builtin_inff());
+  V low = Broadcast(clip      ? e.alpha
+                    : bounded ? 0.0f
+                              : -__builtin_inff()),
+    high = Broadcast(clip ? e.beta : __builtin_inff());
   if (next) low = Max(low, round.low), high = Min(high, round.high);
-  const bool plain = height == T && width == T && !round.on && !round_sum.on && !rare && !(e.add.data && e.add_first);
+  const bool plain =
+      height == T && width == T && !round.on && !round_sum.on && !rare && !(e.add.data && e.add_first);
   for (int n = 0; n < vectors; ++n, channel += kLanes, products += kLanes) {
     V grid[T][S];
     for (int j = 0; j < S; ++j) {
@@ -246,19 +272,27 @@ static void TransformProducts(const TilePlace& place, const float* products, std
         for (int i = 0; i < T; ++i) {
           V out[T];
           F::Output(grid[i], out);
-          const auto at = [&](const Map& map) { return map.data + (y0 + i) * map.row + x0 * map.pixel + channel; };
-          StoreTileRow<T, kClamp, kAdd, kSum>(out, bias, low, high, place.dst, at(place.dst), e.add, kAdd ? at(e.add) : nullptr, e.sum,
-                                              kSum ? at(e.sum) : nullptr);
+          const auto at = [&](const Map& map) {
+            return map.data + (y0 + i) * map.row + x0 * map.pixel + channel;
+          };
+          StoreTileRow<T, kClamp, kAdd, kSum>(out, bias, low, high, place.dst, at(place.dst), e.add,
+                                              kAdd ? at(e.add) : nullptr, e.sum, kSum ? at(e.sum) : nullptr);
         }
       };
       if (clamp) {
-        if (!e.add.data) rows.template operator()<true, false, false>();
-        else if (!e.sum.data) rows.template operator()<true, true, false>();
-        else rows.template operator()<true, true, true>();
+        if (!e.add.data)
+          rows.template operator()<true, false, false>();
+        else if (!e.sum.data)
+          rows.template operator()<true, true, false>();
+        else
+          rows.template operator()<true, true, true>();
       } else {
-        if (!e.add.data) rows.template operator()<false, false, false>();
-        else if (!e.sum.data) rows.template operator()<false, true, false>();
-        else rows.template operator()<false, true, true>();
+        if (!e.add.data)
+          rows.template operator()<false, false, false>();
+        else if (!e.sum.data)
+          rows.template operator()<false, true, false>();
+        else
+          rows.template operator()<false, true, true>();
       }
       continue;
     }
@@ -293,14 +327,17 @@ static void TransformProducts(const TilePlace& place, const float* products, std
   }
 }
 
-// What an item will touch: its destinations, and the source of the next item, which is most likely this thread's too
-// (Plan::RunSteps). Of the first tiles' row of an undilated convolution alone; enough, as items are short.
+// What an item will touch: its destinations, and the source of the next item, which is most likely this
+// thread's too (Plan::RunSteps). Of the first tiles' row of an undilated convolution alone; enough, as items
+// are short.
 template <int T, int Stride>
 static void FetchAround(const WinogradConv& conv, const Tiles& tiles, std::int64_t begin, Fetcher& fetcher) {
   if (conv.dilation_h != 1 || conv.dilation_w != 1) return;
-  const auto fetch = [&](const Map& map, std::int64_t tile, int step, int grow, int shift_y, int shift_x, int channels) {
+  const auto fetch = [&](const Map& map, std::int64_t tile, int step, int grow, int shift_y, int shift_x,
+                         int channels) {
     if (!map.data || tile < 0 || tile >= tiles.all) return;
-    const int y = static_cast<int>(tile / tiles.across) * step - shift_y, x = static_cast<int>(tile % tiles.across) * step - shift_x;
+    const int y = static_cast<int>(tile / tiles.across) * step - shift_y,
+              x = static_cast<int>(tile % tiles.across) * step - shift_x;
     fetcher.Add(map, y, y + step + grow, x, x + conv.tiles_per_item * step + grow, channels);
   };
   fetch(conv.dst, begin, T, 0, 0, 0, conv.dst.channels);
@@ -318,14 +355,16 @@ static void RunWinogradTile(const WinogradConv& conv, std::int64_t item, float* 
   const int groups = (panels.count + conv.panels_per_item - 1) / conv.panels_per_item;
   const Tiles tiles = TilesOf(conv);
   const std::int64_t block_of_tiles = item / groups, begin = block_of_tiles * conv.tiles_per_item;
-  const int count = static_cast<int>(begin + conv.tiles_per_item < tiles.all ? conv.tiles_per_item : tiles.all - begin);
+  const int count =
+      static_cast<int>(begin + conv.tiles_per_item < tiles.all ? conv.tiles_per_item : tiles.all - begin);
   const int first = static_cast<int>(item % groups) * conv.panels_per_item;
   const int last = first + conv.panels_per_item < panels.count ? first + conv.panels_per_item : panels.count;
   const WinogradLayout layout = LayoutOf(conv);
   float* const products = scratch + layout.products;
   const float* const sources = conv.share ? conv.shared + block_of_tiles * layout.products : scratch;
   for (int t = 0; t < count && !conv.share; ++t) {
-    TransformSource<T, Stride>(conv, PlaceOf(conv, tiles, begin + t), scratch + static_cast<std::ptrdiff_t>(t) * conv.depth, layout.source_point);
+    TransformSource<T, Stride>(conv, PlaceOf(conv, tiles, begin + t),
+                               scratch + static_cast<std::ptrdiff_t>(t) * conv.depth, layout.source_point);
   }
   Fetcher fetcher;
   FetchAround<T, Stride>(conv, tiles, begin, fetcher);
@@ -341,11 +380,13 @@ static void RunWinogradTile(const WinogradConv& conv, std::int64_t item, float* 
       for (int t = 0; t < count; t += block) {
         const float* rows[kMaxRows];
         for (int r = 0; r < block; ++r) rows[r] = source + static_cast<std::ptrdiff_t>(t + r) * conv.depth;
-        multiply(rows, 1, conv.depth, weights, fetcher.Next(rows[0], conv.depth), product + t * stride, stride);
+        multiply(rows, 1, conv.depth, weights, fetcher.Next(rows[0], conv.depth), product + t * stride,
+                 stride);
       }
     }
     for (int t = 0; t < count; ++t) {
-      TransformProducts<T, Stride>(PlaceOf(conv, tiles, begin + t), products + t * stride, layout.product_point, channel, vectors);
+      TransformProducts<T, Stride>(PlaceOf(conv, tiles, begin + t), products + t * stride,
+                                   layout.product_point, channel, vectors);
     }
   }
 }
@@ -355,18 +396,25 @@ static void TransformShared(const WinogradConv& conv, std::int64_t item) {
   const WinogradLayout layout = LayoutOf(conv);
   const std::int64_t per_item = (tiles.all + conv.transform_items - 1) / conv.transform_items;
   for (std::int64_t tile = item * per_item; tile < (item + 1) * per_item && tile < tiles.all; ++tile) {
-    float* const to = conv.shared + tile / conv.tiles_per_item * layout.products + tile % conv.tiles_per_item * conv.depth;
+    float* const to =
+        conv.shared + tile / conv.tiles_per_item * layout.products + tile % conv.tiles_per_item * conv.depth;
     const TilePlace place = PlaceOf(conv, tiles, tile);
-    if (conv.tile == 4) TransformSource<4, 1>(conv, place, to, layout.source_point);
-    else TransformSource<6, 1>(conv, place, to, layout.source_point);
+    if (conv.tile == 4)
+      TransformSource<4, 1>(conv, place, to, layout.source_point);
+    else
+      TransformSource<6, 1>(conv, place, to, layout.source_point);
   }
 }
 
 static void RunWinograd(const WinogradConv& conv, std::int64_t item, float* scratch) {
-  if (conv.stride == 2 && conv.tile == 2) RunWinogradTile<2, 2>(conv, item, scratch);
-  else if (conv.stride == 2) RunWinogradTile<4, 2>(conv, item, scratch);
-  else if (conv.tile == 4) RunWinogradTile<4, 1>(conv, item, scratch);
-  else RunWinogradTile<6, 1>(conv, item, scratch);
+  if (conv.stride == 2 && conv.tile == 2)
+    RunWinogradTile<2, 2>(conv, item, scratch);
+  else if (conv.stride == 2)
+    RunWinogradTile<4, 2>(conv, item, scratch);
+  else if (conv.tile == 4)
+    RunWinogradTile<4, 1>(conv, item, scratch);
+  else
+    RunWinogradTile<6, 1>(conv, item, scratch);
 }
 
 }  // namespace frf::kernels::FRF_ISA

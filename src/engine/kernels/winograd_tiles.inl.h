@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Minimal filtering along one axis, for the 3x3 convolutions of winograd.inl.h: F(4,3) and F(6,3) (Lavin and Gray 2016,
-// with the points named), and a form of our own for stride 2. And how many tiles a map has.
+// Minimal filtering along one axis, for the 3x3 convolutions of winograd.inl.h: F(4,3) and F(6,3) (Lavin and
+// Gray 2016, with the points named), and a form of our own for stride 2. And how many tiles a map has.
 #pragma once
 
 #include "engine/kernels/kernels.h"
@@ -10,18 +10,19 @@ namespace frf::kernels::FRF_ISA {
 
 // The tiles of all phases of a dilated convolution, one list.
 struct Tiles {
-  int across, down;       // of one phase
+  int across, down;  // of one phase
   std::int64_t each, all;
 };
 
 static inline Tiles TilesOf(int height, int width, int dilation_h, int dilation_w, int tile) {
-  const int down = ((height + dilation_h - 1) / dilation_h + tile - 1) / tile, across = ((width + dilation_w - 1) / dilation_w + tile - 1) / tile;
+  const int down = ((height + dilation_h - 1) / dilation_h + tile - 1) / tile,
+            across = ((width + dilation_w - 1) / dilation_w + tile - 1) / tile;
   const std::int64_t each = static_cast<std::int64_t>(down) * across;
   return {across, down, each, each * dilation_h * dilation_w};
 }
 
-// One axis: Input turns kPoints source values in a row into as many products' left sides, kKernel a row of the kernel into
-// their right sides, Output the products into T results.
+// One axis: Input turns kPoints source values in a row into as many products' left sides, kKernel a row of
+// the kernel into their right sides, Output the products into T results.
 template <int T, int Stride>
 struct Winograd;
 
@@ -98,8 +99,8 @@ struct Winograd<6, 1> {  // points 0, 1, -1, 2, -2, 1/2, -1/2, infinity
                                            {0, 0, 1}};
 };
 
-// Stride 2: the kernel's outer taps meet every other source value, so they are F(4,2) of those; the middle tap meets the
-// values between, one product each. 9 products instead of 12.
+// Stride 2: the kernel's outer taps meet every other source value, so they are F(4,2) of those; the middle
+// tap meets the values between, one product each. 9 products instead of 12.
 template <>
 struct Winograd<4, 2> {  // points 0, 1, -1, 2, infinity, and the four of the middle tap
   static constexpr int kPoints = 9;
@@ -122,8 +123,15 @@ struct Winograd<4, 2> {  // points 0, 1, -1, 2, infinity, and the four of the mi
     o[2] = m[7] + Fma(Broadcast(4.0f), m[3], sum);
     o[3] = (m[4] + m[8]) + Fma(Broadcast(8.0f), m[3], difference);
   }
-  static constexpr double kKernel[9][3] = {{1.0 / 2, 0, 0},  {-1.0 / 2, 0, -1.0 / 2}, {-1.0 / 6, 0, 1.0 / 6},
-                                           {1.0 / 6, 0, 1.0 / 3}, {0, 0, 1}, {0, 1, 0}, {0, 1, 0}, {0, 1, 0}, {0, 1, 0}};
+  static constexpr double kKernel[9][3] = {{1.0 / 2, 0, 0},
+                                           {-1.0 / 2, 0, -1.0 / 2},
+                                           {-1.0 / 6, 0, 1.0 / 6},
+                                           {1.0 / 6, 0, 1.0 / 3},
+                                           {0, 0, 1},
+                                           {0, 1, 0},
+                                           {0, 1, 0},
+                                           {0, 1, 0},
+                                           {0, 1, 0}};
 };
 
 // The same on F(2,2): 5 products instead of 6, a third of the weights.

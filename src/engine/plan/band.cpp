@@ -34,7 +34,8 @@ BandSchedule ScheduleBand(const std::vector<BandStage>& stages, int ticks, int i
   for (const BandStage& stage : stages) {
     if (stage.source >= 0) read[stage.source] = true;
   }
-  BandSchedule schedule{.items = std::vector<std::vector<BandCall>>(items), .window = std::vector<int>(count, 0)};
+  BandSchedule schedule{.items = std::vector<std::vector<BandCall>>(items),
+                        .window = std::vector<int>(count, 0)};
   std::vector<int> kept(count, 0), fresh(count, 0);  // most rows that a tick needs at once, and that it adds
   // The same walk twice: how large windows must be, then the calls.
   for (const bool measuring : {true, false}) {
@@ -80,7 +81,8 @@ BandSchedule ScheduleBand(const std::vector<BandStage>& stages, int ticks, int i
         }
       }
     }
-    for (int s = 0; s < count; ++s) schedule.window[s] = read[s] ? std::min(kept[s] + (slack ? fresh[s] : 0), stages[s].height) : 0;
+    for (int s = 0; s < count; ++s)
+      schedule.window[s] = read[s] ? std::min(kept[s] + (slack ? fresh[s] : 0), stages[s].height) : 0;
   }
   return schedule;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which operations become a band (band.h), and its step: the kernels of single steps, run on windows instead of maps.
+// Which operations become a band (band.h), and its step: the kernels of single steps, run on windows instead
+// of maps.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,10 +15,11 @@ namespace frf::engine {
 
 namespace {
 
-constexpr std::size_t kMostWindowBytes = std::size_t{800} << 10;  // of a thread: with weights and results, they fit L2
+constexpr std::size_t kMostWindowBytes = std::size_t{800}
+                                         << 10;  // of a thread: with weights and results, they fit L2
 constexpr std::size_t kEasyWindowBytes = std::size_t{640} << 10;  // there is room for a tick more
 constexpr std::size_t kMostWeightBytes = std::size_t{128} << 10;  // all weights pass by at every tick
-constexpr int kFewestRows = 4;                                    // an item: less, and the overlap costs too much
+constexpr int kFewestRows = 4;  // an item: less, and the overlap costs too much
 constexpr int kMostStages = 16;
 
 using Run = std::function<void(const BandCall& call, std::byte* source, std::byte* result, float* scratch)>;
@@ -29,7 +31,8 @@ struct Stage {
   bool in_window = false;
 };
 
-// The source's rows as far as they stand in a window (null: all of it, in memory), counted from the first row of the part.
+// The source's rows as far as they stand in a window (null: all of it, in memory), counted from the first row
+// of the part.
 template <typename Part, typename Source>
 void TakeSource(const BandCall& call, std::byte* window, Part& part, Source& source) {
   part.pad_top -= call.begin * part.stride_h;
@@ -41,8 +44,10 @@ void TakeSource(const BandCall& call, std::byte* window, Part& part, Source& sou
 
 template <typename Result>
 void TakeResult(const BandCall& call, std::byte* window, Result& result) {
-  if (window) result.data = reinterpret_cast<decltype(result.data)>(window) + (call.begin - call.origin) * result.row;
-  else result.data += call.begin * result.row;
+  if (window)
+    result.data = reinterpret_cast<decltype(result.data)>(window) + (call.begin - call.origin) * result.row;
+  else
+    result.data += call.begin * result.row;
   result.height = call.end - call.begin;
 }
 
@@ -58,32 +63,43 @@ void TakeAllPixels(const BandCall& call, int width, Part& part) {
 // Kernels that run on any rows, and nothing that reads two maps.
 bool StepBuilder::FitsBand(const NamedOperation& named) const {
   if (std::holds_alternative<PictureOp>(named.op)) return PictureIsBordered();
-  if (const auto* pool = std::get_if<PoolOp>(&named.op)) return !(pool->geometry.average && pool->geometry.count_padding);
+  if (const auto* pool = std::get_if<PoolOp>(&named.op))
+    return !(pool->geometry.average && pool->geometry.count_padding);
   const auto* conv = std::get_if<ConvOp>(&named.op);
   if (!conv || conv->add >= 0 || conv->sum >= 0 || conv->phase_h > 1 || conv->phase_w > 1) return false;
   if (conv->src == lowered_.picture && !PictureIsBordered()) return false;
-  if (conv->weight.size() * (conv->integers && kernels_.has_dot() ? 1 : sizeof(float)) > kMostWeightBytes) return false;
+  if (conv->weight.size() * (conv->integers && kernels_.has_dot() ? 1 : sizeof(float)) > kMostWeightBytes)
+    return false;
   if (conv->integers && kernels_.has_dot()) return !FitsByteWinograd(named.name, *conv);
   if (conv->groups > 1) return conv->weight.dim(1) == 1;
   return ChoiceOf(named.name, *conv) == ConvChoice::kDirect;
 }
 
 BandStage StepBuilder::StageOf(const NamedOperation& named) const {
-  if (const auto* picture = std::get_if<PictureOp>(&named.op)) return {.height = BorderOf(named.name, *picture).height};
+  if (const auto* picture = std::get_if<PictureOp>(&named.op))
+    return {.height = BorderOf(named.name, *picture).height};
   if (const auto* op = std::get_if<PoolOp>(&named.op)) {
     const kernels::Pool& pool = op->geometry;
-    return {.kernel = pool.kernel_h, .stride = pool.stride_h, .dilation = pool.dilation_h, .pad = pool.pad_top, .height = lowered_.values[op->dst].height};
+    return {.kernel = pool.kernel_h,
+            .stride = pool.stride_h,
+            .dilation = pool.dilation_h,
+            .pad = pool.pad_top,
+            .height = lowered_.values[op->dst].height};
   }
   const auto& conv = std::get<ConvOp>(named.op);
   const bool border = conv.src == lowered_.picture;  // which has the padding
-  return {.kernel = static_cast<int>(conv.weight.dim(2)), .stride = conv.stride_h, .dilation = conv.dilation_h,
-          .pad = border ? 0 : conv.pad_top, .height = lowered_.values[conv.dst].height};
+  return {.kernel = static_cast<int>(conv.weight.dim(2)),
+          .stride = conv.stride_h,
+          .dilation = conv.dilation_h,
+          .pad = border ? 0 : conv.pad_top,
+          .height = lowered_.values[conv.dst].height};
 }
 
 std::size_t StepBuilder::WindowRowBytes(const NamedOperation& named) const {
   const int id = Writes(named.op).at(0);
   std::size_t row = RowOf(RootOf(id));
-  if (const auto* picture = std::get_if<PictureOp>(&named.op)) row = std::size_t{3} * BorderOf(named.name, *picture).width;
+  if (const auto* picture = std::get_if<PictureOp>(&named.op))
+    row = std::size_t{3} * BorderOf(named.name, *picture).width;
   return row * (IsBytes(id) ? 1 : sizeof(float));
 }
 
@@ -114,11 +130,13 @@ bool StepBuilder::Schedule(Band& band) const {
   return false;
 }
 
-// The longest run of operations from `begin` on of which each result is read either by the run alone or by others alone.
+// The longest run of operations from `begin` on of which each result is read either by the run alone or by
+// others alone.
 StepBuilder::Band StepBuilder::LongestBand(int begin) const {
   const auto whole = [&](int id) {  // a map of its own, no slice and not sliced
     return lowered_.values[id].map && lowered_.values[id].parent < 0 && lowered_.values[id].parts.empty() &&
-           std::none_of(lowered_.values.begin(), lowered_.values.end(), [&](const Value& v) { return v.parent == id; });
+           std::none_of(lowered_.values.begin(), lowered_.values.end(),
+                        [&](const Value& v) { return v.parent == id; });
   };
   const auto count = static_cast<int>(lowered_.ops.size());
   int end = begin;
@@ -170,23 +188,30 @@ void StepBuilder::Build(const Band& band) {
   for (int o = band.begin; o < band.end; ++o) {
     const NamedOperation& named = lowered_.ops[o];
     const int s = o - band.begin, id = Writes(named.op).at(0);
-    Stage stage{.row_bytes = WindowRowBytes(named), .offset = state->windows, .source = band.stages[s].source, .in_window = IsInner(id)};
+    Stage stage{.row_bytes = WindowRowBytes(named),
+                .offset = state->windows,
+                .source = band.stages[s].source,
+                .in_window = IsInner(id)};
     std::string kernel;
     if (const auto* picture = std::get_if<PictureOp>(&named.op)) {
       PictureRows rows = MakePicture(named.name, *picture);
       kernel = rows.kernel;
       stage.run = [rows](const BandCall& call, std::byte*, std::byte* window, float*) {
-        void* const base = window ? window - static_cast<std::ptrdiff_t>(call.origin * rows.row_bytes) : rows.base;
+        void* const base =
+            window ? window - static_cast<std::ptrdiff_t>(call.origin * rows.row_bytes) : rows.base;
         for (int y = call.begin; y < call.end; ++y) rows.run(y, base);
       };
       step.bytes += 3.0 * rows.height * lowered_.values[id].width;
     } else if (const auto* pooled = std::get_if<PoolOp>(&named.op)) {
       const auto pool = MakePool(*pooled);
       kernel = "pool";
-      stage.run = [pool, k, bytes = IsBytes(pooled->src)](const BandCall& call, std::byte* source, std::byte* window, float*) {
+      stage.run = [pool, k, bytes = IsBytes(pooled->src)](const BandCall& call, std::byte* source,
+                                                          std::byte* window, float*) {
         kernels::Pool part = *pool;
-        if (bytes) TakeSource(call, source, part, part.src_bytes), TakeResult(call, window, part.dst_bytes);
-        else TakeSource(call, source, part, part.src), TakeResult(call, window, part.dst);
+        if (bytes)
+          TakeSource(call, source, part, part.src_bytes), TakeResult(call, window, part.dst_bytes);
+        else
+          TakeSource(call, source, part, part.src), TakeResult(call, window, part.dst);
         part.rows_per_item = call.end - call.begin, part.items = 1;
         k->pool(part, 0);
       };
@@ -196,11 +221,14 @@ void StepBuilder::Build(const Band& band) {
       kernel = fmt::format("{}x{}", op.weight.dim(2), op.weight.dim(3));
       if (integers) {
         const auto conv = MakeByteConv(named.name, op);
-        stage.run = [conv, k, bytes = IsBytes(op.dst)](const BandCall& call, std::byte* source, std::byte* window, float* scratch) {
+        stage.run = [conv, k, bytes = IsBytes(op.dst)](const BandCall& call, std::byte* source,
+                                                       std::byte* window, float* scratch) {
           kernels::ByteConv part = *conv;
           TakeSource(call, source, part, part.src);
-          if (bytes) TakeResult(call, window, part.dst);
-          else TakeResult(call, window, part.floats);
+          if (bytes)
+            TakeResult(call, window, part.dst);
+          else
+            TakeResult(call, window, part.floats);
           part.floats.height = call.end - call.begin;
           TakeAllPixels(call, part.floats.width, part);
           k->byte_conv(part, 0, scratch);
@@ -244,11 +272,14 @@ void StepBuilder::Build(const Band& band) {
   step.run = [state](std::int64_t item, float* scratch) {
     auto* const windows = reinterpret_cast<std::byte*>(scratch);
     float* const own = scratch + state->windows / sizeof(float);
-    const auto window_of = [&](int s) { return s >= 0 && state->stages[s].in_window ? windows + state->stages[s].offset : nullptr; };
+    const auto window_of = [&](int s) {
+      return s >= 0 && state->stages[s].in_window ? windows + state->stages[s].offset : nullptr;
+    };
     for (const BandCall& call : state->schedule.items[item]) {
       const Stage& stage = state->stages[call.stage];
       std::byte* const window = window_of(call.stage);
-      if (call.keep > 0) std::memmove(window, window + call.moved * stage.row_bytes, call.keep * stage.row_bytes);
+      if (call.keep > 0)
+        std::memmove(window, window + call.moved * stage.row_bytes, call.keep * stage.row_bytes);
       stage.run(call, window_of(stage.source), window, own);
     }
   };

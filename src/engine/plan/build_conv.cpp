@@ -17,16 +17,16 @@ using kernels::PaddedChannels;
 
 namespace {
 
-// Work of Winograd with that tile, in multiply-accumulates: the products, and what the transforms take in the same time
-// (measured on AVX-512 machines, docs/performance.md).
+// Work of Winograd with that tile, in multiply-accumulates: the products, and what the transforms take in the
+// same time (measured on AVX-512 machines, docs/performance.md).
 double WinogradWork(const ConvOp& op, const Value& dst, int depth, int out, int tile) {
   const double along = op.stride_h == 2 ? 2.0 * tile + 1 : tile + 2.0;
   const double transform = op.stride_h == 2 ? (tile == 2 ? 350 : 1100) : tile == 4 ? 320 : 640;
   return TilesOver(op, dst, tile) * (along * along * depth * out + transform * (depth + out));
 }
 
-// With stride 2, tiles of 4 take 81 matrices of weights: above this, memory that is better left to others (and that would
-// have to stream by).
+// With stride 2, tiles of 4 take 81 matrices of weights: above this, memory that is better left to others
+// (and that would have to stream by).
 constexpr double kMostStridedFloats = 1e6;
 
 }  // namespace
@@ -44,7 +44,8 @@ ConvChoice StepBuilder::ChoiceOf(const std::string& name, const ConvOp& op) cons
   }
   const Value& dst = lowered_.values[op.dst];
   const double direct = 9.0 * dst.height * dst.width * depth * out;
-  const double four = WinogradWork(op, dst, depth, out, 4), other = WinogradWork(op, dst, depth, out, strided ? 2 : 6);
+  const double four = WinogradWork(op, dst, depth, out, 4),
+               other = WinogradWork(op, dst, depth, out, strided ? 2 : 6);
   if (direct <= std::min(large ? other : four, other)) return ConvChoice::kDirect;
   if (four <= other && !large) return ConvChoice::kWinograd4;
   return strided ? ConvChoice::kWinograd2 : ConvChoice::kWinograd6;
@@ -57,7 +58,8 @@ Tensor StepBuilder::SpreadOver(const Tensor& weight, const Value& src) const {
   for (std::int64_t o = 0; o < out; ++o) {
     std::int64_t from = 0, to = 0;
     for (const int part : src.parts) {
-      std::copy_n(weight.data<float>() + (o * in + from) * taps, part * taps, spread.data<float>() + (o * src.padded() + to) * taps);
+      std::copy_n(weight.data<float>() + (o * in + from) * taps, part * taps,
+                  spread.data<float>() + (o * src.padded() + to) * taps);
       from += part;
       to += PaddedChannels(part);
     }
@@ -82,8 +84,10 @@ Epilogue StepBuilder::EpilogueOf(const ConvOp& op) {
 
 void StepBuilder::Build(const std::string& name, const ConvElementOp& op) {
   double ignored = 0;
-  if (op.conv.integers && kernels_.has_dot()) return BuildByteConv(name, op.conv, ProgramOf(name, op.element, op.input, ignored), op.input);
-  BuildDirect(name, op.conv, EpilogueOf(op.conv), 0, ProgramOf(name, op.element, op.input, ignored), op.input);
+  if (op.conv.integers && kernels_.has_dot())
+    return BuildByteConv(name, op.conv, ProgramOf(name, op.element, op.input, ignored), op.input);
+  BuildDirect(name, op.conv, EpilogueOf(op.conv), 0, ProgramOf(name, op.element, op.input, ignored),
+              op.input);
 }
 
 void StepBuilder::Build(const std::string& name, const ConvOp& op) {
@@ -108,11 +112,14 @@ void StepBuilder::Build(const std::string& name, const ConvOp& op) {
 
 double StepBuilder::MacsOf(const ConvOp& op) const {
   const Value& dst = lowered_.values[op.dst];
-  return static_cast<double>(dst.height) * dst.width / (op.phase_h * op.phase_w) * static_cast<double>(op.weight.size());
+  return static_cast<double>(dst.height) * dst.width / (op.phase_h * op.phase_w) *
+         static_cast<double>(op.weight.size());
 }
 
-std::shared_ptr<kernels::DirectConv> StepBuilder::MakeDirect(const std::string& name, const ConvOp& op, const Epilogue& epilogue, int group,
-                                                             std::shared_ptr<kernels::Program> after, int after_input) {
+std::shared_ptr<kernels::DirectConv> StepBuilder::MakeDirect(const std::string& name, const ConvOp& op,
+                                                             const Epilogue& epilogue, int group,
+                                                             std::shared_ptr<kernels::Program> after,
+                                                             int after_input) {
   const Value& src = lowered_.values[op.src];
   const auto out = static_cast<int>(op.weight.dim(0)) / op.groups, in = static_cast<int>(op.weight.dim(1));
   const auto kh = static_cast<int>(op.weight.dim(2)), kw = static_cast<int>(op.weight.dim(3));
@@ -143,10 +150,11 @@ std::shared_ptr<kernels::DirectConv> StepBuilder::MakeDirect(const std::string& 
   const std::int64_t first = static_cast<std::int64_t>(group) * out * read * kh * kw;
   conv->depth = depth * (conv->kernel_w == kw ? 1 : kw);
   conv->zeros = Zeros(conv->depth);
-  const std::string key = fmt::format("{}/direct/{}/{}x{}/{}/{}", name, kernels_.isa, op.phase_y, op.phase_x, depth, group);
-  const FloatBuffer packed = weights_.Get(key, kernels_.direct_packed_size(out, kh * kw, depth), [&](float* to) {
-    kernels_.pack_direct(weight.data<float>() + first, out, read, kh, kw, depth, to);
-  });
+  const std::string key =
+      fmt::format("{}/direct/{}/{}x{}/{}/{}", name, kernels_.isa, op.phase_y, op.phase_x, depth, group);
+  const FloatBuffer packed = weights_.Get(
+      key, kernels_.direct_packed_size(out, kh * kw, depth),
+      [&](float* to) { kernels_.pack_direct(weight.data<float>() + first, out, read, kh, kw, depth, to); });
   conv->weights = {Keep(packed), PaddedChannels(out) / kernels::kBlock, conv->depth};
   if (op.phase_h > 1 || op.phase_w > 1) {  // every phase_h-th row, every phase_w-th column
     Map& dst = conv->dst;
@@ -165,18 +173,25 @@ void StepBuilder::BuildDirect(const std::string& name, const ConvOp& op, const E
   const auto conv = MakeDirect(name, op, epilogue, group, after, after_input);
   kernels_.plan_direct(*conv, plan_.options_.threads, kL2Bytes);
   const auto kh = static_cast<int>(op.weight.dim(2)), kw = static_cast<int>(op.weight.dim(3));
-  Step step{.name = name, .kernel = fmt::format("direct {}x{}{}", kh, kw, after ? "+elementwise" : ""), .items = conv->items};
+  Step step{.name = name,
+            .kernel = fmt::format("direct {}x{}{}", kh, kw, after ? "+elementwise" : ""),
+            .items = conv->items};
   step.scratch = kernels_.direct_scratch(*conv);
   step.macs = MacsOf(op) / op.groups;
-  const std::size_t weights = kernels_.direct_packed_size(static_cast<int>(op.weight.dim(0)) / op.groups,
-                                                          static_cast<std::int64_t>(conv->kernel_h) * conv->kernel_w, conv->depth);
+  const std::size_t weights =
+      kernels_.direct_packed_size(static_cast<int>(op.weight.dim(0)) / op.groups,
+                                  static_cast<std::int64_t>(conv->kernel_h) * conv->kernel_w, conv->depth);
   step.bytes = 4.0 * (1.0 * src.height * src.width * src.padded() +
-                      1.0 * conv->dst.height * conv->dst.width * conv->weights.out_blocks * kernels::kBlock + static_cast<double>(weights));
-  step.run = [conv, after, k = &kernels_](std::int64_t item, float* scratch) { k->direct_conv(*conv, item, scratch); };
+                      1.0 * conv->dst.height * conv->dst.width * conv->weights.out_blocks * kernels::kBlock +
+                      static_cast<double>(weights));
+  step.run = [conv, after, k = &kernels_](std::int64_t item, float* scratch) {
+    k->direct_conv(*conv, item, scratch);
+  };
   Add(std::move(step));
 }
 
-void StepBuilder::BuildWinograd(const std::string& name, const ConvOp& op, const Epilogue& epilogue, int tile) {
+void StepBuilder::BuildWinograd(const std::string& name, const ConvOp& op, const Epilogue& epilogue,
+                                int tile) {
   const Value &src = lowered_.values[op.src], &dst = lowered_.values[op.dst];
   const auto out = static_cast<int>(op.weight.dim(0));
   auto conv = std::make_shared<kernels::WinogradConv>();
@@ -193,9 +208,10 @@ void StepBuilder::BuildWinograd(const std::string& name, const ConvOp& op, const
   const Tensor weight = SpreadOver(op.weight, src);
   const auto read = static_cast<int>(weight.dim(1));
   const std::string key = fmt::format("{}/winograd{}/{}/{}", name, tile, kernels_.isa, conv->depth);
-  const FloatBuffer packed = weights_.Get(key, kernels_.winograd_packed_size(tile, conv->stride, out, conv->depth), [&](float* to) {
-    kernels_.pack_winograd(weight.data<float>(), out, read, conv->depth, tile, conv->stride, to);
-  });
+  const FloatBuffer packed =
+      weights_.Get(key, kernels_.winograd_packed_size(tile, conv->stride, out, conv->depth), [&](float* to) {
+        kernels_.pack_winograd(weight.data<float>(), out, read, conv->depth, tile, conv->stride, to);
+      });
   conv->weights = {Keep(packed), PaddedChannels(out) / kernels::kBlock, conv->depth};
   const std::string label = fmt::format("winograd F({},{})", tile, conv->stride == 2 ? "2+1" : "3");
   kernels_.plan_winograd(*conv, plan_.options_.threads, kL2Bytes);
@@ -209,13 +225,16 @@ void StepBuilder::BuildWinograd(const std::string& name, const ConvOp& op, const
   Step step{.name = name, .kernel = label, .items = conv->items};
   step.scratch = kernels_.winograd_scratch(*conv);
   step.macs = 9.0 * dst.height * dst.width * out * op.weight.dim(1);
-  step.bytes = 4.0 * (1.0 * src.height * src.width * src.padded() + 1.0 * dst.height * dst.width * PaddedChannels(out) + packed.size());
-  step.run = [conv, k = &kernels_](std::int64_t item, float* scratch) { k->winograd_conv(*conv, item, scratch); };
+  step.bytes = 4.0 * (1.0 * src.height * src.width * src.padded() +
+                      1.0 * dst.height * dst.width * PaddedChannels(out) + packed.size());
+  step.run = [conv, k = &kernels_](std::int64_t item, float* scratch) {
+    k->winograd_conv(*conv, item, scratch);
+  };
   Add(std::move(step));
 }
 
-// Transformed tiles that the items of one convolution share. Steps follow each other, so all convolutions use the same
-// memory, as large as the largest needs; what was handed out before keeps its own.
+// Transformed tiles that the items of one convolution share. Steps follow each other, so all convolutions use
+// the same memory, as large as the largest needs; what was handed out before keeps its own.
 float* StepBuilder::SharedTiles(std::size_t floats) {
   if (shared_.size() < floats) {
     shared_ = FloatBuffer(floats);
@@ -224,7 +243,8 @@ float* StepBuilder::SharedTiles(std::size_t floats) {
   return shared_.data();
 }
 
-std::shared_ptr<kernels::DepthwiseConv> StepBuilder::MakeDepthwise(const ConvOp& op, const Epilogue& epilogue) {
+std::shared_ptr<kernels::DepthwiseConv> StepBuilder::MakeDepthwise(const ConvOp& op,
+                                                                   const Epilogue& epilogue) {
   auto conv = std::make_shared<kernels::DepthwiseConv>();
   conv->src = MapOf(op.src);
   conv->dst = MapOf(op.dst);
@@ -243,9 +263,12 @@ void StepBuilder::BuildDepthwise(const std::string& name, const ConvOp& op, cons
   const auto conv = MakeDepthwise(op, epilogue);
   conv->rows_per_item = std::max(1, conv->dst.height / (4 * plan_.options_.threads));
   conv->items = (conv->dst.height + conv->rows_per_item - 1) / conv->rows_per_item;
-  Step step{.name = name, .kernel = fmt::format("depthwise {}x{}", conv->kernel_h, conv->kernel_w), .items = conv->items};
+  Step step{.name = name,
+            .kernel = fmt::format("depthwise {}x{}", conv->kernel_h, conv->kernel_w),
+            .items = conv->items};
   step.macs = MacsOf(op);
-  step.bytes = 4.0 * conv->dst.channels * (1.0 * conv->src.height * conv->src.width + 1.0 * conv->dst.height * conv->dst.width);
+  step.bytes = 4.0 * conv->dst.channels *
+               (1.0 * conv->src.height * conv->src.width + 1.0 * conv->dst.height * conv->dst.width);
   step.run = [conv, k = &kernels_](std::int64_t item, float*) { k->depthwise_conv(*conv, item); };
   Add(std::move(step));
 }

@@ -12,8 +12,8 @@ namespace frf::engine {
 
 using kernels::Map;
 
-// The picture keeps its three channels and a border of zeros when one convolution alone reads it: that one's rows are
-// then one piece of memory each.
+// The picture keeps its three channels and a border of zeros when one convolution alone reads it: that one's
+// rows are then one piece of memory each.
 bool StepBuilder::PictureIsBordered() const {
   const int picture = lowered_.picture;
   if (lowered_.values[picture].channels != 3) return false;
@@ -25,8 +25,8 @@ bool StepBuilder::PictureIsBordered() const {
     ++readers;
     conv = std::get_if<ConvOp>(&named.op);
   }
-  return readers == 1 && conv && conv->src == picture && conv->groups == 1 && conv->dilation_w == 1 && conv->phase_h == 1 &&
-         conv->phase_w == 1;
+  return readers == 1 && conv && conv->src == picture && conv->groups == 1 && conv->dilation_w == 1 &&
+         conv->phase_h == 1 && conv->phase_w == 1;
 }
 
 void StepBuilder::Build(const std::string& name, const PlainOutputOp& op) {
@@ -37,18 +37,22 @@ void StepBuilder::Build(const std::string& name, const PlainOutputOp& op) {
   step.run = [plan = &plan_, op, name](std::int64_t, float*) {
     const Tensor& tensor = plan->plain_[op.value];
     if (plan->output_.scores) {
-      if (tensor.dtype() != DType::kFloat32) throw Error(ErrorCode::kUnsupported, fmt::format("{} is {}, not float scores", name, Name(tensor.dtype())));
+      if (tensor.dtype() != DType::kFloat32)
+        throw Error(ErrorCode::kUnsupported,
+                    fmt::format("{} is {}, not float scores", name, Name(tensor.dtype())));
       std::memcpy(plan->output_.scores, tensor.raw(), tensor.bytes());
       return;
     }
     if (!plan->output_.labels) return;
     const std::int64_t pixels = static_cast<std::int64_t>(op.height) * op.width;
     if (tensor.dtype() == DType::kFloat32 || tensor.size() != pixels) {
-      throw Error(ErrorCode::kUnsupported, fmt::format("{} is {} {}, neither class scores 1xCxHxW nor labels", name, Name(tensor.dtype()), ToString(tensor.shape())));
+      throw Error(ErrorCode::kUnsupported, fmt::format("{} is {} {}, neither class scores 1xCxHxW nor labels",
+                                                       name, Name(tensor.dtype()), ToString(tensor.shape())));
     }
     const Tensor labels = tensor.Cast(DType::kUint8);
     for (int y = 0; y < op.height; ++y) {
-      std::memcpy(plan->output_.labels + y * plan->output_.label_stride, labels.data<std::uint8_t>() + static_cast<std::size_t>(y) * op.width, op.width);
+      std::memcpy(plan->output_.labels + y * plan->output_.label_stride,
+                  labels.data<std::uint8_t>() + static_cast<std::size_t>(y) * op.width, op.width);
     }
   };
   Add(std::move(step));
@@ -64,9 +68,11 @@ StepBuilder::PictureBorder StepBuilder::BorderOf(const std::string& name, const 
     if (!conv || conv->src != op.dst) continue;
     border.top = std::max(0, conv->pad_top), border.left = std::max(0, conv->pad_left);
     const Value& out = lowered_.values[conv->dst];
-    border.height = std::max(picture.height + border.top,
-                             (out.height - 1) * conv->stride_h + static_cast<int>(conv->weight.dim(2) - 1) * conv->dilation_h + 1);
-    border.width = std::max(picture.width + border.left, (out.width - 1) * conv->stride_w + static_cast<int>(conv->weight.dim(3)));
+    border.height = std::max(
+        picture.height + border.top,
+        (out.height - 1) * conv->stride_h + static_cast<int>(conv->weight.dim(2) - 1) * conv->dilation_h + 1);
+    border.width = std::max(picture.width + border.left,
+                            (out.width - 1) * conv->stride_w + static_cast<int>(conv->weight.dim(3)));
   }
   if (border.height > picture.height + 32 || border.width > picture.width + 32) {
     throw Error(ErrorCode::kUnsupported, name + ": the first kernel is too large");
@@ -86,7 +92,8 @@ StepBuilder::PictureRows StepBuilder::MakePicture(const std::string& name, const
     dst.channels = 3;
   }
   plan_.picture_coding_ = RoundingOf(op.dst);
-  PictureRows rows{.height = height, .row_bytes = dst.row * (IsBytes(op.dst) ? 1 : sizeof(float)), .base = dst.data};
+  PictureRows rows{
+      .height = height, .row_bytes = dst.row * (IsBytes(op.dst) ? 1 : sizeof(float)), .base = dst.data};
   if (IsBytes(op.dst)) {
     kernels::ByteMap bytes = ByteMapOf(op.dst);
     bytes.pixel = dst.pixel, bytes.row = dst.row, bytes.channels = dst.channels;
@@ -106,8 +113,15 @@ StepBuilder::PictureRows StepBuilder::MakePicture(const std::string& name, const
         std::memset(row + (left + inner.width) * 3, bytes.coding.zero, (width - left - inner.width) * 3);
       }
       const PlanInput& in = plan->input_;
-      if (in.pixels) k->picture_in({.pixels = in.pixels, .stride = in.row_stride, .bgr = in.bgr, .byte_table = plan->byte_table_.data(), .bytes = inner}, y);
-      else k->planes_in({.planes = in.planes, .channels = channels, .bytes = inner}, y);
+      if (in.pixels)
+        k->picture_in({.pixels = in.pixels,
+                       .stride = in.row_stride,
+                       .bgr = in.bgr,
+                       .byte_table = plan->byte_table_.data(),
+                       .bytes = inner},
+                      y);
+      else
+        k->planes_in({.planes = in.planes, .channels = channels, .bytes = inner}, y);
     };
     return rows;
   }
@@ -129,9 +143,11 @@ StepBuilder::PictureRows StepBuilder::MakePicture(const std::string& name, const
     const PlanInput& in = plan->input_;
     if (in.pixels) {
       const float* table = plan->picture_coding_.step > 0 ? plan->rounded_table_.data() : in.table;
-      k->picture_in({.pixels = in.pixels, .stride = in.row_stride, .bgr = in.bgr, .table = table, .dst = inner}, y);
+      k->picture_in(
+          {.pixels = in.pixels, .stride = in.row_stride, .bgr = in.bgr, .table = table, .dst = inner}, y);
     } else {
-      k->planes_in({.planes = in.planes, .channels = channels, .dst = inner, .round = plan->picture_coding_}, y);
+      k->planes_in({.planes = in.planes, .channels = channels, .dst = inner, .round = plan->picture_coding_},
+                   y);
     }
   };
   return rows;
@@ -161,7 +177,10 @@ void StepBuilder::Build(const std::string& name, const OutputOp& op) {
   plan_.output_height_ = op.height;
   plan_.output_width_ = op.width;
   plan_.classes_ = value.channels;
-  Step step{.name = name, .kernel = "upsample+argmax", .items = labels.items, .scratch = kernels_.labels_scratch(labels)};
+  Step step{.name = name,
+            .kernel = "upsample+argmax",
+            .items = labels.items,
+            .scratch = kernels_.labels_scratch(labels)};
   step.bytes = 4.0 * labels.src.height * labels.src.width * labels.src.channels + 1.0 * op.height * op.width;
   step.run = [scores, plan = &plan_, k = &kernels_](std::int64_t item, float* scratch) {
     if (plan->output_.labels) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Patterns are matched backwards from their last instruction, as long as nobody else reads what lies within; what is then
-// read by nobody falls away. Subtle: the order of operands decides nothing but bits that differ between NaNs.
+// Patterns are matched backwards from their last instruction, as long as nobody else reads what lies within;
+// what is then read by nobody falls away. Subtle: the order of operands decides nothing but bits that differ
+// between NaNs.
 #include "engine/plan/fuse_program.h"
 
 #include <algorithm>
@@ -14,11 +15,21 @@ using kernels::ProgramOp;
 
 int Operands(ProgramOp op) {
   switch (op) {
-    case ProgramOp::kAdd: case ProgramOp::kSub: case ProgramOp::kMul: case ProgramOp::kDiv: case ProgramOp::kMax:
-    case ProgramOp::kMin: case ProgramOp::kPow: case ProgramOp::kLess: case ProgramOp::kLessEqual: case ProgramOp::kEqual:
-    case ProgramOp::kPRelu: case ProgramOp::kThresholdedSum:
+    case ProgramOp::kAdd:
+    case ProgramOp::kSub:
+    case ProgramOp::kMul:
+    case ProgramOp::kDiv:
+    case ProgramOp::kMax:
+    case ProgramOp::kMin:
+    case ProgramOp::kPow:
+    case ProgramOp::kLess:
+    case ProgramOp::kLessEqual:
+    case ProgramOp::kEqual:
+    case ProgramOp::kPRelu:
+    case ProgramOp::kThresholdedSum:
       return 2;
-    case ProgramOp::kWhere: case ProgramOp::kGate:
+    case ProgramOp::kWhere:
+    case ProgramOp::kGate:
       return 3;
     default:
       return 1;
@@ -27,7 +38,8 @@ int Operands(ProgramOp op) {
 
 class Fuser {
  public:
-  Fuser(ElementOp& op, const std::vector<Value>& values) : op_(op), values_(values), inputs_(static_cast<int>(op.inputs.size())) {
+  Fuser(ElementOp& op, const std::vector<Value>& values)
+      : op_(op), values_(values), inputs_(static_cast<int>(op.inputs.size())) {
     int registers = inputs_;
     for (const ProgramInstruction& code : op.code) registers = std::max(registers, code.dst + 1);
     maker_.assign(registers, -1);
@@ -45,7 +57,9 @@ class Fuser {
   }
 
  private:
-  static int Operand(const ProgramInstruction& code, int i) { return i == 0 ? code.a : i == 1 ? code.b : code.c; }
+  static int Operand(const ProgramInstruction& code, int i) {
+    return i == 0 ? code.a : i == 1 ? code.b : code.c;
+  }
 
   // What only living instructions read: dead ones are those that the result does not depend on.
   void Count() {
@@ -78,15 +92,23 @@ class Fuser {
     const auto left = Scalar(code.a), right = Scalar(code.b);
     const auto become = [&](ProgramOp op, int reg, float x) { code = {op, code.dst, reg, 0, 0, x}; };
     if (right) {
-      if (code.op == ProgramOp::kAdd) become(ProgramOp::kAddImm, code.a, *right);
-      else if (code.op == ProgramOp::kSub) become(ProgramOp::kAddImm, code.a, -*right);
-      else if (code.op == ProgramOp::kMul) become(ProgramOp::kMulImm, code.a, *right);
-      else if (code.op == ProgramOp::kDiv) become(ProgramOp::kDivImm, code.a, *right);
-      else if (code.op == ProgramOp::kPow) become(*right == 2.0f ? ProgramOp::kSquare : ProgramOp::kPowImm, code.a, *right);
+      if (code.op == ProgramOp::kAdd)
+        become(ProgramOp::kAddImm, code.a, *right);
+      else if (code.op == ProgramOp::kSub)
+        become(ProgramOp::kAddImm, code.a, -*right);
+      else if (code.op == ProgramOp::kMul)
+        become(ProgramOp::kMulImm, code.a, *right);
+      else if (code.op == ProgramOp::kDiv)
+        become(ProgramOp::kDivImm, code.a, *right);
+      else if (code.op == ProgramOp::kPow)
+        become(*right == 2.0f ? ProgramOp::kSquare : ProgramOp::kPowImm, code.a, *right);
     } else if (left) {
-      if (code.op == ProgramOp::kAdd) become(ProgramOp::kAddImm, code.b, *left);
-      else if (code.op == ProgramOp::kMul) become(ProgramOp::kMulImm, code.b, *left);
-      else if (code.op == ProgramOp::kDiv) become(ProgramOp::kReverseDiv, code.b, *left);
+      if (code.op == ProgramOp::kAdd)
+        become(ProgramOp::kAddImm, code.b, *left);
+      else if (code.op == ProgramOp::kMul)
+        become(ProgramOp::kMulImm, code.b, *left);
+      else if (code.op == ProgramOp::kDiv)
+        become(ProgramOp::kReverseDiv, code.b, *left);
     }
   }
 
@@ -119,7 +141,8 @@ class Fuser {
     for (int side = 0; side < 2; ++side) {
       const auto first = WeightedBy(Operand(code, side)), second = WeightedBy(Operand(code, 1 - side));
       if (!first || !second) return false;
-      const ProgramInstruction *above = Made(first->mask, ProgramOp::kStep), *below = Made(second->mask, ProgramOp::kStep);
+      const ProgramInstruction *above = Made(first->mask, ProgramOp::kStep),
+                               *below = Made(second->mask, ProgramOp::kStep);
       const ProgramInstruction* negative = below ? Made(below->a, ProgramOp::kNeg) : nullptr;
       if (!above || !negative || above->x != below->x || negative->a != above->a) continue;
       const ProgramInstruction* difference = Made(above->a, ProgramOp::kSub, 2);
@@ -140,7 +163,8 @@ class Fuser {
       for (int factor = 0; product && factor < 2; ++factor) {
         const ProgramInstruction* sigmoid = Made(Operand(*product, factor), ProgramOp::kSigmoid);
         if (!sigmoid) continue;
-        code = {ProgramOp::kGate, code.dst, sigmoid->a, Operand(*product, 1 - factor), Operand(code, 1 - side)};
+        code = {ProgramOp::kGate, code.dst, sigmoid->a, Operand(*product, 1 - factor),
+                Operand(code, 1 - side)};
         return true;
       }
     }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What stands between a prepared graph and the steps that run: values with a place in memory, and operations on them.
+// What stands between a prepared graph and the steps that run: values with a place in memory, and operations
+// on them.
 //
 //   graph (ONNX names) --Lower--> Program of operations on values --Arrange--> offsets in one arena --> steps
 //
-// Subtle: a value of rank 4 and batch 1 is a map: HWC, channels padded to 16 (kernels.h). A part of a concatenation is a
-// slice of the whole's memory: `parent` and `offset`. Where parts are no multiple of 16, each begins at one all the same
-// and the whole has gaps; only convolutions read such a value, by weights with zero rows.
+// Subtle: a value of rank 4 and batch 1 is a map: HWC, channels padded to 16 (kernels.h). A part of a
+// concatenation is a slice of the whole's memory: `parent` and `offset`. Where parts are no multiple of 16,
+// each begins at one all the same and the whole has gaps; only convolutions read such a value, by weights
+// with zero rows.
 #pragma once
 
 #include <memory>
@@ -23,13 +25,13 @@ namespace frf::engine {
 
 struct Value {
   std::string name;
-  bool map = true;             // else a plain tensor, kept as the plain executor keeps it
+  bool map = true;  // else a plain tensor, kept as the plain executor keeps it
   int channels = 0, height = 1, width = 1;
-  std::vector<int> parts;      // true channels of a concatenation with gaps; empty: no gaps
+  std::vector<int> parts;       // true channels of a concatenation with gaps; empty: no gaps
   int parent = -1, offset = 0;  // slice of another map, in padded channels
-  Tensor constant;             // of a plain value; or of a map in NCHW
-  // A map that is rounded to 8 bits (quantized.h): bytes where the CPU has a dot product for them, else the floats that
-  // they stand for.
+  Tensor constant;              // of a plain value; or of a map in NCHW
+  // A map that is rounded to 8 bits (quantized.h): bytes where the CPU has a dot product for them, else the
+  // floats that they stand for.
   std::optional<kernels::Coding> coding;
   int padded() const {
     if (parts.empty()) return kernels::PaddedChannels(channels);
@@ -42,7 +44,8 @@ struct Value {
 struct ConvOp {
   int src = -1, dst = -1;
   Tensor weight, bias;  // out x in/groups x kh x kw; bias may be empty
-  // Of a convolution of bytes by integers: src has a coding; dst has one, or none and gets floats; with `sum`, all have one.
+  // Of a convolution of bytes by integers: src has a coding; dst has one, or none and gets floats; with
+  // `sum`, all have one.
   std::optional<QuantizedWeight> integers;
   int groups = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1, pad_top = 0, pad_left = 0;
   kernels::Act act = kernels::Act::kNone;
@@ -65,11 +68,12 @@ struct ElementOp {
   int dst = -1, result = 0;  // register
 };
 
-// A convolution whose result only an element-wise program reads: item by item, so that the result never leaves L2.
+// A convolution whose result only an element-wise program reads: item by item, so that the result never
+// leaves L2.
 struct ConvElementOp {
-  ConvOp conv;        // its dst is nowhere in memory
+  ConvOp conv;  // its dst is nowhere in memory
   ElementOp element;
-  int input = 0;      // of the program: the convolution's result
+  int input = 0;  // of the program: the convolution's result
 };
 
 struct PoolOp {
@@ -88,27 +92,34 @@ struct CopyChannelsOp {  // `count` channels to an offset that need not be align
   bool clear_tail = false;  // zero the padding above the last channel
 };
 
-struct ToMapOp { int src = -1, dst = -1; };    // plain tensor -> map
-struct ToPlainOp { int src = -1, dst = -1; };  // map -> plain tensor
+struct ToMapOp {
+  int src = -1, dst = -1;
+};  // plain tensor -> map
+struct ToPlainOp {
+  int src = -1, dst = -1;
+};  // map -> plain tensor
 
 struct PlainNodeOp {  // whatever has no kernel: the plain executor's operator
   Node node;
   std::vector<int> inputs, outputs;  // plain values; -1 = left out
 };
 
-struct PictureOp { int dst = -1; bool bordered = false; };  // the graph's input
-struct OutputOp {               // scores at `value`, to be resized by the taps, as labels or as scores
+struct PictureOp {
+  int dst = -1;
+  bool bordered = false;
+};                 // the graph's input
+struct OutputOp {  // scores at `value`, to be resized by the taps, as labels or as scores
   int value = -1;
-  bool labels = false;          // the graph itself gives labels
-  int height = 0, width = 0;    // of the graph's output
+  bool labels = false;        // the graph itself gives labels
+  int height = 0, width = 0;  // of the graph's output
   std::vector<kernels::WideTap> rows, columns;
 };
 struct PlainOutputOp {  // a graph output that is no map; its last two dimensions
   int value = -1, height = 0, width = 0;
 };
 
-using Operation = std::variant<ConvOp, ElementOp, ConvElementOp, PoolOp, WeightedPoolOp, CopyChannelsOp, ToMapOp, ToPlainOp, PlainNodeOp,
-                               PictureOp, OutputOp, PlainOutputOp>;
+using Operation = std::variant<ConvOp, ElementOp, ConvElementOp, PoolOp, WeightedPoolOp, CopyChannelsOp,
+                               ToMapOp, ToPlainOp, PlainNodeOp, PictureOp, OutputOp, PlainOutputOp>;
 
 struct NamedOperation {
   std::string name;  // of the node, or nodes joined by "+"
@@ -120,7 +131,8 @@ struct Lowered {
   std::vector<NamedOperation> ops;
   int opset = 17;
   int picture = -1;  // the input's value
-  // An 8-bit input's normalisation inside the graph, as a table by channel and byte; empty: the input is float.
+  // An 8-bit input's normalisation inside the graph, as a table by channel and byte; empty: the input is
+  // float.
   std::vector<float> table;
 };
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Joins a convolution with the program that alone reads it: a lateral 1x1 and the gate behind it, for instance, whose
-// map would otherwise be written to memory and read again. Subtle: the convolution moves to where the program stands,
-// because the program's other inputs may be made in between; what it reads just lives longer.
+// Joins a convolution with the program that alone reads it: a lateral 1x1 and the gate behind it, for
+// instance, whose map would otherwise be written to memory and read again. Subtle: the convolution moves to
+// where the program stands, because the program's other inputs may be made in between; what it reads just
+// lives longer.
 #include <algorithm>
 
 #include "engine/plan/lower.h"
@@ -10,8 +11,10 @@ namespace frf::engine {
 namespace {
 
 bool RunsDirectly(const ConvOp& conv, const Lowered& lowered) {
-  const bool winograd = conv.weight.dim(2) == 3 && conv.weight.dim(3) == 3 && conv.stride_h == 1 && conv.stride_w == 1;
-  return !winograd && conv.groups == 1 && conv.phase_h == 1 && conv.phase_w == 1 && conv.sum < 0 && conv.src != lowered.picture;
+  const bool winograd =
+      conv.weight.dim(2) == 3 && conv.weight.dim(3) == 3 && conv.stride_h == 1 && conv.stride_w == 1;
+  return !winograd && conv.groups == 1 && conv.phase_h == 1 && conv.phase_w == 1 && conv.sum < 0 &&
+         conv.src != lowered.picture;
 }
 
 }  // namespace
@@ -32,7 +35,8 @@ void JoinConvolutionsWithPrograms(Lowered& lowered) {
     if (!element) continue;
     for (std::size_t i = 0; i < element->inputs.size(); ++i) {
       const int id = element->inputs[i].value;
-      if (element->inputs[i].kind != kernels::ProgramInput::kMap || readers[id] != 1 || maker[id] < 0) continue;
+      if (element->inputs[i].kind != kernels::ProgramInput::kMap || readers[id] != 1 || maker[id] < 0)
+        continue;
       const Value& value = lowered.values[id];
       if (value.parent >= 0 || has_slices[id] || !value.parts.empty() || value.coding) continue;
       const auto* conv = std::get_if<ConvOp>(&lowered.ops[maker[id]].op);

@@ -18,7 +18,10 @@ Lowered Lower(const PreparedGraph& prepared) {
 }
 
 Lowering::Lowering(const PreparedGraph& prepared)
-    : graph_(prepared.graph), types_(prepared.types), index_(graph_), quantization_(prepared.quantization),
+    : graph_(prepared.graph),
+      types_(prepared.types),
+      index_(graph_),
+      quantization_(prepared.quantization),
       done_(graph_.nodes.size(), false) {
   lowered_.opset = graph_.opset;
 }
@@ -52,23 +55,26 @@ Lowered Lowering::Run() && {
   return std::move(lowered_);
 }
 
-// An 8-bit picture's Cast, subtraction of means and division by deviations are a table of what each byte becomes.
+// An 8-bit picture's Cast, subtraction of means and division by deviations are a table of what each byte
+// becomes.
 void Lowering::LowerInput() {
   const GraphInput& input = graph_.inputs.at(0);
   const Shape& shape = ShapeOf(input.name);
   const bool bytes = input.dtype == DType::kUint8 && shape.size() == 4 && shape[0] == 1;
   if (!bytes && !IsMap(input.name)) {
-    throw Error(ErrorCode::kUnsupported, fmt::format("{}: the input is {} {}, an image of 1xCxHxW is wanted", graph_.name,
-                                                     Name(input.dtype), ToString(shape)));
+    throw Error(ErrorCode::kUnsupported, fmt::format("{}: the input is {} {}, an image of 1xCxHxW is wanted",
+                                                     graph_.name, Name(input.dtype), ToString(shape)));
   }
-  const int id = NewMapLike(input.name, static_cast<int>(shape[1]), static_cast<int>(shape[2]), static_cast<int>(shape[3]));
+  const int id = NewMapLike(input.name, static_cast<int>(shape[1]), static_cast<int>(shape[2]),
+                            static_cast<int>(shape[3]));
   lowered_.picture = id;
   Emit(input.name, PictureOp{.dst = id});
   if (!bytes) {
     maps_[input.name] = id;
     // Rounded before anything else: so is the picture.
     const Node* node = OnlyReader(input.name);
-    if (node && node->Is("Identity") && CodingOf(node->outputs[0]) && index_.producer.at(node->outputs[0]) >= 0) {
+    if (node && node->Is("Identity") && CodingOf(node->outputs[0]) &&
+        index_.producer.at(node->outputs[0]) >= 0) {
       done_[node - graph_.nodes.data()] = true;
       maps_[node->outputs[0]] = id;
       lowered_.values[id].coding = CodingOf(node->outputs[0]);
@@ -81,13 +87,15 @@ void Lowering::LowerInput() {
   }
   const Node* node = OnlyReader(input.name);
   if (!node || !node->Is("Cast") || !IsMap(node->outputs[0])) {
-    throw Error(ErrorCode::kUnsupported, fmt::format("{}: an 8-bit input is cast to float once, before anything else", graph_.name));
+    throw Error(ErrorCode::kUnsupported,
+                fmt::format("{}: an 8-bit input is cast to float once, before anything else", graph_.name));
   }
   std::string value;
   for (; node; node = OnlyReader(value)) {
     if (!value.empty()) {
       const bool minus = node->Is("Sub"), over = node->Is("Div"), times = node->Is("Mul");
-      const Tensor* by = node->inputs.size() == 2 && node->inputs[0] == value ? ConstantOf(node->inputs[1]) : nullptr;
+      const Tensor* by =
+          node->inputs.size() == 2 && node->inputs[0] == value ? ConstantOf(node->inputs[1]) : nullptr;
       if (!(minus || over || times) || !by || by->dtype() != DType::kFloat32) break;
       const bool each = by->size() == shape[1] && ShapeOf(node->outputs[0]) == shape;
       if (by->size() != 1 && !each) break;
@@ -112,7 +120,8 @@ bool Lowering::IsMap(const std::string& name) const {
   const auto found = types_.find(name);
   if (found == types_.end() || found->second.dtype != DType::kFloat32) return false;
   const Shape& shape = found->second.shape;
-  return shape.size() == 4 && shape[0] == 1 && std::all_of(shape.begin(), shape.end(), [](auto d) { return d > 0 && d < (1 << 20); });
+  return shape.size() == 4 && shape[0] == 1 &&
+         std::all_of(shape.begin(), shape.end(), [](auto d) { return d > 0 && d < (1 << 20); });
 }
 
 const Tensor* Lowering::ConstantOf(const std::string& name) const {
@@ -134,9 +143,11 @@ int Lowering::NewMapLike(const std::string& name, int channels, int height, int 
 }
 
 int Lowering::NewMap(const std::string& name) {
-  if (const auto known = maps_.find(name); known != maps_.end()) return known->second;  // a planned concatenation
+  if (const auto known = maps_.find(name); known != maps_.end())
+    return known->second;  // a planned concatenation
   const Shape& shape = ShapeOf(name);
-  const int id = NewMapLike(name, static_cast<int>(shape[1]), static_cast<int>(shape[2]), static_cast<int>(shape[3]));
+  const int id =
+      NewMapLike(name, static_cast<int>(shape[1]), static_cast<int>(shape[2]), static_cast<int>(shape[3]));
   if (const auto slot = slots_.find(name); slot != slots_.end()) {
     lowered_.values[id].parent = slot->second.first;
     lowered_.values[id].offset = slot->second.second;
@@ -172,7 +183,8 @@ int Lowering::FloatMapOf(const std::string& name) {
 int Lowering::FloatResult(const std::string& name) {
   if (!CodingOf(name)) return NewMap(name);
   const Shape& shape = ShapeOf(name);
-  return NewMapLike(name + ".floats", static_cast<int>(shape[1]), static_cast<int>(shape[2]), static_cast<int>(shape[3]));
+  return NewMapLike(name + ".floats", static_cast<int>(shape[1]), static_cast<int>(shape[2]),
+                    static_cast<int>(shape[3]));
 }
 
 void Lowering::RoundResult(const std::string& name, int floats) {
@@ -224,8 +236,8 @@ int Lowering::PlainOf(const std::string& name) {
 void Lowering::LowerNode(int n) {
   const Node& node = graph_.nodes[n];
   if (node.domain.empty()) {
-    if (TryConv(n) || TryConvTranspose(node) || TryElement(n) || TryPool(node) || TryGlobalPool(node) || TryWeightedPool(n) ||
-        TryConcat(n) || TrySlice(node)) {
+    if (TryConv(n) || TryConvTranspose(node) || TryElement(n) || TryPool(node) || TryGlobalPool(node) ||
+        TryWeightedPool(n) || TryConcat(n) || TrySlice(node)) {
       return;
     }
   }
@@ -266,22 +278,31 @@ void Lowering::RoundPlain(const std::string& name) {
   const int scale = plain(name + ".scale", Tensor::Scalar(coding.step));
   const int zero = plain(name + ".zero", Tensor::Scalar(static_cast<std::uint8_t>(coding.zero)));
   const int bytes = plain(name + ".bytes", {}), rounded = plain(name, {});
-  Emit(name, PlainNodeOp{Node{.name = name + ".quantize", .op = "QuantizeLinear", .inputs = {"x", "scale", "zero"}, .outputs = {"y"}},
-                         {plains_.at(name), scale, zero}, {bytes}});
-  Emit(name, PlainNodeOp{Node{.name = name + ".dequantize", .op = "DequantizeLinear", .inputs = {"x", "scale", "zero"}, .outputs = {"y"}},
-                         {bytes, scale, zero}, {rounded}});
+  Emit(name, PlainNodeOp{Node{.name = name + ".quantize",
+                              .op = "QuantizeLinear",
+                              .inputs = {"x", "scale", "zero"},
+                              .outputs = {"y"}},
+                         {plains_.at(name), scale, zero},
+                         {bytes}});
+  Emit(name, PlainNodeOp{Node{.name = name + ".dequantize",
+                              .op = "DequantizeLinear",
+                              .inputs = {"x", "scale", "zero"},
+                              .outputs = {"y"}},
+                         {bytes, scale, zero},
+                         {rounded}});
   plains_[name] = rounded;
 }
 
-// A graph output that is a map, or a map resized linearly, or the argmax of either over the classes: one operation makes
-// labels or scores of it at any size. Emits it with its value's name; Run fills in the value.
+// A graph output that is a map, or a map resized linearly, or the argmax of either over the classes: one
+// operation makes labels or scores of it at any size. Emits it with its value's name; Run fills in the value.
 bool Lowering::TryOutput(const GraphOutput& output) {
   std::vector<int> taken;
   std::string name = output.name;
   bool labels = false;
   const auto producer = [&](const std::string& value) -> const Node* {
     const auto found = index_.producer.find(value);
-    if (found == index_.producer.end() || UsesOf(value) != 1 || !graph_.nodes[found->second].domain.empty()) return nullptr;
+    if (found == index_.producer.end() || UsesOf(value) != 1 || !graph_.nodes[found->second].domain.empty())
+      return nullptr;
     return &graph_.nodes[found->second];
   };
   const auto take = [&](const Node* node) {
@@ -290,8 +311,10 @@ bool Lowering::TryOutput(const GraphOutput& output) {
   };
   const Node* node = producer(name);
   if (!IsMap(name)) {  // [Squeeze or Cast] <- ArgMax
-    for (int i = 0; i < 2 && node && (node->Is("Cast") || node->Is("Squeeze")); ++i) take(node), node = producer(name);
-    if (!node || !node->Is("ArgMax") || node->Int("axis", 0) != 1 || node->Int("select_last_index", 0) != 0) return false;
+    for (int i = 0; i < 2 && node && (node->Is("Cast") || node->Is("Squeeze")); ++i)
+      take(node), node = producer(name);
+    if (!node || !node->Is("ArgMax") || node->Int("axis", 0) != 1 || node->Int("select_last_index", 0) != 0)
+      return false;
     if (!IsMap(node->inputs[0]) || ShapeOf(node->inputs[0])[1] > 255) return false;
     if (types_.at(output.name).dtype != DType::kUint8) return false;
     take(node);
@@ -337,10 +360,13 @@ bool Lowering::TryOutput(const GraphOutput& output) {
 // Decides before anything is emitted which values are written straight into a concatenation.
 void Lowering::PlanConcats() {
   for (const Node& node : graph_.nodes) {
-    if (!node.domain.empty() || !node.Is("Concat") || node.inputs.size() < 2 || !IsMap(node.outputs[0])) continue;
+    if (!node.domain.empty() || !node.Is("Concat") || node.inputs.size() < 2 || !IsMap(node.outputs[0]))
+      continue;
     const std::int64_t axis = node.Int("axis", 0);
     if (axis != 1 && axis != -3) continue;
-    if (!std::all_of(node.inputs.begin(), node.inputs.end(), [&](const std::string& input) { return IsMap(input); })) continue;
+    if (!std::all_of(node.inputs.begin(), node.inputs.end(),
+                     [&](const std::string& input) { return IsMap(input); }))
+      continue;
     std::vector<int> parts;
     bool gaps = false;
     for (const std::string& input : node.inputs) {
@@ -349,11 +375,13 @@ void Lowering::PlanConcats() {
     }
     if (gaps) {  // only an ungrouped convolution can read around them
       const auto readers = index_.consumers.find(node.outputs[0]);
-      const bool fine = readers != index_.consumers.end() && UsesOf(node.outputs[0]) == static_cast<int>(readers->second.size()) &&
+      const bool fine = readers != index_.consumers.end() &&
+                        UsesOf(node.outputs[0]) == static_cast<int>(readers->second.size()) &&
                         std::all_of(readers->second.begin(), readers->second.end(), [&](int n) {
                           const Node& reader = graph_.nodes[n];
                           return reader.domain.empty() && reader.Is("Conv") && reader.Int("group", 1) == 1 &&
-                                 reader.inputs[0] == node.outputs[0] && ConstantOf(reader.inputs[1]) != nullptr;
+                                 reader.inputs[0] == node.outputs[0] &&
+                                 ConstantOf(reader.inputs[1]) != nullptr;
                         });
       if (!fine) continue;
     }
@@ -362,13 +390,15 @@ void Lowering::PlanConcats() {
     int offset = 0;
     for (std::size_t i = 0; i < parts.size(); ++i) {
       const std::string& input = node.inputs[i];
-      const bool own = ConstantOf(input) == nullptr && input != graph_.inputs[0].name && !maps_.contains(input) &&
-                       CodingOf(input) == CodingOf(node.outputs[0]);
+      const bool own = ConstantOf(input) == nullptr && input != graph_.inputs[0].name &&
+                       !maps_.contains(input) && CodingOf(input) == CodingOf(node.outputs[0]);
       if (own) slots_.emplace(input, std::pair{id, offset});  // the first concatenation wins
-      // A concatenation inside this one was planned before: it moves in as a whole, unless it moved elsewhere.
+      // A concatenation inside this one was planned before: it moves in as a whole, unless it moved
+      // elsewhere.
       const auto inner = maps_.find(input);
-      if (!own && inner != maps_.end() && lowered_.values[inner->second].parent < 0 && inner->second != lowered_.picture &&
-          lowered_.values[inner->second].parts.empty() && CodingOf(input) == CodingOf(node.outputs[0])) {
+      if (!own && inner != maps_.end() && lowered_.values[inner->second].parent < 0 &&
+          inner->second != lowered_.picture && lowered_.values[inner->second].parts.empty() &&
+          CodingOf(input) == CodingOf(node.outputs[0])) {
         lowered_.values[inner->second].parent = id;
         lowered_.values[inner->second].offset = offset;
       }

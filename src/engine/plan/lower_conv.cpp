@@ -61,7 +61,8 @@ bool Lowering::TryConv(int n) {
   const Node& node = graph_.nodes[n];
   if (!node.Is("Conv") || !IsMap(node.inputs[0]) || !IsMap(node.outputs[0])) return false;
   const Tensor* weight = ConstantOf(node.inputs[1]);
-  const Tensor* bias = node.inputs.size() > 2 && !node.inputs[2].empty() ? ConstantOf(node.inputs[2]) : nullptr;
+  const Tensor* bias =
+      node.inputs.size() > 2 && !node.inputs[2].empty() ? ConstantOf(node.inputs[2]) : nullptr;
   if (!weight || weight->dtype() != DType::kFloat32 || weight->rank() != 4) return false;
   if (node.inputs.size() > 2 && !node.inputs[2].empty() && !bias) return false;
   ConvOp conv;
@@ -74,8 +75,8 @@ bool Lowering::TryConv(int n) {
   if (automatic == "SAME_UPPER" || automatic == "SAME_LOWER") {
     for (int axis = 0; axis < 2; ++axis) {
       const std::int64_t in = ShapeOf(node.inputs[0])[2 + axis], out = ShapeOf(node.outputs[0])[2 + axis];
-      const std::int64_t total =
-          std::max<std::int64_t>(0, (out - 1) * strides[axis] + (weight->dim(2 + axis) - 1) * dilations[axis] + 1 - in);
+      const std::int64_t total = std::max<std::int64_t>(
+          0, (out - 1) * strides[axis] + (weight->dim(2 + axis) - 1) * dilations[axis] + 1 - in);
       pads[axis] = automatic == "SAME_UPPER" ? total / 2 : total - total / 2;
     }
   } else if (automatic == "VALID") {
@@ -112,14 +113,16 @@ bool Lowering::TryConv(int n) {
   };
   const auto other_of = [&](const Node& add) -> std::string {
     const std::string& other = add.inputs[0] == result ? add.inputs[1] : add.inputs[0];
-    const bool ready = other != result && maps_.contains(other) && lowered_.values[maps_.at(other)].parts.empty() &&
-                       lowered_.values[maps_.at(other)].constant.has_data() == false && other != graph_.inputs[0].name;
+    const bool ready =
+        other != result && maps_.contains(other) && lowered_.values[maps_.at(other)].parts.empty() &&
+        lowered_.values[maps_.at(other)].constant.has_data() == false && other != graph_.inputs[0].name;
     // A planned concatenation has its place before its parts are there.
     const auto producer = index_.producer.find(other);
     const bool made = producer != index_.producer.end() && done_[producer->second];
     const bool same = CodingOf(other).has_value() == CodingOf(add.outputs[0]).has_value() &&
                       CodingOf(other).has_value() == CodingOf(result).has_value();
-    return ready && made && same && IsMap(other) && SameShape(ShapeOf(other), ShapeOf(result)) && SameShape(ShapeOf(add.outputs[0]), ShapeOf(result))
+    return ready && made && same && IsMap(other) && SameShape(ShapeOf(other), ShapeOf(result)) &&
+                   SameShape(ShapeOf(add.outputs[0]), ShapeOf(result))
                ? other
                : "";
   };
@@ -129,7 +132,8 @@ bool Lowering::TryConv(int n) {
   };
   const Node* next = OnlyReader(result);
   ConvOp acting = conv;
-  if (next && !CodingOf(result) && TakeActivation(*next, acting) && (ActsOnBytes(acting.act) || !CodingOf(next->outputs[0]))) {
+  if (next && !CodingOf(result) && TakeActivation(*next, acting) &&
+      (ActsOnBytes(acting.act) || !CodingOf(next->outputs[0]))) {
     conv.act = acting.act, conv.alpha = acting.alpha, conv.beta = acting.beta;
     take(next);
     next = OnlyReader(result);
@@ -143,22 +147,25 @@ bool Lowering::TryConv(int n) {
     if (apart) RoundResult(result, dst);
     return true;
   };
-  const auto take_running_sum = [&] {  // a sum beside the value itself, which somebody else reads too: as in a DAM
-    const auto readers = index_.consumers.find(result);
-    if (readers == index_.consumers.end() || readers->second.size() < 2) return;
-    for (const int reader : readers->second) {
-      const Node& add = graph_.nodes[reader];
-      if (!add.domain.empty() || !add.Is("Add") || group_size(&add) != 1 || done_[reader]) continue;
-      const std::string other = other_of(add);
-      if (other.empty()) continue;
-      conv.add = MapOf(other);
-      conv.sum = NewMap(add.outputs[0]);
-      done_[reader] = true;
-      name += "+Add";
-      return;
-    }
-  };
-  if (conv.integers || CodingOf(result)) {  // of what follows, running sums alone are done on bytes; the rest is left to programs
+  const auto take_running_sum =
+      [&] {  // a sum beside the value itself, which somebody else reads too: as in a DAM
+        const auto readers = index_.consumers.find(result);
+        if (readers == index_.consumers.end() || readers->second.size() < 2) return;
+        for (const int reader : readers->second) {
+          const Node& add = graph_.nodes[reader];
+          if (!add.domain.empty() || !add.Is("Add") || group_size(&add) != 1 || done_[reader]) continue;
+          const std::string other = other_of(add);
+          if (other.empty()) continue;
+          conv.add = MapOf(other);
+          conv.sum = NewMap(add.outputs[0]);
+          done_[reader] = true;
+          name += "+Add";
+          return;
+        }
+      };
+  if (conv.integers ||
+      CodingOf(
+          result)) {  // of what follows, running sums alone are done on bytes; the rest is left to programs
     if (conv.integers && CodingOf(result)) take_running_sum();
     return emit();
   }
@@ -198,13 +205,15 @@ const QuantizedWeight* Lowering::IntegersOf(const Node& conv) const {
   return values.size() / values.dim(0) <= 66000 ? &weight->second : nullptr;
 }
 
-// y[o] = sum over k of x[(o + pad - k * dilation) / stride] * w[k] where that is whole. For every phase of o modulo the
-// stride the taps that fit are those of an ordinary convolution.
+// y[o] = sum over k of x[(o + pad - k * dilation) / stride] * w[k] where that is whole. For every phase of o
+// modulo the stride the taps that fit are those of an ordinary convolution.
 bool Lowering::TryConvTranspose(const Node& node) {
   if (!node.Is("ConvTranspose") || !IsMap(node.inputs[0]) || !IsMap(node.outputs[0])) return false;
   const Tensor* weight = ConstantOf(node.inputs[1]);  // in x out x kh x kw
-  const Tensor* bias = node.inputs.size() > 2 && !node.inputs[2].empty() ? ConstantOf(node.inputs[2]) : nullptr;
-  if (!weight || weight->dtype() != DType::kFloat32 || weight->rank() != 4 || node.Int("group", 1) != 1) return false;
+  const Tensor* bias =
+      node.inputs.size() > 2 && !node.inputs[2].empty() ? ConstantOf(node.inputs[2]) : nullptr;
+  if (!weight || weight->dtype() != DType::kFloat32 || weight->rank() != 4 || node.Int("group", 1) != 1)
+    return false;
   if (node.inputs.size() > 2 && !node.inputs[2].empty() && !bias) return false;
   if (node.Has("output_shape") || node.String("auto_pad", "NOTSET") != "NOTSET") return false;
   if (node.Ints("dilations", {1, 1}) != std::vector<std::int64_t>{1, 1}) return false;
@@ -216,7 +225,8 @@ bool Lowering::TryConvTranspose(const Node& node) {
   const int src = FloatMapOf(node.inputs[0]), dst = FloatResult(node.outputs[0]);
   for (int phase_y = 0; phase_y < sh; ++phase_y) {
     for (int phase_x = 0; phase_x < sw; ++phase_x) {
-      // Taps k with (phase + pad - k) divisible by the stride, from the largest k (the lowest source pixel) down.
+      // Taps k with (phase + pad - k) divisible by the stride, from the largest k (the lowest source pixel)
+      // down.
       const auto taps = [](int phase, std::int64_t pad, int stride, int kernel) {
         std::vector<int> fit;
         for (int k = kernel - 1; k >= 0; --k) {
@@ -225,7 +235,8 @@ bool Lowering::TryConvTranspose(const Node& node) {
         return fit;
       };
       const std::vector<int> ys = taps(phase_y, pads[0], sh, kh), xs = taps(phase_x, pads[1], sw, kw);
-      Tensor part = Tensor::Zeros(DType::kFloat32, {out, in, static_cast<std::int64_t>(ys.size()), static_cast<std::int64_t>(xs.size())});
+      Tensor part = Tensor::Zeros(DType::kFloat32, {out, in, static_cast<std::int64_t>(ys.size()),
+                                                    static_cast<std::int64_t>(xs.size())});
       float* to = part.data<float>();
       for (std::int64_t o = 0; o < out; ++o) {
         for (std::int64_t c = 0; c < in; ++c) {
@@ -236,7 +247,8 @@ bool Lowering::TryConvTranspose(const Node& node) {
       }
       ConvOp conv{.src = src, .dst = dst, .weight = part};
       if (bias) conv.bias = *bias;
-      // Source row of output row q * stride + phase under tap k: q + (phase + pad - k) / stride; the first tap is lowest.
+      // Source row of output row q * stride + phase under tap k: q + (phase + pad - k) / stride; the first
+      // tap is lowest.
       conv.pad_top = -static_cast<int>((phase_y + pads[0] - ys[0]) / sh);
       conv.pad_left = -static_cast<int>((phase_x + pads[1] - xs[0]) / sw);
       conv.phase_h = sh, conv.phase_w = sw, conv.phase_y = phase_y, conv.phase_x = phase_x;

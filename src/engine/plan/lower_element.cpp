@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Element-wise nodes that run together as one program. A group grows backwards from its last node: a producer joins when
-// all its readers are members, so nothing outside ever waits for the inside of a group.
+// Element-wise nodes that run together as one program. A group grows backwards from its last node: a producer
+// joins when all its readers are members, so nothing outside ever waits for the inside of a group.
 #include <algorithm>
 #include <cmath>
 
@@ -16,22 +16,37 @@ using kernels::ProgramInput;
 using kernels::ProgramOp;
 
 const std::unordered_map<std::string, ProgramOp>& UnaryOps() {
-  static const std::unordered_map<std::string, ProgramOp> ops{
-      {"Relu", ProgramOp::kRelu},       {"Sigmoid", ProgramOp::kSigmoid},       {"Tanh", ProgramOp::kTanh},
-      {"Neg", ProgramOp::kNeg},         {"Abs", ProgramOp::kAbs},               {"Sqrt", ProgramOp::kSqrt},
-      {"Exp", ProgramOp::kExp},         {"Log", ProgramOp::kLog},               {"Ceil", ProgramOp::kCeil},
-      {"Floor", ProgramOp::kFloor},     {"Round", ProgramOp::kRound},           {"Sign", ProgramOp::kSign},
-      {"Reciprocal", ProgramOp::kReciprocal}, {"Erf", ProgramOp::kErf},         {"Softplus", ProgramOp::kSoftplus},
-      {"Mish", ProgramOp::kMish},       {"Softsign", ProgramOp::kSoftsign},     {"HardSwish", ProgramOp::kHardSwish},
-      {"Identity", ProgramOp::kCopy},   {"Elu", ProgramOp::kElu},               {"Selu", ProgramOp::kSelu},
-      {"LeakyRelu", ProgramOp::kLeaky}, {"HardSigmoid", ProgramOp::kHardSigmoid}};
+  static const std::unordered_map<std::string, ProgramOp> ops{{"Relu", ProgramOp::kRelu},
+                                                              {"Sigmoid", ProgramOp::kSigmoid},
+                                                              {"Tanh", ProgramOp::kTanh},
+                                                              {"Neg", ProgramOp::kNeg},
+                                                              {"Abs", ProgramOp::kAbs},
+                                                              {"Sqrt", ProgramOp::kSqrt},
+                                                              {"Exp", ProgramOp::kExp},
+                                                              {"Log", ProgramOp::kLog},
+                                                              {"Ceil", ProgramOp::kCeil},
+                                                              {"Floor", ProgramOp::kFloor},
+                                                              {"Round", ProgramOp::kRound},
+                                                              {"Sign", ProgramOp::kSign},
+                                                              {"Reciprocal", ProgramOp::kReciprocal},
+                                                              {"Erf", ProgramOp::kErf},
+                                                              {"Softplus", ProgramOp::kSoftplus},
+                                                              {"Mish", ProgramOp::kMish},
+                                                              {"Softsign", ProgramOp::kSoftsign},
+                                                              {"HardSwish", ProgramOp::kHardSwish},
+                                                              {"Identity", ProgramOp::kCopy},
+                                                              {"Elu", ProgramOp::kElu},
+                                                              {"Selu", ProgramOp::kSelu},
+                                                              {"LeakyRelu", ProgramOp::kLeaky},
+                                                              {"HardSigmoid", ProgramOp::kHardSigmoid}};
   return ops;
 }
 
 const std::unordered_map<std::string, ProgramOp>& BinaryOps() {
   static const std::unordered_map<std::string, ProgramOp> ops{
-      {"Add", ProgramOp::kAdd}, {"Sub", ProgramOp::kSub}, {"Mul", ProgramOp::kMul}, {"Div", ProgramOp::kDiv},
-      {"Max", ProgramOp::kMax}, {"Min", ProgramOp::kMin}, {"Pow", ProgramOp::kPow}, {"PRelu", ProgramOp::kPRelu}};
+      {"Add", ProgramOp::kAdd}, {"Sub", ProgramOp::kSub},    {"Mul", ProgramOp::kMul},
+      {"Div", ProgramOp::kDiv}, {"Max", ProgramOp::kMax},    {"Min", ProgramOp::kMin},
+      {"Pow", ProgramOp::kPow}, {"PRelu", ProgramOp::kPRelu}};
   return ops;
 }
 
@@ -77,16 +92,21 @@ bool Lowering::IsElementNode(const Node& node) const {
   }
   if (UnaryOps().contains(node.op)) return fits(node.inputs[0]);
   if (node.Is("PRelu") && ConstantOf(node.inputs[1]) == nullptr) return false;
-  return BinaryOps().contains(node.op) && node.inputs.size() == 2 && fits(node.inputs[0]) && fits(node.inputs[1]);
+  return BinaryOps().contains(node.op) && node.inputs.size() == 2 && fits(node.inputs[0]) &&
+         fits(node.inputs[1]);
 }
 
 void Lowering::PlanGroups() {
-  const auto is_resize = [&](int n) { return graph_.nodes[n].domain.empty() && graph_.nodes[n].Is("Resize"); };
+  const auto is_resize = [&](int n) {
+    return graph_.nodes[n].domain.empty() && graph_.nodes[n].Is("Resize");
+  };
   // An activation right after a convolution belongs to it.
   const auto belongs_to_conv = [&](int n) {
     const Node& node = graph_.nodes[n];
     ConvOp ignored;
-    if (node.inputs.empty() || UsesOf(node.inputs[0]) != 1 || CodingOf(node.inputs[0]) || !TakeActivation(node, ignored)) return false;
+    if (node.inputs.empty() || UsesOf(node.inputs[0]) != 1 || CodingOf(node.inputs[0]) ||
+        !TakeActivation(node, ignored))
+      return false;
     if (!ActsOnBytes(ignored.act) && CodingOf(node.outputs[0])) return false;
     const auto producer = index_.producer.find(node.inputs[0]);
     return producer != index_.producer.end() && graph_.nodes[producer->second].domain.empty() &&
@@ -107,7 +127,8 @@ void Lowering::PlanGroups() {
         const int candidate = found->second;
         if (std::find(members.begin(), members.end(), candidate) != members.end()) continue;
         const Node& node = graph_.nodes[candidate];
-        if (!IsMap(node.outputs[0]) || ShapeOf(node.outputs[0]) != result || belongs_to_conv(candidate)) continue;
+        if (!IsMap(node.outputs[0]) || ShapeOf(node.outputs[0]) != result || belongs_to_conv(candidate))
+          continue;
         if (CodingOf(node.outputs[0])) continue;  // it is rounded, so it ends a group
         if (is_resize(candidate) ? !ResizedInput(node) : !IsElementNode(node)) continue;
         const auto& readers = index_.consumers.at(node.outputs[0]);
@@ -115,7 +136,8 @@ void Lowering::PlanGroups() {
                             std::all_of(readers.begin(), readers.end(), [&](int reader) {
                               return std::find(members.begin(), members.end(), reader) != members.end();
                             });
-        if (inside) members.push_back(candidate), i = static_cast<std::size_t>(-1);  // look again from the start
+        if (inside)
+          members.push_back(candidate), i = static_cast<std::size_t>(-1);  // look again from the start
         if (inside) break;
       }
     }
@@ -132,7 +154,8 @@ std::optional<ElementInput> Lowering::ResizedInput(const Node& resize) {
     const Tensor* constant = ConstantOf(input);
     constants.push_back(constant ? *constant : Tensor());
   }
-  auto tables = TablesOf(resize, ShapeOf(resize.inputs[0]), ShapeOf(resize.outputs[0]), graph_.opset, constants);
+  auto tables =
+      TablesOf(resize, ShapeOf(resize.inputs[0]), ShapeOf(resize.outputs[0]), graph_.opset, constants);
   if (!tables) return std::nullopt;
   return ElementInput{-1, ProgramInput::kResized, std::move(tables->rows), std::move(tables->columns)};
 }
@@ -158,10 +181,11 @@ std::optional<ResizeTables> TablesOf(const Node& node, const Shape& src, const S
       if (found.identity) {
         taps.push_back({o, o, 1, 0});
       } else if (found.count == 1) {
-        taps.push_back({static_cast<int>(found.index[o]), static_cast<int>(found.index[o]), found.weight[o], 0});
+        taps.push_back(
+            {static_cast<int>(found.index[o]), static_cast<int>(found.index[o]), found.weight[o], 0});
       } else {
-        taps.push_back({static_cast<int>(found.index[2 * o]), static_cast<int>(found.index[2 * o + 1]), found.weight[2 * o],
-                        found.weight[2 * o + 1]});
+        taps.push_back({static_cast<int>(found.index[2 * o]), static_cast<int>(found.index[2 * o + 1]),
+                        found.weight[2 * o], found.weight[2 * o + 1]});
       }
     }
   }
@@ -176,7 +200,8 @@ int Lowering::OperandRegister(const std::string& name, const std::string& result
   input.kind = *KindOf(constant ? constant->shape() : ShapeOf(name), ShapeOf(result));
   if (constant) {
     const Shape shape = Padded(constant->shape());
-    input.value = NewMapLike(name, static_cast<int>(shape[1]), static_cast<int>(shape[2]), static_cast<int>(shape[3]));
+    input.value =
+        NewMapLike(name, static_cast<int>(shape[1]), static_cast<int>(shape[2]), static_cast<int>(shape[3]));
     lowered_.values[input.value].constant = constant->Reshaped(shape);
   } else {
     input.value = DenseMapOf(name);
@@ -185,7 +210,8 @@ int Lowering::OperandRegister(const std::string& name, const std::string& result
   return registers[name] = static_cast<int>(op.inputs.size()) - 1;
 }
 
-void Lowering::AddNodeToProgram(const Node& node, ElementOp& op, std::unordered_map<std::string, int>& registers, int& next) {
+void Lowering::AddNodeToProgram(const Node& node, ElementOp& op,
+                                std::unordered_map<std::string, int>& registers, int& next) {
   kernels::ProgramInstruction code{};
   const auto scalar = [&](std::size_t i) -> const Tensor* {
     const Tensor* constant = ConstantOf(node.inputs[i]);
@@ -194,13 +220,17 @@ void Lowering::AddNodeToProgram(const Node& node, ElementOp& op, std::unordered_
   code.a = registers.at(node.inputs[0]);
   if (node.Is("Clip")) {
     code.op = ProgramOp::kClip;
-    code.x = node.inputs.size() > 1 && !node.inputs[1].empty() ? scalar(1)->data<float>()[0] : -std::numeric_limits<float>::max();
-    code.y = node.inputs.size() > 2 && !node.inputs[2].empty() ? scalar(2)->data<float>()[0] : std::numeric_limits<float>::max();
+    code.x = node.inputs.size() > 1 && !node.inputs[1].empty() ? scalar(1)->data<float>()[0]
+                                                               : -std::numeric_limits<float>::max();
+    code.y = node.inputs.size() > 2 && !node.inputs[2].empty() ? scalar(2)->data<float>()[0]
+                                                               : std::numeric_limits<float>::max();
   } else if (const auto unary = UnaryOps().find(node.op); unary != UnaryOps().end()) {
     code.op = unary->second;
     if (node.Is("LeakyRelu")) code.x = node.Float("alpha", 0.01f);
     if (node.Is("Elu")) code.x = node.Float("alpha", 1.0f);
-    if (node.Is("Selu")) code.x = node.Float("alpha", 1.67326319217681884765625f), code.y = node.Float("gamma", 1.05070102214813232421875f);
+    if (node.Is("Selu"))
+      code.x = node.Float("alpha", 1.67326319217681884765625f),
+      code.y = node.Float("gamma", 1.05070102214813232421875f);
     if (node.Is("HardSigmoid")) code.x = node.Float("alpha", 0.2f), code.y = node.Float("beta", 0.5f);
   } else {
     code.op = BinaryOps().at(node.op);

@@ -64,7 +64,9 @@ bool Lowering::TryWeightedPool(int n) {
   if (!across.Is("MatMul") || !IsMap(across.inputs[0]) || !IsMap(across.outputs[0])) return false;
   const Tensor* columns = ConstantOf(across.inputs[1]);
   const Node* along = OnlyReader(across.outputs[0]);
-  if (!columns || !along || !along->Is("MatMul") || along->inputs[1] != across.outputs[0] || !IsMap(along->outputs[0])) return false;
+  if (!columns || !along || !along->Is("MatMul") || along->inputs[1] != across.outputs[0] ||
+      !IsMap(along->outputs[0]))
+    return false;
   const Tensor* rows = ConstantOf(along->inputs[0]);
   if (!rows) return false;
   const Shape& src = ShapeOf(across.inputs[0]);
@@ -73,7 +75,8 @@ bool Lowering::TryWeightedPool(int n) {
     if (shape.size() == 4 && shape[0] == 1) shape.erase(shape.begin());
     return shape == Shape{c, h, w} && tensor.dtype() == DType::kFloat32;
   };
-  if (!is(*columns, src[1], src[3], 1) || !is(*rows, src[1], 1, src[2]) || CodingOf(across.outputs[0])) return false;
+  if (!is(*columns, src[1], src[3], 1) || !is(*rows, src[1], 1, src[2]) || CodingOf(across.outputs[0]))
+    return false;
   WeightedPoolOp op{.src = DenseMapOf(across.inputs[0])};
   const int padded = PaddedChannels(static_cast<int>(src[1]));
   const auto transpose = [&](const Tensor& table, std::int64_t length) {
@@ -97,7 +100,9 @@ bool Lowering::TryConcat(int n) {
   if (!node.Is("Concat") || !IsMap(node.outputs[0])) return false;
   const std::int64_t axis = node.Int("axis", 0);
   if (axis != 1 && axis != -3) return false;
-  if (!std::all_of(node.inputs.begin(), node.inputs.end(), [&](const std::string& input) { return IsMap(input); })) return false;
+  if (!std::all_of(node.inputs.begin(), node.inputs.end(),
+                   [&](const std::string& input) { return IsMap(input); }))
+    return false;
   const bool planned = maps_.contains(node.outputs[0]);
   const int whole = planned ? maps_.at(node.outputs[0]) : FloatResult(node.outputs[0]);
   const std::optional<kernels::Coding> coding = lowered_.values[whole].coding;

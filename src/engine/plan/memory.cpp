@@ -26,14 +26,15 @@ constexpr std::size_t kSlabFloats = std::size_t{16} << 20;  // of packed weights
   throw Error(ErrorCode::kOutOfMemory, fmt::format("{} could not be allocated", FormatBytes(bytes)));
 }
 
-// Zeroed. Large ones in huge pages (kernels touch hundreds of rows at once, more than a TLB of 4 KiB pages holds) that
-// take memory only as they are touched.
+// Zeroed. Large ones in huge pages (kernels touch hundreds of rows at once, more than a TLB of 4 KiB pages
+// holds) that take memory only as they are touched.
 std::shared_ptr<float> Allocate(std::size_t floats) {
   const std::size_t bytes = (floats * sizeof(float) + 127) / 64 * 64;
 #if defined(__linux__)
   if (bytes >= kHugePage / 2) {
     const std::size_t mapped = bytes + kHugePage;  // room to begin at a huge page
-    void* const base = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* const base =
+        mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED) OutOfMemory(bytes);
     const std::size_t offset = (kHugePage - reinterpret_cast<std::uintptr_t>(base) % kHugePage) % kHugePage;
     auto* const data = reinterpret_cast<float*>(static_cast<std::byte*>(base) + offset);
@@ -58,7 +59,8 @@ FloatBuffer FloatBuffer::Part(std::size_t offset, std::size_t floats) const {
   return part;
 }
 
-FloatBuffer WeightStore::Get(const std::string& key, std::size_t floats, const std::function<void(float*)>& fill) {
+FloatBuffer WeightStore::Get(const std::string& key, std::size_t floats,
+                             const std::function<void(float*)>& fill) {
   const std::lock_guard lock(mutex_);
   FloatBuffer& buffer = buffers_[key];
   if (buffer.data() != nullptr) return buffer;
@@ -84,7 +86,8 @@ std::size_t WeightStore::bytes() const {
 std::vector<std::size_t> PlaceBuffers(const std::vector<Lifetime>& buffers, std::size_t& total) {
   std::vector<std::size_t> order(buffers.size()), offsets(buffers.size(), 0);
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return buffers[a].floats > buffers[b].floats; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](auto a, auto b) { return buffers[a].floats > buffers[b].floats; });
   std::vector<std::size_t> placed;
   total = 0;
   for (const std::size_t b : order) {

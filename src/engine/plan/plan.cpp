@@ -68,7 +68,8 @@ Plan::Plan(Lowered lowered, WeightStore& weights, const PlanOptions& options) : 
   if (!options_.kernels) options_.kernels = &kernels::BestKernels();
   StepBuilder(*this, lowered, weights).Build();
   for (const Step& step : steps_) scratch_stride_ = std::max(scratch_stride_, step.scratch);
-  scratch_stride_ = (scratch_stride_ + 63) / 32 * 32 + 32;  // not a power of two: threads' buffers in other cache sets
+  scratch_stride_ =
+      (scratch_stride_ + 63) / 32 * 32 + 32;  // not a power of two: threads' buffers in other cache sets
   scratch_ = FloatBuffer(scratch_stride_ * options_.threads);
   table_ = std::move(lowered.table);
   if (picture_coding_.step > 0) {
@@ -98,7 +99,8 @@ void Plan::Run(const PlanInput& input, const PlanOutput& output, bool timed) {
 void Plan::RoundTable() {
   const auto zero = static_cast<float>(picture_coding_.zero);
   for (std::size_t i = 0; i < rounded_table_.size(); ++i) {
-    const float byte = std::clamp(std::nearbyint(input_.table[i] / picture_coding_.step) + zero, 0.0f, 255.0f);
+    const float byte =
+        std::clamp(std::nearbyint(input_.table[i] / picture_coding_.step) + zero, 0.0f, 255.0f);
     byte_table_[i] = static_cast<std::uint8_t>(byte);
     rounded_table_[i] = (byte - zero) * picture_coding_.step;
   }
@@ -115,8 +117,8 @@ void Plan::RunSteps(std::size_t begin, std::size_t end, bool timed) {
   struct alignas(64) Counter {
     std::atomic<std::int64_t> next{0};
   };
-  // Of two steps in turn, one a thread: every thread takes the items of its own range one after the other, which keeps what
-  // neighbours share in its cache, and helps with the others' when it is done.
+  // Of two steps in turn, one a thread: every thread takes the items of its own range one after the other,
+  // which keeps what neighbours share in its cache, and helps with the others' when it is done.
   Counter counters[2][kMaxThreads];
   Barrier barrier;
   Clock::time_point start = Clock::now();  // of the step; the last thread to finish one begins the next
@@ -133,7 +135,8 @@ void Plan::RunSteps(std::size_t begin, std::size_t end, bool timed) {
           step.run(step.backwards ? first + last - 1 - item : item, scratch);
         }
       }
-      // The other counters are idle now: nobody reaches the next step before the barrier, none is in the one before.
+      // The other counters are idle now: nobody reaches the next step before the barrier, none is in the one
+      // before.
       counters[(s + 1) % 2][thread].next.store(0, std::memory_order_relaxed);
       barrier.Wait(team, [&] {
         if (!timed) return;

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// A network compiled for one input size: steps over one arena. Planning allocates, packs and chooses; Run only executes.
+// A network compiled for one input size: steps over one arena. Planning allocates, packs and chooses; Run
+// only executes.
 //
 //   Plan plan(Lower(Prepare(graph, {1, 3, 512, 1024})), weights, {.threads = 2});
 //   plan.Run({.pixels = rgb, .row_stride = 3 * 1024, .labels = labels, .label_stride = 1024, ...});
 //
-// Subtle: consecutive steps of own kernels run inside one OpenMP region with a barrier between them; items are handed
-// out by a counter, so a core that is held up by others does less. Results do not depend on who did what.
+// Subtle: consecutive steps of own kernels run inside one OpenMP region with a barrier between them; items
+// are handed out by a counter, so a core that is held up by others does less. Results do not depend on who
+// did what.
 #pragma once
 
 #include <cstdint>
@@ -45,36 +47,43 @@ class WeightStore {
  private:
   mutable std::mutex mutex_;
   std::unordered_map<std::string, FloatBuffer> buffers_;
-  FloatBuffer slab_;       // what is being filled
-  std::size_t used_ = 0;   // of it
+  FloatBuffer slab_;      // what is being filled
+  std::size_t used_ = 0;  // of it
 };
 
 // How a 3x3 convolution is computed.
-enum class ConvChoice : std::uint8_t { kAuto, kDirect, kWinograd4, kWinograd6, kWinograd2 };  // 2: with stride 2 alone, where 6 means 2
+enum class ConvChoice : std::uint8_t {
+  kAuto,
+  kDirect,
+  kWinograd4,
+  kWinograd6,
+  kWinograd2
+};  // 2: with stride 2 alone, where 6 means 2
 
 struct PlanOptions {
   int threads = 1;
   const kernels::Kernels* kernels = nullptr;  // null: BestKernels()
   std::uint64_t max_memory = 0;               // arena and scratch; 0: DefaultMaxMemory(). Above: kOutOfMemory
   std::unordered_map<std::string, ConvChoice> choices;  // by operation name; the rest by rule
-  // Maps of at least so many bytes are kept out of memory where they can be (band.h): what leaves L2. Maximum: none is.
+  // Maps of at least so many bytes are kept out of memory where they can be (band.h): what leaves L2.
+  // Maximum: none is.
   std::size_t band_bytes = std::size_t{1} << 20;
 };
 
-struct PlanInput {  // one of the two
+struct PlanInput {                       // one of the two
   const std::uint8_t* pixels = nullptr;  // HWC, 3 interleaved channels at the plan's size
   std::ptrdiff_t row_stride = 0;
   bool bgr = false;
-  const float* table = nullptr;          // 3 x 256 normalised values by R, G, B
-  const float* planes = nullptr;         // 1 x C x H x W
+  const float* table = nullptr;   // 3 x 256 normalised values by R, G, B
+  const float* planes = nullptr;  // 1 x C x H x W
 };
 
 struct PlanOutput {  // one of the two
   std::uint8_t* labels = nullptr;
   std::ptrdiff_t label_stride = 0;
   float* scores = nullptr;  // classes x height x width of the graph's output
-  // Labels at another size than the plan's own: how each of their rows and columns comes from the map that the plan's
-  // own taps speak of (output_rows, output_columns). Null: the plan's own.
+  // Labels at another size than the plan's own: how each of their rows and columns comes from the map that
+  // the plan's own taps speak of (output_rows, output_columns). Null: the plan's own.
   const std::vector<kernels::WideTap>*rows = nullptr, *columns = nullptr;
 };
 
@@ -84,8 +93,8 @@ struct Step {
   std::size_t scratch = 0;  // floats a thread
   bool serial = false;      // not in the parallel region: it brings its own threads
   double macs = 0, bytes = 0;
-  bool integers = false;    // the macs are of 8-bit integers
-  bool backwards = false;   // items are taken from last to first
+  bool integers = false;   // the macs are of 8-bit integers
+  bool backwards = false;  // items are taken from last to first
   std::function<void(std::int64_t item, float* scratch)> run;
   double seconds = 0;  // of the last timed run
 };
@@ -104,10 +113,11 @@ class Plan {
   int output_height() const { return output_height_; }
   int output_width() const { return output_width_; }
   int classes() const { return classes_; }
-  // How the graph's output comes from the map that labels are taken of; empty where labels cannot be had at any size.
+  // How the graph's output comes from the map that labels are taken of; empty where labels cannot be had at
+  // any size.
   const std::vector<kernels::WideTap>& output_rows() const { return output_rows_; }
   const std::vector<kernels::WideTap>& output_columns() const { return output_columns_; }
-  bool gives_labels() const { return gives_labels_; }  // the graph's output is labels, not scores
+  bool gives_labels() const { return gives_labels_; }         // the graph's output is labels, not scores
   const std::vector<float>& table() const { return table_; }  // of an 8-bit input; empty: the input is float
   int threads() const { return options_.threads; }
 
@@ -117,7 +127,7 @@ class Plan {
   void RoundTable();
 
   PlanOptions options_;
-  std::vector<Tensor> plain_;    // plain values as they are made
+  std::vector<Tensor> plain_;  // plain values as they are made
   FloatBuffer arena_, scratch_;
   std::size_t scratch_stride_ = 0;
   std::vector<FloatBuffer> kept_;  // packed weights, constants, tables
@@ -128,14 +138,16 @@ class Plan {
   bool gives_labels_ = false;
   std::vector<kernels::WideTap> output_rows_, output_columns_;
   std::vector<float> table_;
-  // A picture that is rounded to 8 bits: what each byte of each channel becomes, of the table that Run was given.
+  // A picture that is rounded to 8 bits: what each byte of each channel becomes, of the table that Run was
+  // given.
   kernels::Coding picture_coding_{0, 0};
   std::vector<std::uint8_t> byte_table_;
   std::vector<float> rounded_table_;
 };
 
-// Offsets in one arena for buffers that live from one operation to another; buffers that overlap in time never overlap
-// in place. Largest first, each at the lowest place that is free (Pisarchyk and Lee 2020, "greedy by size").
+// Offsets in one arena for buffers that live from one operation to another; buffers that overlap in time
+// never overlap in place. Largest first, each at the lowest place that is free (Pisarchyk and Lee 2020,
+// "greedy by size").
 struct Lifetime {
   std::size_t floats = 0;
   int first = 0, last = 0;  // operations

@@ -14,7 +14,8 @@ namespace frf::engine {
 namespace {
 
 bool HasOwnOperators(const Graph& graph) {
-  return std::any_of(graph.nodes.begin(), graph.nodes.end(), [](const Node& node) { return node.domain == kFrfDomain; });
+  return std::any_of(graph.nodes.begin(), graph.nodes.end(),
+                     [](const Node& node) { return node.domain == kFrfDomain; });
 }
 
 }  // namespace
@@ -35,8 +36,11 @@ Graph FixShapes(const Graph& graph, const TypeMap& types) {
       constant.value = Tensor::Scalar<std::int64_t>(NumElements(dims));
     } else {
       const auto rank = static_cast<std::int64_t>(dims.size());
-      const auto clamp = [&](std::int64_t at) { return std::clamp<std::int64_t>(at < 0 ? at + rank : at, 0, rank); };
-      const std::int64_t begin = clamp(node.Int("start", 0)), end = std::max(begin, clamp(node.Int("end", rank)));
+      const auto clamp = [&](std::int64_t at) {
+        return std::clamp<std::int64_t>(at < 0 ? at + rank : at, 0, rank);
+      };
+      const std::int64_t begin = clamp(node.Int("start", 0)),
+                         end = std::max(begin, clamp(node.Int("end", rank)));
       constant.value = Tensor::Of<std::int64_t>({end - begin}, {dims.begin() + begin, dims.begin() + end});
     }
     fixed.initializers.push_back(std::move(constant));
@@ -48,8 +52,8 @@ Graph PrepareOnce(const Graph& graph) { return FoldBatchNorm(FoldConstants(graph
 
 PreparedGraph Prepare(const Graph& graph, const Shape& input) {
   if (graph.inputs.size() != 1) {
-    throw Error(ErrorCode::kUnsupported, fmt::format("{}: a network of one input is wanted, {} are declared", graph.name,
-                                                     graph.inputs.size()));
+    throw Error(ErrorCode::kUnsupported, fmt::format("{}: a network of one input is wanted, {} are declared",
+                                                     graph.name, graph.inputs.size()));
   }
   Graph ready = graph;
   if (HasOwnOperators(ready)) {
@@ -62,7 +66,8 @@ PreparedGraph Prepare(const Graph& graph, const Shape& input) {
   ready = TakeQuantization(ready, *quantization);  // after all that may rename values
   TypeMap types = InferShapes(ready, {{ready.inputs[0].name, input}});
   if (!quantization->empty()) return {std::move(ready), std::move(types), std::move(quantization)};
-  // Values that are rounded must not be summed in another order; whoever quantised a file has unrolled its sums.
+  // Values that are rounded must not be summed in another order; whoever quantised a file has unrolled its
+  // sums.
   ready = UnrollRunningSums(ready, types).ForInference();  // the last sum has no reader any more
   return {std::move(ready), std::move(types), nullptr};
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A graph made ready for one input size: standard operators only, every shape known, everything constant folded, batch
-// norm gone into the convolutions, running sums unrolled.
+// A graph made ready for one input size: standard operators only, every shape known, everything constant
+// folded, batch norm gone into the convolutions, running sums unrolled.
 //
 //   PreparedGraph prepared = Prepare(PrepareOnce(model.graph), {1, 3, 512, 1024});
 //
@@ -17,15 +17,15 @@ namespace frf::engine {
 
 struct PreparedGraph {
   Graph graph;
-  TypeMap types;  // of every value
+  TypeMap types;                                     // of every value
   std::shared_ptr<const Quantization> quantization;  // null: nothing is
 };
 
 // Throws kInvalidArgument where the shape does not fit the graph.
 PreparedGraph Prepare(const Graph& graph, const Shape& input);
 
-// The part of Prepare that does not depend on the input's size, done once for a model: ForInference, constants (half
-// precision weights stand behind Casts; those in 8 bits stay so), batch norm.
+// The part of Prepare that does not depend on the input's size, done once for a model: ForInference,
+// constants (half precision weights stand behind Casts; those in 8 bits stay so), batch norm.
 Graph PrepareOnce(const Graph& graph);
 
 // Shape and Size of values whose shape is known become constants.

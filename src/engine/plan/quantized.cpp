@@ -13,7 +13,8 @@ bool IsOnnx(const Node& node, const char* op) { return node.domain.empty() && no
 
 class Taker {
  public:
-  Taker(const Graph& graph, Quantization& quantization) : graph_(graph), index_(graph), quantization_(quantization) {}
+  Taker(const Graph& graph, Quantization& quantization)
+      : graph_(graph), index_(graph), quantization_(quantization) {}
 
   Graph Take() {
     FindChains();
@@ -62,9 +63,13 @@ class Taker {
     const Tensor* scale = ConstantOf(node.inputs[1]);
     const bool has_zero = node.inputs.size() > 2 && !node.inputs[2].empty();
     const Tensor* zero = has_zero ? ConstantOf(node.inputs[2]) : nullptr;
-    if (!scale || scale->size() != 1 || scale->dtype() != DType::kFloat32 || node.Int("block_size", 0) != 0) return std::nullopt;
-    if (has_zero && (!zero || zero->size() != 1 || (zero->dtype() != DType::kUint8 && zero->dtype() != DType::kInt8))) return std::nullopt;
-    if (!has_zero && node.Int("output_dtype", 0) != 0 && node.Int("output_dtype", 0) != 2) return std::nullopt;
+    if (!scale || scale->size() != 1 || scale->dtype() != DType::kFloat32 || node.Int("block_size", 0) != 0)
+      return std::nullopt;
+    if (has_zero &&
+        (!zero || zero->size() != 1 || (zero->dtype() != DType::kUint8 && zero->dtype() != DType::kInt8)))
+      return std::nullopt;
+    if (!has_zero && node.Int("output_dtype", 0) != 0 && node.Int("output_dtype", 0) != 2)
+      return std::nullopt;
     kernels::Coding coding{scale->data<float>()[0], 0};
     if (!(coding.step > 0) || coding.step > 1e30f) return std::nullopt;
     if (has_zero) coding.zero = zero->ToVector<std::int32_t>()[0] + (zero->dtype() == DType::kInt8 ? 128 : 0);
@@ -79,11 +84,13 @@ class Taker {
       const std::optional<kernels::Coding> coding = CodingOf(quantize);
       const auto readers = index_.consumers.find(quantize.outputs[0]);
       if (!coding || readers == index_.consumers.end()) continue;
-      if (UsesOf(quantize.outputs[0]) != static_cast<int>(readers->second.size())) continue;  // a graph output
+      if (UsesOf(quantize.outputs[0]) != static_cast<int>(readers->second.size()))
+        continue;  // a graph output
       const bool fits = std::all_of(readers->second.begin(), readers->second.end(), [&](int reader) {
         const Node& node = graph_.nodes[reader];
         // The coding of a DequantizeLinear without zero point is of what it reads.
-        return IsOnnx(node, "DequantizeLinear") && node.inputs[0] == quantize.outputs[0] && SameZero(node, quantize) && CodingOf(node) == coding;
+        return IsOnnx(node, "DequantizeLinear") && node.inputs[0] == quantize.outputs[0] &&
+               SameZero(node, quantize) && CodingOf(node) == coding;
       });
       if (!fits) continue;
       // The chain takes the name of the graph's output that ends it, if one does.
@@ -98,7 +105,8 @@ class Taker {
   }
   bool SameZero(const Node& a, const Node& b) const { return (a.inputs.size() > 2) == (b.inputs.size() > 2); }
   bool IsOutput(const std::string& value) const {
-    return std::any_of(graph_.outputs.begin(), graph_.outputs.end(), [&](const GraphOutput& output) { return output.name == value; });
+    return std::any_of(graph_.outputs.begin(), graph_.outputs.end(),
+                       [&](const GraphOutput& output) { return output.name == value; });
   }
 
   void EndChain(const Node& quantize, const Chain& chain, Graph& taken) {
@@ -112,16 +120,19 @@ class Taker {
       Node* producer = nullptr;  // nobody else reads what it makes: it can make x instead
       if (UsesOf(quantize.inputs[0]) == 1 && known == quantization_.codings.end()) {
         for (Node& node : taken.nodes) {
-          if (std::find(node.outputs.begin(), node.outputs.end(), source) != node.outputs.end()) producer = &node;
+          if (std::find(node.outputs.begin(), node.outputs.end(), source) != node.outputs.end())
+            producer = &node;
         }
       }
       if (producer) {
         std::replace(producer->outputs.begin(), producer->outputs.end(), source, name);
       } else {
-        taken.nodes.push_back(Node{.name = quantize.name, .op = "Identity", .inputs = {source}, .outputs = {name}});
+        taken.nodes.push_back(
+            Node{.name = quantize.name, .op = "Identity", .inputs = {source}, .outputs = {name}});
       }
     }
-    for (const int reader : index_.consumers.at(quantize.outputs[0])) names_[graph_.nodes[reader].outputs[0]] = name;
+    for (const int reader : index_.consumers.at(quantize.outputs[0]))
+      names_[graph_.nodes[reader].outputs[0]] = name;
   }
 
   bool TakeInitializer(const Node& node, Graph& taken) {
@@ -139,8 +150,11 @@ class Taker {
       const std::vector<std::int32_t> zeros = inputs[2].ToVector<std::int32_t>();
       return std::all_of(zeros.begin(), zeros.end(), [](std::int32_t z) { return z == 0; });
     }();
-    const bool by_channel = inputs[1].size() == 1 || (values->rank() == 4 && inputs[1].size() == values->dim(0) && node.Int("axis", 1) == 0);
-    if (values->dtype() == DType::kInt8 && values->rank() == 4 && no_zero && by_channel && node.Int("block_size", 0) == 0) {
+    const bool by_channel =
+        inputs[1].size() == 1 ||
+        (values->rank() == 4 && inputs[1].size() == values->dim(0) && node.Int("axis", 1) == 0);
+    if (values->dtype() == DType::kInt8 && values->rank() == 4 && no_zero && by_channel &&
+        node.Int("block_size", 0) == 0) {
       quantization_.weights[floats.name] = {*values, inputs[1].ToVector<float>()};
     }
     taken.initializers.push_back(std::move(floats));
@@ -153,7 +167,8 @@ class Taker {
       for (const std::string& input : node.inputs) ++uses[input];
     }
     for (const GraphOutput& output : graph.outputs) ++uses[output.name];
-    std::erase_if(graph.initializers, [&](const Initializer& initializer) { return !uses.contains(initializer.name); });
+    std::erase_if(graph.initializers,
+                  [&](const Initializer& initializer) { return !uses.contains(initializer.name); });
   }
 
   const Graph& graph_;

@@ -24,12 +24,14 @@ int StepBuilder::RootOf(int value) const {
 Map StepBuilder::MapOf(int id) const {
   const Value& value = lowered_.values[id];
   int offset = 0, root = id;
-  for (; lowered_.values[root].parent >= 0; root = lowered_.values[root].parent) offset += lowered_.values[root].offset;
-  return {address_[root] + offset, value.height, value.width, value.padded(), lowered_.values[root].padded(), RowOf(root)};
+  for (; lowered_.values[root].parent >= 0; root = lowered_.values[root].parent)
+    offset += lowered_.values[root].offset;
+  return {address_[root] + offset,        value.height, value.width, value.padded(),
+          lowered_.values[root].padded(), RowOf(root)};
 }
 
-// Channels from one row to the next. Rows of a power of two of bytes would all lie in the same few sets of the caches, and eight
-// of them, a tile's, would throw each other out; so each is three cache lines longer.
+// Channels from one row to the next. Rows of a power of two of bytes would all lie in the same few sets of
+// the caches, and eight of them, a tile's, would throw each other out; so each is three cache lines longer.
 std::ptrdiff_t StepBuilder::RowOf(int root) const {
   const Value& value = lowered_.values[root];
   const std::ptrdiff_t row = static_cast<std::ptrdiff_t>(value.width) * value.padded();
@@ -40,7 +42,12 @@ std::ptrdiff_t StepBuilder::RowOf(int root) const {
 kernels::ByteMap StepBuilder::ByteMapOf(int id) const {
   const Map map = MapOf(id);  // counts in channels: here bytes
   const auto* root = reinterpret_cast<std::uint8_t*>(address_[RootOf(id)]);
-  return {const_cast<std::uint8_t*>(root) + (map.data - address_[RootOf(id)]), map.height, map.width, map.channels, map.pixel, map.row,
+  return {const_cast<std::uint8_t*>(root) + (map.data - address_[RootOf(id)]),
+          map.height,
+          map.width,
+          map.channels,
+          map.pixel,
+          map.row,
           *lowered_.values[id].coding};
 }
 
@@ -66,7 +73,8 @@ const float* StepBuilder::Keep(const std::vector<float>& values) {
 const float* StepBuilder::Zeros(std::size_t floats) {
   if (!zeros_ || plan_.kept_.front().size() < floats) {
     zeros_ = Keep(FloatBuffer(std::max<std::size_t>(floats, 4096)));
-    if (plan_.kept_.back().size() > plan_.kept_.front().size()) std::swap(plan_.kept_.front(), plan_.kept_.back());
+    if (plan_.kept_.back().size() > plan_.kept_.front().size())
+      std::swap(plan_.kept_.front(), plan_.kept_.back());
     zeros_ = plan_.kept_.front().data();
   }
   return zeros_;
@@ -119,7 +127,8 @@ void StepBuilder::PlaceValues() {
   std::vector<Lifetime> buffers;
   for (int id = 0; id < count; ++id) {
     const Value& value = lowered_.values[id];
-    if (!value.map || value.parent >= 0 || value.constant.has_data() || lives[id].last < 0 || IsInner(id)) continue;
+    if (!value.map || value.parent >= 0 || value.constant.has_data() || lives[id].last < 0 || IsInner(id))
+      continue;
     ids.push_back(id);
     buffers.push_back({(BytesOf(id) / sizeof(float) + 31) / 16 * 16, lives[id].first, lives[id].last});
   }
@@ -127,10 +136,12 @@ void StepBuilder::PlaceValues() {
   const std::vector<std::size_t> offsets = PlaceBuffers(buffers, total);
   const std::uint64_t limit = plan_.options_.max_memory ? plan_.options_.max_memory : DefaultMaxMemory();
   if (total * sizeof(float) > limit) {
-    throw Error(ErrorCode::kOutOfMemory,
-                fmt::format("the network needs {} for its maps at this size, {} are allowed; a smaller --size or a larger "
-                            "--max-memory helps",
-                            FormatBytes(total * sizeof(float)), FormatBytes(limit)));
+    throw Error(
+        ErrorCode::kOutOfMemory,
+        fmt::format(
+            "the network needs {} for its maps at this size, {} are allowed; a smaller --size or a larger "
+            "--max-memory helps",
+            FormatBytes(total * sizeof(float)), FormatBytes(limit)));
   }
   plan_.arena_ = FloatBuffer(total + 64);
   for (std::size_t i = 0; i < ids.size(); ++i) address_[ids[i]] = plan_.arena_.data() + offsets[i];
@@ -140,8 +151,11 @@ std::size_t StepBuilder::BytesOf(int id) const {
   const Value& value = lowered_.values[id];
   std::size_t channels = static_cast<std::size_t>(value.height) * RowOf(id);
   // Room for a border on every side, as wide as any kernel here.
-  if (id == lowered_.picture) channels = (value.height + 32UL) * (value.width + 32UL) * std::max(3, PictureIsBordered() ? 3 : value.padded());
-  return IsBytes(id) ? channels + 64 : channels * sizeof(float);  // kernels read whole blocks of 16 bytes and of four
+  if (id == lowered_.picture)
+    channels =
+        (value.height + 32UL) * (value.width + 32UL) * std::max(3, PictureIsBordered() ? 3 : value.padded());
+  return IsBytes(id) ? channels + 64
+                     : channels * sizeof(float);  // kernels read whole blocks of 16 bytes and of four
 }
 
 bool StepBuilder::NextGoesBackwards() const { return plan_.steps_.size() % 2 == 1; }
@@ -165,7 +179,8 @@ void StepBuilder::Build() {
   }
 }
 
-std::shared_ptr<kernels::Program> StepBuilder::ProgramOf(const std::string& name, const ElementOp& op, int skipped, double& bytes) {
+std::shared_ptr<kernels::Program> StepBuilder::ProgramOf(const std::string& name, const ElementOp& op,
+                                                         int skipped, double& bytes) {
   const Value& dst = lowered_.values[op.dst];
   auto program = std::make_shared<kernels::Program>();
   program->channels = dst.padded();
@@ -176,8 +191,10 @@ std::shared_ptr<kernels::Program> StepBuilder::ProgramOf(const std::string& name
     const ElementInput& input = op.inputs[i];
     kernels::ProgramInput in{.kind = input.kind};
     const bool bytes_in = static_cast<int>(i) != skipped && IsBytes(input.value);
-    if (bytes_in) in.bytes = ByteMapOf(input.value);
-    else if (static_cast<int>(i) != skipped) in.map = MapOf(input.value);
+    if (bytes_in)
+      in.bytes = ByteMapOf(input.value);
+    else if (static_cast<int>(i) != skipped)
+      in.map = MapOf(input.value);
     if (input.kind == kernels::ProgramInput::kResized) {
       const auto keep = [&](const std::vector<kernels::Tap>& taps) {
         FloatBuffer buffer(taps.size() * sizeof(kernels::Tap) / sizeof(float));
@@ -187,7 +204,8 @@ std::shared_ptr<kernels::Program> StepBuilder::ProgramOf(const std::string& name
       in.rows = keep(input.rows);
       in.columns = keep(input.columns);
     }
-    bytes += 4.0 * in.map.height * in.map.width * in.map.channels + 1.0 * in.bytes.height * in.bytes.width * in.bytes.channels;
+    bytes += 4.0 * in.map.height * in.map.width * in.map.channels +
+             1.0 * in.bytes.height * in.bytes.width * in.bytes.channels;
     program->inputs.push_back(in);
   }
   program->code = op.code;
@@ -200,17 +218,21 @@ std::shared_ptr<kernels::Program> StepBuilder::ProgramOf(const std::string& name
   }
   program->output = output;
   kernels_.plan_program(*program, plan_.options_.threads);
-  if (program->registers > 64) throw Error(ErrorCode::kInternal, name + ": too many registers in an element-wise program");
+  if (program->registers > 64)
+    throw Error(ErrorCode::kInternal, name + ": too many registers in an element-wise program");
   bytes += (IsBytes(op.dst) ? 1.0 : 4.0) * dst.height * dst.width * dst.padded();
   return program;
 }
 
 void StepBuilder::Build(const std::string& name, const ElementOp& op) {
-  Step step{.name = name, .kernel = op.code.empty() ? "resize" : fmt::format("elementwise x{}", op.code.size())};
+  Step step{.name = name,
+            .kernel = op.code.empty() ? "resize" : fmt::format("elementwise x{}", op.code.size())};
   const auto program = ProgramOf(name, op, -1, step.bytes);
   step.items = program->items;
   step.scratch = kernels_.program_scratch(*program);
-  step.run = [program, k = &kernels_](std::int64_t item, float* scratch) { k->program(*program, item, scratch); };
+  step.run = [program, k = &kernels_](std::int64_t item, float* scratch) {
+    k->program(*program, item, scratch);
+  };
   Add(std::move(step));
 }
 
@@ -227,8 +249,13 @@ void StepBuilder::Build(const std::string& name, const PoolOp& op) {
   const bool bytes = IsBytes(op.src);
   pool->rows_per_item = std::max(1, pool->dst.height / (4 * plan_.options_.threads));
   pool->items = (pool->dst.height + pool->rows_per_item - 1) / pool->rows_per_item;
-  Step step{.name = name, .kernel = bytes ? "max pool u8" : pool->average ? "average pool" : "max pool", .items = pool->items};
-  step.bytes = (bytes ? 1.0 : 4.0) * pool->src.channels * (1.0 * pool->src.height * pool->src.width + 1.0 * pool->dst.height * pool->dst.width);
+  Step step{.name = name,
+            .kernel = bytes           ? "max pool u8"
+                      : pool->average ? "average pool"
+                                      : "max pool",
+            .items = pool->items};
+  step.bytes = (bytes ? 1.0 : 4.0) * pool->src.channels *
+               (1.0 * pool->src.height * pool->src.width + 1.0 * pool->dst.height * pool->dst.width);
   step.run = [pool, k = &kernels_](std::int64_t item, float*) { k->pool(*pool, item); };
   Add(std::move(step));
 }
@@ -245,7 +272,8 @@ void StepBuilder::Build(const std::string& name, const WeightedPoolOp& op) {
   FloatBuffer partial(static_cast<std::size_t>(pool->parts) * pool->src.channels);
   Keep(partial);
   pool->partial = partial.data();
-  Step step{.name = name, .kernel = pool->bytes.data ? "weighted pool u8" : "weighted pool", .items = pool->parts};
+  Step step{
+      .name = name, .kernel = pool->bytes.data ? "weighted pool u8" : "weighted pool", .items = pool->parts};
   step.bytes = (pool->bytes.data ? 1.0 : 4.0) * pool->src.channels * pool->src.height * pool->src.width;
   step.run = [pool, k = &kernels_](std::int64_t part, float*) { k->weighted_pool(*pool, part); };
   Add(std::move(step));
@@ -262,7 +290,8 @@ void StepBuilder::Build(const std::string& name, const CopyChannelsOp& op) {
     step.bytes = 2.0 * op.count * src.height * src.width;
     step.run = [=, from = op.from, to = op.to, count = op.count](std::int64_t y, float*) {
       for (int x = 0; x < src.width; ++x) {
-        std::memcpy(dst.data + y * dst.row + x * dst.pixel + to, src.data + y * src.row + x * src.pixel + from, count);
+        std::memcpy(dst.data + y * dst.row + x * dst.pixel + to,
+                    src.data + y * src.row + x * src.pixel + from, count);
       }
     };
     return Add(std::move(step));
@@ -294,11 +323,14 @@ void StepBuilder::Build(const std::string& name, const ToMapOp& op) {
 void StepBuilder::Build(const std::string& name, const ToPlainOp& op) {
   const Map src = MapOf(op.src);
   const Value& value = lowered_.values[op.src];
-  plan_.plain_[op.dst] = Tensor::Uninitialized(DType::kFloat32, {1, value.channels, value.height, value.width});
+  plan_.plain_[op.dst] =
+      Tensor::Uninitialized(DType::kFloat32, {1, value.channels, value.height, value.width});
   float* const planes = plan_.plain_[op.dst].data<float>();
   Step step{.name = name, .kernel = "map to planes", .items = src.height};
   step.bytes = 8.0 * value.channels * src.height * src.width;
-  step.run = [=, k = &kernels_, channels = value.channels](std::int64_t y, float*) { k->planes_out({src, channels, planes}, y); };
+  step.run = [=, k = &kernels_, channels = value.channels](std::int64_t y, float*) {
+    k->planes_out({src, channels, planes}, y);
+  };
   Add(std::move(step));
 }
 
@@ -311,10 +343,12 @@ void StepBuilder::Build(const std::string& name, const PlainNodeOp& op) {
   };
   const std::uint64_t limit = plan_.options_.max_memory ? plan_.options_.max_memory : DefaultMaxMemory();
   auto state = std::make_shared<State>(State{op, plain::MemoryMeter(limit), {}, {}});
-  for (const int id : op.inputs) state->constant.push_back(id >= 0 && lowered_.values[id].constant.has_data());
+  for (const int id : op.inputs)
+    state->constant.push_back(id >= 0 && lowered_.values[id].constant.has_data());
   if (!plain::IsSupported(op.node)) {
-    throw Error(ErrorCode::kUnsupported, fmt::format("{}: there is no operator {}{}{}", op.node.name, op.node.domain,
-                                                     op.node.domain.empty() ? "" : ".", op.node.op));
+    throw Error(ErrorCode::kUnsupported,
+                fmt::format("{}: there is no operator {}{}{}", op.node.name, op.node.domain,
+                            op.node.domain.empty() ? "" : ".", op.node.op));
   }
   Step step{.name = name, .kernel = "plain " + op.node.op, .serial = true};
   step.run = [state, plan = &plan_, opset = lowered_.opset](std::int64_t, float*) {
@@ -327,7 +361,8 @@ void StepBuilder::Build(const std::string& name, const PlainNodeOp& op) {
       const int id = state->op.outputs[i];
       if (id < 0) continue;
       if (i >= outputs.size() || !outputs[i].has_data()) {
-        throw Error(ErrorCode::kUnsupported, fmt::format("{} ({}): output {} is not computed", state->op.node.name, state->op.node.op, i));
+        throw Error(ErrorCode::kUnsupported, fmt::format("{} ({}): output {} is not computed",
+                                                         state->op.node.name, state->op.node.op, i));
       }
       plan->plain_[id] = outputs[i];
     }

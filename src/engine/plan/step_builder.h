@@ -23,7 +23,9 @@ class StepBuilder {
   kernels::ByteMap ByteMapOf(int value) const;
   // Maps with a coding are bytes where the CPU has a dot product for them.
   bool IsBytes(int value) const { return lowered_.values[value].coding && kernels_.has_dot(); }
-  kernels::Coding RoundingOf(int value) const { return lowered_.values[value].coding.value_or(kernels::Coding{0, 0}); }
+  kernels::Coding RoundingOf(int value) const {
+    return lowered_.values[value].coding.value_or(kernels::Coding{0, 0});
+  }
   std::ptrdiff_t RowOf(int root) const;
   const std::uint8_t* ZeroPoints(int zero, std::size_t bytes);
   int RootOf(int value) const;
@@ -38,8 +40,8 @@ class StepBuilder {
   bool FitsBand(const NamedOperation& named) const;
   BandStage StageOf(const NamedOperation& named) const;
   std::size_t WindowRowBytes(const NamedOperation& named) const;
-  bool Schedule(Band& band) const;          // false: its windows do not fit L2
-  Band LongestBand(int begin) const;        // empty where there is none
+  bool Schedule(Band& band) const;                         // false: its windows do not fit L2
+  Band LongestBand(int begin) const;                       // empty where there is none
   bool IsInner(int value) const { return inner_[value]; }  // nowhere but in a band
   void Build(const Band& band);
   std::size_t BytesOf(int value) const;  // of a map
@@ -49,15 +51,18 @@ class StepBuilder {
   const float* Zeros(std::size_t floats);
   bool PictureIsBordered() const;
 
-  // Every second step goes from its last item to its first: maps are larger than the caches, and what was written last is
-  // still there.
+  // Every second step goes from its last item to its first: maps are larger than the caches, and what was
+  // written last is still there.
   bool NextGoesBackwards() const;
   void Add(Step step);
   void Build(const std::string& name, const ConvOp& op);
   // A kernel's parameters, all but what planning fills in and how the work is cut into items.
-  std::shared_ptr<kernels::DirectConv> MakeDirect(const std::string& name, const ConvOp& op, const kernels::Epilogue& epilogue, int group = 0,
-                                                  std::shared_ptr<kernels::Program> after = nullptr, int after_input = 0);
-  std::shared_ptr<kernels::ByteConv> MakeByteConv(const std::string& name, const ConvOp& op, std::shared_ptr<kernels::Program> after = nullptr,
+  std::shared_ptr<kernels::DirectConv> MakeDirect(const std::string& name, const ConvOp& op,
+                                                  const kernels::Epilogue& epilogue, int group = 0,
+                                                  std::shared_ptr<kernels::Program> after = nullptr,
+                                                  int after_input = 0);
+  std::shared_ptr<kernels::ByteConv> MakeByteConv(const std::string& name, const ConvOp& op,
+                                                  std::shared_ptr<kernels::Program> after = nullptr,
                                                   int after_input = 0, bool pack = true);
   bool FitsByteWinograd(const std::string& name, const ConvOp& op) const;
   void BuildByteWinograd(const std::string& name, const ConvOp& op);
@@ -65,9 +70,9 @@ class StepBuilder {
   std::shared_ptr<kernels::DepthwiseConv> MakeDepthwise(const ConvOp& op, const kernels::Epilogue& epilogue);
   std::shared_ptr<kernels::Pool> MakePool(const PoolOp& op);
   struct PictureRows {
-    int height = 0;           // the border's rows with them
+    int height = 0;  // the border's rows with them
     std::size_t row_bytes = 0;
-    void* base = nullptr;     // where the map lies
+    void* base = nullptr;  // where the map lies
     std::string kernel;
     double bytes = 0;
     std::function<void(std::int64_t row, void* base)> run;  // `base`: of row 0
@@ -78,12 +83,14 @@ class StepBuilder {
   PictureBorder BorderOf(const std::string& name, const PictureOp& op) const;
   PictureRows MakePicture(const std::string& name, const PictureOp& op);
   double MacsOf(const ConvOp& op) const;
-  void BuildDirect(const std::string& name, const ConvOp& op, const kernels::Epilogue& epilogue, int group = 0,
-                   std::shared_ptr<kernels::Program> after = nullptr, int after_input = 0);
+  void BuildDirect(const std::string& name, const ConvOp& op, const kernels::Epilogue& epilogue,
+                   int group = 0, std::shared_ptr<kernels::Program> after = nullptr, int after_input = 0);
   kernels::Epilogue EpilogueOf(const ConvOp& op);
-  std::shared_ptr<kernels::Program> ProgramOf(const std::string& name, const ElementOp& op, int skipped, double& bytes);
+  std::shared_ptr<kernels::Program> ProgramOf(const std::string& name, const ElementOp& op, int skipped,
+                                              double& bytes);
   void Build(const std::string& name, const ConvElementOp& op);
-  void BuildByteConv(const std::string& name, const ConvOp& op, std::shared_ptr<kernels::Program> after = nullptr, int after_input = 0);
+  void BuildByteConv(const std::string& name, const ConvOp& op,
+                     std::shared_ptr<kernels::Program> after = nullptr, int after_input = 0);
   void BuildWinograd(const std::string& name, const ConvOp& op, const kernels::Epilogue& epilogue, int tile);
   float* SharedTiles(std::size_t floats);
   void BuildDepthwise(const std::string& name, const ConvOp& op, const kernels::Epilogue& epilogue);
@@ -107,7 +114,7 @@ class StepBuilder {
   const kernels::Kernels& kernels_;
   std::vector<float*> address_;  // of root values
   std::vector<Band> bands_;
-  std::vector<bool> inner_;      // by value
+  std::vector<bool> inner_;  // by value
   const float* zeros_ = nullptr;
   FloatBuffer shared_;
 };

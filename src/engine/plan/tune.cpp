@@ -19,7 +19,8 @@
 namespace frf::engine {
 namespace {
 
-constexpr int kFormat = 2;  // of the file, and of what the choices mean: raised when kernels change what is fastest
+constexpr int kFormat =
+    2;  // of the file, and of what the choices mean: raised when kernels change what is fastest
 
 const char* NameOf(ConvChoice choice) {
   switch (choice) {
@@ -37,7 +38,8 @@ const char* NameOf(ConvChoice choice) {
 }
 
 bool ChoiceFromName(const std::string& name, ConvChoice& choice) {
-  for (const ConvChoice known : {ConvChoice::kDirect, ConvChoice::kWinograd4, ConvChoice::kWinograd6, ConvChoice::kWinograd2}) {
+  for (const ConvChoice known :
+       {ConvChoice::kDirect, ConvChoice::kWinograd4, ConvChoice::kWinograd6, ConvChoice::kWinograd2}) {
     if (name != NameOf(known)) continue;
     choice = known;
     return true;
@@ -58,20 +60,24 @@ std::filesystem::path TuningFolder() {
     return value ? value : "";
   };
   if (const std::string own = set("FRF_CACHE"); !own.empty()) return own;
-  if (const std::string cache = set("XDG_CACHE_HOME"); !cache.empty()) return std::filesystem::path(cache) / "frf";
-  if (const std::string home = set("HOME"); !home.empty()) return std::filesystem::path(home) / ".cache" / "frf";
+  if (const std::string cache = set("XDG_CACHE_HOME"); !cache.empty())
+    return std::filesystem::path(cache) / "frf";
+  if (const std::string home = set("HOME"); !home.empty())
+    return std::filesystem::path(home) / ".cache" / "frf";
   return {};
 }
 
 std::string TuningKey(const Lowered& lowered, const PlanOptions& options) {
   const kernels::Kernels& k = options.kernels ? *options.kernels : kernels::BestKernels();
-  std::string key = fmt::format("format {}; {}; {}; {} threads", kFormat, ThisMachine().cpu, k.isa, options.threads);
+  std::string key =
+      fmt::format("format {}; {}; {}; {} threads", kFormat, ThisMachine().cpu, k.isa, options.threads);
   for (const NamedOperation& named : lowered.ops) {
     const auto* conv = std::get_if<ConvOp>(&named.op);
     if (!conv) continue;
     const Value &src = lowered.values[conv->src], &dst = lowered.values[conv->dst];
-    key += fmt::format("; {} {}x{}x{} {}x{}x{} {}x{} /{}", named.name, src.padded(), src.height, src.width, dst.padded(), dst.height,
-                       dst.width, conv->weight.dim(2), conv->weight.dim(3), conv->stride_h);
+    key += fmt::format("; {} {}x{}x{} {}x{}x{} {}x{} /{}", named.name, src.padded(), src.height, src.width,
+                       dst.padded(), dst.height, dst.width, conv->weight.dim(2), conv->weight.dim(3),
+                       conv->stride_h);
   }
   return key;
 }
@@ -136,8 +142,9 @@ ConvChoices Tune(const PreparedGraph& prepared, const PlanOptions& options, doub
   const Clock::time_point begin = Clock::now();
   for (int round = 0; round < 12; ++round) {
     for (Candidate& candidate : candidates) {
-      candidate.plan->Run({.planes = input.data()}, {.labels = labels.data(), .label_stride = any.output_width()}, true);
-      if (round == 0) continue;  // pages are touched for the first time
+      candidate.plan->Run({.planes = input.data()},
+                          {.labels = labels.data(), .label_stride = any.output_width()}, true);
+      if (round == 0) continue;                      // pages are touched for the first time
       std::unordered_map<std::string, double> sums;  // a convolution may be two steps
       for (const Step& step : candidate.plan->steps()) sums[step.name] += step.seconds;
       for (const auto& [name, sum] : sums) candidate.times[name].push_back(sum);
@@ -147,7 +154,9 @@ ConvChoices Tune(const PreparedGraph& prepared, const PlanOptions& options, doub
   ConvChoices choices;
   for (const NamedOperation& named : lowered.ops) {
     const auto* conv = std::get_if<ConvOp>(&named.op);
-    if (!conv || conv->weight.dim(2) != 3 || conv->weight.dim(3) != 3 || conv->stride_h != 1 || conv->stride_w != 1 || conv->groups != 1) continue;
+    if (!conv || conv->weight.dim(2) != 3 || conv->weight.dim(3) != 3 || conv->stride_h != 1 ||
+        conv->stride_w != 1 || conv->groups != 1)
+      continue;
     double best = 0;
     for (Candidate& candidate : candidates) {
       std::vector<double>& times = candidate.times[named.name];

@@ -4,8 +4,8 @@
 //   ConvChoices choices;
 //   if (!ReadTuning(key, choices)) choices = Tune(prepared, options), WriteTuning(key, choices);
 //
-// Subtle: a choice changes rounding, so the same file gives the same bits, and a file is never rewritten by what merely
-// runs. One that is damaged, from another machine, version or network is as good as none.
+// Subtle: a choice changes rounding, so the same file gives the same bits, and a file is never rewritten by
+// what merely runs. One that is damaged, from another machine, version or network is as good as none.
 #pragma once
 
 #include <filesystem>
@@ -29,7 +29,8 @@ bool ReadTuning(const std::string& key, ConvChoices& choices);
 // Best effort: a folder that cannot be written is no error.
 void WriteTuning(const std::string& key, const ConvChoices& choices);
 
-// Runs the network with every choice in turn, in all at most about `seconds`, and keeps each convolution's fastest.
+// Runs the network with every choice in turn, in all at most about `seconds`, and keeps each convolution's
+// fastest.
 ConvChoices Tune(const PreparedGraph& prepared, const PlanOptions& options, double seconds = 2.0);
 
 }  // namespace frf::engine

@@ -13,7 +13,8 @@
 namespace frf::engine {
 namespace {
 
-constexpr int kBins = 8192;  // over both signs: a map without negatives has at least 2048 up to its largest number
+constexpr int kBins =
+    8192;  // over both signs: a map without negatives has at least 2048 up to its largest number
 
 // Twice the limit: two bins become one.
 void Widen(ValueStatistics& s) {
@@ -80,8 +81,8 @@ kernels::Coding CodingOf(Range range) {
   return {static_cast<float>(step), static_cast<int>(std::clamp(std::nearbyint(-low / step), 0.0, 255.0))};
 }
 
-// What lies inside after the rarest of both ends are cut, (1 - share) of all numbers together, from the end whose bins are
-// farther out first.
+// What lies inside after the rarest of both ends are cut, (1 - share) of all numbers together, from the end
+// whose bins are farther out first.
 Range Percentile(const ValueStatistics& s, double share) {
   std::int64_t total = 0;
   for (const std::int64_t count : s.bins) total += count;
@@ -95,7 +96,8 @@ Range Percentile(const ValueStatistics& s, double share) {
     left ? ++first : --last;
   }
   const double width = 2.0 * s.limit / kBins;
-  return {std::max<double>(s.low, -s.limit + first * width), std::min<double>(s.high, -s.limit + (last + 1) * width)};
+  return {std::max<double>(s.low, -s.limit + first * width),
+          std::min<double>(s.high, -s.limit + (last + 1) * width)};
 }
 
 double SquaredError(const ValueStatistics& s, const kernels::Coding& coding) {
@@ -105,9 +107,11 @@ double SquaredError(const ValueStatistics& s, const kernels::Coding& coding) {
     if (s.bins[b] == 0) continue;
     const double value = -s.limit + (b + 0.5) * width;
     // Within the range a number is off by step^2 / 12 on average; beyond it by the distance.
-    const double low = -coding.zero * static_cast<double>(coding.step), high = (255 - coding.zero) * static_cast<double>(coding.step);
+    const double low = -coding.zero * static_cast<double>(coding.step),
+                 high = (255 - coding.zero) * static_cast<double>(coding.step);
     const double beyond = value < low ? low - value : value > high ? value - high : 0;
-    error += static_cast<double>(s.bins[b]) * (beyond > 0 ? beyond * beyond : static_cast<double>(coding.step) * coding.step / 12);
+    error += static_cast<double>(s.bins[b]) *
+             (beyond > 0 ? beyond * beyond : static_cast<double>(coding.step) * coding.step / 12);
   }
   return error;
 }
@@ -124,8 +128,11 @@ void ValueStatistics::Merge(const ValueStatistics& other) {
   for (int b = 0; b < kBins; ++b) bins[b] += wide.bins[b];
 }
 
-StatisticsCollector::StatisticsCollector(const Graph& graph, std::vector<std::string> values, const PlainOptions& options)
-    : executor_(graph, options), input_(graph.inputs.at(0).name), threads_(options.threads > 0 ? options.threads : DefaultThreads()) {
+StatisticsCollector::StatisticsCollector(const Graph& graph, std::vector<std::string> values,
+                                         const PlainOptions& options)
+    : executor_(graph, options),
+      input_(graph.inputs.at(0).name),
+      threads_(options.threads > 0 ? options.threads : DefaultThreads()) {
   for (std::string& value : values) statistics_[std::move(value)];
 }
 

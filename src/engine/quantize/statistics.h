@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the maps of a network hold over a set of images: the measurements that ranges for 8 bits are chosen by.
+// What the maps of a network hold over a set of images: the measurements that ranges for 8 bits are chosen
+// by.
 //
 //   StatisticsCollector collector(graph, {"stem.relu", ...}, {.threads = 2});
 //   for (const Tensor& image : images) collector.Add(image);
-//   Coding coding = ChooseCoding({&collector.statistics().at("stem.relu")}, {.kind = RangeKind::kPercentile, .share = 0.9999});
+//   Coding coding = ChooseCoding({&collector.statistics().at("stem.relu")}, {.kind = RangeKind::kPercentile,
+//   .share = 0.9999});
 #pragma once
 
 #include <cstdint>
@@ -23,7 +25,9 @@ struct ValueStatistics {
   std::vector<std::int64_t> bins;
   std::vector<double> channel_sums;
   std::int64_t pixels = 0;  // that each channel sum is of
-  double Mean(std::size_t channel) const { return pixels > 0 ? channel_sums[channel] / static_cast<double>(pixels) : 0; }
+  double Mean(std::size_t channel) const {
+    return pixels > 0 ? channel_sums[channel] / static_cast<double>(pixels) : 0;
+  }
   void Merge(const ValueStatistics& other);  // of ranges and counts; channel sums stay
 };
 
@@ -47,12 +51,12 @@ enum class RangeKind { kMinMax, kPercentile, kMse };
 
 struct RangeMethod {
   RangeKind kind = RangeKind::kMinMax;
-  double share = 1;  // kPercentile: of the numbers that stay inside
+  double share = 1;          // kPercentile: of the numbers that stay inside
   std::string name() const;  // "minmax", "percentile 99.99", "mse"
 };
 
-// One coding for the values of a group, which share memory (the parts of a concatenation). Zero is always representable, and
-// where nothing is negative it is byte 0.
+// One coding for the values of a group, which share memory (the parts of a concatenation). Zero is always
+// representable, and where nothing is negative it is byte 0.
 kernels::Coding ChooseCoding(const std::vector<const ValueStatistics*>& group, const RangeMethod& method);
 
 }  // namespace frf::engine

@@ -63,12 +63,12 @@ FRF_KERNEL void SpectralBackwardBlock(const float* d_d, const float* basis, floa
   for (std::int64_t i = 0; i < pixels * 16; i += 16) At(dx + i) = g * At(basis + i);
 }
 
-// Where a tap of an output row is larger (or NaN, which wins as in torch), its value and place are kept. `step`:
-// floats from one column's tap to the next. Subtle: written over memory and lane by lane; comparisons of Float16
-// and of local arrays are split into single lanes before GCC 12 clones the function for its targets (30 times
-// slower).
-FRF_KERNEL void MaxPoolTap(const float* __restrict x, std::int64_t step, std::uint8_t place, std::int64_t columns,
-                           float* __restrict y, std::uint8_t* __restrict chosen) {
+// Where a tap of an output row is larger (or NaN, which wins as in torch), its value and place are kept.
+// `step`: floats from one column's tap to the next. Subtle: written over memory and lane by lane; comparisons
+// of Float16 and of local arrays are split into single lanes before GCC 12 clones the function for its
+// targets (30 times slower).
+FRF_KERNEL void MaxPoolTap(const float* __restrict x, std::int64_t step, std::uint8_t place,
+                           std::int64_t columns, float* __restrict y, std::uint8_t* __restrict chosen) {
   for (std::int64_t column = 0; column < columns; ++column) {
     const float* v = x + column * step;
     float* best = y + column * kLanes;
@@ -92,9 +92,9 @@ void MaxPoolRow(const float* x, float* y, std::uint8_t* chosen, const PoolShape&
     if (source_row < 0 || source_row >= s.height) continue;
     for (std::int64_t j = 0; j < s.kernel_w; ++j) {
       // The columns whose tap lies inside: 0 <= column * stride + j - pad < width.
-      const std::int64_t shift = j - s.pad_w,
-                         first = shift < 0 ? (s.stride_w - 1 - shift) / s.stride_w : 0,
-                         last = std::min(s.out_width, s.width > shift ? (s.width - 1 - shift) / s.stride_w + 1 : 0);
+      const std::int64_t shift = j - s.pad_w, first = shift < 0 ? (s.stride_w - 1 - shift) / s.stride_w : 0,
+                         last = std::min(s.out_width,
+                                         s.width > shift ? (s.width - 1 - shift) / s.stride_w + 1 : 0);
       if (first >= last) continue;
       MaxPoolTap(x + (source_row * s.width + first * s.stride_w + shift) * kLanes, s.stride_w * kLanes,
                  static_cast<std::uint8_t>(i * s.kernel_w + j), last - first, out + first * kLanes,

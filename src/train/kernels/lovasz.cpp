@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One class after the other, classes in parallel: errors of a million pixels are sorted by radix, three passes over eleven
-// bits of their pattern (floats from 0 to 1 are ordered as their bits are), each with its pixel beside it.
+// One class after the other, classes in parallel: errors of a million pixels are sorted by radix, three
+// passes over eleven bits of their pattern (floats from 0 to 1 are ordered as their bits are), each with its
+// pixel beside it.
 #include "train/kernels/lovasz.h"
 
 #include <algorithm>
@@ -28,13 +29,15 @@ void SortDescending(std::vector<Entry>& entries, std::vector<Entry>& spare) {
   for (int pass = 0; pass < 3; ++pass) {
     std::uint32_t start = 0;
     for (int digit = kDigits - 1; digit >= 0; --digit) start += std::exchange(counts[digit][pass], start);
-    for (const Entry& entry : entries) spare[counts[(entry.error >> (pass * kDigitBits)) & (kDigits - 1)][pass]++] = entry;
+    for (const Entry& entry : entries)
+      spare[counts[(entry.error >> (pass * kDigitBits)) & (kDigits - 1)][pass]++] = entry;
     entries.swap(spare);
   }
 }
 
 // The class's loss, and its gradient (unscaled) where it is wanted.
-double OneClass(const LovaszArgs& a, std::int64_t c, std::int64_t total, std::vector<Entry>& entries, std::vector<Entry>& spare) {
+double OneClass(const LovaszArgs& a, std::int64_t c, std::int64_t total, std::vector<Entry>& entries,
+                std::vector<Entry>& spare) {
   entries.clear();
   for (std::int64_t n = 0; n < a.images; ++n) {
     const float* share = a.shares + (n * a.classes + c) * a.pixels;
@@ -43,7 +46,8 @@ double OneClass(const LovaszArgs& a, std::int64_t c, std::int64_t total, std::ve
       if (label[i] >= a.classes) continue;
       const bool truth = label[i] == c;
       const float error = std::clamp(truth ? 1.0f - share[i] : share[i], 0.0f, 1.0f);
-      entries.push_back({std::bit_cast<std::uint32_t>(error), static_cast<std::uint32_t>(n * a.pixels + i) | (truth ? kTruth : 0)});
+      entries.push_back({std::bit_cast<std::uint32_t>(error),
+                         static_cast<std::uint32_t>(n * a.pixels + i) | (truth ? kTruth : 0)});
     }
   }
   spare.resize(entries.size());
@@ -57,7 +61,8 @@ double OneClass(const LovaszArgs& a, std::int64_t c, std::int64_t total, std::ve
     loss += static_cast<double>(std::bit_cast<float>(entry.error)) * step;
     if (a.gradient == nullptr) continue;
     const std::int64_t pixel = entry.pixel & ~kTruth, image = pixel / a.pixels;
-    a.gradient[(image * a.classes + c) * a.pixels + pixel % a.pixels] = static_cast<float>(truth ? -step : step);
+    a.gradient[(image * a.classes + c) * a.pixels + pixel % a.pixels] =
+        static_cast<float>(truth ? -step : step);
   }
   return loss;
 }

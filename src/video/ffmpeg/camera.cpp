@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Cameras: Video4Linux devices by number or path, and network cameras by address.
-// Subtle: a device is opened so that reading never waits inside the kernel; Ctrl-C and a camera that has gone silent are then
-// noticed by the loop in ReadPacket.
+// Subtle: a device is opened so that reading never waits inside the kernel; Ctrl-C and a camera that has gone
+// silent are then noticed by the loop in ReadPacket.
 extern "C" {
 #include <libavdevice/avdevice.h>
 #include <libavutil/time.h>
@@ -19,10 +19,12 @@ namespace frf::video {
 
 void Decoder::OpenCamera() {
   const bool address = name_.find("://") != std::string::npos;
-  const bool number = !name_.empty() && std::all_of(name_.begin(), name_.end(), [](unsigned char c) { return std::isdigit(c); });
+  const bool number = !name_.empty() && std::all_of(name_.begin(), name_.end(),
+                                                    [](unsigned char c) { return std::isdigit(c); });
   if (number) name_ = "/dev/video" + name_;
   if (!address && !std::filesystem::exists(name_)) {
-    throw Error(ErrorCode::kNotFound, fmt::format("{}: there is no such camera; `ls /dev/video*` shows what there is", name_));
+    throw Error(ErrorCode::kNotFound,
+                fmt::format("{}: there is no such camera; `ls /dev/video*` shows what there is", name_));
   }
   Dictionary dictionary;
   const AVInputFormat* input = nullptr;
@@ -31,9 +33,11 @@ void Decoder::OpenCamera() {
   if (!address) {
     avdevice_register_all();
     input = av_find_input_format("video4linux2,v4l2");
-    if (input == nullptr) throw Error(ErrorCode::kUnsupported, fmt::format("{}: this libavdevice has no Video4Linux", name_));
+    if (input == nullptr)
+      throw Error(ErrorCode::kUnsupported, fmt::format("{}: this libavdevice has no Video4Linux", name_));
     format_->flags |= AVFMT_FLAG_NONBLOCK;
-    if (options_.height > 0) dictionary.Set("video_size", fmt::format("{}x{}", options_.width, options_.height));
+    if (options_.height > 0)
+      dictionary.Set("video_size", fmt::format("{}x{}", options_.width, options_.height));
     if (options_.rate > 0) dictionary.Set("framerate", fmt::format("{}", options_.rate));
     if (!options_.format.empty()) dictionary.Set("input_format", options_.format);
   }

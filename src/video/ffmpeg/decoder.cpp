@@ -18,7 +18,8 @@ extern "C" {
 namespace frf::video {
 namespace {
 
-constexpr std::int64_t kPatience = 10'000'000;  // microseconds without a frame after which a live source is given up
+constexpr std::int64_t kPatience =
+    10'000'000;  // microseconds without a frame after which a live source is given up
 constexpr auto kPoll = std::chrono::milliseconds(2);
 
 bool IsOwnIndex(const AVFormatContext& format) {  // containers whose index says where every packet lies
@@ -33,7 +34,9 @@ double SecondsOfTag(const AVStream& stream) {
   const AVDictionaryEntry* tag = av_dict_get(stream.metadata, "DURATION", nullptr, 0);
   int hours = 0, minutes = 0;
   double seconds = 0;
-  return tag != nullptr && std::sscanf(tag->value, "%d:%d:%lf", &hours, &minutes, &seconds) == 3 ? hours * 3600 + minutes * 60 + seconds : 0;
+  return tag != nullptr && std::sscanf(tag->value, "%d:%d:%lf", &hours, &minutes, &seconds) == 3
+             ? hours * 3600 + minutes * 60 + seconds
+             : 0;
 }
 
 }  // namespace
@@ -42,8 +45,10 @@ Decoder::Decoder(const SourceOptions& options) : options_(options), name_(option
   packet_.reset(Checked(av_packet_alloc(), name_));
   frame_.reset(Checked(av_frame_alloc(), name_));
   try {
-    if (options.camera) OpenCamera();
-    else OpenContainer();
+    if (options.camera)
+      OpenCamera();
+    else
+      OpenContainer();
     OpenCodec();
     Describe();
   } catch (...) {
@@ -68,35 +73,45 @@ void Decoder::OpenContainer() {
   ForgetLog();
   // "file:" in front: a name with a colon in it is no address.
   const int result = avformat_open_input(&format_, ("file:" + name_).c_str(), nullptr, dictionary.get());
-  if (result == AVERROR(ENOENT)) throw Error(ErrorCode::kNotFound, fmt::format("{}: cannot open: {}", name_, std::strerror(ENOENT)));
-  if (result < 0) Throw(result == AVERROR_INVALIDDATA ? ErrorCode::kCorruptFile : ErrorCode::kIo, name_, "cannot be read as a video", result);
+  if (result == AVERROR(ENOENT))
+    throw Error(ErrorCode::kNotFound, fmt::format("{}: cannot open: {}", name_, std::strerror(ENOENT)));
+  if (result < 0)
+    Throw(result == AVERROR_INVALIDDATA ? ErrorCode::kCorruptFile : ErrorCode::kIo, name_,
+          "cannot be read as a video", result);
 }
 
 void Decoder::OpenCodec() {
   ForgetLog();
-  if (const int result = avformat_find_stream_info(format_, nullptr); result < 0) Throw(ErrorCode::kCorruptFile, name_, "cannot be read as a video", result);
+  if (const int result = avformat_find_stream_info(format_, nullptr); result < 0)
+    Throw(ErrorCode::kCorruptFile, name_, "cannot be read as a video", result);
   const AVCodec* codec = nullptr;
   const int index = av_find_best_stream(format_, AVMEDIA_TYPE_VIDEO, -1, -1, &codec, 0);
   if (index == AVERROR_DECODER_NOT_FOUND) {
     const int any = av_find_best_stream(format_, AVMEDIA_TYPE_VIDEO, -1, -1, nullptr, 0);
-    throw Error(ErrorCode::kUnsupported, fmt::format("{}: this libavcodec cannot decode {}", name_,
-                                                     avcodec_get_name(format_->streams[std::max(0, any)]->codecpar->codec_id)));
+    throw Error(ErrorCode::kUnsupported,
+                fmt::format("{}: this libavcodec cannot decode {}", name_,
+                            avcodec_get_name(format_->streams[std::max(0, any)]->codecpar->codec_id)));
   }
-  if (index < 0) throw Error(ErrorCode::kCorruptFile, fmt::format("{}: there is no video in it ({})", name_, format_->iformat->long_name));
+  if (index < 0)
+    throw Error(ErrorCode::kCorruptFile,
+                fmt::format("{}: there is no video in it ({})", name_, format_->iformat->long_name));
   stream_ = format_->streams[index];
   for (unsigned i = 0; i < format_->nb_streams; ++i) {
     if (static_cast<int>(i) != index) format_->streams[i]->discard = AVDISCARD_ALL;
   }
   const AVCodecParameters& parameters = *stream_->codecpar;
   if (parameters.width < 1 || parameters.height < 1) {
-    throw Error(ErrorCode::kCorruptFile, fmt::format("{}: frames of {}x{}; was the file cut short?", name_, parameters.height, parameters.width));
+    throw Error(ErrorCode::kCorruptFile, fmt::format("{}: frames of {}x{}; was the file cut short?", name_,
+                                                     parameters.height, parameters.width));
   }
   const std::uint64_t limit = options_.max_memory > 0 ? options_.max_memory : DefaultMaxMemory();
   // Picture and labels of each frame that goes round, and about as many again inside the decoder.
-  const std::uint64_t bytes = std::uint64_t{4} * parameters.width * parameters.height * 2 * static_cast<std::uint64_t>(FramesInFlight({}));
+  const std::uint64_t bytes = std::uint64_t{4} * parameters.width * parameters.height * 2 *
+                              static_cast<std::uint64_t>(FramesInFlight({}));
   if (bytes > limit) {
-    throw Error(ErrorCode::kOutOfMemory, fmt::format("{}: frames of {}x{} take {} of memory, {} are allowed (--max-memory)", name_,
-                                                     parameters.height, parameters.width, FormatBytes(bytes), FormatBytes(limit)));
+    throw Error(ErrorCode::kOutOfMemory,
+                fmt::format("{}: frames of {}x{} take {} of memory, {} are allowed (--max-memory)", name_,
+                            parameters.height, parameters.width, FormatBytes(bytes), FormatBytes(limit)));
   }
   if (!options_.camera) CheckIndex();
   codec_.reset(Checked(avcodec_alloc_context3(codec), name_));
@@ -106,7 +121,8 @@ void Decoder::OpenCodec() {
   codec_->thread_type = options_.camera ? FF_THREAD_SLICE : FF_THREAD_FRAME | FF_THREAD_SLICE;
   int result = avcodec_parameters_to_context(codec_.get(), &parameters);
   if (result >= 0) result = avcodec_open2(codec_.get(), codec, nullptr);
-  if (result < 0) Throw(ErrorCode::kUnsupported, name_, fmt::format("cannot start the decoder {}", codec->name), result);
+  if (result < 0)
+    Throw(ErrorCode::kUnsupported, name_, fmt::format("cannot start the decoder {}", codec->name), result);
 }
 
 // mp4 and avi say where each packet lies: a copy that was cut short is found before any work is done.
@@ -114,16 +130,20 @@ void Decoder::CheckIndex() const {
   const std::int64_t size = avio_size(format_->pb);
   if (!IsOwnIndex(*format_) || size <= 0) return;
   std::int64_t end = 0;
-  for (int i = 0; i < avformat_index_get_entries_count(stream_); ++i) end = std::max(end, EndOf(*avformat_index_get_entry(stream_, i)));
+  for (int i = 0; i < avformat_index_get_entries_count(stream_); ++i)
+    end = std::max(end, EndOf(*avformat_index_get_entry(stream_, i)));
   if (end > size) {
-    throw Error(ErrorCode::kCorruptFile, fmt::format("{}: its index wants {} bytes, {} are there; was the copy cut short?", name_, end, size));
+    throw Error(
+        ErrorCode::kCorruptFile,
+        fmt::format("{}: its index wants {} bytes, {} are there; was the copy cut short?", name_, end, size));
   }
 }
 
 void Decoder::Describe() {
   const AVCodecParameters& parameters = *stream_->codecpar;
 #if LIBAVFORMAT_VERSION_MAJOR >= 61
-  const AVPacketSideData* side = av_packet_side_data_get(parameters.coded_side_data, parameters.nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
+  const AVPacketSideData* side = av_packet_side_data_get(
+      parameters.coded_side_data, parameters.nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
   const std::uint8_t* matrix = side != nullptr ? side->data : nullptr;
 #else
   const std::uint8_t* matrix = av_stream_get_side_data(stream_, AV_PKT_DATA_DISPLAYMATRIX, nullptr);
@@ -137,11 +157,13 @@ void Decoder::Describe() {
   info_.width = turned ? parameters.height : parameters.width;
   info_.rate = {rate.num, rate.den};
   info_.time_base = {stream_->time_base.num, stream_->time_base.den};
-  if (aspect.num > 0 && aspect.den > 0) info_.pixel_aspect = turned ? Ratio{aspect.den, aspect.num} : Ratio{aspect.num, aspect.den};
+  if (aspect.num > 0 && aspect.den > 0)
+    info_.pixel_aspect = turned ? Ratio{aspect.den, aspect.num} : Ratio{aspect.num, aspect.den};
   info_.live = options_.camera;
   if (info_.live) return;
   info_.frames = stream_->nb_frames;
-  if (info_.frames <= 0 && format_->duration > 0) info_.frames = std::llround(format_->duration / 1e6 * info_.rate.value());
+  if (info_.frames <= 0 && format_->duration > 0)
+    info_.frames = std::llround(format_->duration / 1e6 * info_.rate.value());
 }
 
 bool Decoder::ReadPacket() {
@@ -159,7 +181,8 @@ bool Decoder::ReadPacket() {
       continue;
     }
     if (result == AVERROR_EXIT && Stopped()) return false;
-    if (options_.camera && result < 0 && result != AVERROR_EOF) Throw(ErrorCode::kIo, name_, "no more frames", result);
+    if (options_.camera && result < 0 && result != AVERROR_EOF)
+      Throw(ErrorCode::kIo, name_, "no more frames", result);
     if (result == AVERROR(EIO)) Throw(ErrorCode::kIo, name_, "cannot read", result);
     if (result < 0) {  // the end, or what cannot be told from it
       partial_packet_ |= result != AVERROR_EOF;
@@ -199,7 +222,8 @@ bool Decoder::Read(VideoFrame& frame) {
     }
     const int sent = avcodec_send_packet(codec_.get(), packet_.get());
     av_packet_unref(packet_.get());
-    if (sent == AVERROR(ENOMEM)) throw Error(ErrorCode::kOutOfMemory, name_ + ": out of memory while decoding");
+    if (sent == AVERROR(ENOMEM))
+      throw Error(ErrorCode::kOutOfMemory, name_ + ": out of memory while decoding");
     if (sent < 0) ++damaged_;  // one packet; the next ones may be sound
   }
 }
@@ -207,19 +231,24 @@ bool Decoder::Read(VideoFrame& frame) {
 // Whether the container promised more than it held. Only gaps beyond rounding and a longer sound track count.
 void Decoder::NoteEnd() {
   if (options_.camera) return;
-  if (delivered_ == 0) throw Error(ErrorCode::kCorruptFile, fmt::format("{}: no frame of it can be decoded{}", name_, damaged_ > 0 ? "" : "; was the file cut short?"));
+  if (delivered_ == 0)
+    throw Error(ErrorCode::kCorruptFile, fmt::format("{}: no frame of it can be decoded{}", name_,
+                                                     damaged_ > 0 ? "" : "; was the file cut short?"));
   const double base = av_q2d(stream_->time_base);
   const double end = static_cast<double>(last_pts_) * base + 1 / info_.rate.value();
-  const double promised = stream_->duration > 0 ? static_cast<double>(stream_->duration) * base : SecondsOfTag(*stream_);
+  const double promised =
+      stream_->duration > 0 ? static_cast<double>(stream_->duration) * base : SecondsOfTag(*stream_);
   cut_short_ = partial_packet_ || promised - end > std::max(1.0, promised / 10);
   if (!cut_short_) return;
-  end_note_ = fmt::format("{}: ends after {} frames ({:.1f} s{}); was the copy cut short?", name_, delivered_, end,
-                          promised > end ? fmt::format(" of {:.1f}", promised) : "");
+  end_note_ = fmt::format("{}: ends after {} frames ({:.1f} s{}); was the copy cut short?", name_, delivered_,
+                          end, promised > end ? fmt::format(" of {:.1f}", promised) : "");
 }
 
 std::string Decoder::warning() const {
   if (!end_note_.empty()) return end_note_;
-  return damaged_ == 0 ? "" : fmt::format("{}: {} damaged packet{} skipped", name_, damaged_, damaged_ == 1 ? "" : "s");
+  return damaged_ == 0
+             ? ""
+             : fmt::format("{}: {} damaged packet{} skipped", name_, damaged_, damaged_ == 1 ? "" : "s");
 }
 
 std::int64_t Decoder::NextPts() {
@@ -227,7 +256,8 @@ std::int64_t Decoder::NextPts() {
   std::int64_t pts = frame_->best_effort_timestamp;
   if (pts != AV_NOPTS_VALUE) {
     if (first_pts_ == AV_NOPTS_VALUE) {
-      // A file's sound may begin before its picture: its own start is 0. A camera counts from when it was switched on.
+      // A file's sound may begin before its picture: its own start is 0. A camera counts from when it was
+      // switched on.
       const bool known = !options_.camera && format_->start_time != AV_NOPTS_VALUE;
       first_pts_ = known ? av_rescale_q(format_->start_time, {1, AV_TIME_BASE}, base) : pts;
     }
@@ -243,8 +273,11 @@ std::int64_t Decoder::NextPts() {
 void Decoder::Deliver(VideoFrame& frame) {
   const AVCodecParameters& parameters = *stream_->codecpar;
   if (frame_->width != parameters.width || frame_->height != parameters.height) {
-    throw Error(ErrorCode::kUnsupported, fmt::format("{}: frames of {}x{}, but from number {} on of {}x{}; one size is wanted, split the file there",
-                                                     name_, parameters.height, parameters.width, delivered_, frame_->height, frame_->width));
+    throw Error(
+        ErrorCode::kUnsupported,
+        fmt::format(
+            "{}: frames of {}x{}, but from number {} on of {}x{}; one size is wanted, split the file there",
+            name_, parameters.height, parameters.width, delivered_, frame_->height, frame_->width));
   }
   if (orientation_ == 1) {
     converter_.Convert(*frame_, frame.image, name_);
@@ -257,6 +290,8 @@ void Decoder::Deliver(VideoFrame& frame) {
   av_frame_unref(frame_.get());
 }
 
-std::unique_ptr<FrameSource> OpenSource(const SourceOptions& options) { return std::make_unique<Decoder>(options); }
+std::unique_ptr<FrameSource> OpenSource(const SourceOptions& options) {
+  return std::make_unique<Decoder>(options);
+}
 
 }  // namespace frf::video

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// A file's or camera's pictures through libavformat, libavcodec and libswscale: upright 8-bit RGB, in the order they are shown.
-// Subtle: a phone stores the sensor's rows and a matrix that says how to turn them; the matrix is one of eight, those of EXIF
-// orientation, so pictures and videos are turned by one piece of code.
+// A file's or camera's pictures through libavformat, libavcodec and libswscale: upright 8-bit RGB, in the
+// order they are shown. Subtle: a phone stores the sensor's rows and a matrix that says how to turn them; the
+// matrix is one of eight, those of EXIF orientation, so pictures and videos are turned by one piece of code.
 //
 // Threads: used by one; the codec has some of its own. Ownership: its own buffers, the caller's frames.
-// Errors: a file that cannot be read at all throws when opened, so does an mp4 or avi whose index points beyond its end. Packets
-// that cannot be decoded are skipped and counted in warning(); a size that changes throws.
+// Errors: a file that cannot be read at all throws when opened, so does an mp4 or avi whose index points
+// beyond its end. Packets that cannot be decoded are skipped and counted in warning(); a size that changes
+// throws.
 #pragma once
 
 #include "frf/image.h"

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // RGB frames into a video file: H.264 where libavcodec has an encoder for it, else what the container takes.
-// Subtle: an encoder that libavcodec lists may still refuse to start (no hardware, a licence), so the list is tried in order.
-// 4:2:0, which every player shows, wants even sizes; a picture of an odd size is kept whole as 4:4:4.
+// Subtle: an encoder that libavcodec lists may still refuse to start (no hardware, a licence), so the list is
+// tried in order. 4:2:0, which every player shows, wants even sizes; a picture of an odd size is kept whole
+// as 4:4:4.
 //
-// Threads: used by one; codecs have some of their own. Errors: one line with the file's name; without Finish nothing is left.
+// Threads: used by one; codecs have some of their own. Errors: one line with the file's name; without Finish
+// nothing is left.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -17,7 +19,8 @@
 namespace frf::video {
 namespace {
 
-constexpr const char* kEncoders[] = {"libx264", "libopenh264", "h264_nvenc", "libvpx-vp9", "libvpx", "mpeg4", "mjpeg"};
+constexpr const char* kEncoders[] = {"libx264", "libopenh264", "h264_nvenc", "libvpx-vp9",
+                                     "libvpx",  "mpeg4",       "mjpeg"};
 
 void SetQuality(AVCodecContext& codec, const std::string& encoder, Dictionary& dictionary) {
   if (encoder == "libx264") {
@@ -39,11 +42,20 @@ void SetQuality(AVCodecContext& codec, const std::string& encoder, Dictionary& d
 class Encoder final : public VideoWriter {
  public:
   explicit Encoder(const WriterOptions& options)
-      : options_(options), path_(options.path), file_(options.path), packet_(Checked(av_packet_alloc(), path_)), frame_(Checked(av_frame_alloc(), path_)) {
+      : options_(options),
+        path_(options.path),
+        file_(options.path),
+        packet_(Checked(av_packet_alloc(), path_)),
+        frame_(Checked(av_frame_alloc(), path_)) {
     ForgetLog();
-    avformat_alloc_output_context2(&format_, av_guess_format(nullptr, path_.c_str(), nullptr), nullptr, nullptr);
+    avformat_alloc_output_context2(&format_, av_guess_format(nullptr, path_.c_str(), nullptr), nullptr,
+                                   nullptr);
     if (format_ == nullptr) {
-      throw Error(ErrorCode::kUsage, fmt::format("{}: libavformat knows no video container of this ending; mp4, mkv, mov and webm are usual", path_));
+      throw Error(
+          ErrorCode::kUsage,
+          fmt::format(
+              "{}: libavformat knows no video container of this ending; mp4, mkv, mov and webm are usual",
+              path_));
     }
     try {
       Start();
@@ -59,14 +71,17 @@ class Encoder final : public VideoWriter {
 
   void Write(const Image& image, std::int64_t pts) override {
     if (image.height != codec_->height || image.width != codec_->width || image.channels != 3) {
-      throw Error(ErrorCode::kInvalidArgument, fmt::format("{}: a frame of {}x{}, the video is of {}x{}", path_, image.height, image.width,
-                                                           codec_->height, codec_->width));
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("{}: a frame of {}x{}, the video is of {}x{}", path_, image.height, image.width,
+                              codec_->height, codec_->width));
     }
-    if (const int result = av_frame_make_writable(frame_.get()); result < 0) Throw(ErrorCode::kOutOfMemory, path_, "cannot encode", result);
+    if (const int result = av_frame_make_writable(frame_.get()); result < 0)
+      Throw(ErrorCode::kOutOfMemory, path_, "cannot encode", result);
     const std::uint8_t* rows[4] = {image.pixels.data()};
     const int strides[4] = {3 * image.width};
     sws_scale(scaler_.get(), rows, strides, 0, image.height, frame_->data, frame_->linesize);
-    frame_->pts = av_rescale_q(pts, {options_.info.time_base.num, options_.info.time_base.den}, codec_->time_base);
+    frame_->pts =
+        av_rescale_q(pts, {options_.info.time_base.num, options_.info.time_base.den}, codec_->time_base);
     if (last_pts_ != AV_NOPTS_VALUE) frame_->pts = std::max(frame_->pts, last_pts_ + 1);
     last_pts_ = frame_->pts;
     frame_->quality = codec_->global_quality;
@@ -88,8 +103,10 @@ class Encoder final : public VideoWriter {
   void Start() {
     const std::string tried = OpenEncoder();
     if (!codec_) {
-      throw Error(ErrorCode::kUnsupported, fmt::format("{}: libavcodec has no encoder for this container that starts; wanted libx264 or mpeg4 (Debian's "
-                                                       "libavcodec59 has both), tried: {}", path_, tried.empty() ? "none" : tried));
+      throw Error(ErrorCode::kUnsupported, fmt::format("{}: libavcodec has no encoder for this container "
+                                                       "that starts; wanted libx264 or mpeg4 (Debian's "
+                                                       "libavcodec59 has both), tried: {}",
+                                                       path_, tried.empty() ? "none" : tried));
     }
     AVStream* stream = Checked(avformat_new_stream(format_, nullptr), path_);
     stream->time_base = codec_->time_base;
@@ -110,7 +127,9 @@ class Encoder final : public VideoWriter {
     for (const char* name : kEncoders) {
       const AVCodec* encoder = avcodec_find_encoder_by_name(name);
       // 0 is no; some containers cannot say.
-      if (encoder == nullptr || avformat_query_codec(format_->oformat, encoder->id, FF_COMPLIANCE_NORMAL) == 0) continue;
+      if (encoder == nullptr ||
+          avformat_query_codec(format_->oformat, encoder->id, FF_COMPLIANCE_NORMAL) == 0)
+        continue;
       const std::optional<AVPixelFormat> pixels = PixelFormat(*encoder);
       tried += (tried.empty() ? "" : ", ") + std::string(name);
       if (!pixels) continue;
@@ -129,13 +148,16 @@ class Encoder final : public VideoWriter {
   std::optional<AVPixelFormat> PixelFormat(const AVCodec& encoder) const {
     const bool even = options_.info.height % 2 == 0 && options_.info.width % 2 == 0;
     const auto takes = [&](AVPixelFormat wanted) {
-      for (const AVPixelFormat* known = encoder.pix_fmts; known != nullptr && *known != AV_PIX_FMT_NONE; ++known) {
+      for (const AVPixelFormat* known = encoder.pix_fmts; known != nullptr && *known != AV_PIX_FMT_NONE;
+           ++known) {
         if (*known == wanted) return true;
       }
       return false;
     };
-    for (const AVPixelFormat format : {even ? AV_PIX_FMT_YUV420P : AV_PIX_FMT_YUV444P, AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUVJ420P}) {
-      const bool halves_odd = !even && format != AV_PIX_FMT_YUV444P && encoder.id == AV_CODEC_ID_H264;  // would lose a row or column
+    for (const AVPixelFormat format :
+         {even ? AV_PIX_FMT_YUV420P : AV_PIX_FMT_YUV444P, AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUVJ420P}) {
+      const bool halves_odd = !even && format != AV_PIX_FMT_YUV444P &&
+                              encoder.id == AV_CODEC_ID_H264;  // would lose a row or column
       if (takes(format) && !halves_odd) return format;
     }
     return std::nullopt;
@@ -161,12 +183,17 @@ class Encoder final : public VideoWriter {
     frame_->format = codec_->pix_fmt;
     frame_->width = codec_->width, frame_->height = codec_->height;
     frame_->colorspace = codec_->colorspace, frame_->color_range = codec_->color_range;
-    if (const int result = av_frame_get_buffer(frame_.get(), 0); result < 0) Throw(ErrorCode::kOutOfMemory, path_, "cannot encode", result);
+    if (const int result = av_frame_get_buffer(frame_.get(), 0); result < 0)
+      Throw(ErrorCode::kOutOfMemory, path_, "cannot encode", result);
     const bool full = codec_->color_range == AVCOL_RANGE_JPEG;
-    scaler_.reset(sws_getContext(codec_->width, codec_->height, AV_PIX_FMT_RGB24, codec_->width, codec_->height,
-                                 full ? AV_PIX_FMT_YUV420P : codec_->pix_fmt, SWS_BILINEAR | SWS_ACCURATE_RND, nullptr, nullptr, nullptr));
-    if (!scaler_) throw Error(ErrorCode::kUnsupported, fmt::format("{}: libswscale cannot make this encoder's pixels from RGB", path_));
-    sws_setColorspaceDetails(scaler_.get(), sws_getCoefficients(SWS_CS_DEFAULT), 1, sws_getCoefficients(codec_->colorspace), full, 0, 1 << 16, 1 << 16);
+    scaler_.reset(sws_getContext(codec_->width, codec_->height, AV_PIX_FMT_RGB24, codec_->width,
+                                 codec_->height, full ? AV_PIX_FMT_YUV420P : codec_->pix_fmt,
+                                 SWS_BILINEAR | SWS_ACCURATE_RND, nullptr, nullptr, nullptr));
+    if (!scaler_)
+      throw Error(ErrorCode::kUnsupported,
+                  fmt::format("{}: libswscale cannot make this encoder's pixels from RGB", path_));
+    sws_setColorspaceDetails(scaler_.get(), sws_getCoefficients(SWS_CS_DEFAULT), 1,
+                             sws_getCoefficients(codec_->colorspace), full, 0, 1 << 16, 1 << 16);
   }
 
   void Encode(const AVFrame* frame) {
@@ -176,13 +203,15 @@ class Encoder final : public VideoWriter {
     AVStream* stream = format_->streams[0];
     while ((result = avcodec_receive_packet(codec_.get(), packet_.get())) >= 0) {
       // Decides how long the last frame is shown; for the others their successors do.
-      if (packet_->duration <= 0) packet_->duration = av_rescale_q(1, av_inv_q(codec_->framerate), codec_->time_base);
+      if (packet_->duration <= 0)
+        packet_->duration = av_rescale_q(1, av_inv_q(codec_->framerate), codec_->time_base);
       av_packet_rescale_ts(packet_.get(), codec_->time_base, stream->time_base);
       packet_->stream_index = 0;
       result = av_interleaved_write_frame(format_, packet_.get());
       if (result < 0) Throw(ErrorCode::kIo, path_, "cannot write", result);
     }
-    if (result != AVERROR(EAGAIN) && result != AVERROR_EOF) Throw(ErrorCode::kInternal, path_, "cannot encode", result);
+    if (result != AVERROR(EAGAIN) && result != AVERROR_EOF)
+      Throw(ErrorCode::kInternal, path_, "cannot encode", result);
   }
 
   void Close() {
@@ -205,6 +234,8 @@ class Encoder final : public VideoWriter {
 
 }  // namespace
 
-std::unique_ptr<VideoWriter> CreateWriter(const WriterOptions& options) { return std::make_unique<Encoder>(options); }
+std::unique_ptr<VideoWriter> CreateWriter(const WriterOptions& options) {
+  return std::make_unique<Encoder>(options);
+}
 
 }  // namespace frf::video

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the decoder and the encoder share: FFmpeg's objects with owners, its errors as one line.
-// Subtle: FFmpeg returns a number ("Invalid data found") and logs the reason ("moov atom not found"); the last line logged is
-// kept and put behind the number's text. Nothing is printed unless FRF_LOG=debug.
+// Subtle: FFmpeg returns a number ("Invalid data found") and logs the reason ("moov atom not found"); the
+// last line logged is kept and put behind the number's text. Nothing is printed unless FRF_LOG=debug.
 #pragma once
 
 extern "C" {
@@ -58,7 +58,8 @@ T* Checked(T* pointer, const std::string& name) {
   return pointer;
 }
 
-// The matrix that turns YUV of a frame into RGB where the file does not say: BT.709 from 720 rows on, BT.601 below, as players do.
+// The matrix that turns YUV of a frame into RGB where the file does not say: BT.709 from 720 rows on, BT.601
+// below, as players do.
 AVColorSpace ColorSpaceOf(AVColorSpace stated, int height);
 
 std::unique_ptr<FrameSource> OpenSource(const SourceOptions& options);

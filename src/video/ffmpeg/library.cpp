@@ -33,7 +33,8 @@ void Log(void* context, int level, const char* format, va_list arguments) {
   char line[512];
   std::vsnprintf(line, sizeof line, format, arguments);
   std::string text = line;
-  std::replace_if(text.begin(), text.end(), [](unsigned char c) { return c < ' '; }, ' ');
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < ' '; }, ' ');
   text.erase(text.find_last_not_of(" .") + 1);
   if (text.empty()) return;
   const std::lock_guard lock(log_mutex);
@@ -60,7 +61,8 @@ void Throw(ErrorCode code, const std::string& name, const std::string& what, int
   char text[AV_ERROR_MAX_STRING_SIZE];
   av_strerror(result, text, sizeof text);
   const std::lock_guard lock(log_mutex);
-  throw Error(code, fmt::format("{}: {}: {}{}", name, what, text, last_line.empty() ? "" : " (" + last_line + ")"));
+  throw Error(code,
+              fmt::format("{}: {}: {}{}", name, what, text, last_line.empty() ? "" : " (" + last_line + ")"));
 }
 
 AVColorSpace ColorSpaceOf(AVColorSpace stated, int height) {
