@@ -26,6 +26,7 @@ namespace frf::cli {
 
 // What these threads of this machine do at best, measured now.
 struct Peaks {
+  int threads = 1;
   double f32_gflops = 0, int8_gops = 0,
          copy_gbytes = 0;  // per second; a copied byte counts twice: read and written
 };
@@ -61,6 +62,7 @@ class Contestant {
   virtual void Read(FrameResult& result) = 0;  // of the last frame; not timed
   virtual int process() const { return 0; }    // in which it runs; 0: this one
   std::string engine, version, file;           // "onnxruntime", "1.32.0", "8-bit in, labels out"
+  int threads = 1;
 };
 
 std::unique_ptr<Contestant> MakeOurs(const BenchCase& bench_case);
@@ -83,6 +85,8 @@ struct BenchRow {
   int threads = 1;
   TimingStats ms;
   double macs = 0;
+  double speedup =
+      0;  // times as fast as the same engine with the fewest threads; 0: it is that, or there is no other
   // Share of equal labels in the worst of the timed frames, with frf's; frf's own with the plain executor's.
   // -1: unknown.
   double agreement = -1;
@@ -97,7 +101,8 @@ struct LoopOptions {
   double seconds = 20;
   std::string title;  // of the progress bar
 };
-// Rows in the order of the contestants, the first of which is ours. `failed` rows are appended as they are.
+// Rows in the order of the contestants, the first of which is ours. They run the same case, be it with
+// different threads.
 std::vector<BenchRow> Measure(const BenchCase& bench_case,
                               const std::vector<std::unique_ptr<Contestant>>& contestants,
                               const LoopOptions& options);
@@ -111,10 +116,14 @@ void WaitUntilQuiet(const std::vector<int>& processes);
 
 struct BenchReport {
   std::vector<BenchRow> rows;
-  Peaks peaks;
-  int threads = 1;
+  std::vector<Peaks> peaks;  // one for every count of threads, as --threads lists them
   bool to_labels = true;
   bool compared = false;  // with peers
+
+  const Peaks& PeaksOf(const BenchRow& row) const;
+  const BenchRow* OursFor(
+      const BenchRow& row) const;   // the same network, size and threads on frf; nullptr: it failed
+  std::string ThreadsText() const;  // "1 thread", "1 and 2 threads"
 };
 void PrintTable(const BenchReport& report);
 Json ToJson(const BenchReport& report);

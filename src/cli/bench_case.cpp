@@ -21,6 +21,7 @@ class Ours : public Contestant {
                                      .threads = bench_case.threads,
                                      .tune = bench_case.tune}) {
     engine = "frf";
+    threads = bench_case.threads;
     version = Version();
     labels_ = {bench_case.height, bench_case.width, {}};
     if (bench_case.to_labels) {

@@ -173,7 +173,7 @@ std::vector<BenchRow> Measure(const BenchCase& bench_case,
   for (const auto& contestant : contestants) {
     lanes.push_back({contestant.get(), {}, {}});
     BenchRow& row = lanes.back().row;
-    row.name = bench_case.name, row.size = bench_case.size(), row.threads = bench_case.threads;
+    row.name = bench_case.name, row.size = bench_case.size(), row.threads = contestant->threads;
     row.engine = contestant->engine, row.version = contestant->version, row.file = contestant->file;
     row.to_labels = bench_case.to_labels, row.macs = bench_case.macs;
     processes.push_back(contestant->process());
@@ -196,7 +196,7 @@ std::vector<BenchRow> Measure(const BenchCase& bench_case,
       if (count > 1) WaitUntilQuiet(processes);
       if (Turn(lane, &lane.times)) {
         lane.contestant->Read(last);
-        Take(lane, last, &lane == &lanes.front() ? reference : ours);
+        Take(lane, last, lane.row.engine == "frf" ? reference : ours);
       }
       progress.Advance(1, lane.row.engine);
     }

@@ -60,6 +60,7 @@ double BestRate(int threads, const Loop& loop) {
 Peaks MeasurePeaks(int threads) {
   const kernels::Kernels& k = kernels::BestKernels();
   Peaks peaks;
+  peaks.threads = threads;
   peaks.f32_gflops = 1e-9 * BestRate(threads, [&](std::int64_t rounds) {
                        float sink[16];
                        return k.peak_fma(rounds, sink);

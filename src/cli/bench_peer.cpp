@@ -120,6 +120,7 @@ class Peer : public Contestant {
   Peer(const BenchCase& bench_case, const PeerOptions& options, const FileForm& form)
       : case_(bench_case), form_(form), process_(CommandFor(options), folder_.path() / "log") {
     engine = options.engine;
+    threads = bench_case.threads;
     version = process_.Ask({}, "ready", kLoadSeconds).at(0);
     file = form.name(bench_case.to_labels);
     const fs::path model = folder_.path() / "model.onnx", input = folder_.path() / "input",

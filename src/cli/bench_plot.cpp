@@ -54,21 +54,14 @@ std::string Milliseconds(double value) {
   return value < 10 ? fmt::format("{:.2f} ms", value) : fmt::format("{:.1f} ms", value);
 }
 
-const BenchRow* OursIn(const Group& group, const BenchRow& row) {
-  for (const BenchRow* ours : group.rows) {
-    if (ours->engine == "frf" && ours->name == row.name && ours->error.empty()) return ours;
-  }
-  return nullptr;
-}
-
-std::string ValueText(const Group& group, const BenchRow& row) {
+std::string ValueText(const BenchReport& report, const BenchRow& row) {
   std::string text = fmt::format("{} · {:.1f} fps", Milliseconds(row.ms.median), row.fps());
-  const BenchRow* ours = OursIn(group, row);
+  const BenchRow* ours = report.OursFor(row);
   if (ours != nullptr && ours != &row) text += fmt::format(" · {:.2f}x", row.ms.median / ours->ms.median);
   return text;
 }
 
-std::string DrawBar(const Group& group, const BenchRow& row, const std::string& label, double y,
+std::string DrawBar(const BenchReport& report, const BenchRow& row, const std::string& label, double y,
                     double scale) {
   const bool ours = row.engine == "frf";
   const std::string weight = ours ? " font-weight=\"600\"" : "";
@@ -91,24 +84,29 @@ std::string DrawBar(const Group& group, const BenchRow& row, const std::string& 
       "<path d=\"M{0:.1f} {1:.1f}H{2:.1f}M{0:.1f} {3:.1f}v8{4}\" stroke=\"{5}\" stroke-width=\"1.4\" "
       "fill=\"none\"/>\n",
       low, middle, high, middle - 4, tip, kInk);
-  return svg + Text(std::max(end, high) + 8, middle + 4.5, ValueText(group, row),
+  return svg + Text(std::max(end, high) + 8, middle + 4.5, ValueText(report, row),
                     fmt::format("fill=\"{}\"{}", kInk, weight));
 }
 
-std::string LabelOf(const BenchRow& row, bool many_networks) {
-  if (many_networks) return fmt::format("{} {}", row.name, row.engine);
-  return row.version.empty() ? row.engine : fmt::format("{} {}", row.engine, row.version);
+std::string LabelOf(const BenchReport& report, const BenchRow& row, bool many_networks) {
+  const std::string threads =
+      report.peaks.size() > 1 ? fmt::format(", {} thread{}", row.threads, row.threads == 1 ? "" : "s") : "";
+  if (many_networks) return fmt::format("{} {}{}", row.name, row.engine, threads);
+  return row.version.empty() ? row.engine + threads
+                             : fmt::format("{} {}{}", row.engine, row.version, threads);
 }
 
 // Pixels that labels need beyond the margin that is there; a bold letter of 13 pixels is about 8 wide.
 int ExtraMargin(const BenchReport& report, bool many_networks) {
   std::size_t longest = 0;
-  for (const BenchRow& row : report.rows) longest = std::max(longest, LabelOf(row, many_networks).size());
+  for (const BenchRow& row : report.rows)
+    longest = std::max(longest, LabelOf(report, row, many_networks).size());
   return std::max(0, static_cast<int>(8 * longest) + 24 + 12 - kLeft);
 }
 
 // All but the heading lies `extra` pixels further right.
-std::string DrawGroup(const Group& group, bool many_networks, int extra, double top, double& bottom) {
+std::string DrawGroup(const BenchReport& report, const Group& group, bool many_networks, int extra,
+                      double top, double& bottom) {
   double longest = 0, median = 0;
   for (const BenchRow* row : group.rows) {
     if (!row->error.empty()) continue;
@@ -130,7 +128,7 @@ std::string DrawGroup(const Group& group, bool many_networks, int extra, double 
   }
   double y = first;
   for (const BenchRow* row : group.rows) {
-    svg += DrawBar(group, *row, LabelOf(*row, many_networks), y, scale);
+    svg += DrawBar(report, *row, LabelOf(report, *row, many_networks), y, scale);
     y += kStep;
   }
   bottom = end + kAxis;
@@ -145,7 +143,8 @@ std::string PlotSvg(const BenchReport& report) {
   std::string body;
   double y = kTop;
   const int extra = ExtraMargin(report, networks.size() > 1);
-  for (const Group& group : GroupsOf(report)) body += DrawGroup(group, networks.size() > 1, extra, y, y);
+  for (const Group& group : GroupsOf(report))
+    body += DrawGroup(report, group, networks.size() > 1, extra, y, y);
   const int height = static_cast<int>(y) + kFoot;
   const std::string what =
       report.to_labels ? "8-bit RGB in, 8-bit labels out" : "float planes in, full-size float scores out";
@@ -157,9 +156,7 @@ std::string PlotSvg(const BenchReport& report) {
   const std::string title = networks.size() == 1 ? *networks.begin() + ": " : "";
   svg += Text(24, 32, title + "milliseconds a frame, less is better",
               fmt::format("font-size=\"18\" font-weight=\"600\" fill=\"{}\"", kInk));
-  svg += Text(24, 53,
-              fmt::format("{}, batch 1, {} thread{}, {}", what, report.threads,
-                          report.threads == 1 ? "" : "s", ThisMachine().cpu),
+  svg += Text(24, 53, fmt::format("{}, batch 1, {}, {}", what, report.ThreadsText(), ThisMachine().cpu),
               fmt::format("fill=\"{}\"", kSoft));
   svg += fmt::format("<g transform=\"translate({},0)\">\n{}</g>\n", extra, body);
   svg += Text(24, height - 18,

@@ -15,15 +15,23 @@ namespace {
 
 // Machine, threads, commit: what stands beside every time.
 std::string Caption(const BenchReport& report) {
-  return fmt::format("frf {} ({}) on {} ({}), {} thread{}, batch 1, {}", Version(), Commit(),
-                     ThisMachine().cpu, ThisMachine().isa, report.threads, report.threads == 1 ? "" : "s",
+  return fmt::format("frf {} ({}) on {} ({}), {}, batch 1, {}", Version(), Commit(), ThisMachine().cpu,
+                     ThisMachine().isa, report.ThreadsText(),
                      report.to_labels ? "to labels: 8-bit RGB in, 8-bit labels out at full size"
                                       : "to scores: normalised float planes in, full-size float scores out");
 }
 
 std::string PeakLine(const BenchReport& report) {
-  return fmt::format("peak now: {:.0f} GFLOP/s float32, {:.0f} GOP/s int8, {:.1f} GB/s copied",
-                     report.peaks.f32_gflops, report.peaks.int8_gops, report.peaks.copy_gbytes);
+  std::string line = "peak now";
+  for (const Peaks& peaks : report.peaks) {
+    const std::string with = report.peaks.size() > 1 ? fmt::format(" with {} thread{}", peaks.threads,
+                                                                   peaks.threads == 1 ? "" : "s")
+                                                     : "";
+    line += fmt::format("{}{}: {:.0f} GFLOP/s float32, {:.0f} GOP/s int8, {:.1f} GB/s copied",
+                        &peaks == &report.peaks.front() ? "" : ";", with, peaks.f32_gflops, peaks.int8_gops,
+                        peaks.copy_gbytes);
+  }
+  return line;
 }
 
 std::string Notes(const BenchReport& report) {
@@ -34,20 +42,17 @@ std::string Notes(const BenchReport& report) {
   notes += report.compared ? "labels equal: a peer's with frf's, frf's own with the plain executor's, in the "
                              "worst of the timed frames\n"
                            : "labels equal: with the plain executor's, in the worst of the timed frames\n";
+  if (report.peaks.size() > 1)
+    notes +=
+        "speed-up: times as fast as the same engine with the fewest threads; frames of all thread counts "
+        "take turns\n";
   return notes;
-}
-
-const BenchRow* OursFor(const BenchReport& report, const BenchRow& row) {
-  for (const BenchRow& ours : report.rows) {
-    if (ours.engine == "frf" && ours.name == row.name && ours.size == row.size) return &ours;
-  }
-  return nullptr;
 }
 
 // How many times as long as frf; 0: unknown.
 double TimesOurs(const BenchReport& report, const BenchRow& row) {
-  const BenchRow* ours = OursFor(report, row);
-  return ours != nullptr && ours->error.empty() && row.error.empty() ? row.ms.median / ours->ms.median : 0;
+  const BenchRow* ours = report.OursFor(row);
+  return ours != nullptr && row.error.empty() ? row.ms.median / ours->ms.median : 0;
 }
 
 std::string Milliseconds(double value) {
@@ -64,34 +69,49 @@ std::string Engine(const BenchRow& row) {
   return row.version.empty() ? row.engine : fmt::format("{} {}", row.engine, row.version);
 }
 
-constexpr std::array kHeads{"network", "size", "engine",    "runs",    "median ms",    "MAD",
-                            "p90",     "fps",  "times frf", "of peak", "labels equal", "file"};
+constexpr std::array kHeads{"network", "size", "threads",   "engine",   "runs",    "median ms",    "MAD",
+                            "p90",     "fps",  "times frf", "speed-up", "of peak", "labels equal", "file"};
+enum Column {
+  kThreads = 2,
+  kEngine,
+  kRuns,
+  kMedian,
+  kMad,
+  kP90,
+  kFps,
+  kTimesOurs,
+  kSpeedUp,
+  kOfPeak,
+  kEqual,
+  kFile
+};
 using Cells = std::array<std::string, kHeads.size()>;
-constexpr std::size_t kLeft[] = {0, 1, 2, 11};  // columns of words
+constexpr std::size_t kLeft[] = {0, 1, kEngine, kFile};  // columns of words
 
 Cells CellsOf(const BenchReport& report, const BenchRow& row) {
-  Cells cells{row.name, row.size, Engine(row)};
+  Cells cells{row.name, row.size, std::to_string(row.threads), Engine(row)};
   if (!row.error.empty()) {
     cells.back() = "no result: " + Printable(row.error, 300);
     return cells;
   }
   const double times = TimesOurs(report, row);
-  cells[3] = std::to_string(row.ms.runs);
-  cells[4] = Milliseconds(row.ms.median) + (row.wide_spread() ? "!" : "");
-  cells[5] = Milliseconds(row.ms.mad);
-  cells[6] = Milliseconds(row.ms.p90);
-  cells[7] = fmt::format("{:.1f}", row.fps());
-  cells[8] = times > 0 && row.engine != "frf" ? fmt::format("{:.2f}", times) : "";
-  cells[9] = report.peaks.f32_gflops > 0
-                 ? fmt::format("{:.0f} %", 100 * row.gflops() / report.peaks.f32_gflops)
-                 : "";
-  cells[10] = Percent(row.agreement);
-  cells[11] = row.file;
+  cells[kRuns] = std::to_string(row.ms.runs);
+  cells[kMedian] = Milliseconds(row.ms.median) + (row.wide_spread() ? "!" : "");
+  cells[kMad] = Milliseconds(row.ms.mad);
+  cells[kP90] = Milliseconds(row.ms.p90);
+  cells[kFps] = fmt::format("{:.1f}", row.fps());
+  cells[kTimesOurs] = times > 0 && row.engine != "frf" ? fmt::format("{:.2f}", times) : "";
+  cells[kSpeedUp] = row.speedup > 0 ? fmt::format("{:.2f}", row.speedup) : "";
+  const double peak = report.PeaksOf(row).f32_gflops;
+  cells[kOfPeak] = peak > 0 ? fmt::format("{:.0f} %", 100 * row.gflops() / peak) : "";
+  cells[kEqual] = Percent(row.agreement);
+  cells[kFile] = row.file;
   return cells;
 }
 
 bool Shown(const BenchReport& report, std::size_t column) {
-  return report.compared || (column != 8 && column != 11);
+  if (column == kThreads || column == kSpeedUp) return report.peaks.size() > 1;
+  return report.compared || (column != kTimesOurs && column != kFile);
 }
 
 bool IsLeft(std::size_t column) {
@@ -116,6 +136,7 @@ Json ToJson(const BenchReport& report, const BenchRow& row) {
   const bool good = row.error.empty();
   const auto number = [&](double value, bool known) { return good && known ? Json(value) : Json(nullptr); };
   const double times = TimesOurs(report, row);
+  const Peaks& peaks = report.PeaksOf(row);
   return {{"name", row.name},
           {"size", row.size},
           {"engine", row.engine},
@@ -129,13 +150,13 @@ Json ToJson(const BenchReport& report, const BenchRow& row) {
           {"ms", good ? ToJson(row.ms) : Json(nullptr)},
           {"wide_spread", row.wide_spread()},
           {"macs", static_cast<std::int64_t>(row.macs)},
-          {"peak_gops", report.peaks.f32_gflops},
-          {"efficiency",
-           number(row.gflops() / std::max(1e-9, report.peaks.f32_gflops), report.peaks.f32_gflops > 0)},
+          {"peak_gops", peaks.f32_gflops},
+          {"efficiency", number(row.gflops() / std::max(1e-9, peaks.f32_gflops), peaks.f32_gflops > 0)},
           {"peaks",
-           {{"f32_gflops", report.peaks.f32_gflops},
-            {"int8_gops", report.peaks.int8_gops},
-            {"copy_gbytes", report.peaks.copy_gbytes}}},
+           {{"f32_gflops", peaks.f32_gflops},
+            {"int8_gops", peaks.int8_gops},
+            {"copy_gbytes", peaks.copy_gbytes}}},
+          {"speedup", number(row.speedup, row.speedup > 0)},
           {"times_frf", number(times, times > 0)},
           {"agreement", number(row.agreement, row.agreement >= 0)},
           {"agreement_with", row.engine == "frf" ? "plain executor" : "frf"},
@@ -147,6 +168,28 @@ Json ToJson(const BenchReport& report, const BenchRow& row) {
 }
 
 }  // namespace
+
+const Peaks& BenchReport::PeaksOf(const BenchRow& row) const {
+  return *std::find_if(peaks.begin(), peaks.end(),
+                       [&](const Peaks& with) { return with.threads == row.threads; });
+}
+
+const BenchRow* BenchReport::OursFor(const BenchRow& row) const {
+  for (const BenchRow& ours : rows) {
+    if (ours.engine == "frf" && ours.name == row.name && ours.size == row.size &&
+        ours.threads == row.threads && ours.error.empty())
+      return &ours;
+  }
+  return nullptr;
+}
+
+std::string BenchReport::ThreadsText() const {
+  std::string text;
+  for (std::size_t i = 0; i < peaks.size(); ++i) {
+    text += fmt::format("{}{}", i == 0 ? "" : i + 1 == peaks.size() ? " and " : ", ", peaks[i].threads);
+  }
+  return text + (text == "1" ? " thread" : " threads");
+}
 
 void PrintTable(const BenchReport& report) {
   std::vector<Cells> lines;
@@ -197,7 +240,7 @@ std::string Markdown(const BenchReport& report) {
     Cells cells = CellsOf(report, row);
     for (std::string& cell : cells) cell = EscapedBars(cell);
     if (row.engine == "frf" && row.error.empty() && report.compared) {
-      for (const std::size_t c : {2, 4, 7}) cells[c] = "**" + cells[c] + "**";
+      for (const std::size_t c : {kEngine, kMedian, kFps}) cells[c] = "**" + cells[c] + "**";
     }
     add(cells);
   }

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
 #include <sstream>
 
@@ -26,12 +27,41 @@ namespace {
 
 struct BenchArguments {
   std::vector<std::string> models;
-  std::string sizes, to = "labels", against, venv, output, options, classes = "cityscapes", serve_peer,
-                     library, device, amp;
+  std::string sizes, threads = "0", to = "labels", against, venv, output, options, classes = "cityscapes",
+                     serve_peer, library, device, amp;
   std::uint64_t seed = 0;
-  int threads = 0, runs = 0, batch = 0;
+  int runs = 0, batch = 0;
   bool tune = false, json = false, step = false;
 };
+
+std::vector<std::string> SplitAtCommas(const std::string& text, const std::string& what) {
+  std::vector<std::string> parts;
+  std::istringstream stream(text);
+  for (std::string part; std::getline(stream, part, ',');) parts.push_back(part);
+  for (const std::string& part : parts) {
+    if (part.empty())
+      throw Error(ErrorCode::kUsage, fmt::format("{} '{}': nothing stands between two commas", what, text));
+  }
+  return parts;
+}
+
+// --threads 1,2: distinct counts, in the order given; 0 is all cores.
+std::vector<int> ThreadsOf(const BenchArguments& arguments) {
+  std::vector<int> counts;
+  for (const std::string& part : SplitAtCommas(arguments.threads, "--threads")) {
+    int count = -1;
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), count);
+    if (error != std::errc() || end != part.data() + part.size() || count < 0 || count > 1024) {
+      throw Error(ErrorCode::kUsage, fmt::format("--threads '{}': '{}' is not a number from 0 to 1024",
+                                                 arguments.threads, part));
+    }
+    if (count == 0) count = DefaultThreads();
+    if (std::find(counts.begin(), counts.end(), count) == counts.end()) counts.push_back(count);
+  }
+  if (counts.empty())
+    throw Error(ErrorCode::kUsage, "--threads wants a number, or several with commas between");
+  return counts;
+}
 
 // libtorch's part of the verb is frf-train's.
 [[noreturn]] void BenchWithTorch(const BenchArguments& arguments) {
@@ -54,22 +84,14 @@ struct BenchArguments {
   add("--size", arguments.sizes);
   add("--amp", arguments.amp);
   if (arguments.batch > 0) add("--batch", std::to_string(arguments.batch));
-  if (arguments.threads > 0) add("--threads", std::to_string(arguments.threads));
+  if (const std::vector<int> threads = ThreadsOf(arguments); threads.size() == 1)
+    add("--threads", std::to_string(threads[0]));
+  else
+    throw Error(ErrorCode::kUsage, "--device and --step take one number of --threads");
   if (arguments.runs > 0) add("--runs", std::to_string(arguments.runs));
   if (arguments.step) words.emplace_back("--step");
   if (arguments.json) words.emplace_back("--json");
   ExecTrain(words);
-}
-
-std::vector<std::string> SplitAtCommas(const std::string& text, const std::string& what) {
-  std::vector<std::string> parts;
-  std::istringstream stream(text);
-  for (std::string part; std::getline(stream, part, ',');) parts.push_back(part);
-  for (const std::string& part : parts) {
-    if (part.empty())
-      throw Error(ErrorCode::kUsage, fmt::format("{} '{}': nothing stands between two commas", what, text));
-  }
-  return parts;
 }
 
 std::vector<std::string> PeersOf(const BenchArguments& arguments) {
@@ -110,6 +132,7 @@ Image PictureOf(int height, int width) {
   return drawn_height == height && drawn_width == width ? scene : ResizeBilinear(scene.view(), height, width);
 }
 
+// With the first of the thread counts.
 std::vector<BenchCase> CasesOf(const BenchArguments& arguments, const std::vector<std::pair<int, int>>& sizes,
                                const std::string& name) {
   const bool network = IsNet(name);
@@ -126,7 +149,7 @@ std::vector<BenchCase> CasesOf(const BenchArguments& arguments, const std::vecto
     made.model = model;
     made.loaded = loaded;
     made.height = height, made.width = width;
-    made.threads = arguments.threads > 0 ? arguments.threads : DefaultThreads();
+    made.threads = ThreadsOf(arguments).front();
     made.to_labels = arguments.to == "labels";
     made.tune = arguments.tune;
     if (!made.to_labels && (made.bytes_in() || made.gives_labels())) {
@@ -149,36 +172,62 @@ BenchRow FailedRow(const BenchCase& bench_case, const std::string& engine, const
   return row;
 }
 
-// frf's row, then the peers' in the order in which they were named.
+// Sets the speed-up of every row beside its engine's row with the fewest threads.
+void CompareThreads(std::vector<BenchRow>& rows) {
+  for (BenchRow& row : rows) {
+    const BenchRow* fewest = &row;
+    for (const BenchRow& other : rows) {
+      if (other.engine == row.engine && other.error.empty() && other.threads < fewest->threads)
+        fewest = &other;
+    }
+    if (fewest != &row && row.error.empty()) row.speedup = fewest->ms.median / row.ms.median;
+  }
+}
+
+// One model at one size, all thread counts and engines in turns. For every count frf's row, then the peers'
+// in the order in which they were named.
 void RunCase(const BenchArguments& arguments, const BenchCase& bench_case,
              const std::vector<std::string>& peers, const std::filesystem::path& venv,
              std::vector<BenchRow>& rows) {
+  std::vector<BenchCase> variants;  // contestants keep references
+  for (const int threads : ThreadsOf(arguments)) {
+    variants.push_back(bench_case);
+    variants.back().threads = threads;
+  }
   std::vector<std::unique_ptr<Contestant>> contestants;
-  contestants.push_back(MakeOurs(bench_case));
+  for (const BenchCase& variant : variants) contestants.push_back(MakeOurs(variant));
   std::vector<BenchRow> failed;
   {
     Progress progress(fmt::format("bench {} {}: setting up", bench_case.name, bench_case.size()),
-                      static_cast<std::int64_t>(peers.size()));
-    for (const std::string& peer : peers) {
-      progress.Advance(0, peer);
-      try {
-        contestants.push_back(MakePeer(bench_case, {peer, venv}));
-      } catch (const Error& error) {
-        failed.push_back(FailedRow(bench_case, peer, error.what()));
+                      static_cast<std::int64_t>(peers.size() * variants.size()));
+    for (const BenchCase& variant : variants) {
+      for (const std::string& peer : peers) {
+        progress.Advance(0, peer);
+        try {
+          contestants.push_back(MakePeer(variant, {peer, venv}));
+        } catch (const Error& error) {
+          failed.push_back(FailedRow(variant, peer, error.what()));
+        }
+        progress.Advance(1, peer);
       }
-      progress.Advance(1, peer);
     }
   }
   std::vector<BenchRow> measured = Measure(
       bench_case, contestants,
       {.runs = arguments.runs, .title = fmt::format("bench {} {}", bench_case.name, bench_case.size())});
-  if (!measured.front().error.empty()) throw Error(ErrorCode::kInternal, measured.front().error);
-  rows.push_back(measured.front());
-  for (const std::string& peer : peers) {
-    for (const std::vector<BenchRow>* list : {&measured, &failed}) {
-      for (const BenchRow& row : *list) {
-        if (row.engine == peer) rows.push_back(row);
-      }
+  for (const BenchRow& row : measured) {
+    if (row.engine == "frf" && !row.error.empty()) throw Error(ErrorCode::kInternal, row.error);
+  }
+  measured.insert(measured.end(), failed.begin(), failed.end());
+  CompareThreads(measured);
+  std::vector<std::string> engines{"frf"};
+  engines.insert(engines.end(), peers.begin(), peers.end());
+  for (const BenchCase& variant : variants) {
+    for (const std::string& engine : engines) {
+      const auto row = std::find_if(measured.begin(), measured.end(), [&](const BenchRow& one) {
+        return one.engine == engine && one.threads == variant.threads;
+      });
+      rows.push_back(*row);
     }
   }
 }
@@ -215,10 +264,9 @@ int RunBench(const BenchArguments& arguments) {
   const std::filesystem::path venv = peers.empty() ? "" : FindPeersVenv(arguments.venv);
   if (!arguments.output.empty()) MakeFolder(arguments.output);
   BenchReport report;
-  report.threads = arguments.threads > 0 ? arguments.threads : DefaultThreads();
   report.to_labels = arguments.to == "labels";
   report.compared = !peers.empty();
-  report.peaks = MeasurePeaks(report.threads);
+  for (const int threads : ThreadsOf(arguments)) report.peaks.push_back(MeasurePeaks(threads));
   for (const std::string& name : arguments.models) {
     for (const BenchCase& bench_case : CasesOf(arguments, sizes, name))
       RunCase(arguments, bench_case, peers, venv, report.rows);
@@ -249,6 +297,7 @@ Examples:
   frf bench frfnet                                          random weights, 512x1024
   frf bench frfnet frfnet-slim --size 360x480,512x1024      several networks and sizes in one table
   frf bench my.onnx --against onnxruntime,openvino -o out   your own export beside other runtimes; out/bench.md, bench.svg
+  frf bench frfnet --threads 1,2                            what a second core is worth: frames in turns, and the speed-up
   frf bench frfnet --to scores --threads 1 --json
   frf bench frfnet --step --size 360x480 --batch 4          a training step, with libtorch
 make peers installs onnxruntime, openvino and ncnn in .venv-peers.)";
@@ -269,7 +318,8 @@ void AddBench(CLI::App& root, Action& action) {
          "--to", a->to,
          "labels: 8-bit RGB in, 8-bit labels out; scores: float planes in, full-size float scores out")
       ->check(CLI::IsMember({"labels", "scores"}));
-  app->add_option("--threads", a->threads, "CPU threads; 0: all cores")->check(CLI::Range(0, 1024));
+  app->add_option("--threads", a->threads,
+                  "CPU threads, with commas between for several in turns; 0: all cores");
   app->add_option("--runs", a->runs, "timed frames a row; 0: 100, fewer where they would take over 20 s")
       ->check(CLI::Range(0, 1'000'000));
   app->add_option("--against", a->against, "peers, with commas between: onnxruntime, openvino, ncnn");

@@ -18,6 +18,15 @@ struct ScoredImages {
   std::vector<std::string> recordings;  // that they come from, each once
 };
 
+ScoredImages ReadImages(const Dataset& data, const std::vector<int>& which);
+
+// At most `count` of them, evenly spread.
+std::vector<int> EvenlyOf(const std::vector<int>& from, int count);
+
+// `parts` lists of positions: whole recordings, the largest first; where there are too few, or the scenes are
+// `drawn`, stretches of the data. Throws kInvalidArgument for fewer images than parts.
+std::vector<std::vector<int>> SplitByRecording(const Dataset& data, int parts, bool drawn);
+
 struct NetworkScore {
   std::vector<ConfusionMatrix> images;
   std::vector<LabelImage> labels;  // predicted

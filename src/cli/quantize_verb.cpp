@@ -35,59 +35,6 @@ struct QuantizeArguments {
   bool sensitivity = false, json = false;
 };
 
-std::vector<int> EvenlyOf(const std::vector<int>& from, int count) {
-  if (static_cast<int>(from.size()) <= count) return from;
-  std::vector<int> picked;
-  for (int i = 0; i < count; ++i) picked.push_back(from[static_cast<std::size_t>(i) * from.size() / count]);
-  return picked;
-}
-
-ScoredImages ReadImages(const Dataset& data, const std::vector<int>& which) {
-  ScoredImages images;
-  for (const int i : which) {
-    images.samples.push_back(data.Get(i));
-    const std::string recording = RecordingOf(data.name(i));
-    if (std::find(images.recordings.begin(), images.recordings.end(), recording) == images.recordings.end())
-      images.recordings.push_back(recording);
-  }
-  return images;
-}
-
-// `parts` lists of positions: whole recordings, the largest first; where there are too few, stretches of the
-// data.
-std::vector<std::vector<int>> SplitByRecording(const Dataset& data, int parts, bool drawn) {
-  std::map<std::string, std::vector<int>> by_name;
-  for (int i = 0; i < data.size(); ++i) by_name[RecordingOf(data.name(i))].push_back(i);
-  std::vector<std::vector<int>> split;
-  if (!drawn && static_cast<int>(by_name.size()) >= parts) {
-    std::vector<std::vector<int>> recordings;
-    for (auto& [name, images] : by_name) recordings.push_back(std::move(images));
-    std::stable_sort(recordings.begin(), recordings.end(),
-                     [](const auto& a, const auto& b) { return a.size() > b.size(); });
-    for (std::size_t r = 0; r < recordings.size(); ++r) {
-      if (static_cast<int>(r) < parts)
-        split.push_back(recordings[r]);
-      else
-        split.back().insert(split.back().end(), recordings[r].begin(), recordings[r].end());
-    }
-    return split;
-  }
-  if (data.size() < parts)
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{}: at least {} images are wanted", data.description(), parts));
-  if (!drawn) {
-    LogWarning(
-        fmt::format("{}: {} recording(s) by the files' names, {} are wanted; neighbouring frames may hide "
-                    "what rounding breaks",
-                    data.description(), by_name.size(), parts));
-  }
-  for (int p = 0; p < parts; ++p) {
-    split.emplace_back();
-    for (int i = data.size() * p / parts; i < data.size() * (p + 1) / parts; ++i) split.back().push_back(i);
-  }
-  return split;
-}
-
 // The first few, and how many more.
 std::string Some(const std::vector<std::string>& names) {
   constexpr std::size_t kShown = 4;

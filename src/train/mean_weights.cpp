@@ -25,9 +25,16 @@ void Accumulate(const Graph& graph, double share, std::vector<std::vector<double
   }
 }
 
+// Auxiliary heads and dropout are gone from the networks whose weights are averaged.
+Json InferenceOptions(Json options) {
+  options.erase("aux");
+  options.erase("dropout");
+  return options;
+}
+
 bool SameKind(const ModelInfo& a, const ModelInfo& b) {
-  return a.net == b.net && a.net_options == b.net_options && a.classes.names == b.classes.names &&
-         a.weights == b.weights;
+  return a.net == b.net && InferenceOptions(a.net_options) == InferenceOptions(b.net_options) &&
+         a.classes.names == b.classes.names && a.weights == b.weights;
 }
 
 }  // namespace

@@ -98,6 +98,34 @@ TEST(Bench, JsonHasTheContractsFields) {
   EXPECT_TRUE(row.contains("commit"));
 }
 
+TEST(Bench, ThreadCountsTakeTurnsAndShowTheSpeedUp) {
+  const test::TempFolder folder;
+  const Json rows = ParsedOutput(RunFrf(
+      {"bench", "frfnet-slim", "--size", "64x96,96x64", "--runs", "3", "--threads", "2,1,2", "--json"}));
+  ASSERT_EQ(rows.size(), 4u);
+  for (int i = 0; i < 4; ++i) {
+    const Json& row = rows[i];
+    EXPECT_EQ(row["size"], i < 2 ? "64x96" : "96x64");
+    EXPECT_EQ(row["threads"], i % 2 == 0 ? 2 : 1);
+    EXPECT_EQ(row["runs"], 3);
+    EXPECT_GT(row["agreement"].get<double>(), 0.99);
+    const double one = rows[i / 2 * 2 + 1]["ms"]["median"].get<double>();
+    if (i % 2 == 0)
+      EXPECT_NEAR(row["speedup"].get<double>(), one / row["ms"]["median"].get<double>(), 1e-9);
+    else
+      EXPECT_TRUE(row["speedup"].is_null());
+    EXPECT_NEAR(row["efficiency"].get<double>() * row["peak_gops"].get<double>(),
+                2 * row["macs"].get<double>() / row["ms"]["median"].get<double>() * 1e-6, 1e-6);
+  }
+  const Finished table = RunFrf(
+      {"bench", "frfnet-slim", "--size", "64x96", "--runs", "2", "--threads", "1,2", "-o", folder / "out"});
+  ASSERT_EQ(table.code, 0) << table.err;
+  for (const char* text : {"1 and 2 threads", "speed-up", " with 1 thread: ", " with 2 threads: "}) {
+    EXPECT_NE(table.out.find(text), std::string::npos) << text << "\n" << table.out;
+  }
+  EXPECT_NE(ReadFile(folder / "out/bench.svg").find("2 threads</text>"), std::string::npos);
+}
+
 TEST(Bench, ManyModelsAndSizesMakeOneTableAndFiles) {
   const test::TempFolder folder;
   const Finished finished = RunFrf({"bench", "frfnet-slim", "frfnet", "--size", "64x96,96x64", "--runs", "2",
@@ -123,6 +151,9 @@ TEST(Bench, WrongOptionsAreRefused) {
       {{"bench", "frfnet", "--to", "masks"}, "--to"},
       {{"bench", "frfnet", "--size", "64"}, "--size"},
       {{"bench", "frfnet", "--size", "64x96,,96x64"}, "nothing stands between two commas"},
+      {{"bench", "frfnet", "--threads", "1,two"}, "'two' is not a number"},
+      {{"bench", "frfnet", "--threads", "1025"}, "from 0 to 1024"},
+      {{"bench", "frfnet", "--step", "--threads", "1,2"}, "one number of --threads"},
       {{"bench", "frfnet", "--against", "caffe"}, "onnxruntime, openvino, ncnn"},
       {{"bench", "frfnet", "--against", "ncnn", "--venv", folder / "none"}, "no such folder"},
       {{"bench", folder / "fixed.onnx", "--size", "96x96"}, "fixed at 64x96"},

@@ -68,4 +68,20 @@ inline void ExpectTensor(const Tensor& seen, const Tensor& wanted, double tolera
   }
 }
 
+// Share of pixels whose largest score (of planes) is the same channel's.
+inline double LabelsEqual(const std::vector<float>& a, const std::vector<float>& b, int classes) {
+  const std::size_t pixels = a.size() / classes;
+  std::size_t equal = 0;
+  for (std::size_t i = 0; i < pixels; ++i) {
+    const auto best = [&](const std::vector<float>& scores) {
+      int label = 0;
+      for (int c = 1; c < classes; ++c)
+        label = scores[c * pixels + i] > scores[label * pixels + i] ? c : label;
+      return label;
+    };
+    equal += best(a) == best(b);
+  }
+  return static_cast<double>(equal) / static_cast<double>(pixels);
+}
+
 }  // namespace frf::test

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One test over every instruction set: convolutions, element-wise programs, pools, the way in and out, each
+// One test over every instruction set: convolutions, element-wise programs, each
 // against sums in double precision, at shapes that break vector tails and tiles.
 #include "engine/kernels/kernels.h"
 
@@ -9,39 +9,14 @@
 #include <cmath>
 #include <vector>
 
-#include "base/random.h"
 #include "engine/kernels/maps.h"
 #include "engine/kernels/program.h"
+#include "engine/own_map.h"
 
 namespace frf::test {
 namespace {
 
 using namespace frf::kernels;
-
-std::vector<float> Draw(std::size_t count, std::uint64_t seed) {
-  std::vector<float> values(count);
-  Random random(seed);
-  for (float& v : values) v = static_cast<float>(random.Uniform(-1, 1));
-  return values;
-}
-
-// A map in memory of its own, `extra` floats wider than its channels at every pixel: a slice.
-struct OwnMap {
-  OwnMap(int height, int width, int channels, int extra, std::uint64_t seed)
-      : padded(PaddedChannels(channels)),
-        values(Draw(static_cast<std::size_t>(height) * width * (padded + extra), seed)) {
-    view = {values.data(), height,         width,
-            padded,        padded + extra, static_cast<std::ptrdiff_t>(width) * (padded + extra)};
-    for (int i = 0; i < height * width; ++i) {
-      for (int c = channels; c < padded; ++c)
-        values[i * view.pixel + c] = 0.5f;  // finite, and nobody's business
-    }
-  }
-  float at(int y, int x, int c) const { return values[y * view.row + x * view.pixel + c]; }
-  int padded;
-  std::vector<float> values;
-  Map view;
-};
 
 struct Shape {
   int in, out, height, width, kernel_h, kernel_w, stride, dilation, pad;
@@ -389,66 +364,6 @@ TEST_P(EveryIsa, BroadcastAndResizedInputs) {
             map.at(y, x, c) * vector.at(0, 0, c) * pixel.at(y, x, 0) + scalar.at(0, 0, 0) + resized;
         ASSERT_NEAR(dst.at(y, x, c), wanted, 1e-6);
       }
-    }
-  }
-}
-
-TEST_P(EveryIsa, LabelsAreTheArgmaxAndTiesGoToTheLowest) {
-  for (const auto& [height, width, out_h, out_w, classes] :
-       {std::tuple{5, 7, 20, 28, 19}, std::tuple{5, 7, 5, 7, 3}, std::tuple{3, 40, 12, 157, 150},
-        std::tuple{1, 1, 9, 17, 2}, std::tuple{8, 33, 13, 34, 1}}) {
-    SCOPED_TRACE(testing::Message() << height << "x" << width << " to " << out_h << "x" << out_w);
-    OwnMap src(height, width, classes, 16, 41);
-    for (float& v : src.values) v = std::round(v * 3);  // many ties
-    std::vector<WideTap> rows, columns;
-    for (const auto& [taps, in, out] :
-         {std::tuple{&rows, height, out_h}, std::tuple{&columns, width, out_w}}) {
-      for (int o = 0; o < out; ++o) {
-        const double at = std::clamp((o + 0.5) * in / out - 0.5, 0.0, in - 1.0);
-        const int low = static_cast<int>(at);
-        WideTap tap{low, {static_cast<float>(1 - (at - low)), 0, 0, 0}};
-        if (low + 1 < in) tap.weight[1] = static_cast<float>(at - low);
-        taps->push_back(tap);
-      }
-    }
-    std::vector<std::uint8_t> labels(static_cast<std::size_t>(out_h) * (out_w + 3), 77);
-    std::vector<float> planes(static_cast<std::size_t>(classes) * out_h * out_w);
-    Scores scores{.shape = {.src = src.view,
-                            .classes = classes,
-                            .rows = rows.data(),
-                            .columns = columns.data(),
-                            .height = out_h,
-                            .width = out_w},
-                  .planes = planes.data()};
-    scores.shape.labels = labels.data();
-    scores.shape.stride = out_w + 3;
-    k_.plan_labels(scores.shape, 2);
-    std::vector<float> scratch(k_.labels_scratch(scores.shape));
-    for (std::int64_t i = 0; i < scores.shape.items; ++i) {
-      k_.labels(scores.shape, i, scratch.data());
-      k_.scores(scores, i, scratch.data());
-    }
-    for (int y = 0; y < out_h; ++y) {
-      for (int x = 0; x < out_w; ++x) {
-        std::vector<double> wanted(classes, 0.0);
-        for (int c = 0; c < classes; ++c) {
-          for (int i = 0; i < 2; ++i) {
-            for (int j = 0; j < 2; ++j) {
-              const double weight = static_cast<double>(rows[y].weight[i]) * columns[x].weight[j];
-              if (weight != 0) wanted[c] += weight * src.at(rows[y].first + i, columns[x].first + j, c);
-            }
-          }
-          ASSERT_NEAR(planes[(static_cast<std::size_t>(c) * out_h + y) * out_w + x], wanted[c], 1e-5);
-        }
-        const int label = labels[static_cast<std::size_t>(y) * (out_w + 3) + x];
-        const double best = *std::max_element(wanted.begin(), wanted.end());
-        ASSERT_GE(wanted.at(label), best - 1e-5);
-        if (height == out_h) {  // exact values: exactly the first of the largest
-          ASSERT_EQ(label, std::max_element(wanted.begin(), wanted.end()) - wanted.begin());
-        }
-      }
-      for (int x = out_w; x < out_w + 3; ++x)
-        ASSERT_EQ(labels[static_cast<std::size_t>(y) * (out_w + 3) + x], 77);
     }
   }
 }

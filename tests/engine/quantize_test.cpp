@@ -17,7 +17,6 @@
 namespace frf::test {
 namespace {
 
-using engine::ChooseCoding;
 using engine::QuantizeScheme;
 using engine::RangeKind;
 using engine::ReadyGraph;
@@ -132,21 +131,6 @@ void ExpectSameEverywhere(const Graph& graph, const Tensor& image, double most_a
     SCOPED_TRACE(k->isa);
     ExpectNear(RunPlan(graph, image, k).scores, wanted, most_apart, share);
   }
-}
-
-double LabelsEqual(const std::vector<float>& a, const std::vector<float>& b, int classes) {
-  const std::size_t pixels = a.size() / classes;
-  std::size_t equal = 0;
-  for (std::size_t i = 0; i < pixels; ++i) {
-    const auto best = [&](const std::vector<float>& scores) {
-      int label = 0;
-      for (int c = 1; c < classes; ++c)
-        label = scores[c * pixels + i] > scores[label * pixels + i] ? c : label;
-      return label;
-    };
-    equal += best(a) == best(b);
-  }
-  return static_cast<double>(equal) / static_cast<double>(pixels);
 }
 
 Value Layer(Builder& g, const Value& x, const std::string& name, int out, int kernel = 3, int stride = 1) {
@@ -412,34 +396,6 @@ TEST(Quantize, CorrectedBiasesBringTheMeanBack) {
     return error;
   };
   EXPECT_LT(error_of_means(true), 0.8 * error_of_means(false));
-}
-
-TEST(Ranges, MethodsCutWhatIsRare) {
-  Builder g("range");
-  g.Output(g.Relu(g.Input("image", 1)), "scores", OutputRole::kScores);
-  const Graph graph = Made(std::move(g));
-  StatisticsCollector collector(graph, {"image"}, {.threads = 2});
-  Tensor image = RandomTensor({1, 1, 100, 100}, 1);
-  for (std::int64_t i = 0; i < image.size(); ++i) image.data<float>()[i] = std::abs(image.data<float>()[i]);
-  image.data<float>()[17] = 100;  // one number far out
-  collector.Add(image);
-  collector.Add(RandomTensor({1, 1, 50, 50}, 2).Reshaped({1, 1, 50, 50}));
-  const auto& seen = collector.statistics().at("image");
-  EXPECT_EQ(seen.high, 100);
-  EXPECT_LT(seen.low, -0.9f);
-  EXPECT_EQ(seen.pixels, 12500);
-  const Coding all = ChooseCoding({&seen}, {RangeKind::kMinMax, 1}),
-               most = ChooseCoding({&seen}, {RangeKind::kPercentile, 0.999}),
-               least = ChooseCoding({&seen}, {RangeKind::kMse, 1});
-  EXPECT_NEAR(all.step * 255, 101, 0.1);
-  EXPECT_LT(most.step * 255, 3);
-  EXPECT_LT(least.step, all.step);
-  for (const Coding& coding : {all, most, least}) EXPECT_GT(coding.zero, 0);
-  // Nothing negative: zero is byte 0. Nothing at all: no division by zero.
-  engine::ValueStatistics positive = seen, nothing;
-  positive.low = 0;
-  EXPECT_EQ(ChooseCoding({&positive}, {RangeKind::kMinMax, 1}).zero, 0);
-  EXPECT_GT(ChooseCoding({&nothing}, {RangeKind::kMse, 1}).step, 0);
 }
 
 TEST(Quantize, WhatIsQuantisedAlreadyIsRefused) {
