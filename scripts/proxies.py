@@ -8,8 +8,9 @@
     scripts/proxies.py table reading --runs runs/proxies                                 Markdown: mean, spread, difference, cost
 
 An arm is a name and what differs from the base: native crops of two thirds, batch 8, 40 epochs of --list, scored on --val-list at
-full size by the averaged weights after the decay. A run that was stopped goes on; one that is done is not run again, so arms and
-seeds can be added at any time. An arm counts as better or worse above one point in the mean of two seeds (and outside the
+full size by the averaged weights after the decay. A run that was stopped goes on; one that is done stands in --results (the
+repository's own are docs/proxies.jsonl: delete its line to run it again) and is not run again, so arms and seeds can be added at any
+time and on any machine. An arm counts as better or worse above one point in the mean of two seeds (and outside the
 base's own spread); in between it is called the same.
 """
 import argparse
@@ -21,6 +22,7 @@ import queue
 import statistics
 import subprocess
 import sys
+import threading
 
 EPOCHS = 40
 BASE = {
@@ -36,6 +38,7 @@ LATE = {
     "phases": [{"name": "crops", "epochs": 30, "crop_share": 2 / 3},
                {"name": "metric", "epochs": 20, "crop_share": 2 / 3, "loss": "ce+lovasz"}],
 }
+RECORDING = threading.Lock()
 OWN = {"late": LATE}  # groups with a recipe of their own, and so with runs of the base of their own
 STRONG_COLOUR = ["augment.gain_min=0.4", "augment.gain_max=1.7", "augment.shift=40", "augment.saturation_min=0", "augment.saturation_max=2",
                  "augment.gamma_min=0.5", "augment.gamma_max=2", "augment.temperature=0.2", "augment.channel_gain=0.15"]
@@ -107,26 +110,50 @@ def folder_name(group, arm, seed):
     return f"{'base' if arm == 'base' and group not in OWN else group + '-' + word}-s{seed}"
 
 
-def final_score(folder):
-    """(mean IoU of the finished run, seconds of training) or None."""
-    score, seconds = None, 0.0
+def finished(folder):
+    """The finished run's line for --results, or None."""
+    result, seconds, commit = None, 0.0, ""
     try:
         lines = (folder / "log.jsonl").read_text().splitlines()
     except OSError:
         return None
     for line in lines:
         entry = json.loads(line)
+        commit = entry.get("commit", commit)
         if entry["type"] == "epoch":
             seconds += entry["seconds"]
         if entry["type"] == "validation" and entry.get("final"):
-            score = entry["miou"]
-    return None if score is None else (score, seconds)
+            result = {"run": folder.name, "miou": round(entry["miou"], 5), "iou": {k: v and round(v, 4) for k, v in entry["iou"].items()}}
+    return result and {**result, "seconds": round(seconds), "commit": commit}
+
+
+def results_of(arguments):
+    """Run's name -> its line in --results; none for a length of one's own, whose runs are not comparable."""
+    if arguments.epochs or not arguments.results.exists():
+        return {}
+    return {line["run"]: line for line in map(json.loads, arguments.results.read_text().splitlines())}
+
+
+def final_score(arguments, folder):
+    """(mean IoU of the finished run, seconds of training) or None."""
+    result = results_of(arguments).get(folder.name) or finished(folder)
+    return result and (result["miou"], result["seconds"])
+
+
+def record(arguments, folder):
+    """Adds a run that has just ended to --results."""
+    result = finished(folder)
+    if result is None or arguments.epochs or folder.name in results_of(arguments):
+        return
+    with RECORDING, open(arguments.results, "a") as out:
+        out.write(json.dumps(result) + "\n")
 
 
 def train(arguments, group, arm, seed, cores=None):
     """One run to its end; returns the exit code. `cores`: the only ones that it may use, and its output goes to FOLDER.log."""
     folder = arguments.runs / folder_name(group, arm, seed)
-    if final_score(folder) is not None:
+    if final_score(arguments, folder) is not None:
+        record(arguments, folder)
         return 0
     if (folder / "last.ckpt").exists():
         words = ["-o", str(folder), "--resume"]
@@ -162,6 +189,7 @@ def train_all(arguments, group, todo):
     if arguments.jobs == 1:
         for arm, seed in todo:
             code = train(arguments, group, arm, seed)
+            record(arguments, arguments.runs / folder_name(group, arm, seed))
             if code != 0:
                 sys.exit(f"{arm}, seed {seed}: frf train ended with {code}; run the same command again to go on")
         return
@@ -178,6 +206,7 @@ def train_all(arguments, group, todo):
         try:
             return train(arguments, group, *item, mine)
         finally:
+            record(arguments, arguments.runs / folder_name(group, *item))
             free.put(mine)
 
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
@@ -198,10 +227,10 @@ def cost(arguments, arm):
 def table(arguments, group):
     scores = {}
     for arm in ARMS[group]:
-        found = [(seed, final_score(arguments.runs / folder_name(group, arm, seed))) for seed in range(100)]
+        found = [(seed, final_score(arguments, arguments.runs / folder_name(group, arm, seed))) for seed in range(100)]
         scores[arm] = [(seed, score) for seed, score in found if score is not None]
     if not scores.get("base"):
-        sys.exit(f"{arguments.runs}: no finished run of the base yet")
+        sys.exit(f"{arguments.runs} and {arguments.results}: no finished run of the base yet")
     base = statistics.mean(score for _, (score, _) in scores["base"])
     print(f"| {group} | dev mean IoU | seeds | against base | parameters | G at 360x480 | minutes a run |\n|---|---|---|---|---|---|---|")
     for arm, what in ARMS[group].items():
@@ -222,6 +251,8 @@ def main():
     parser.add_argument("do", choices=["run", "table", "list"])
     parser.add_argument("group", choices=list(ARMS))
     parser.add_argument("--runs", type=pathlib.Path, default=pathlib.Path("runs/proxies"), help="folder of the runs [%(default)s]")
+    parser.add_argument("--results", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parent.parent / "docs" / "proxies.jsonl",
+                        help="finished runs, a JSON object a line [docs/proxies.jsonl]")
     parser.add_argument("--data", help="camvid:DIR or another data set")
     parser.add_argument("--list", help="images to train on (dev-train.txt)")
     parser.add_argument("--val-list", help="images to score on (dev-test.txt)")
