@@ -27,6 +27,8 @@ import threading
 EPOCHS = 40
 BASE = {
     "base": "best",
+    # Adjustment moves the labels of trained scores, not what is trained; the first arms ran without.
+    "loss": {"logit_adjustment": 0},
     "phases": [{"name": "proxy", "epochs": EPOCHS, "crop_share": 2 / 3, "scale_min": 0.75, "scale_max": 1.5}],
 }
 # The late group goes on from --init: what helps a network that is being drawn from nothing may hurt a trained one, and the
@@ -34,6 +36,7 @@ BASE = {
 LATE = {
     "base": "best",
     "decay_share": 0.4,
+    "loss": {"logit_adjustment": 0},
     "augment": {"class_crop": 0.3, "copy_paste": 0.3, "scale_min": 0.6},
     "phases": [{"name": "crops", "epochs": 30, "crop_share": 2 / 3},
                {"name": "metric", "epochs": 20, "crop_share": 2 / 3, "loss": "ce+lovasz"}],
@@ -80,6 +83,7 @@ ARMS = {
         "copy-paste and class crops": {"set": ["augment.copy_paste=0.3", "augment.class_crop=0.3"]},
         "class weights 1.10": {"set": ["class_weights=1.10"]},
         "no class weights": {"set": ["class_weights=0"]},
+        "logit adjustment 0.8": {"set": ["loss.logit_adjustment=0.8"]},
         "OHEM": {"set": ["loss.kind=ohem", "class_weights=0"]},
         "Lovasz throughout": {"set": ["loss.kind=ce+lovasz"]},
         "weight decay 1e-4": {"set": ["optimizer.weight_decay=0.0001"]},

@@ -11,6 +11,7 @@
 
 #include "base/files.h"
 #include "base/log.h"
+#include "cli/class_bias.h"
 #include "cli/cli.h"
 #include "engine/plain.h"
 #include "frf/error.h"
@@ -20,7 +21,7 @@ namespace frf::cli {
 namespace {
 
 struct ExportArguments {
-  std::string source, output, size, meta, license, options, classes = "camvid", weights = "ema";
+  std::string source, output, size, meta, license, options, class_bias, classes = "camvid", weights = "ema";
   std::uint64_t seed = 0;
   bool half = false, argmax = false, uint8_input = false, last = false, json = false;
 };
@@ -151,6 +152,8 @@ Proof Prove(const Model& model, const std::string& bytes, const ExportArguments&
 
 int RunExport(const ExportArguments& arguments) {
   Model model = LoadSource(arguments);
+  if (!arguments.class_bias.empty())
+    AddClassBias(model, ParseClassBias(arguments.class_bias, model.info.classes));
   WriteOptions options{
       .half = arguments.half, .argmax = arguments.argmax, .uint8_input = arguments.uint8_input};
   options.size = FixedSize(model.graph);
@@ -201,6 +204,10 @@ void AddExport(CLI::App& root, Action& action) {
   app->add_flag("--argmax", a->argmax, "output labels (uint8) in place of scores");
   app->add_flag("--uint8-input", a->uint8_input, "input 8-bit RGB planes; normalisation inside the file");
   app->add_option("--meta", a->meta, "JSON with classes, palette, mean, std ...: stamps a foreign ONNX file");
+  app->add_option(
+      "--class-bias", a->class_bias,
+      "NAME=NUMBER,...: added to these classes' scores; above 0 they are named more often (fewer are "
+      "missed, more are mistaken), below 0 less");
   app->add_option("--license", a->license, "terms of the weights, kept in the file");
   app->add_option("--weights", a->weights,
                   "run folder: which weights: ema, their running average, or raw, as the last step left them")

@@ -68,14 +68,42 @@ std::int64_t ConfusionMatrix::count(int truth, int prediction) const {
 std::vector<std::optional<double>> ConfusionMatrix::Iou() const {
   std::vector<std::optional<double>> iou(classes_);
   for (int c = 0; c < classes_; ++c) {
-    std::int64_t truth = 0, predicted = 0;
-    for (int other = 0; other <= classes_; ++other) truth += count(c, other);
-    for (int other = 0; other < classes_; ++other) predicted += count(other, c);
+    const std::int64_t truth = TruthCount(c), predicted = PredictedCount(c);
     if (truth + predicted == 0) continue;  // class in neither: no score to average
     const std::int64_t both = count(c, c);
     iou[c] = static_cast<double>(both) / static_cast<double>(truth + predicted - both);
   }
   return iou;
+}
+
+std::int64_t ConfusionMatrix::TruthCount(int c) const {
+  std::int64_t sum = 0;
+  for (int p = 0; p <= classes_; ++p) sum += count(c, p);
+  return sum;
+}
+
+std::int64_t ConfusionMatrix::PredictedCount(int c) const {
+  std::int64_t sum = 0;
+  for (int t = 0; t < classes_; ++t) sum += count(t, c);
+  return sum;
+}
+
+std::vector<std::optional<double>> ConfusionMatrix::Recall() const {
+  std::vector<std::optional<double>> recall(classes_);
+  for (int c = 0; c < classes_; ++c) {
+    const std::int64_t truth = TruthCount(c);
+    if (truth > 0) recall[c] = static_cast<double>(count(c, c)) / static_cast<double>(truth);
+  }
+  return recall;
+}
+
+std::vector<std::optional<double>> ConfusionMatrix::Precision() const {
+  std::vector<std::optional<double>> precision(classes_);
+  for (int c = 0; c < classes_; ++c) {
+    const std::int64_t predicted = PredictedCount(c);
+    if (predicted > 0) precision[c] = static_cast<double>(count(c, c)) / static_cast<double>(predicted);
+  }
+  return precision;
 }
 
 std::optional<double> ConfusionMatrix::MeanIou() const {
@@ -112,10 +140,13 @@ Json ToJson(const ConfusionMatrix& matrix, const Classes& classes) {
   Json json;
   json["miou"] = OrNull(matrix.MeanIou());
   json["pixel_accuracy"] = OrNull(matrix.PixelAccuracy());
-  const auto iou = matrix.Iou();
-  Json by_class = Json::object();
-  for (int c = 0; c < matrix.classes(); ++c) by_class[classes.names.at(c)] = OrNull(iou[c]);
-  json["iou"] = by_class;
+  const std::pair<const char*, std::vector<std::optional<double>>> scores[] = {
+      {"iou", matrix.Iou()}, {"recall", matrix.Recall()}, {"precision", matrix.Precision()}};
+  for (const auto& [name, values] : scores) {
+    Json by_class = Json::object();
+    for (int c = 0; c < matrix.classes(); ++c) by_class[classes.names.at(c)] = OrNull(values[c]);
+    json[name] = by_class;
+  }
   json["images"] = matrix.images();
   Json rows = Json::array();
   for (int t = 0; t < matrix.classes(); ++t) {
@@ -130,17 +161,19 @@ Json ToJson(const ConfusionMatrix& matrix, const Classes& classes) {
 std::string FormatTable(const ConfusionMatrix& matrix, const Classes& classes) {
   std::size_t width = 14;
   for (const auto& name : classes.names) width = std::max(width, name.size());
-  const auto iou = matrix.Iou();
+  const auto iou = matrix.Iou(), recall = matrix.Recall(), precision = matrix.Precision();
   double total = 0;
   std::vector<double> share(matrix.classes());
   for (int t = 0; t < matrix.classes(); ++t) {
     for (int p = 0; p <= matrix.classes(); ++p) share[t] += static_cast<double>(matrix.count(t, p));
     total += share[t];
   }
-  std::string text = fmt::format("{:<{}}  {:>8}  {:>8}\n", "class", width, "IoU", "share");
+  std::string text = fmt::format("{:<{}}  {:>8}  {:>8}  {:>9}  {:>8}\n", "class", width, "IoU", "recall",
+                                 "precision", "share");
   for (int c = 0; c < matrix.classes(); ++c) {
-    text += fmt::format("{:<{}}  {:>8}  {:>8}\n", classes.names.at(c), width, Percent(iou[c]),
-                        total > 0 ? Percent(share[c] / total) : "-");
+    text +=
+        fmt::format("{:<{}}  {:>8}  {:>8}  {:>9}  {:>8}\n", classes.names.at(c), width, Percent(iou[c]),
+                    Percent(recall[c]), Percent(precision[c]), total > 0 ? Percent(share[c] / total) : "-");
   }
   text += fmt::format("{:<{}}  {:>8}\n", "mean IoU", width, Percent(matrix.MeanIou()));
   text += fmt::format("{:<{}}  {:>8}   ({} images)\n", "pixel accuracy", width,

@@ -26,6 +26,10 @@ class ConfusionMatrix {
   int classes() const { return classes_; }
   std::int64_t count(int truth, int prediction) const;
   std::vector<std::optional<double>> Iou() const;  // fraction; nullopt: class in neither
+  // Share of a class's pixels that are called so (nullopt: it has none), and of the pixels called so that are
+  // of it (nullopt: nothing is).
+  std::vector<std::optional<double>> Recall() const;
+  std::vector<std::optional<double>> Precision() const;
   std::optional<double> MeanIou() const;
   std::optional<double> PixelAccuracy() const;
   std::int64_t images() const { return images_; }
@@ -37,12 +41,14 @@ class ConfusionMatrix {
   const std::vector<std::int64_t>& counts() const { return counts_; }
 
  private:
+  std::int64_t TruthCount(int c) const;
+  std::int64_t PredictedCount(int c) const;
   int classes_;
   std::int64_t images_ = 0;
   std::vector<std::int64_t> counts_;
 };
 
-// {miou, pixel_accuracy, iou{class: value|null}, images, confusion}: fractions.
+// {miou, pixel_accuracy, iou{class: value|null}, recall, precision (likewise), images, confusion}: fractions.
 Json ToJson(const ConfusionMatrix& matrix, const Classes& classes);
 
 // The per-class table for people.

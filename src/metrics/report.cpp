@@ -97,7 +97,10 @@ void HtmlReport::Chart(const std::string& title, const std::string& x_name, cons
 }
 
 void HtmlReport::ScoreTable(const ConfusionMatrix& matrix, const Classes& classes) {
-  const auto iou = matrix.Iou();
+  const auto iou = matrix.Iou(), recall = matrix.Recall(), precision = matrix.Precision();
+  const auto percent = [](const std::optional<double>& value) {
+    return value ? fmt::format("{:.1f} %", *value * 100) : std::string("-");
+  };
   std::vector<std::int64_t> pixels(matrix.classes());
   std::int64_t all = 0;
   for (int c = 0; c < matrix.classes(); ++c) {
@@ -105,22 +108,23 @@ void HtmlReport::ScoreTable(const ConfusionMatrix& matrix, const Classes& classe
     all += pixels[c];
   }
   body_ +=
-      "<div class=scroll><table><tr><th>class</th><th class=n>IoU</th><th></th><th class=n>share</th><th "
+      "<div class=scroll><table><tr><th>class</th><th class=n>IoU</th><th></th><th class=n>recall</th><th "
+      "class=n>precision</th><th class=n>share</th><th "
       "class=n>pixels</th></tr>\n";
   for (int c = 0; c < matrix.classes(); ++c) {
     const double share = all > 0 ? static_cast<double>(pixels[c]) / static_cast<double>(all) : 0;
     body_ += fmt::format(
         "<tr><td>{}{}</td><td class=n>{}</td><td><div class=track><div class=bar "
         "style=\"width:{:.1f}%\"></div></div></td>"
-        "<td class=n>{:.1f} %</td><td class=\"n dim\">{}</td></tr>\n",
-        Swatch(classes, c), EscapeHtml(classes.names.at(c)),
-        iou[c] ? fmt::format("{:.1f} %", *iou[c] * 100) : "-", iou[c].value_or(0) * 100, share * 100,
-        Grouped(pixels[c]));
+        "<td class=n>{}</td><td class=n>{}</td><td class=n>{:.1f} %</td><td class=\"n dim\">{}</td></tr>\n",
+        Swatch(classes, c), EscapeHtml(classes.names.at(c)), percent(iou[c]), iou[c].value_or(0) * 100,
+        percent(recall[c]), percent(precision[c]), share * 100, Grouped(pixels[c]));
   }
   const auto mean = matrix.MeanIou();
   const auto accuracy = matrix.PixelAccuracy();
   body_ += fmt::format(
-      "<tr class=sum><td><b>mean IoU</b></td><td class=n><b>{}</b></td><td></td><td></td><td class=\"n "
+      "<tr class=sum><td><b>mean IoU</b></td><td "
+      "class=n><b>{}</b></td><td></td><td></td><td></td><td></td><td class=\"n "
       "dim\">{}</td></tr>"
       "<tr><td>pixel accuracy</td><td class=n>{}</td></tr></table></div>\n",
       mean ? fmt::format("{:.2f} %", *mean * 100) : "-", Grouped(all),

@@ -82,7 +82,8 @@ Json ToJson(const LossSpec& spec) {
           {"auxiliary_weight", spec.auxiliary_weight},
           {"ohem_threshold", spec.ohem_threshold},
           {"ohem_share", spec.ohem_share},
-          {"lovasz_weight", spec.lovasz_weight}};
+          {"lovasz_weight", spec.lovasz_weight},
+          {"logit_adjustment", spec.logit_adjustment}};
 }
 
 LossSpec LossSpecFromJson(const Json& json, const std::string& what) {
@@ -94,6 +95,7 @@ LossSpec LossSpecFromJson(const Json& json, const std::string& what) {
     spec.ohem_threshold = json.value("ohem_threshold", spec.ohem_threshold);
     spec.ohem_share = json.value("ohem_share", spec.ohem_share);
     spec.lovasz_weight = json.value("lovasz_weight", spec.lovasz_weight);
+    spec.logit_adjustment = json.value("logit_adjustment", spec.logit_adjustment);
   } catch (const Json::exception& error) {
     throw Error(ErrorCode::kCorruptFile, fmt::format("{}: loss: {}", what, error.what()));
   }
@@ -202,8 +204,15 @@ const torch::Tensor& Loss::Weights(const torch::Tensor& scores) const {
   if (!weights_.defined() || weights_.device() != scores.device() || weights_.size(0) != classes) {
     weights_ = (spec_.class_weights.empty() ? torch::ones({classes}) : torch::tensor(spec_.class_weights))
                    .to(scores.device());
+    offsets_ = (weights_.log() * spec_.logit_adjustment).reshape({1, classes, 1, 1});
   }
   return weights_;
+}
+
+// Upsampling keeps constants, so it does not matter that this comes before it.
+torch::Tensor Loss::Adjusted(const torch::Tensor& scores) const {
+  if (spec_.logit_adjustment == 0 || spec_.class_weights.empty()) return scores;
+  return scores + offsets_.to(scores.scalar_type() == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32);
 }
 
 // Cross-entropy is a mean over weighted pixels: this process's mean counts by its pixels.
@@ -214,9 +223,10 @@ double Loss::Share(const torch::Tensor& labels, const torch::Tensor& weights) co
   return total > 0 ? own / total : 0;
 }
 
-torch::Tensor Loss::One(const torch::Tensor& scores, const torch::Tensor& labels, double share,
+torch::Tensor Loss::One(const torch::Tensor& raw, const torch::Tensor& labels, double share,
                         bool auxiliary) const {
-  const torch::Tensor& weights = Weights(scores);
+  const torch::Tensor& weights = Weights(raw);
+  const torch::Tensor scores = Adjusted(raw);
   if (spec_.kind == LossKind::kOhem) return Ohem(scores, labels, spec_, weights, distributed_);
   const auto cross_entropy = [&] {
     const torch::Tensor loss = CrossEntropy(scores, labels, weights);

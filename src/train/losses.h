@@ -33,6 +33,11 @@ struct LossSpec {
   double ohem_threshold = 0.7;   // pixels whose true class has a probability below this are kept ...
   double ohem_share = 1.0 / 16;  // ... and at least this share of the non-void ones, the hardest first
   double lovasz_weight = 1.0;    // in the combination
+  // Class weights make rare classes likelier than they are, and labels with them. Losses see the scores plus
+  // this times ln(class weight), so the scores themselves go without that share of it: logit adjustment
+  // (Menon et al. 2021) towards the data's own frequencies. 0: scores as weighted; 1: as if unweighted. For
+  // all heads.
+  double logit_adjustment = 0;
 
   bool operator==(const LossSpec&) const = default;
 };
@@ -76,12 +81,13 @@ class Loss {
   torch::Tensor One(const torch::Tensor& scores, const torch::Tensor& labels, double share,
                     bool auxiliary) const;
   const torch::Tensor& Weights(const torch::Tensor& scores) const;  // of classes
+  torch::Tensor Adjusted(const torch::Tensor& scores) const;
   double Share(const torch::Tensor& labels, const torch::Tensor& weights) const;
   LossSpec spec_;
   Distributed* distributed_;
   std::string scores_;
   std::vector<std::string> auxiliary_;
-  mutable torch::Tensor weights_;  // where the scores are, made at the first call
+  mutable torch::Tensor weights_, offsets_;  // where the scores are, made at the first call
 };
 
 }  // namespace frf

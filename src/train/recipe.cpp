@@ -81,6 +81,7 @@ Recipe BestRecipe() {
   recipe.schedule.warmup_steps = 300;
   recipe.decay_share = 0.2;
   recipe.loss.auxiliary_weight = 0.4;
+  recipe.loss.logit_adjustment = 0.8;  // docs/training.md: 1.8 points on streets never seen
   recipe.class_weights = 1.02;
   recipe.auxiliary = true;
   recipe.dropout = 0.1;
@@ -183,6 +184,9 @@ void Check(const Recipe& recipe) {
   if (recipe.warmup_epochs < 0) Wrong("warmup_epochs", "is negative");
   if (recipe.class_weights != 0 && !(recipe.class_weights > 1)) {
     Wrong("class_weights", fmt::format("is {}, above 1 is wanted (or 0 for none)", recipe.class_weights));
+  }
+  if (!(recipe.loss.logit_adjustment >= 0 && recipe.loss.logit_adjustment <= 4)) {
+    Wrong("loss.logit_adjustment", fmt::format("is {}, 0 to 4 is wanted", recipe.loss.logit_adjustment));
   }
   if (!(recipe.average >= 0 && recipe.average < 1)) Wrong("average", "is not in [0, 1)");
   if (!(recipe.dropout >= 0 && recipe.dropout < 1)) Wrong("dropout", "is not in [0, 1)");

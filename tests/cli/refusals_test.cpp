@@ -8,7 +8,9 @@
 
 #include "base/files.h"
 #include "data/synth.h"
+#include "engine/plain.h"
 #include "image/image_io.h"
+#include "onnx/onnx_file.h"
 #include "support/cli.h"
 
 namespace frf {
@@ -77,6 +79,45 @@ TEST(ExportAgain, ANetworkThatWantsMultiplesIsProvedAtMultiples) {
   const Json json = ParsedOutput(
       RunFrf({"export", work / "a.onnx", "--meta", work / "meta.json", "-o", work / "b.onnx", "--json"}));
   EXPECT_EQ(json["sizes"], "64x64, 160x224");
+}
+
+TEST(ExportAgain, ClassBiasIsAddedToTheScores) {
+  const test::TempFolder work;
+  const std::vector<std::string> words{"export", "frfnet-slim-synth", "--size", "64x96",
+                                       "-o",     work / "a.onnx"};
+  ASSERT_EQ(RunFrf(words).code, 0);
+  ASSERT_EQ(RunFrf({"export", "frfnet-slim-synth", "--size", "64x96", "-o", work / "b.onnx", "--class-bias",
+                    "road=2.5,sky=-3"})
+                .code,
+            0);
+  const Model plain = ReadOnnx(work / "a.onnx"), moved = ReadOnnx(work / "b.onnx");
+  EXPECT_EQ(moved.info.train["class_bias"], (Json{{"sky", -3.0}, {"road", 2.5}}));
+  Tensor image = Tensor::Zeros(DType::kFloat32, {1, 3, 64, 96});
+  for (std::int64_t i = 0; i < image.size(); ++i)
+    image.data<float>()[i] = static_cast<float>(i % 97) / 50 - 1;
+  const auto scores = [&](const Model& model) {
+    return PlainExecutor(model.graph)
+        .Run({{model.graph.inputs[0].name, image}})
+        .begin()
+        ->second.ToVector<float>();
+  };
+  const std::vector<float> a = scores(plain), b = scores(moved);
+  const auto& names = plain.info.classes.names;
+  for (std::size_t c = 0; c < names.size(); ++c) {
+    const double wanted = names[c] == "road" ? 2.5 : names[c] == "sky" ? -3 : 0;
+    for (std::size_t i = 0; i < 64 * 96; i += 101)
+      ASSERT_NEAR(b[c * 64 * 96 + i] - a[c * 64 * 96 + i], wanted, 1e-4) << names[c];
+  }
+  for (const auto& [value, named] : {std::pair{"raod=1", "classes are sky"},
+                                     {"road", "NAME=NUMBER"},
+                                     {"road=much", "'much' is not a number"},
+                                     {"road=nan", "not a number"},
+                                     {"road=1,road=2", "given twice"}})
+    Refused({"export", "frfnet-slim-synth", "-o", work / "c.onnx", "--class-bias", value}, named);
+  const Finished rounded =
+      RunFrf({"export", "frfnet-slim-synth-int8", "-o", work / "c.onnx", "--class-bias", "road=1"});
+  EXPECT_EQ(rounded.code, 1) << rounded.err;
+  EXPECT_FALSE(std::filesystem::exists(work / "c.onnx"));
 }
 
 TEST(ExportAgain, AMetaKeyThatNobodyKnowsIsSaidAndKept) {

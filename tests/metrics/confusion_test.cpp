@@ -50,6 +50,23 @@ TEST(Confusion, OneMatrixOverTheSplitNotAMeanOfImages) {
   EXPECT_DOUBLE_EQ(whole.Iou()[1].value(), 0.5);
 }
 
+TEST(Confusion, RecallAndPrecisionTellMissesFromMistakes) {
+  ConfusionMatrix matrix(3);
+  matrix.Add(Row({0, 0, 0, 0, 1, 255}), Row({0, 1, 1, 255, 1, 1}));
+  EXPECT_DOUBLE_EQ(matrix.Recall()[0].value(), 0.25);
+  EXPECT_DOUBLE_EQ(matrix.Precision()[0].value(), 1.0);
+  EXPECT_DOUBLE_EQ(matrix.Recall()[1].value(), 1.0);
+  EXPECT_DOUBLE_EQ(matrix.Precision()[1].value(), 1.0 / 3);
+  EXPECT_FALSE(matrix.Recall()[2].has_value());
+  EXPECT_FALSE(matrix.Precision()[2].has_value());
+  const Classes classes{{"a", "b", "c"}, {}, {}};
+  const Json json = ToJson(matrix, classes);
+  EXPECT_EQ(json["recall"]["a"], 0.25);
+  EXPECT_TRUE(json["precision"]["c"].is_null());
+  EXPECT_NE(FormatTable(matrix, classes).find("25.0 %    100.0 %"), std::string::npos)
+      << FormatTable(matrix, classes);
+}
+
 TEST(Confusion, NothingScoredGivesNull) {
   ConfusionMatrix matrix(2);
   matrix.Add(Row({255, 255}), Row({0, 1}));

@@ -197,13 +197,37 @@ TEST(Losses, HeadsCountWithTheirWeight) {
                    ErrorCode::kInvalidArgument, "2 class weights");
 }
 
+// Scores that lack a share of ln(weight) cost what the whole ones cost without adjustment, whatever the loss.
+TEST(Losses, LogitAdjustmentTakesTheWeightsOutOfTheScores) {
+  Graph graph;
+  graph.outputs.push_back({.name = "scores"});
+  graph.outputs.push_back({.name = "aux8", .role = OutputRole::kAuxiliary});
+  const torch::Tensor a = RandomScores({2, 3, 4, 5}, 1), b = RandomScores({2, 3, 2, 3}, 2),
+                      labels = RandomLabels({2, 8, 10}, 3, 3);
+  const std::vector<float> weights{0.25f, 0.75f, 2.0f};
+  const torch::Tensor offsets = 0.8 * torch::tensor(weights).log().reshape({1, 3, 1, 1});
+  for (const LossKind kind : {LossKind::kCrossEntropy, LossKind::kOhem, LossKind::kCrossEntropyLovasz}) {
+    SCOPED_TRACE(Name(kind));
+    const Loss whole({.kind = kind, .class_weights = weights}, graph),
+        adjusted({.kind = kind, .class_weights = weights, .logit_adjustment = 0.8}, graph);
+    const double wanted = whole({{"scores", a}, {"aux8", b}}, labels).item<double>();
+    EXPECT_NEAR(adjusted({{"scores", a - offsets}, {"aux8", b - offsets}}, labels).item<double>(), wanted,
+                1e-5);
+    EXPECT_GT(std::abs(adjusted({{"scores", a}, {"aux8", b}}, labels).item<double>() - wanted), 1e-3);
+  }
+  // Without weights there is nothing to adjust.
+  const Loss plain({}, graph), nothing({.logit_adjustment = 0.8}, graph);
+  EXPECT_EQ(nothing({{"scores", a}}, labels).item<double>(), plain({{"scores", a}}, labels).item<double>());
+}
+
 TEST(Losses, JsonKeepsEveryField) {
   const LossSpec spec{.kind = LossKind::kCrossEntropyLovasz,
                       .class_weights = {1, 2},
                       .auxiliary_weight = 0.1,
                       .ohem_threshold = 0.2,
                       .ohem_share = 0.3,
-                      .lovasz_weight = 0.5};
+                      .lovasz_weight = 0.5,
+                      .logit_adjustment = 0.7};
   EXPECT_EQ(ToJson(LossSpecFromJson(ToJson(spec), "x")).dump(), ToJson(spec).dump());
   EXPECT_FRF_ERROR(LossKindFromName("dice"), ErrorCode::kUsage, "dice");
 }

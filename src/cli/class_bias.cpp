@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// Subtle: resizes keep constants (their weights sum to 1), so what is added before one has been added behind
+// it.
+#include "cli/class_bias.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <set>
+#include <sstream>
+
+#include "frf/error.h"
+
+namespace frf::cli {
+namespace {
+
+// Between the classifier and the output there may stand what neither mixes classes nor scales them.
+const std::set<std::string> kPassed{"Resize", "ResizeLike", "Identity", "ArgMax",
+                                    "Cast",   "Squeeze",    "Softmax"};
+
+Initializer& BiasOf(Graph& graph, int classes) {
+  const Node* node = graph.Producer(graph.outputs.at(0).name);
+  while (node != nullptr && kPassed.contains(node->op)) node = graph.Producer(node->inputs.at(0));
+  if (node != nullptr && node->Is("Conv") && node->inputs.size() > 2) {
+    Initializer* bias = graph.FindInitializer(node->inputs[2]);
+    if (bias != nullptr && bias->value.has_data() && bias->value.dtype() == DType::kFloat32 &&
+        bias->value.size() == classes)
+      return *bias;
+  }
+  throw Error(
+      ErrorCode::kUnsupported,
+      fmt::format("--class-bias: the scores come from {}, not from a convolution with a float32 bias "
+                  "for each of {} classes",
+                  node == nullptr ? "an input" : fmt::format("'{}' ({})", node->name, node->op), classes));
+}
+
+}  // namespace
+
+std::vector<float> ParseClassBias(const std::string& text, const Classes& classes) {
+  std::vector<float> bias(classes.names.size(), 0.0f);
+  std::set<std::string> seen;
+  std::istringstream stream(text);
+  for (std::string part; std::getline(stream, part, ',');) {
+    const std::size_t equals = part.rfind('=');
+    const std::string name = part.substr(0, equals);
+    const auto found = std::find(classes.names.begin(), classes.names.end(), name);
+    if (equals == std::string::npos || found == classes.names.end()) {
+      throw Error(ErrorCode::kUsage, fmt::format("--class-bias '{}': NAME=NUMBER is wanted; classes are {}",
+                                                 part, fmt::join(classes.names, ", ")));
+    }
+    float value = 0;
+    const char *begin = part.data() + equals + 1, *end = part.data() + part.size();
+    const auto [stop, error] = std::from_chars(begin, end, value);
+    if (error != std::errc() || stop != end || !std::isfinite(value) || std::abs(value) > 100)
+      throw Error(ErrorCode::kUsage,
+                  fmt::format("--class-bias '{}': '{}' is not a number from -100 to 100", part, begin));
+    if (!seen.insert(name).second)
+      throw Error(ErrorCode::kUsage, fmt::format("--class-bias: '{}' is given twice", name));
+    bias[found - classes.names.begin()] = value;
+  }
+  return bias;
+}
+
+void AddClassBias(Model& model, const std::vector<float>& bias) {
+  Initializer& own = BiasOf(model.graph, static_cast<int>(bias.size()));
+  own.value = own.value.Clone();
+  for (std::size_t c = 0; c < bias.size(); ++c) own.value.data<float>()[c] += bias[c];
+  Json noted = Json::object();
+  for (std::size_t c = 0; c < bias.size(); ++c) {
+    if (bias[c] != 0) noted[model.info.classes.names[c]] = bias[c];
+  }
+  model.info.train["class_bias"] = noted;
+  model.info.eval = Json::array();
+}
+
+}  // namespace frf::cli
