@@ -84,10 +84,9 @@ std::vector<int> ThreadsOf(const BenchArguments& arguments) {
   add("--size", arguments.sizes);
   add("--amp", arguments.amp);
   if (arguments.batch > 0) add("--batch", std::to_string(arguments.batch));
-  if (const std::vector<int> threads = ThreadsOf(arguments); threads.size() == 1)
-    add("--threads", std::to_string(threads[0]));
-  else
+  if (ThreadsOf(arguments).size() > 1)
     throw Error(ErrorCode::kUsage, "--device and --step take one number of --threads");
+  if (arguments.threads != "0") add("--threads", arguments.threads);
   if (arguments.runs > 0) add("--runs", std::to_string(arguments.runs));
   if (arguments.step) words.emplace_back("--step");
   if (arguments.json) words.emplace_back("--json");
