@@ -8,9 +8,9 @@
     scripts/proxies.py table reading --runs runs/proxies                                 Markdown: mean, spread, difference, cost
 
 An arm is a name and what differs from the base: native crops of two thirds, batch 8, 40 epochs of --list, scored on --val-list at
-full size by the averaged weights after the decay. A run that was stopped goes on; one that is done stands in --results (the
-repository's own are docs/proxies.jsonl: delete its line to run it again) and is not run again, so arms and seeds can be added at any
-time and on any machine. An arm counts as better or worse above one point in the mean of two seeds (and outside the
+full size by the averaged weights after the decay. A run that was stopped goes on; one that is done stands in --results (CamVid's,
+dev-train scored on dev-test, are docs/proxies.jsonl; delete a line to run its arm again) and is not run again, so arms and seeds can be
+added at any time and on any machine. An arm counts as better or worse above one point in the mean of two seeds (and outside the
 base's own spread); in between it is called the same.
 """
 import argparse
@@ -157,7 +157,6 @@ def train(arguments, group, arm, seed, cores=None):
     """One run to its end; returns the exit code. `cores`: the only ones that it may use, and its output goes to FOLDER.log."""
     folder = arguments.runs / folder_name(group, arm, seed)
     if final_score(arguments, folder) is not None:
-        record(arguments, folder)
         return 0
     if (folder / "last.ckpt").exists():
         words = ["-o", str(folder), "--resume"]
@@ -255,8 +254,7 @@ def main():
     parser.add_argument("do", choices=["run", "table", "list"])
     parser.add_argument("group", choices=list(ARMS))
     parser.add_argument("--runs", type=pathlib.Path, default=pathlib.Path("runs/proxies"), help="folder of the runs [%(default)s]")
-    parser.add_argument("--results", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parent.parent / "docs" / "proxies.jsonl",
-                        help="finished runs, a JSON object a line [docs/proxies.jsonl]")
+    parser.add_argument("--results", type=pathlib.Path, help="finished runs, a JSON object a line [results.jsonl in --runs]")
     parser.add_argument("--data", help="camvid:DIR or another data set")
     parser.add_argument("--list", help="images to train on (dev-train.txt)")
     parser.add_argument("--val-list", help="images to score on (dev-test.txt)")
@@ -275,6 +273,7 @@ def main():
     if arguments.do == "list":
         print("\n".join(f"{arm}: {json.dumps(what)}" for arm, what in ARMS[arguments.group].items()))
         return
+    arguments.results = arguments.results or arguments.runs / "results.jsonl"
     if arguments.do == "table":
         table(arguments, arguments.group)
         return

@@ -114,6 +114,8 @@ FrameResult ReferenceResult(const BenchCase& bench_case);
 // pools spin for a while after their work, and would take a core from whoever comes next.
 void WaitUntilQuiet(const std::vector<int>& processes);
 
+std::string ThreadsText(const std::vector<int>& counts);  // "1 thread", "1 and 2 threads"
+
 struct BenchReport {
   std::vector<BenchRow> rows;
   std::vector<Peaks> peaks;  // one for every count of threads, as --threads lists them
@@ -122,8 +124,8 @@ struct BenchReport {
 
   const Peaks& PeaksOf(const BenchRow& row) const;
   const BenchRow* OursFor(
-      const BenchRow& row) const;   // the same network, size and threads on frf; nullptr: it failed
-  std::string ThreadsText() const;  // "1 thread", "1 and 2 threads"
+      const BenchRow& row) const;  // the same network, size and threads on frf; nullptr: it failed
+  std::vector<int> threads() const;
 };
 void PrintTable(const BenchReport& report);
 Json ToJson(const BenchReport& report);

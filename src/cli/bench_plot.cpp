@@ -89,8 +89,7 @@ std::string DrawBar(const BenchReport& report, const BenchRow& row, const std::s
 }
 
 std::string LabelOf(const BenchReport& report, const BenchRow& row, bool many_networks) {
-  const std::string threads =
-      report.peaks.size() > 1 ? fmt::format(", {} thread{}", row.threads, row.threads == 1 ? "" : "s") : "";
+  const std::string threads = report.peaks.size() > 1 ? ", " + ThreadsText({row.threads}) : "";
   if (many_networks) return fmt::format("{} {}{}", row.name, row.engine, threads);
   return row.version.empty() ? row.engine + threads
                              : fmt::format("{} {}{}", row.engine, row.version, threads);
@@ -156,8 +155,9 @@ std::string PlotSvg(const BenchReport& report) {
   const std::string title = networks.size() == 1 ? *networks.begin() + ": " : "";
   svg += Text(24, 32, title + "milliseconds a frame, less is better",
               fmt::format("font-size=\"18\" font-weight=\"600\" fill=\"{}\"", kInk));
-  svg += Text(24, 53, fmt::format("{}, batch 1, {}, {}", what, report.ThreadsText(), ThisMachine().cpu),
-              fmt::format("fill=\"{}\"", kSoft));
+  svg +=
+      Text(24, 53, fmt::format("{}, batch 1, {}, {}", what, ThreadsText(report.threads()), ThisMachine().cpu),
+           fmt::format("fill=\"{}\"", kSoft));
   svg += fmt::format("<g transform=\"translate({},0)\">\n{}</g>\n", extra, body);
   svg += Text(24, height - 18,
               fmt::format("bar: median of the frames; line: fastest to 90th percentile{} · frf {} ({})",

@@ -16,7 +16,7 @@ namespace {
 // Machine, threads, commit: what stands beside every time.
 std::string Caption(const BenchReport& report) {
   return fmt::format("frf {} ({}) on {} ({}), {}, batch 1, {}", Version(), Commit(), ThisMachine().cpu,
-                     ThisMachine().isa, report.ThreadsText(),
+                     ThisMachine().isa, ThreadsText(report.threads()),
                      report.to_labels ? "to labels: 8-bit RGB in, 8-bit labels out at full size"
                                       : "to scores: normalised float planes in, full-size float scores out");
 }
@@ -24,9 +24,7 @@ std::string Caption(const BenchReport& report) {
 std::string PeakLine(const BenchReport& report) {
   std::string line = "peak now";
   for (const Peaks& peaks : report.peaks) {
-    const std::string with = report.peaks.size() > 1 ? fmt::format(" with {} thread{}", peaks.threads,
-                                                                   peaks.threads == 1 ? "" : "s")
-                                                     : "";
+    const std::string with = report.peaks.size() > 1 ? " with " + ThreadsText({peaks.threads}) : "";
     line += fmt::format("{}{}: {:.0f} GFLOP/s float32, {:.0f} GOP/s int8, {:.1f} GB/s copied",
                         &peaks == &report.peaks.front() ? "" : ";", with, peaks.f32_gflops, peaks.int8_gops,
                         peaks.copy_gbytes);
@@ -183,10 +181,16 @@ const BenchRow* BenchReport::OursFor(const BenchRow& row) const {
   return nullptr;
 }
 
-std::string BenchReport::ThreadsText() const {
+std::vector<int> BenchReport::threads() const {
+  std::vector<int> counts;
+  for (const Peaks& with : peaks) counts.push_back(with.threads);
+  return counts;
+}
+
+std::string ThreadsText(const std::vector<int>& counts) {
   std::string text;
-  for (std::size_t i = 0; i < peaks.size(); ++i) {
-    text += fmt::format("{}{}", i == 0 ? "" : i + 1 == peaks.size() ? " and " : ", ", peaks[i].threads);
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    text += fmt::format("{}{}", i == 0 ? "" : i + 1 == counts.size() ? " and " : ", ", counts[i]);
   }
   return text + (text == "1" ? " thread" : " threads");
 }

@@ -46,14 +46,14 @@ std::vector<std::string> SplitAtCommas(const std::string& text, const std::strin
 }
 
 // --threads 1,2: distinct counts, in the order given; 0 is all cores.
-std::vector<int> ThreadsOf(const BenchArguments& arguments) {
+std::vector<int> ParseThreads(const std::string& text) {
   std::vector<int> counts;
-  for (const std::string& part : SplitAtCommas(arguments.threads, "--threads")) {
+  for (const std::string& part : SplitAtCommas(text, "--threads")) {
     int count = -1;
     const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), count);
     if (error != std::errc() || end != part.data() + part.size() || count < 0 || count > 1024) {
-      throw Error(ErrorCode::kUsage, fmt::format("--threads '{}': '{}' is not a number from 0 to 1024",
-                                                 arguments.threads, part));
+      throw Error(ErrorCode::kUsage,
+                  fmt::format("--threads '{}': '{}' is not a number from 0 to 1024", text, part));
     }
     if (count == 0) count = DefaultThreads();
     if (std::find(counts.begin(), counts.end(), count) == counts.end()) counts.push_back(count);
@@ -64,7 +64,7 @@ std::vector<int> ThreadsOf(const BenchArguments& arguments) {
 }
 
 // libtorch's part of the verb is frf-train's.
-[[noreturn]] void BenchWithTorch(const BenchArguments& arguments) {
+[[noreturn]] void BenchWithTorch(const BenchArguments& arguments, const std::vector<int>& threads) {
   for (const auto& [given, name] : {std::pair(!arguments.against.empty(), "--against"),
                                     {arguments.tune, "--tune"},
                                     {!arguments.output.empty(), "-o"}}) {
@@ -84,9 +84,8 @@ std::vector<int> ThreadsOf(const BenchArguments& arguments) {
   add("--size", arguments.sizes);
   add("--amp", arguments.amp);
   if (arguments.batch > 0) add("--batch", std::to_string(arguments.batch));
-  if (ThreadsOf(arguments).size() > 1)
-    throw Error(ErrorCode::kUsage, "--device and --step take one number of --threads");
-  if (arguments.threads != "0") add("--threads", arguments.threads);
+  if (threads.size() > 1) throw Error(ErrorCode::kUsage, "--device and --step take one number of --threads");
+  if (arguments.threads != "0") add("--threads", std::to_string(threads.front()));
   if (arguments.runs > 0) add("--runs", std::to_string(arguments.runs));
   if (arguments.step) words.emplace_back("--step");
   if (arguments.json) words.emplace_back("--json");
@@ -131,9 +130,8 @@ Image PictureOf(int height, int width) {
   return drawn_height == height && drawn_width == width ? scene : ResizeBilinear(scene.view(), height, width);
 }
 
-// With the first of the thread counts.
 std::vector<BenchCase> CasesOf(const BenchArguments& arguments, const std::vector<std::pair<int, int>>& sizes,
-                               const std::string& name) {
+                               const std::string& name, int threads) {
   const bool network = IsNet(name);
   if (!network && !arguments.options.empty())
     throw Error(ErrorCode::kUsage, "--net-options belongs to a network's name, not to a file");
@@ -148,7 +146,7 @@ std::vector<BenchCase> CasesOf(const BenchArguments& arguments, const std::vecto
     made.model = model;
     made.loaded = loaded;
     made.height = height, made.width = width;
-    made.threads = ThreadsOf(arguments).front();
+    made.threads = threads;
     made.to_labels = arguments.to == "labels";
     made.tune = arguments.tune;
     if (!made.to_labels && (made.bytes_in() || made.gives_labels())) {
@@ -185,11 +183,11 @@ void CompareThreads(std::vector<BenchRow>& rows) {
 
 // One model at one size, all thread counts and engines in turns. For every count frf's row, then the peers'
 // in the order in which they were named.
-void RunCase(const BenchArguments& arguments, const BenchCase& bench_case,
+void RunCase(const BenchArguments& arguments, const BenchCase& bench_case, const std::vector<int>& counts,
              const std::vector<std::string>& peers, const std::filesystem::path& venv,
              std::vector<BenchRow>& rows) {
   std::vector<BenchCase> variants;  // contestants keep references
-  for (const int threads : ThreadsOf(arguments)) {
+  for (const int threads : counts) {
     variants.push_back(bench_case);
     variants.back().threads = threads;
   }
@@ -248,7 +246,8 @@ void Warn(const BenchReport& report) {
 
 int RunBench(const BenchArguments& arguments) {
   if (!arguments.serve_peer.empty()) return ServePeer(arguments.serve_peer, arguments.library);
-  if (!arguments.device.empty() || arguments.step) BenchWithTorch(arguments);
+  const std::vector<int> threads = ParseThreads(arguments.threads);
+  if (!arguments.device.empty() || arguments.step) BenchWithTorch(arguments, threads);
   if (arguments.batch > 0 || !arguments.amp.empty())
     throw Error(
         ErrorCode::kUsage,
@@ -265,10 +264,10 @@ int RunBench(const BenchArguments& arguments) {
   BenchReport report;
   report.to_labels = arguments.to == "labels";
   report.compared = !peers.empty();
-  for (const int threads : ThreadsOf(arguments)) report.peaks.push_back(MeasurePeaks(threads));
+  for (const int count : threads) report.peaks.push_back(MeasurePeaks(count));
   for (const std::string& name : arguments.models) {
-    for (const BenchCase& bench_case : CasesOf(arguments, sizes, name))
-      RunCase(arguments, bench_case, peers, venv, report.rows);
+    for (const BenchCase& bench_case : CasesOf(arguments, sizes, name, threads.front()))
+      RunCase(arguments, bench_case, threads, peers, venv, report.rows);
   }
   ClearProgressLine();
   Warn(report);

@@ -16,7 +16,7 @@
 namespace frf::cli {
 namespace {
 
-// Between the classifier and the output there may stand what neither mixes classes nor scales them.
+// Between the classifier and the output there may stand what keeps the classes apart and their order.
 const std::set<std::string> kPassed{"Resize", "ResizeLike", "Identity", "ArgMax",
                                     "Cast",   "Squeeze",    "Softmax"};
 

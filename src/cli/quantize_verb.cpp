@@ -10,7 +10,6 @@
 #include <map>
 
 #include "base/files.h"
-#include "base/log.h"
 #include "base/progress.h"
 #include "base/system.h"
 #include "cli/cli.h"

@@ -88,22 +88,22 @@ std::int64_t ConfusionMatrix::PredictedCount(int c) const {
   return sum;
 }
 
-std::vector<std::optional<double>> ConfusionMatrix::Recall() const {
-  std::vector<std::optional<double>> recall(classes_);
+std::vector<std::optional<double>> ConfusionMatrix::RightOf(std::int64_t (ConfusionMatrix::*whole)(int)
+                                                                const) const {
+  std::vector<std::optional<double>> shares(classes_);
   for (int c = 0; c < classes_; ++c) {
-    const std::int64_t truth = TruthCount(c);
-    if (truth > 0) recall[c] = static_cast<double>(count(c, c)) / static_cast<double>(truth);
+    const std::int64_t all = (this->*whole)(c);
+    if (all > 0) shares[c] = static_cast<double>(count(c, c)) / static_cast<double>(all);
   }
-  return recall;
+  return shares;
+}
+
+std::vector<std::optional<double>> ConfusionMatrix::Recall() const {
+  return RightOf(&ConfusionMatrix::TruthCount);
 }
 
 std::vector<std::optional<double>> ConfusionMatrix::Precision() const {
-  std::vector<std::optional<double>> precision(classes_);
-  for (int c = 0; c < classes_; ++c) {
-    const std::int64_t predicted = PredictedCount(c);
-    if (predicted > 0) precision[c] = static_cast<double>(count(c, c)) / static_cast<double>(predicted);
-  }
-  return precision;
+  return RightOf(&ConfusionMatrix::PredictedCount);
 }
 
 std::optional<double> ConfusionMatrix::MeanIou() const {
@@ -120,19 +120,19 @@ std::optional<double> ConfusionMatrix::PixelAccuracy() const {
   std::int64_t right = 0, all = 0;
   for (int t = 0; t < classes_; ++t) {
     right += count(t, t);
-    for (int p = 0; p <= classes_; ++p) all += count(t, p);
+    all += TruthCount(t);
   }
   if (all == 0) return std::nullopt;
   return static_cast<double>(right) / static_cast<double>(all);
 }
 
+std::string Percent(const std::optional<double>& share, int decimals) {
+  return share ? fmt::format("{:.{}f} %", *share * 100, decimals) : std::string("-");
+}
+
 namespace {
 
 Json OrNull(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
-
-std::string Percent(const std::optional<double>& value) {
-  return value ? fmt::format("{:.1f} %", *value * 100) : std::string("-");
-}
 
 }  // namespace
 
@@ -165,7 +165,7 @@ std::string FormatTable(const ConfusionMatrix& matrix, const Classes& classes) {
   double total = 0;
   std::vector<double> share(matrix.classes());
   for (int t = 0; t < matrix.classes(); ++t) {
-    for (int p = 0; p <= matrix.classes(); ++p) share[t] += static_cast<double>(matrix.count(t, p));
+    share[t] = static_cast<double>(matrix.TruthCount(t));
     total += share[t];
   }
   std::string text = fmt::format("{:<{}}  {:>8}  {:>8}  {:>9}  {:>8}\n", "class", width, "IoU", "recall",

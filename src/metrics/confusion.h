@@ -25,6 +25,8 @@ class ConfusionMatrix {
 
   int classes() const { return classes_; }
   std::int64_t count(int truth, int prediction) const;
+  std::int64_t TruthCount(int c) const;            // labelled pixels of the class
+  std::int64_t PredictedCount(int c) const;        // labelled pixels that are called so
   std::vector<std::optional<double>> Iou() const;  // fraction; nullopt: class in neither
   // Share of a class's pixels that are called so (nullopt: it has none), and of the pixels called so that are
   // of it (nullopt: nothing is).
@@ -41,8 +43,7 @@ class ConfusionMatrix {
   const std::vector<std::int64_t>& counts() const { return counts_; }
 
  private:
-  std::int64_t TruthCount(int c) const;
-  std::int64_t PredictedCount(int c) const;
+  std::vector<std::optional<double>> RightOf(std::int64_t (ConfusionMatrix::*whole)(int) const) const;
   int classes_;
   std::int64_t images_ = 0;
   std::vector<std::int64_t> counts_;
@@ -50,6 +51,9 @@ class ConfusionMatrix {
 
 // {miou, pixel_accuracy, iou{class: value|null}, recall, precision (likewise), images, confusion}: fractions.
 Json ToJson(const ConfusionMatrix& matrix, const Classes& classes);
+
+// "41.7 %", and "-" for none.
+std::string Percent(const std::optional<double>& share, int decimals = 1);
 
 // The per-class table for people.
 std::string FormatTable(const ConfusionMatrix& matrix, const Classes& classes);

@@ -98,13 +98,10 @@ void HtmlReport::Chart(const std::string& title, const std::string& x_name, cons
 
 void HtmlReport::ScoreTable(const ConfusionMatrix& matrix, const Classes& classes) {
   const auto iou = matrix.Iou(), recall = matrix.Recall(), precision = matrix.Precision();
-  const auto percent = [](const std::optional<double>& value) {
-    return value ? fmt::format("{:.1f} %", *value * 100) : std::string("-");
-  };
   std::vector<std::int64_t> pixels(matrix.classes());
   std::int64_t all = 0;
   for (int c = 0; c < matrix.classes(); ++c) {
-    for (int p = 0; p <= matrix.classes(); ++p) pixels[c] += matrix.count(c, p);
+    pixels[c] = matrix.TruthCount(c);
     all += pixels[c];
   }
   body_ +=
@@ -117,18 +114,15 @@ void HtmlReport::ScoreTable(const ConfusionMatrix& matrix, const Classes& classe
         "<tr><td>{}{}</td><td class=n>{}</td><td><div class=track><div class=bar "
         "style=\"width:{:.1f}%\"></div></div></td>"
         "<td class=n>{}</td><td class=n>{}</td><td class=n>{:.1f} %</td><td class=\"n dim\">{}</td></tr>\n",
-        Swatch(classes, c), EscapeHtml(classes.names.at(c)), percent(iou[c]), iou[c].value_or(0) * 100,
-        percent(recall[c]), percent(precision[c]), share * 100, Grouped(pixels[c]));
+        Swatch(classes, c), EscapeHtml(classes.names.at(c)), Percent(iou[c]), iou[c].value_or(0) * 100,
+        Percent(recall[c]), Percent(precision[c]), share * 100, Grouped(pixels[c]));
   }
-  const auto mean = matrix.MeanIou();
-  const auto accuracy = matrix.PixelAccuracy();
   body_ += fmt::format(
       "<tr class=sum><td><b>mean IoU</b></td><td "
       "class=n><b>{}</b></td><td></td><td></td><td></td><td></td><td class=\"n "
       "dim\">{}</td></tr>"
       "<tr><td>pixel accuracy</td><td class=n>{}</td></tr></table></div>\n",
-      mean ? fmt::format("{:.2f} %", *mean * 100) : "-", Grouped(all),
-      accuracy ? fmt::format("{:.2f} %", *accuracy * 100) : "-");
+      Percent(matrix.MeanIou(), 2), Grouped(all), Percent(matrix.PixelAccuracy(), 2));
 }
 
 void HtmlReport::ConfusionTable(const ConfusionMatrix& matrix, const Classes& classes) {

@@ -281,7 +281,7 @@ Tensor HalfConv(const Node& node, const std::vector<Tensor>& inputs, Arithmetic 
 
 // `how`: none, float32 throughout. The scores themselves are not rounded: labels are found before a store.
 Tensor Scores(const Graph& graph, const Tensor& image, std::optional<Arithmetic> how) {
-  std::map<std::string, Tensor> values{{graph.inputs[0].name, image}, {"", Tensor()}};
+  std::map<std::string, Tensor> values{{"", Tensor()}};
   for (const Initializer& initializer : graph.initializers) values[initializer.name] = initializer.value;
   const auto round_map = [&](Tensor& t, const std::string& name) {
     if (how && t.dtype() == DType::kFloat32 && t.rank() == 4 && name != graph.outputs[0].name)

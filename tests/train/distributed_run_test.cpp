@@ -84,15 +84,16 @@ double Distance(const std::vector<float>& seen, const std::vector<float>& wanted
 // order differ by 1e-7, and batch norm over few pixels, ReLU and max pooling make of that some 1e-3 of a
 // newly drawn network's gradient, which grows tenfold with every step of the usual length, between one
 // process's own kernels too. So steps are short here, by SGD (Adam's are as long for gradients that are
-// nothing but rounding), and FFM's thresholds, where one pixel counts or does not, are off. Measured over
-// seeds: weights and running statistics 3e-7 to 5e-6, gradients 2e-3 to 5e-2, most of it in the first
-// convolution, below the stem's pools; gradients averaged instead of summed, or batch norm over half the
-// batch, would show as some 0.5 of a gradient.
+// nothing but rounding), and FFM's thresholds, where one pixel counts or does not, are off. And the seed is
+// one where no pool of the stem changes its mind: others have up to 5e-2 in the first convolution's gradient.
+// Measured: weights and running statistics 8e-7, gradients 2e-3; gradients averaged instead of summed, or
+// batch norm over half the batch, would show as some 0.5 of a gradient.
 TEST(DistributedRun, TwoProcessesEndAsOneDoes) {
   FRF_SKIP_WITHOUT_GLOO();
   test::TempFolder folder;
-  const Words words{"--no-val", "--set",         "optimizer.kind=sgd", "--lr",
-                    "1e-6",     "--net-options", "ffm=masks-off"};
+  const Words words{"--no-val",      "--set",  "optimizer.kind=sgd",
+                    "--lr",          "1e-6",   "--net-options",
+                    "ffm=masks-off", "--seed", "4"};
   const Words plain{"FRF_TRAIN_KERNELS=plain"};
   Rank alone(NewRun(folder / "one", 2) + words + kHow + Words{"--threads", "1"}, plain);
   ASSERT_EQ(alone.Wait(kPatience), 0) << alone.err();
@@ -107,8 +108,8 @@ TEST(DistributedRun, TwoProcessesEndAsOneDoes) {
                gradients = Distance(Floats(seen, "optimizer/"), Floats(wanted, "optimizer/"));
   RecordProperty("weights", std::to_string(weights));
   RecordProperty("gradients", std::to_string(gradients));
-  EXPECT_LT(weights, 3e-5);
-  EXPECT_LT(gradients, 0.15);  // momentum: a sum of all gradients
+  EXPECT_LT(weights, 1e-5);
+  EXPECT_LT(gradients, 0.03);  // momentum: a sum of all gradients
 }
 
 TEST(DistributedRun, TorchrunStartsIt) {
