@@ -75,3 +75,22 @@ function(frf_program name main)
   add_executable(${name} ${PROJECT_SOURCE_DIR}/src/${main})
   target_link_libraries(${name} PRIVATE ${ARGN})
 endfunction()
+
+# Kernels in vectors, the engine's and the trainer's: options of their own, file by file.
+set(FRF_X86 FALSE)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  set(FRF_X86 TRUE)
+endif()
+set(FRF_KERNEL_OPTIONS -fno-exceptions -fno-math-errno -fno-trapping-math)
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND FRF_X86)
+  # GCC spills pointers into vector registers, which the products have none of to spare.
+  list(APPEND FRF_KERNEL_OPTIONS -mtune-ctrl=^general_regs_sse_spill)
+endif()
+if(CMAKE_BUILD_TYPE STREQUAL Debug)
+  list(APPEND FRF_KERNEL_OPTIONS -O2)  # without inlining, vector code is hundreds of times slower
+endif()
+if(FRF_X86)
+  # GCC 12 takes the undefined pass-through operand of its own AVX-512 intrinsics for an uninitialised variable.
+  set(FRF_AVX512_OPTIONS ${FRF_KERNEL_OPTIONS} -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mprefer-vector-width=512
+    -Wno-maybe-uninitialized -Wno-uninitialized)
+endif()

@@ -125,7 +125,7 @@ def finished(folder):
         entry = json.loads(line)
         commit = entry.get("commit", commit)
         if entry["type"] == "epoch":
-            seconds += entry["seconds"]
+            seconds += entry.get("seconds", 0)  # none where a run was stopped just as an epoch ended
         if entry["type"] == "validation" and entry.get("final"):
             result = {"run": folder.name, "miou": round(entry["miou"], 5), "iou": {k: v and round(v, 4) for k, v in entry["iou"].items()}}
     return result and {**result, "seconds": round(seconds), "commit": commit}

@@ -16,7 +16,8 @@ import tempfile
 MAX_LINES = 420  # "about 400"
 FOLDERS = ("src", "include", "tests", "bench", "cmake", "scripts", "docs", "examples")
 
-# Room -> rooms whose headers it may include besides its own and the public ones (frf/).
+# Room -> rooms, or folders of them, whose headers it may include besides its own and the public ones (frf/). The trainer's
+# Winograd is written with the engine's products and transforms, headers that are compiled where they are included.
 ALLOWED = {
     "base": set(),
     "image": {"base"},
@@ -26,7 +27,7 @@ ALLOWED = {
     "nets": {"base", "graph"},
     "onnx": {"base", "graph"},
     "engine": {"base", "image", "graph", "onnx"},
-    "train": {"base", "image", "graph", "nets", "data", "metrics"},
+    "train": {"base", "image", "graph", "nets", "data", "metrics", "engine/kernels"},
     "video": {"base", "image"},
     "serve": {"base", "image", "graph", "onnx", "nets", "data", "metrics", "engine"},
     "cli": {"base", "image", "graph", "onnx", "nets", "data", "metrics", "engine", "serve", "video"},
@@ -88,13 +89,14 @@ def check_includes(path, lines, rooms):
         if not found:
             continue
         target = found.group(1).split("/")[0]
+        folder = found.group(1).rsplit("/", 1)[0]
         if public and target in rooms:
             yield number, f"a public header must not include from src/{target}"
         if room is None or target == room or target not in rooms:
             continue
         if room not in ALLOWED:
             yield number, f"src/{room} is not a room of the design"
-        elif target not in ALLOWED[room]:
+        elif target not in ALLOWED[room] and folder not in ALLOWED[room]:
             allowed = ", ".join(sorted(ALLOWED[room])) or "no other room"
             yield number, f"src/{room} must not include '{found.group(1)}' (it may include {allowed})"
 

@@ -60,6 +60,7 @@ TEST(BlockedMaps, GoThereAndBack) {
 struct ConvCase {
   int images, in, out, height, width, kernel, stride, dilation;
   bool bias, winograd;
+  int pad = -1;  // -1: as large as keeps the map's size
 };
 class BlockedConvolutions : public testing::TestWithParam<ConvCase> {};
 
@@ -68,7 +69,7 @@ TEST_P(BlockedConvolutions, EqualTorch) {
   const ConvCase& c = GetParam();
   auto spec = std::make_shared<BlockedConvSpec>();
   spec->stride = {c.stride, c.stride};
-  const int pad = c.dilation * (c.kernel - 1) / 2;
+  const int pad = c.pad >= 0 ? c.pad : c.dilation * (c.kernel - 1) / 2;
   spec->pad = {pad, pad};
   spec->dilation = {c.dilation, c.dilation};
   spec->winograd = c.winograd;
@@ -97,7 +98,13 @@ INSTANTIATE_TEST_SUITE_P(
         ConvCase{2, 96, 48, 23, 31, 3, 2, 1, false, false}, ConvCase{2, 256, 96, 13, 7, 1, 1, 1, false, true},
         ConvCase{2, 64, 11, 9, 13, 1, 1, 1, true, true}, ConvCase{1, 64, 19, 9, 13, 1, 1, 1, true, true},
         ConvCase{1, 32, 32, 17, 17, 3, 1, 2, false, true}, ConvCase{1, 16, 1, 13, 1, 3, 1, 1, true, true},
-        ConvCase{1, 16, 64, 15, 15, 7, 2, 1, false, true}));
+        ConvCase{1, 16, 64, 15, 15, 7, 2, 1, false, true},
+        // Winograd's kernel gradient in more than one run of tiles; outputs that fill no block; other
+        // borders.
+        ConvCase{2, 128, 128, 47, 64, 3, 1, 1, false, true},
+        ConvCase{2, 32, 40, 13, 17, 3, 1, 1, false, true},
+        ConvCase{2, 32, 48, 12, 19, 3, 1, 1, false, true, 0},
+        ConvCase{2, 48, 80, 12, 19, 3, 1, 1, false, true, 2}));
 
 TEST(BlockedMaps, ImageConvolutionGivesWeightGradients) {
   if (!BlockedConvolutionsWork()) GTEST_SKIP() << "needs oneDNN 2.x and AVX-512";

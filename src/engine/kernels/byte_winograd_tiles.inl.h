@@ -11,8 +11,8 @@ namespace frf::kernels::FRF_ISA {
 inline constexpr int kBytePoints = 6;  // of a tile along an axis
 inline constexpr int kByteTile = 4;
 
-// Rows of Winograd<4, 1>::kKernel times 12, 6, 6, 24, 24, 3; 24 over those is what the output transform
-// multiplies by.
+// Lavin and Gray's kernel transform, points 0, +-1, +-2 and infinity, its rows times 12, 6, 6, 24, 24, 3; 24
+// over those is what the output transform multiplies by.
 inline constexpr int kWhole[kBytePoints][3] = {{3, 0, 0}, {-1, -1, -1}, {-1, 1, -1},
                                                {1, 2, 4}, {1, -2, 4},   {0, 0, 3}};
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // 3x3 convolution by minimal filtering: stride 1 by F(4x4, 3x3) and F(6x6, 3x3), 4 and 5.1 times fewer
 // multiplications, stride 2 by 1.8 times fewer. A run of tiles is transformed, multiplied and transformed
-// back while it is in L2. Subtle: F(6,3) errs more (about 1e-5 of the largest value against 5e-6), both far
+// back while it is in L2. Subtle: F(6,3) errs more (about 7e-6 of the largest value against 2e-6), both far
 // below what flips a label.
 #pragma once
 

@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// oneDNN behind convolution.h. Weights stay in the parameter's own order between steps and are packed on the
-// way in (and gradients unpacked on the way out): a few per cent of the convolution, and no second copy to
-// keep in step. Subtle: scratch memory is one buffer a thread, grown to the largest need; oneDNN's own would
-// be allocated at every call.
+// Behind convolution.h: Winograd of our own where it fits (winograd.h), oneDNN for all else. Weights stay in
+// the parameter's own order between steps and are packed on the way in (and gradients unpacked on the way
+// out): a few per cent of the convolution, and no second copy to keep in step. Subtle: scratch memory is one
+// buffer a thread, grown to the largest need; oneDNN's own would be allocated at every call.
 #include "train/kernels/convolution.h"
 
 #if defined(FRF_TRAIN_ONEDNN)
 
-#include <sys/mman.h>
-
 #include <algorithm>
-#include <cstdlib>
 #include <dnnl.hpp>
-#include <new>
+#include <optional>
 #include <unordered_map>
 
-#include "frf/error.h"
+#include "train/kernels/scratch.h"
+#include "train/kernels/winograd.h"
 
 namespace frf {
 namespace {
@@ -28,29 +26,6 @@ const dnnl::engine& Engine() {
   return engine;
 }
 
-// Grows, never shrinks; huge pages, since it is written from end to end at every step.
-class Scratch {
- public:
-  ~Scratch() { std::free(data_); }
-  void* Get(std::size_t bytes) {
-    if (bytes > size_) {
-      std::free(data_);
-      size_ = (bytes + (std::size_t{2} << 20) - 1) >> 21 << 21;
-      data_ = std::aligned_alloc(std::size_t{2} << 20, size_);
-      if (data_ == nullptr) {
-        size_ = 0;
-        throw Error(ErrorCode::kOutOfMemory,
-                    "a convolution's scratch memory cannot be had; use a smaller batch or crop");
-      }
-      ::madvise(data_, size_, MADV_HUGEPAGE);
-    }
-    return data_;
-  }
-
- private:
-  void* data_ = nullptr;
-  std::size_t size_ = 0;
-};
 thread_local Scratch scratch_memory, packed_memory;
 
 memory Wrap(const memory::desc& desc, const void* data) {
@@ -77,8 +52,13 @@ struct BlockedConvolution::Impl {
   dnnl::convolution_backward_weights weights;
   memory::desc forward_scratch_desc, data_scratch_desc, weights_scratch_desc;
   bool has_data = false, has_weights = false;
+  std::optional<WinogradConvolution> winograd;  // then nothing of oneDNN is made
 
   Impl(const ConvolutionShape& s, const ConvolutionOptions& o) : shape(s), options(o) {
+    if (o.winograd && !o.plain_input && !o.bias && WinogradConvolution::Fits(s)) {
+      winograd.emplace(s, o.weight_strides);
+      return;
+    }
     attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
     const auto blocked = memory::format_tag::nChw16c;
     x = memory::desc({s.images, s.in, s.height, s.width}, kFloat,
@@ -92,36 +72,20 @@ struct BlockedConvolution::Impl {
     strides = Dims(s.stride);
     pads = Dims(s.pad);
     dilations = {s.dilation[0] - 1, s.dilation[1] - 1};
-    forward_desc = Best([&](dnnl::algorithm algorithm) { return MakeForward(algorithm); });
+    forward_desc = MakeForward();
     forward = dnnl::convolution_forward(forward_desc);
     packed_forward = forward_desc.weights_desc();
     forward_scratch_desc = forward_desc.scratchpad_desc();
     pack_forward = Reorder(weight_given, packed_forward);
   }
 
-  bool MayWinograd() const {
-    return options.winograd && !options.plain_input && !options.bias && shape.kernel[0] == 3 &&
-           shape.kernel[1] == 3 && shape.stride[0] == 1 && shape.stride[1] == 1 && shape.dilation[0] == 1 &&
-           shape.dilation[1] == 1;
-  }
+  static constexpr auto kDirect = dnnl::algorithm::convolution_direct;
 
-  // Winograd where oneDNN has it for this shape, else the direct form.
-  template <typename Make>
-  auto Best(Make make) -> decltype(make(dnnl::algorithm::convolution_direct)) {
-    if (MayWinograd()) {
-      try {
-        return make(dnnl::algorithm::convolution_winograd);
-      } catch (const dnnl::error&) {
-      }
-    }
-    return make(dnnl::algorithm::convolution_direct);
-  }
-
-  dnnl::convolution_forward::primitive_desc MakeForward(dnnl::algorithm algorithm) {
+  dnnl::convolution_forward::primitive_desc MakeForward() {
     const auto kind = dnnl::prop_kind::forward_training;
-    const auto desc = options.bias ? dnnl::convolution_forward::desc(kind, algorithm, x, weight, bias, y,
+    const auto desc = options.bias ? dnnl::convolution_forward::desc(kind, kDirect, x, weight, bias, y,
                                                                      strides, dilations, pads, pads)
-                                   : dnnl::convolution_forward::desc(kind, algorithm, x, weight, y, strides,
+                                   : dnnl::convolution_forward::desc(kind, kDirect, x, weight, y, strides,
                                                                      dilations, pads, pads);
     return {desc, attributes, Engine()};
   }
@@ -132,10 +96,8 @@ struct BlockedConvolution::Impl {
 
   void PrepareData() {
     if (has_data) return;
-    const auto desc = Best([&](dnnl::algorithm algorithm) {
-      return dnnl::convolution_backward_data::primitive_desc(
-          {algorithm, x, weight, y, strides, dilations, pads, pads}, attributes, Engine(), forward_desc);
-    });
+    const dnnl::convolution_backward_data::primitive_desc desc(
+        {kDirect, x, weight, y, strides, dilations, pads, pads}, attributes, Engine(), forward_desc);
     data = dnnl::convolution_backward_data(desc);
     packed_data = desc.weights_desc();
     data_scratch_desc = desc.scratchpad_desc();
@@ -145,13 +107,11 @@ struct BlockedConvolution::Impl {
 
   void PrepareWeights() {
     if (has_weights) return;
-    const auto desc = Best([&](dnnl::algorithm algorithm) {
-      const auto op = options.bias ? dnnl::convolution_backward_weights::desc(algorithm, x, weight, bias, y,
-                                                                              strides, dilations, pads, pads)
-                                   : dnnl::convolution_backward_weights::desc(algorithm, x, weight, y,
-                                                                              strides, dilations, pads, pads);
-      return dnnl::convolution_backward_weights::primitive_desc(op, attributes, Engine(), forward_desc);
-    });
+    const auto op = options.bias ? dnnl::convolution_backward_weights::desc(kDirect, x, weight, bias, y,
+                                                                            strides, dilations, pads, pads)
+                                 : dnnl::convolution_backward_weights::desc(kDirect, x, weight, y, strides,
+                                                                            dilations, pads, pads);
+    const dnnl::convolution_backward_weights::primitive_desc desc(op, attributes, Engine(), forward_desc);
     weights = dnnl::convolution_backward_weights(desc);
     packed_gradient = desc.diff_weights_desc();
     weights_scratch_desc = desc.scratchpad_desc();
@@ -182,6 +142,7 @@ BlockedConvolution::~BlockedConvolution() = default;
 
 void BlockedConvolution::Forward(const float* x, const float* weight, const float* bias, float* y) {
   Impl& i = *impl_;
+  if (i.winograd) return i.winograd->Forward(x, weight, y);
   std::unordered_map<int, memory> args{{DNNL_ARG_SRC, Wrap(i.x, x)},
                                        {DNNL_ARG_WEIGHTS, i.Packed(i.pack_forward, i.packed_forward, weight)},
                                        {DNNL_ARG_DST, Wrap(i.y, y)},
@@ -193,6 +154,7 @@ void BlockedConvolution::Forward(const float* x, const float* weight, const floa
 
 void BlockedConvolution::BackwardData(const float* dy, const float* weight, float* dx) {
   Impl& i = *impl_;
+  if (i.winograd) return i.winograd->BackwardData(dy, weight, dx);
   i.PrepareData();
   i.data.execute(i.stream, {{DNNL_ARG_DIFF_DST, Wrap(i.y, dy)},
                             {DNNL_ARG_WEIGHTS, i.Packed(i.pack_data, i.packed_data, weight)},
@@ -203,6 +165,7 @@ void BlockedConvolution::BackwardData(const float* dy, const float* weight, floa
 
 void BlockedConvolution::BackwardWeights(const float* x, const float* dy, float* dweight, float* dbias) {
   Impl& i = *impl_;
+  if (i.winograd) return i.winograd->BackwardWeights(x, dy, dweight);
   i.PrepareWeights();
   const memory packed = Wrap(i.packed_gradient, packed_memory.Get(i.packed_gradient.get_size()));
   std::unordered_map<int, memory> args{{DNNL_ARG_SRC, Wrap(i.x, x)},

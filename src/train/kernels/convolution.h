@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Convolutions of channel-blocked maps by oneDNN 2.x: forward and both gradients, with Winograd's F(4x4, 3x3)
-// where it exists (it takes less than half the time of the direct form; its rounding error is about ten times
-// larger).
+// Convolutions of channel-blocked maps, forward and both gradients: by Winograd's minimal filtering where it
+// fits (3x3, stride 1; kernels of our own, winograd.h), else by oneDNN 2.x. Winograd takes less than half the
+// time of the direct form; its rounding error is five times larger (results) to twenty times (gradients).
 //
 //   if (BlockedConvolutionsWork()) { BlockedConvolution conv(shape, {.winograd = true}); conv.Forward(x, w,
 //   nullptr, y); }
