@@ -31,7 +31,8 @@ if(train_sources)
   set_source_files_properties(${train_kernels} PROPERTIES SKIP_PRECOMPILE_HEADERS ON
     COMPILE_OPTIONS "-ffp-contract=fast;-fno-math-errno;$<$<CONFIG:Release>:-O3>")
   if(FRF_AVX512_OPTIONS)  # its kernels are written with the engine's
-    set_source_files_properties(${PROJECT_SOURCE_DIR}/src/train/kernels/winograd_avx512.cpp PROPERTIES
+    set_source_files_properties(${PROJECT_SOURCE_DIR}/src/train/kernels/winograd_avx512.cpp
+      ${PROJECT_SOURCE_DIR}/src/train/kernels/winograd_gradient_avx512.cpp PROPERTIES
       COMPILE_OPTIONS "${FRF_AVX512_OPTIONS};$<$<CONFIG:Release>:-O3>")
   endif()
   # CUDA's headers and libraries come with a libtorch that was built for it.

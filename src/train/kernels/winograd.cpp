@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Subtle: results take F(4,3), gradients F(6,3) where that is less work. F(6,3) errs four times as much (3e-6 of
-// the root mean square against 7e-7), which no gradient minds, but a ReLU or mask near its threshold does.
+// Subtle: results take F(4,3), gradients F(6,3) where that is less work. F(6,3) errs four times as much (3e-6
+// of the root mean square against 7e-7), which no gradient minds, but a ReLU or mask near its threshold does.
 #include "train/kernels/winograd.h"
 
 #if defined(__x86_64__)
@@ -138,12 +138,11 @@ void WinogradConvolution::BackwardData(const float* dy, const float* weight, flo
                              .pad_top = static_cast<int>(2 - s.pad[0]),
                              .pad_left = static_cast<int>(2 - s.pad[1])};
   conv.tile = TileFor(conv);
-  Convolve(conv,
-           {.weights = weight,
-            .out = static_cast<int>(s.in),
-            .in = static_cast<int>(s.out),
-            .strides = {strides_[1], strides_[0], strides_[2], strides_[3]},
-            .turned = true});
+  Convolve(conv, {.weights = weight,
+                  .out = static_cast<int>(s.in),
+                  .in = static_cast<int>(s.out),
+                  .strides = {strides_[1], strides_[0], strides_[2], strides_[3]},
+                  .turned = true});
 }
 
 void WinogradConvolution::BackwardWeights(const float* x, const float* dy, float* dweight) const {

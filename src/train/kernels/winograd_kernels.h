@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What winograd.cpp hands to the kernels of winograd_avx512.cpp: 3x3 convolutions of stride 1 over
-// channel-blocked maps (images x channels/16 x height x width x 16 floats) by F(4x4, 3x3) and F(6x6, 3x3)
-// (Lavin and Gray 2016), in items that write disjoint memory. Nothing here allocates; nothing of the standard
-// library may be called there, or the linker could keep its AVX-512 copy for all.
+// What winograd.cpp hands to the kernels of winograd_avx512.cpp and winograd_gradient_avx512.cpp: 3x3
+// convolutions of stride 1 over channel-blocked maps (images x channels/16 x height x width x 16 floats) by
+// F(4x4, 3x3) and F(6x6, 3x3) (Lavin and Gray 2016), in items that write disjoint memory. Nothing of them
+// allocates; nothing of the standard library may be called there, or the linker could keep its AVX-512 copy
+// for all.
 #pragma once
 
 #include <cstddef>
