@@ -41,19 +41,23 @@ std::map<std::string, std::vector<GateReport>> FindGates(const Graph& graph) {
   return found;
 }
 
-// Sums over images of a value's channel means, of their squares, and of the variance within an image.
+// Sums over images of a value's channel means, of their squares, and of the variance within an image; and how
+// many values lie where a sigmoid hardly moves.
 struct Moments {
   std::vector<double> sum, squares, within;
-  std::int64_t pixels = 0;
+  std::int64_t pixels = 0, saturated = 0, all = 0;
   void Add(const Tensor& value) {
     const std::int64_t channels = value.dim(1);
     pixels = value.size() / channels;
+    all += value.size();
     if (sum.empty()) sum.resize(channels), squares.resize(channels), within.resize(channels);
     for (std::int64_t c = 0; c < channels; ++c) {
       const float* data = value.data<float>() + c * pixels;
       double total = 0, square = 0;
-      for (std::int64_t i = 0; i < pixels; ++i)
+      for (std::int64_t i = 0; i < pixels; ++i) {
         total += data[i], square += static_cast<double>(data[i]) * data[i];
+        saturated += data[i] < 0.05f || data[i] > 0.95f ? 1 : 0;
+      }
       const double mean = total / static_cast<double>(pixels);
       sum[c] += mean;
       squares[c] += mean * mean;
@@ -75,6 +79,8 @@ void Summarise(const Moments& moments, double images, GateReport& gate) {
   gate.mean = mean;
   gate.between_channels = std::sqrt(std::max(0.0, square - mean * mean));
   gate.spatial = moments.pixels > 1;
+  gate.saturated =
+      static_cast<double>(moments.saturated) / static_cast<double>(std::max<std::int64_t>(moments.all, 1));
 }
 
 // The value as a constant by channel instead of what makes it.
@@ -154,17 +160,19 @@ ModulesReport MeasureModules(const Model& model, const SegmenterOptions& options
 }
 
 std::string FormatModules(const ModulesReport& report) {
-  std::string text = fmt::format("{:<34} {:<5} {:>8} {:>9} {:>9} {:>9}\n", "value", "kind", "mean",
-                                 "channels", "images", "pixels");
+  std::string text = fmt::format("{:<34} {:<5} {:>8} {:>9} {:>9} {:>9} {:>10}\n", "value", "kind", "mean",
+                                 "channels", "images", "pixels", "saturated");
   for (const ModuleReport& module : report.modules) {
     for (const GateReport& gate : module.gates) {
-      text += fmt::format("{:<34} {:<5} {:>8.4f} {:>9.4f} {:>9.4f} {:>9}\n", gate.value, gate.kind, gate.mean,
-                          gate.between_channels, gate.between_images,
-                          gate.spatial ? fmt::format("{:.4f}", gate.between_pixels) : "-");
+      text += fmt::format("{:<34} {:<5} {:>8.4f} {:>9.4f} {:>9.4f} {:>9} {:>10}\n", gate.value, gate.kind,
+                          gate.mean, gate.between_channels, gate.between_images,
+                          gate.spatial ? fmt::format("{:.4f}", gate.between_pixels) : "-",
+                          gate.kind == "gate" ? fmt::format("{:.0f} %", 100 * gate.saturated) : "-");
     }
   }
   text +=
-      "mean (of a mask: how often it fires), and standard deviations between channels, images and pixels\n\n";
+      "mean (of a mask: how often it fires), and standard deviations between channels, images and pixels; "
+      "saturated: gates below 0.05 or above 0.95\n\n";
   text += fmt::format("{:<34} {:>9} {:>22}\n", "module", "points", "95 %");
   text += fmt::format("{:<34} {:>8.2f} % mean IoU\n", "as it is", report.miou * 100);
   const auto row = [&](const std::string& name, const Drop& drop) {
@@ -193,7 +201,8 @@ Json ToJson(const ModulesReport& report) {
                        {"mean", gate.mean},
                        {"between_channels", gate.between_channels},
                        {"between_images", gate.between_images},
-                       {"between_pixels", gate.between_pixels}});
+                       {"between_pixels", gate.between_pixels},
+                       {"saturated", gate.saturated}});
     }
     Json one{{"module", module.name}, {"gates", gates}, {"frozen", drop(module.frozen)}};
     if (module.has_masks) one["off"] = drop(module.off);

@@ -20,6 +20,7 @@ struct GateReport {
   double between_channels = 0;  // standard deviation of the channels' means
   double between_images = 0;    // of an image's mean, for one channel; mean over channels
   double between_pixels = 0;    // within an image and channel, likewise
+  double saturated = 0;         // share below 0.05 or above 0.95, where a sigmoid hardly moves
 };
 
 struct ModuleReport {

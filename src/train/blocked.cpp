@@ -4,11 +4,9 @@
 // read, never its result.
 #include "train/blocked.h"
 
-#include <cmath>
-
-#if defined(_OPENMP)
 #include <omp.h>
-#endif
+
+#include <cmath>
 
 #include "train/kernels/batch_norm.h"
 #include "train/kernels/fusion.h"
@@ -21,14 +19,6 @@ using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
-
-int Threads() {
-#if defined(_OPENMP)
-  return omp_get_max_threads();
-#else
-  return 1;
-#endif
-}
 
 // autograd::Function takes no undefined tensors: an input that is left out is an empty one.
 Tensor OrEmpty(const Tensor& tensor) { return tensor.defined() ? tensor : torch::empty({0}); }
@@ -309,7 +299,7 @@ std::shared_ptr<BlockedConvolution> BlockedConvSpec::KernelFor(const Convolution
   const std::array<std::int64_t, 4> strides{weight.stride(0), weight.stride(1), weight.stride(2),
                                             weight.stride(3)};
   const std::lock_guard lock(mutex_);
-  auto& kernel = kernels_[{shape, strides, Threads()}];
+  auto& kernel = kernels_[{shape, strides, omp_get_max_threads()}];
   if (kernel == nullptr) {
     kernel = std::make_shared<BlockedConvolution>(
         shape,

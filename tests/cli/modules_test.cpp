@@ -33,9 +33,13 @@ TEST(EvalModules, GatesAndMasksOfTheShippedNetwork) {
     EXPECT_LT(fires, 0.5);   // both cannot fire at once
     EXPECT_LE(pixels, 0.5);  // the largest deviation of zeros and ones
     EXPECT_GT(pixels, 0.0);
+    EXPECT_EQ(mask["saturated"], 1.0);  // zeros and ones
   }
   EXPECT_TRUE(ffm.contains("off"));
   EXPECT_EQ(by_name["decoder.msc4"]["gates"][0]["between_pixels"], 0.0);  // one value a channel
+  const double saturated = by_name["decoder.sfm"]["gates"][0]["saturated"];
+  EXPECT_GT(saturated, 0.0);
+  EXPECT_LT(saturated, 0.5);  // pixel by pixel, from normalised maps: most are in between
   for (const auto& [name, module] : by_name) {
     const Json& frozen = module["frozen"];
     EXPECT_LE(frozen["low"].get<double>(), frozen["high"].get<double>()) << name;

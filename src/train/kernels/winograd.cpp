@@ -5,11 +5,9 @@
 
 #if defined(__x86_64__)
 
-#include <algorithm>
-
-#if defined(_OPENMP)
 #include <omp.h>
-#endif
+
+#include <algorithm>
 
 #include "train/kernels/scratch.h"
 #include "train/kernels/winograd_kernels.h"
@@ -18,22 +16,6 @@ namespace frf {
 namespace {
 
 thread_local Scratch packed_memory, scratch_memory;
-
-int Threads() {
-#if defined(_OPENMP)
-  return omp_get_max_threads();
-#else
-  return 1;
-#endif
-}
-
-int Thread() {
-#if defined(_OPENMP)
-  return omp_get_thread_num();
-#else
-  return 0;
-#endif
-}
 
 constexpr std::size_t kL2Bytes = std::size_t{1} << 20;  // of CPUs with AVX-512, 1 to 2 MB
 
@@ -49,7 +31,7 @@ int TileFor(const Work& work) {
 }
 
 void Convolve(winograd::Convolution conv, winograd::Packing packing) {
-  const int threads = Threads();
+  const int threads = omp_get_max_threads();
   packing.tile = conv.tile;
   winograd::Plan(conv, threads, kL2Bytes);
   packing.packed = packed_memory.Floats(winograd::PackedFloats(packing.out, packing.in, conv.tile));
@@ -61,7 +43,7 @@ void Convolve(winograd::Convolution conv, winograd::Packing packing) {
   {
 #pragma omp for schedule(dynamic)
     for (int item = 0; item < packing.items; ++item) winograd::Pack(packing, item);
-    float* const own = scratch + floats * static_cast<std::size_t>(Thread());
+    float* const own = scratch + floats * static_cast<std::size_t>(omp_get_thread_num());
 #pragma omp for schedule(dynamic)
     for (std::int64_t item = 0; item < conv.items; ++item) winograd::Run(conv, item, own);
   }
@@ -71,7 +53,7 @@ void Convolve(winograd::Convolution conv, winograd::Packing packing) {
 constexpr std::size_t kTransformedBytes = std::size_t{6} << 20;
 
 void SumGradient(winograd::Gradient gradient, const winograd::Packing& packing, float* weights) {
-  const int threads = Threads();
+  const int threads = omp_get_max_threads();
   gradient.tile = TileFor(gradient);
   const int points = winograd::Points(gradient.tile);
   const auto all = winograd::Tiles(gradient);
