@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that `frf export` writes from the shipped weights, in ONNX Runtime and on frf's plain executor, on pictures: 20 of CamVid, 8 drawn.
+"""Files that `frf export` writes from the shipped weights, in ONNX Runtime and on frf's plain executor, on pictures: 12 of CamVid, 8 drawn.
 
 usage: onnxruntime_test.py PATH_OF_FRF PATH_OF_FRF_ONNX_DUMP drawn|camvid
 exit code 77: ONNX Runtime is not installed, or CamVid is not there (../shared/camvid, FRF_CAMVID): skipped
@@ -22,7 +22,7 @@ except ImportError as error:
     sys.exit(77)
 
 SIZES = [(360, 480), (512, 1024), (357, 483)]
-COUNT = {"drawn": 8, "camvid": 20}
+COUNT = {"drawn": 8, "camvid": 12}
 WEIGHTS = {"drawn": "frfnet-slim-synth", "camvid": "frfnet-camvid"}
 
 
