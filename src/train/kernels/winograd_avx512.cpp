@@ -118,20 +118,15 @@ void RunTiles(const Convolution& conv, std::int64_t item, float* scratch) {
 // A kernel's tap (y, x) of outputs `first` .. `first` + 15 and one input; zeros beyond the last.
 struct TapLoader {
   const Packing& packing;
-  __m512i lanes;
-  __mmask16 valid;
+  OutputLanes lanes;
   const float* base;
   TapLoader(const Packing& p, int first, int in)
-      : packing(p),
-        lanes(_mm512_mullo_epi32(_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0),
-                                 _mm512_set1_epi32(static_cast<int>(p.strides[0])))),
-        valid(in >= p.in || first >= p.out ? 0
-              : p.out - first >= 16        ? 0xffff
-                                           : static_cast<__mmask16>((1u << (p.out - first)) - 1)),
-        base(p.weights + first * p.strides[0] + in * p.strides[1]) {}
+      : packing(p), lanes(p, first), base(p.weights + first * p.strides[0] + in * p.strides[1]) {
+    if (in >= p.in) lanes.valid = 0;
+  }
   V operator()(int y, int x) const {
     if (packing.turned) y = 2 - y, x = 2 - x;
-    return _mm512_mask_i32gather_ps(_mm512_setzero_ps(), valid, lanes,
+    return _mm512_mask_i32gather_ps(_mm512_setzero_ps(), lanes.valid, lanes.offsets,
                                     base + y * packing.strides[2] + x * packing.strides[3], 4);
   }
 };

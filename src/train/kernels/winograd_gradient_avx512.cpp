@@ -59,13 +59,9 @@ void UnpackTiles(const Gradient& g, const Packing& packing, float* weights, int 
   using F = Form<T>;
   constexpr int S = F::kPoints;
   const std::ptrdiff_t in = g.src.blocks * 16, out = g.dst.blocks * 16;
-  const __m512i lanes =
-      _mm512_mullo_epi32(_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0),
-                         _mm512_set1_epi32(static_cast<int>(packing.strides[0])));
   for (int c = item * 16; c < item * 16 + 16 && c < packing.in; ++c) {
     for (int o = 0; o < packing.out; o += 16) {
-      const __mmask16 valid =
-          packing.out - o >= 16 ? 0xffff : static_cast<__mmask16>((1u << (packing.out - o)) - 1);
+      const OutputLanes lanes(packing, o);
       const float* const from = g.sums + c * out + o;
       V lines[3][S];
       for (int j = 0; j < S; ++j) {
@@ -85,8 +81,8 @@ void UnpackTiles(const Gradient& g, const Packing& packing, float* weights, int 
 #pragma GCC unroll 9
           for (int j = 0; j < S; ++j)
             sum = isa::Fma(lines[y][j], Broadcast(static_cast<float>(F::kKernel[j][x])), sum);
-          _mm512_mask_i32scatter_ps(to + y * packing.strides[2] + x * packing.strides[3], valid, lanes, sum,
-                                    4);
+          _mm512_mask_i32scatter_ps(to + y * packing.strides[2] + x * packing.strides[3], lanes.valid,
+                                    lanes.offsets, sum, 4);
         }
       }
     }

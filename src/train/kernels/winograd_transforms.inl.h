@@ -105,5 +105,17 @@ void TransformSource(const Map& src, const Corner& corner, int pad_top, int pad_
                   [](V(&line)[S]) { Form<T>::Input(line); });
 }
 
+// Sixteen outputs of a kernel from `first` on: where they lie, and which of them there are.
+struct OutputLanes {
+  __m512i offsets;
+  __mmask16 valid;
+  OutputLanes(const Packing& p, int first)
+      : offsets(_mm512_mullo_epi32(_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0),
+                                   _mm512_set1_epi32(static_cast<int>(p.strides[0])))),
+        valid(first >= p.out        ? 0
+              : p.out - first >= 16 ? 0xffff
+                                    : static_cast<__mmask16>((1u << (p.out - first)) - 1)) {}
+};
+
 }  // namespace
 }  // namespace frf::winograd
