@@ -2,14 +2,21 @@
 # The engine's kernels: one translation unit an instruction set, each with its own flags and without the precompiled
 # header (an inline function of a standard header, compiled with AVX-512, must not be what the linker keeps for all).
 set(kernels ${PROJECT_SOURCE_DIR}/src/engine/kernels)
-set_source_files_properties(${kernels}/isa_baseline.cpp ${kernels}/isa_avx2.cpp ${kernels}/isa_avx512.cpp
+set(pairs ${kernels}/isa_avx512_bf16.cpp ${kernels}/isa_avx512_f16.cpp ${kernels}/isa_avx512_f16_emulated.cpp)
+set_source_files_properties(${kernels}/isa_baseline.cpp ${kernels}/isa_avx2.cpp ${kernels}/isa_avx512.cpp ${pairs}
   TARGET_DIRECTORY frf_engine PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
 set_source_files_properties(${kernels}/isa_baseline.cpp TARGET_DIRECTORY frf_engine PROPERTIES COMPILE_OPTIONS "${FRF_KERNEL_OPTIONS}")
 if(FRF_X86)
   set_source_files_properties(${kernels}/isa_avx2.cpp TARGET_DIRECTORY frf_engine PROPERTIES COMPILE_OPTIONS
     "${FRF_KERNEL_OPTIONS};-mavx2;-mfma")
   set_source_files_properties(${kernels}/isa_avx512.cpp TARGET_DIRECTORY frf_engine PROPERTIES COMPILE_OPTIONS "${FRF_AVX512_OPTIONS}")
+  set_source_files_properties(${kernels}/isa_avx512_f16_emulated.cpp TARGET_DIRECTORY frf_engine PROPERTIES COMPILE_OPTIONS
+    "${FRF_AVX512_OPTIONS}")
+  set_source_files_properties(${kernels}/isa_avx512_bf16.cpp TARGET_DIRECTORY frf_engine PROPERTIES COMPILE_OPTIONS
+    "${FRF_AVX512_OPTIONS};-mavx512bf16")
+  set_source_files_properties(${kernels}/isa_avx512_f16.cpp TARGET_DIRECTORY frf_engine PROPERTIES COMPILE_OPTIONS
+    "${FRF_AVX512_OPTIONS};-mavx512fp16")
 else()
-  set_source_files_properties(${kernels}/isa_avx2.cpp ${kernels}/isa_avx512.cpp TARGET_DIRECTORY frf_engine
+  set_source_files_properties(${kernels}/isa_avx2.cpp ${kernels}/isa_avx512.cpp ${pairs} TARGET_DIRECTORY frf_engine
     PROPERTIES HEADER_FILE_ONLY ON)
 endif()

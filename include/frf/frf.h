@@ -126,10 +126,16 @@ typedef struct frf_session_options {
   // decides.
   int tune;
   uint64_t max_memory;  // bytes of maps and scratch that a plan may need; 0: half of RAM
+  // What the operands of convolutions' products are rounded to: FRF_FLOAT32, or 16 bits, which take half the
+  // time and change some labels in a thousand. UNSUPPORTED where the CPU cannot.
+  int precision;
+  int reserved;  // 0
 } frf_session_options;
 
+enum { FRF_FLOAT32 = 0, FRF_BFLOAT16 = 1, FRF_FLOAT16 = 2 };
+
 #define FRF_SESSION_OPTIONS_INIT \
-  { sizeof(frf_session_options), 0, 0, 0, 0, 0 }
+  { sizeof(frf_session_options), 0, 0, 0, 0, 0, FRF_FLOAT32, 0 }
 
 // Makes a session; `options` may be NULL for the defaults. *session is released by frf_session_free. Nothing
 // is planned yet. INVALID_ARGUMENT (one of height and width alone, a negative number, another size than a

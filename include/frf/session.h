@@ -22,6 +22,7 @@
 
 #include "frf/error.h"
 #include "frf/image.h"
+#include "frf/precision.h"
 
 namespace frf {
 
@@ -60,6 +61,9 @@ struct SessionOptions {
   // FRF_CACHE, XDG_CACHE_HOME/frf or ~/.cache/frf. What is kept there is used without this too; else a rule
   // decides.
   bool tune = false;
+  // Of convolutions' products. In 16 bits they take half the time, and some labels in a thousand change
+  // (docs/deploy.md). Where the CPU lacks the instructions the constructor throws kUnsupported.
+  Precision precision = Precision::kFloat32;
 };
 
 class Session {

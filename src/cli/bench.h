@@ -37,6 +37,7 @@ struct BenchCase {
   Model model;       // with class names, made up where the file has none
   std::shared_ptr<LoadedModel> loaded;
   int height = 0, width = 0, threads = 1;
+  Precision precision = Precision::kFloat32;  // of frf; peers compute in float32
   bool to_labels = true, tune = false;
   double macs = 0;
   Image picture;              // height x width
@@ -63,8 +64,12 @@ class Contestant {
   virtual int process() const { return 0; }    // in which it runs; 0: this one
   std::string engine, version, file;           // "onnxruntime", "1.32.0", "8-bit in, labels out"
   int threads = 1;
+  Precision precision = Precision::kFloat32;
 };
 
+// "frf" or, in another precision, "frf bf16".
+std::string OurName(Precision precision);
+bool IsOurs(const std::string& engine);
 std::unique_ptr<Contestant> MakeOurs(const BenchCase& bench_case);
 
 // A peer as its experts would set it up, with the faster of the files that it takes (bench_peer.cpp). Throws
@@ -83,6 +88,7 @@ struct BenchRow {
   std::string name, size, engine, version, file, error;  // error: why there are no times
   bool to_labels = true;
   int threads = 1;
+  Precision precision = Precision::kFloat32;
   TimingStats ms;
   double macs = 0;
   double speedup =
@@ -123,8 +129,8 @@ struct BenchReport {
   bool compared = false;  // with peers
 
   const Peaks& PeaksOf(const BenchRow& row) const;
-  const BenchRow* OursFor(
-      const BenchRow& row) const;  // the same network, size and threads on frf; nullptr: it failed
+  // The same network, size and threads on frf, in the precision that was named first; nullptr: it failed.
+  const BenchRow* OursFor(const BenchRow& row) const;
   std::vector<int> threads() const;
 };
 void PrintTable(const BenchReport& report);

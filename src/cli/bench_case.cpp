@@ -19,8 +19,10 @@ class Ours : public Contestant {
         session_(bench_case.loaded, {.height = bench_case.height,
                                      .width = bench_case.width,
                                      .threads = bench_case.threads,
-                                     .tune = bench_case.tune}) {
-    engine = "frf";
+                                     .tune = bench_case.tune,
+                                     .precision = bench_case.precision}) {
+    engine = OurName(bench_case.precision);
+    precision = bench_case.precision;
     threads = bench_case.threads;
     version = Version();
     labels_ = {bench_case.height, bench_case.width, {}};
@@ -69,6 +71,12 @@ bool BenchCase::bytes_in() const { return model.graph.inputs.at(0).dtype == DTyp
 bool BenchCase::gives_labels() const { return model.graph.outputs.at(0).dtype != DType::kFloat32; }
 
 std::string BenchCase::size() const { return fmt::format("{}x{}", height, width); }
+
+std::string OurName(Precision precision) {
+  return precision == Precision::kFloat32 ? "frf" : fmt::format("frf {}", NameOf(precision));
+}
+
+bool IsOurs(const std::string& engine) { return engine == "frf" || engine.starts_with("frf "); }
 
 std::unique_ptr<Contestant> MakeOurs(const BenchCase& bench_case) {
   return std::make_unique<Ours>(bench_case);

@@ -174,6 +174,7 @@ std::vector<BenchRow> Measure(const BenchCase& bench_case,
     lanes.push_back({contestant.get(), {}, {}});
     BenchRow& row = lanes.back().row;
     row.name = bench_case.name, row.size = bench_case.size(), row.threads = contestant->threads;
+    row.precision = contestant->precision;
     row.engine = contestant->engine, row.version = contestant->version, row.file = contestant->file;
     row.to_labels = bench_case.to_labels, row.macs = bench_case.macs;
     processes.push_back(contestant->process());
@@ -196,7 +197,7 @@ std::vector<BenchRow> Measure(const BenchCase& bench_case,
       if (count > 1) WaitUntilQuiet(processes);
       if (Turn(lane, &lane.times)) {
         lane.contestant->Read(last);
-        Take(lane, last, lane.row.engine == "frf" ? reference : ours);
+        Take(lane, last, IsOurs(lane.row.engine) ? reference : ours);
       }
       progress.Advance(1, lane.row.engine);
     }

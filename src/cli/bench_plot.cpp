@@ -42,6 +42,7 @@ std::vector<Group> GroupsOf(const BenchReport& report) {
 
 const char* ColorOf(const std::string& engine) {
   if (engine == "frf") return "#0f766e";
+  if (IsOurs(engine)) return "#34a89b";
   if (engine == "onnxruntime") return "#8aa4c8";
   return engine == "openvino" ? "#b59ac9" : "#d2b48c";
 }
@@ -63,7 +64,7 @@ std::string ValueText(const BenchReport& report, const BenchRow& row) {
 
 std::string DrawBar(const BenchReport& report, const BenchRow& row, const std::string& label, double y,
                     double scale) {
-  const bool ours = row.engine == "frf";
+  const bool ours = IsOurs(row.engine);
   const std::string weight = ours ? " font-weight=\"600\"" : "";
   const double middle = y + kBar / 2.0;
   std::string svg =

@@ -36,7 +36,9 @@ std::string Notes(const BenchReport& report) {
   std::string notes =
       "of peak: 2 x multiply-accumulates of the network / median / float32 peak; Winograd computes fewer and "
       "8-bit files cheaper ones, "
-      "so it may pass 100 %. Arithmetic is float32, and 8 bits where a file says so\n";
+      "so it may pass 100 %. Arithmetic is float32, 8 bits where a file says so, and in rows of frf bf16 or "
+      "frf f16 the products of "
+      "convolutions are of 16 bits\n";
   notes += report.compared ? "labels equal: a peer's with frf's, frf's own with the plain executor's, in the "
                              "worst of the timed frames\n"
                            : "labels equal: with the plain executor's, in the worst of the timed frames\n";
@@ -98,7 +100,7 @@ Cells CellsOf(const BenchReport& report, const BenchRow& row) {
   cells[kMad] = Milliseconds(row.ms.mad);
   cells[kP90] = Milliseconds(row.ms.p90);
   cells[kFps] = fmt::format("{:.1f}", row.fps());
-  cells[kTimesOurs] = times > 0 && row.engine != "frf" ? fmt::format("{:.2f}", times) : "";
+  cells[kTimesOurs] = times > 0 && &row != report.OursFor(row) ? fmt::format("{:.2f}", times) : "";
   cells[kSpeedUp] = row.speedup > 0 ? fmt::format("{:.2f}", row.speedup) : "";
   const double peak = report.PeaksOf(row).f32_gflops;
   cells[kOfPeak] = peak > 0 ? fmt::format("{:.0f} %", 100 * row.gflops() / peak) : "";
@@ -139,7 +141,7 @@ Json ToJson(const BenchReport& report, const BenchRow& row) {
           {"size", row.size},
           {"engine", row.engine},
           {"version", row.version},
-          {"precision", "f32"},
+          {"precision", NameOf(row.precision)},
           {"threads", row.threads},
           {"batch", 1},
           {"runs", row.ms.runs},
@@ -157,7 +159,7 @@ Json ToJson(const BenchReport& report, const BenchRow& row) {
           {"speedup", number(row.speedup, row.speedup > 0)},
           {"times_frf", number(times, times > 0)},
           {"agreement", number(row.agreement, row.agreement >= 0)},
-          {"agreement_with", row.engine == "frf" ? "plain executor" : "frf"},
+          {"agreement_with", IsOurs(row.engine) ? "plain executor" : "frf"},
           {"scores_difference", number(row.scores_difference, row.scores_difference >= 0)},
           {"file", row.file},
           {"error", ErrorOrNull(row.error)},
@@ -174,7 +176,7 @@ const Peaks& BenchReport::PeaksOf(const BenchRow& row) const {
 
 const BenchRow* BenchReport::OursFor(const BenchRow& row) const {
   for (const BenchRow& ours : rows) {
-    if (ours.engine == "frf" && ours.name == row.name && ours.size == row.size &&
+    if (IsOurs(ours.engine) && ours.name == row.name && ours.size == row.size &&
         ours.threads == row.threads && ours.error.empty())
       return &ours;
   }
@@ -243,7 +245,7 @@ std::string Markdown(const BenchReport& report) {
   for (const BenchRow& row : report.rows) {
     Cells cells = CellsOf(report, row);
     for (std::string& cell : cells) cell = EscapedBars(cell);
-    if (row.engine == "frf" && row.error.empty() && report.compared) {
+    if (IsOurs(row.engine) && row.error.empty() && report.compared) {
       for (const std::size_t c : {kEngine, kMedian, kFps}) cells[c] = "**" + cells[c] + "**";
     }
     add(cells);

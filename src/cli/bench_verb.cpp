@@ -28,7 +28,7 @@ namespace {
 struct BenchArguments {
   std::vector<std::string> models;
   std::string sizes, threads = "0", to = "labels", against, venv, output, options, classes = "cityscapes",
-                     serve_peer, library, device, amp;
+                     serve_peer, library, device, amp, precision = "f32";
   std::uint64_t seed = 0;
   int runs = 0, batch = 0;
   bool tune = false, json = false, step = false;
@@ -63,10 +63,22 @@ std::vector<int> ParseThreads(const std::string& text) {
   return counts;
 }
 
+// --precision f32,bf16: distinct ones, in the order given.
+std::vector<Precision> ParsePrecisions(const std::string& text) {
+  std::vector<Precision> all;
+  for (const std::string& part : SplitAtCommas(text, "--precision")) {
+    const Precision precision = PrecisionNamed(part);
+    if (std::find(all.begin(), all.end(), precision) == all.end()) all.push_back(precision);
+  }
+  if (all.empty()) throw Error(ErrorCode::kUsage, "--precision wants f32, bf16 or f16, or several of them");
+  return all;
+}
+
 // libtorch's part of the verb is frf-train's.
 [[noreturn]] void BenchWithTorch(const BenchArguments& arguments, const std::vector<int>& threads) {
   for (const auto& [given, name] : {std::pair(!arguments.against.empty(), "--against"),
                                     {arguments.tune, "--tune"},
+                                    {arguments.precision != "f32", "--precision"},
                                     {!arguments.output.empty(), "-o"}}) {
     if (given)
       throw Error(ErrorCode::kUsage,
@@ -184,15 +196,19 @@ void CompareThreads(std::vector<BenchRow>& rows) {
 // One model at one size, all thread counts and engines in turns. For every count frf's row, then the peers'
 // in the order in which they were named.
 void RunCase(const BenchArguments& arguments, const BenchCase& bench_case, const std::vector<int>& counts,
-             const std::vector<std::string>& peers, const std::filesystem::path& venv,
-             std::vector<BenchRow>& rows) {
-  std::vector<BenchCase> variants;  // contestants keep references
+             const std::vector<Precision>& precisions, const std::vector<std::string>& peers,
+             const std::filesystem::path& venv, std::vector<BenchRow>& rows) {
+  std::vector<BenchCase> variants, own;  // contestants keep references
   for (const int threads : counts) {
     variants.push_back(bench_case);
     variants.back().threads = threads;
+    for (const Precision precision : precisions) {
+      own.push_back(variants.back());
+      own.back().precision = precision;
+    }
   }
   std::vector<std::unique_ptr<Contestant>> contestants;
-  for (const BenchCase& variant : variants) contestants.push_back(MakeOurs(variant));
+  for (const BenchCase& variant : own) contestants.push_back(MakeOurs(variant));
   std::vector<BenchRow> failed;
   {
     Progress progress(fmt::format("bench {} {}: setting up", bench_case.name, bench_case.size()),
@@ -213,11 +229,12 @@ void RunCase(const BenchArguments& arguments, const BenchCase& bench_case, const
       bench_case, contestants,
       {.runs = arguments.runs, .title = fmt::format("bench {} {}", bench_case.name, bench_case.size())});
   for (const BenchRow& row : measured) {
-    if (row.engine == "frf" && !row.error.empty()) throw Error(ErrorCode::kInternal, row.error);
+    if (IsOurs(row.engine) && !row.error.empty()) throw Error(ErrorCode::kInternal, row.error);
   }
   measured.insert(measured.end(), failed.begin(), failed.end());
   CompareThreads(measured);
-  std::vector<std::string> engines{"frf"};
+  std::vector<std::string> engines;
+  for (const Precision precision : precisions) engines.push_back(OurName(precision));
   engines.insert(engines.end(), peers.begin(), peers.end());
   for (const BenchCase& variant : variants) {
     for (const std::string& engine : engines) {
@@ -249,12 +266,12 @@ int RunBench(const BenchArguments& arguments) {
   const std::vector<int> threads = ParseThreads(arguments.threads);
   if (!arguments.device.empty() || arguments.step) BenchWithTorch(arguments, threads);
   if (arguments.batch > 0 || !arguments.amp.empty())
-    throw Error(
-        ErrorCode::kUsage,
-        "--batch and --amp go with --device or --step; the engine takes one frame after another, float32");
+    throw Error(ErrorCode::kUsage,
+                "--batch and --amp go with --device or --step; the engine takes one frame after another");
   if (arguments.models.empty())
     throw Error(ErrorCode::kUsage,
                 "frf bench wants a model file or a network's name; frf info --list shows the networks");
+  const std::vector<Precision> precisions = ParsePrecisions(arguments.precision);
   std::vector<std::pair<int, int>> sizes;
   for (const std::string& size : SplitAtCommas(arguments.sizes, "--size"))
     sizes.push_back(ParseSize(size, "--size"));
@@ -267,7 +284,7 @@ int RunBench(const BenchArguments& arguments) {
   for (const int count : threads) report.peaks.push_back(MeasurePeaks(count));
   for (const std::string& name : arguments.models) {
     for (const BenchCase& bench_case : CasesOf(arguments, sizes, name, threads.front()))
-      RunCase(arguments, bench_case, threads, peers, venv, report.rows);
+      RunCase(arguments, bench_case, threads, precisions, peers, venv, report.rows);
   }
   ClearProgressLine();
   Warn(report);
@@ -296,6 +313,7 @@ Examples:
   frf bench frfnet frfnet-slim --size 360x480,512x1024      several networks and sizes in one table
   frf bench my.onnx --against onnxruntime,openvino -o out   your own export beside other runtimes; out/bench.md, bench.svg
   frf bench frfnet --threads 1,2                            what a second core is worth: frames in turns, and the speed-up
+  frf bench frfnet --precision f32,bf16                     what 16 bits are worth, and the labels they change
   frf bench frfnet --to scores --threads 1 --json
   frf bench frfnet --step --size 360x480 --batch 4          a training step, with libtorch
 make peers installs onnxruntime, openvino and ncnn in .venv-peers.)";
@@ -320,6 +338,8 @@ void AddBench(CLI::App& root, Action& action) {
                   "CPU threads, with commas between for several in turns; 0: all cores");
   app->add_option("--runs", a->runs, "timed frames a row; 0: 100, fewer where they would take over 20 s")
       ->check(CLI::Range(0, 1'000'000));
+  app->add_option("--precision", a->precision,
+                  "of frf's convolutions: f32, bf16, f16, or several with commas between");
   app->add_option("--against", a->against, "peers, with commas between: onnxruntime, openvino, ncnn");
   app->add_option("--venv", a->venv,
                   "virtual environment with the peers (default: FRF_PEERS_VENV, or .venv-peers here or "

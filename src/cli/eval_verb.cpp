@@ -27,7 +27,7 @@ namespace {
 
 struct EvalArguments {
   std::string model, against, data, split = "val", list, variant, size, backend = "engine", weights = "ema",
-                                    report, save;
+                                    report, save, precision = "f32";
   std::uint64_t seed = 0, max_memory_mb = 0;
   int threads = 0, limit = 0, pictures = 8;
   bool json = false, stamp = false, last = false, modules = false;
@@ -210,7 +210,8 @@ std::vector<std::string> WordsForTorch(const EvalArguments& arguments) {
                                     {arguments.max_memory_mb > 0, "--max-memory"},
                                     {arguments.stamp, "--stamp"},
                                     {!arguments.against.empty(), "--against"},
-                                    {arguments.modules, "--modules"}}) {
+                                    {arguments.modules, "--modules"},
+                                    {arguments.precision != "f32", "--precision"}}) {
     if (given)
       throw Error(
           ErrorCode::kUsage,
@@ -279,7 +280,10 @@ int RunEval(const EvalArguments& arguments) {
   if (arguments.backend == "torch") ExecTrain(WordsForTorch(arguments));
   SegmenterOptions options{.threads = arguments.threads,
                            .max_memory = arguments.max_memory_mb << 20,
-                           .plain = arguments.backend == "plain"};
+                           .plain = arguments.backend == "plain",
+                           .precision = PrecisionNamed(arguments.precision)};
+  if (options.plain && options.precision != Precision::kFloat32)
+    throw Error(ErrorCode::kUsage, "--precision goes with --backend engine; the plain executor is float32");
   if (!arguments.size.empty()) std::tie(options.height, options.width) = ParseSize(arguments.size, "--size");
   const bool run_folder = std::filesystem::is_directory(arguments.model);
   Model model = run_folder ? LoadRun(arguments.model, arguments.weights == "raw", arguments.last)
@@ -297,7 +301,9 @@ int RunEval(const EvalArguments& arguments) {
   std::unique_ptr<Other> other;
   if (!arguments.against.empty()) {
     other = std::make_unique<Other>(classes.count());
-    other->segmenter = std::make_unique<Segmenter>(LoadModel(arguments.against), options);
+    SegmenterOptions exact = options;
+    exact.precision = Precision::kFloat32;
+    other->segmenter = std::make_unique<Segmenter>(LoadModel(arguments.against), exact);
     CheckClasses(other->segmenter->info().classes, data->classes(), arguments.against);
   }
 
@@ -389,6 +395,9 @@ void AddEval(CLI::App& root, Action& action) {
                   "folder for the predictions as label images (Cityscapes' evaluator reads them)");
   app->add_option("--limit", a->limit, "only the first N images; 0: all")->check(CLI::NonNegativeNumber);
   app->add_option("--threads", a->threads, "CPU threads; 0: all cores")->check(CLI::Range(0, 1024));
+  app->add_option("--precision", a->precision,
+                  "of convolutions: f32; bf16 or f16, faster where the CPU has them (docs/deploy.md)")
+      ->check(CLI::IsMember({"f32", "bf16", "f16"}));
   app->add_option("--max-memory", a->max_memory_mb, "MiB that an image may need; 0: half of RAM")
       ->check(CLI::NonNegativeNumber);
   app->add_option("--weights", a->weights,

@@ -132,7 +132,8 @@ Json ToJson(const StepLine& line, const Peaks& peaks) {
 
 int RunInfoPlan(const PlanArguments& arguments) {
   const int threads = arguments.threads > 0 ? arguments.threads : DefaultThreads();
-  Session session(std::make_shared<LoadedModel>(ModelFor(arguments)), {.threads = threads});
+  Session session(std::make_shared<LoadedModel>(ModelFor(arguments)),
+                  {.threads = threads, .precision = arguments.precision});
   Session::Impl& impl = session.impl();
   const LoadedModel::Impl& loaded = impl.model->impl();
   int height = arguments.height, width = arguments.width;
@@ -161,6 +162,7 @@ int RunInfoPlan(const PlanArguments& arguments) {
     PrintJson({{"name", arguments.name},
                {"size", fmt::format("{}x{}", height, width)},
                {"threads", threads},
+               {"precision", NameOf(arguments.precision)},
                {"steps", steps},
                {"sum", ToJson(sum, peaks)},
                {"integer_share", sum.macs > 0 ? sum.integer_macs / sum.macs : 0},
@@ -176,8 +178,9 @@ int RunInfoPlan(const PlanArguments& arguments) {
     return 0;
   }
   PrintPlan(lines, peaks);
-  fmt::print("\n{} at {}x{} on {} ({}), {} threads, frf {} ({}), median of {} frames\n", arguments.name,
-             height, width, ThisMachine().cpu, ThisMachine().isa, threads, Version(), Commit(), kFrames);
+  fmt::print("\n{} at {}x{} on {} ({}), {}, {} threads, frf {} ({}), median of {} frames\n", arguments.name,
+             height, width, ThisMachine().cpu, ThisMachine().isa, NameOf(arguments.precision), threads,
+             Version(), Commit(), kFrames);
   if (sum.integer_macs > 0)
     fmt::print("{:.2f} % of multiply-accumulates in 8-bit integers\n", 100 * sum.integer_macs / sum.macs);
   fmt::print(

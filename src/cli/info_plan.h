@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "frf/precision.h"
+
 namespace frf::cli {
 
 struct PlanArguments {
@@ -13,6 +15,7 @@ struct PlanArguments {
   int height = 0, width = 0;
   bool size_given = true;  // else a file of fixed size has its own
   int threads = 0;
+  Precision precision = Precision::kFloat32;
   bool json = false;
 };
 int RunInfoPlan(const PlanArguments& arguments);

@@ -20,7 +20,7 @@ namespace frf::cli {
 namespace {
 
 struct InfoArguments {
-  std::string name, size = "512x1024", options, draw;
+  std::string name, size = "512x1024", options, draw, precision = "f32";
   int classes = 0, threads = 0;
   bool list = false, train = false, json = false, all = false, plan = false, size_given = false;
 };
@@ -119,7 +119,8 @@ int RunInfo(const InfoArguments& arguments) {
   std::pair<int, int> size = ParseSize(arguments.size, "--size");
   if (arguments.plan) {
     return RunInfoPlan({arguments.name, arguments.options, arguments.classes, size.first, size.second,
-                        arguments.size_given, arguments.threads, arguments.json});
+                        arguments.size_given, arguments.threads, PrecisionNamed(arguments.precision),
+                        arguments.json});
   }
   auto [graph, fixed] = GraphOf(arguments);
   if (fixed && !arguments.size_given) size = *fixed;
@@ -174,6 +175,10 @@ void AddInfo(CLI::App& root, Action& action) {
       "the engine's steps for this size instead: kernel, time, GFLOP/s, share of the measured peak, bytes");
   app->add_option("--threads", a->threads, "with --plan: CPU threads; 0: all cores")
       ->check(CLI::Range(0, 1024));
+  app->add_option(
+         "--precision", a->precision,
+         "with --plan: of convolutions, f32; bf16 or f16, faster where the CPU has them (docs/deploy.md)")
+      ->check(CLI::IsMember({"f32", "bf16", "f16"}));
   app->add_flag("--list", a->list, "the networks and their options");
   app->add_flag("--json", a->json, "one JSON document on standard output");
   app->footer(

@@ -14,7 +14,7 @@ namespace frf::cli {
 struct SegmentArguments {
   std::vector<std::string> inputs;
   std::string model = "frfnet-camvid", output = "out", write = "mask,color,overlay", size, shard,
-              ids = "label";
+              ids = "label", precision = "f32";
   int threads = 0;
   double opacity = 0.55;
   std::uint64_t max_memory_mb = 0;

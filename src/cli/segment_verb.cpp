@@ -178,7 +178,9 @@ Json SegmentPicture(const SegmentArguments& arguments, const Job& job, Segmenter
 
 int RunSegment(const SegmentArguments& arguments) {
   const std::vector<Job> jobs = ListJobs(arguments);
-  SegmenterOptions options{.threads = arguments.threads, .max_memory = arguments.max_memory_mb << 20};
+  SegmenterOptions options{.threads = arguments.threads,
+                           .max_memory = arguments.max_memory_mb << 20,
+                           .precision = PrecisionNamed(arguments.precision)};
   if (!arguments.size.empty()) std::tie(options.height, options.width) = ParseSize(arguments.size, "--size");
   Segmenter segmenter(LoadModel(arguments.model), options);
   (void)arguments.Wants("");  // unknown words, before any work is done
@@ -279,6 +281,9 @@ void AddSegment(CLI::App& root, Action& action) {
   app->add_option(
       "--shard", arguments->shard,
       "I/N: label only every N-th image from the I-th (default: Slurm's or Kubernetes' job index)");
+  app->add_option("--precision", arguments->precision,
+                  "of convolutions: f32; bf16 or f16, faster where the CPU has them (docs/deploy.md)")
+      ->check(CLI::IsMember({"f32", "bf16", "f16"}));
   app->add_option("--max-memory", arguments->max_memory_mb, "MiB that a frame may need; 0: half of RAM")
       ->check(CLI::NonNegativeNumber);
   app->add_flag("--json", arguments->json, "one JSON document on standard output");

@@ -97,11 +97,16 @@ SessionOptions OptionsOf(const frf_session_options* given) {
                                                    " does not know; a newer library does");
     }
   }
+  if (options.precision < FRF_FLOAT32 || options.precision > FRF_FLOAT16 || options.reserved != 0) {
+    throw Error(ErrorCode::kInvalidArgument, "options.precision is " + std::to_string(options.precision) +
+                                                 ", FRF_FLOAT32, FRF_BFLOAT16 or FRF_FLOAT16 is wanted");
+  }
   return {.height = options.height,
           .width = options.width,
           .threads = options.threads,
           .max_memory = options.max_memory,
-          .tune = options.tune != 0};
+          .tune = options.tune != 0,
+          .precision = static_cast<Precision>(options.precision)};
 }
 
 ImageView ViewOf(const frf_image* image) {

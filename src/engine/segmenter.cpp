@@ -17,9 +17,11 @@ Segmenter::Segmenter(Model model, const SegmenterOptions& options) : info_(model
   if (!options.plain) {
     auto loaded = std::make_shared<LoadedModel>(std::move(model));
     loaded->impl().one_session = true;
-    session_ = std::make_unique<Session>(
-        std::move(loaded),
-        SessionOptions{options.height, options.width, options.threads, options.max_memory});
+    session_ = std::make_unique<Session>(std::move(loaded), SessionOptions{.height = options.height,
+                                                                           .width = options.width,
+                                                                           .threads = options.threads,
+                                                                           .max_memory = options.max_memory,
+                                                                           .precision = options.precision});
     return;
   }
   // Constants first: a half-precision file's weights stand behind Casts.

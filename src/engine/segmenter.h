@@ -23,10 +23,11 @@
 namespace frf {
 
 struct SegmenterOptions {
-  int threads = 0;               // 0: DefaultThreads()
-  std::uint64_t max_memory = 0;  // 0: DefaultMaxMemory()
-  int height = 0, width = 0;     // network input size, 0: as the model's metadata say
-  bool plain = false;            // the plain executor instead of the engine
+  int threads = 0;                            // 0: DefaultThreads()
+  std::uint64_t max_memory = 0;               // 0: DefaultMaxMemory()
+  int height = 0, width = 0;                  // network input size, 0: as the model's metadata say
+  bool plain = false;                         // the plain executor instead of the engine
+  Precision precision = Precision::kFloat32;  // of the engine's convolutions
 };
 
 class Segmenter {

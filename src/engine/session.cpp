@@ -50,6 +50,24 @@ bool Compose(const std::vector<kernels::WideTap>& inner, int from, int to,
 
 }  // namespace
 
+const char* NameOf(Precision precision) {
+  switch (precision) {
+    case Precision::kBfloat16:
+      return "bf16";
+    case Precision::kFloat16:
+      return "f16";
+    default:
+      return "f32";
+  }
+}
+
+Precision PrecisionNamed(const std::string& name) {
+  for (const Precision known : {Precision::kFloat32, Precision::kBfloat16, Precision::kFloat16}) {
+    if (name == NameOf(known)) return known;
+  }
+  throw Error(ErrorCode::kUsage, fmt::format("precision {}: there are f32, bf16 and f16", name));
+}
+
 LoadedModel::LoadedModel(Model model) : impl_(std::make_unique<Impl>()) {
   impl_->info = std::move(model.info);
   Graph& graph = model.graph;
@@ -152,6 +170,7 @@ Session::Session(std::shared_ptr<LoadedModel> model, const SessionOptions& optio
                 fmt::format("the model's input is fixed at {}x{}, {}x{} was asked for", loaded.fixed_height,
                             loaded.fixed_width, options.height, options.width));
   }
+  kernels::CheckPrecision(kernels::BestKernels(), options.precision);
   impl_->model = std::move(model);
   impl_->options = options;
   if (impl_->options.threads == 0) impl_->options.threads = DefaultThreads();
@@ -177,7 +196,8 @@ engine::Plan& Session::Impl::PlanFor(int height, int width) {
   LoadedModel::Impl& loaded = model->impl();
   engine::PreparedGraph prepared = engine::Prepare(*loaded.GraphToPlan(), {1, 3, height, width});
   engine::Lowered lowered = engine::Lower(prepared);
-  engine::PlanOptions wanted{.threads = options.threads, .max_memory = options.max_memory};
+  engine::PlanOptions wanted{
+      .threads = options.threads, .precision = options.precision, .max_memory = options.max_memory};
   const std::string key = engine::TuningKey(lowered, wanted);
   if (!engine::ReadTuning(key, wanted.choices) && options.tune) {
     wanted.choices = engine::Tune(prepared, wanted);

@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "cli/bench_convert.h"
 #include "data/synth.h"
+#include "engine/kernels/kernels.h"
 #include "image/image_io.h"
 #include "image/transform.h"
 #include "support/cli.h"
@@ -96,6 +97,29 @@ TEST(Bench, JsonHasTheContractsFields) {
   EXPECT_TRUE(row["error"].is_null());
   EXPECT_FALSE(row["machine"]["cpu"].get<std::string>().empty());
   EXPECT_TRUE(row.contains("commit"));
+}
+
+// In 16 bits where this CPU has them (FP16 emulated): rows side by side, labels held against float32's.
+TEST(Bench, PrecisionsSideBySide) {
+  setenv("FRF_EMULATE_F16", "1", 1);
+  const Finished finished = RunFrf(
+      {"bench", "frfnet-slim-synth", "--size", "64x96", "--runs", "2", "--precision", "f32,f16", "--json"});
+  unsetenv("FRF_EMULATE_F16");
+  if (kernels::BestKernels().lanes != 16) {
+    EXPECT_EQ(finished.code, 1);
+    EXPECT_NE(finished.err.find("precision f16: a CPU with AVX-512 and FP16"), std::string::npos)
+        << finished.err;
+    return;
+  }
+  const Json rows = ParsedOutput(finished);
+  ASSERT_EQ(rows.size(), 2);
+  EXPECT_EQ(rows[0]["engine"], "frf");
+  EXPECT_EQ(rows[0]["precision"], "f32");
+  EXPECT_EQ(rows[1]["engine"], "frf f16");
+  EXPECT_EQ(rows[1]["precision"], "f16");
+  EXPECT_EQ(rows[1]["agreement_with"], "plain executor");
+  EXPECT_GT(rows[1]["agreement"], 0.99);
+  EXPECT_GT(rows[1]["times_frf"], 0);
 }
 
 TEST(Bench, ThreadCountsTakeTurnsAndShowTheSpeedUp) {

@@ -32,6 +32,10 @@ TEST(Refusals, NumbersBelowZeroAndUnknownWords) {
   Refused({"eval", "frfnet-camvid", "--data", "synth:1", "--threads", "-3"}, "--threads");
   Refused({"eval", "frfnet-camvid", "--data", "synth:1", "--seed", "-1"}, "--seed");
   Refused({"data", "check", "synth:1", "--most", "-1"}, "--most");
+  Refused({"bench", "frfnet-slim", "--precision", "f32,f8"}, "f8");
+  Refused({"eval", "frfnet-camvid", "--data", "synth:1", "--precision", "half"}, "--precision");
+  Refused({"eval", "frfnet-camvid", "--data", "synth:1", "--precision", "bf16", "--backend", "plain"},
+          "--precision");
   Refused({"nonsense"}, "'nonsense'");
   Refused({"data", "nonsense"}, "'nonsense'");
 }

@@ -279,7 +279,7 @@ TEST_F(CApi, PicturesAndLabelsThatCannotBe) {
 TEST_F(CApi, OptionsMayGrow) {
   struct Newer {
     frf_session_options known;
-    std::uint64_t precision;
+    std::uint64_t unheard_of;
   };
   frf_session* session = nullptr;
   const auto create = [&](const frf_session_options& options) {
@@ -293,13 +293,13 @@ TEST_F(CApi, OptionsMayGrow) {
   int height = 0, width = 0;
   EXPECT_EQ(frf_session_input_size(session, 100, 100, &height, &width), FRF_OK);
   EXPECT_EQ(std::pair(height, width), std::pair(32, 48)) << "what is known counts";
-  newer.precision = 1;
+  newer.unheard_of = 1;
   EXPECT_STATUS(create(newer.known), FRF_INVALID_ARGUMENT, "does not know");
   EXPECT_EQ(session, nullptr);
   frf_session_options options = FRF_SESSION_OPTIONS_INIT;
   options.size = 0;
   EXPECT_STATUS(create(options), FRF_INVALID_ARGUMENT, "FRF_SESSION_OPTIONS_INIT");
-  options.size = sizeof(options) - 1;
+  options.size = offsetof(frf_session_options, precision) - 1;  // less than the first version's
   EXPECT_STATUS(create(options), FRF_INVALID_ARGUMENT, "FRF_SESSION_OPTIONS_INIT");
   options.size = 1u << 30;
   EXPECT_STATUS(create(options), FRF_INVALID_ARGUMENT, "FRF_SESSION_OPTIONS_INIT");
@@ -309,6 +309,13 @@ TEST_F(CApi, OptionsMayGrow) {
   options = FRF_SESSION_OPTIONS_INIT;
   options.threads = -1;
   EXPECT_STATUS(create(options), FRF_INVALID_ARGUMENT, "threads -1");
+  options = FRF_SESSION_OPTIONS_INIT;
+  options.precision = 3;
+  EXPECT_STATUS(create(options), FRF_INVALID_ARGUMENT, "precision is 3");
+  options.precision = FRF_BFLOAT16;
+  options.size = offsetof(frf_session_options, precision);  // a caller of the first version, who knows none
+  EXPECT_EQ(create(options), FRF_OK) << frf_last_error();
+  frf_session_free(session);
 }
 
 TEST_F(CApi, MemoryIsRefusedBeforeItIsTaken) {

@@ -9,36 +9,17 @@
 #include <cmath>
 #include <vector>
 
+#include "engine/conv_sum.h"
 #include "engine/kernels/maps.h"
 #include "engine/kernels/program.h"
-#include "engine/own_map.h"
 
 namespace frf::test {
 namespace {
 
 using namespace frf::kernels;
 
-struct Shape {
-  int in, out, height, width, kernel_h, kernel_w, stride, dilation, pad;
-};
-
-double Sum(const OwnMap& src, const std::vector<float>& weights, const Shape& s, int o, int y, int x) {
-  double sum = 0;
-  for (int ky = 0; ky < s.kernel_h; ++ky) {
-    for (int kx = 0; kx < s.kernel_w; ++kx) {
-      const int sy = y * s.stride + ky * s.dilation - s.pad, sx = x * s.stride + kx * s.dilation - s.pad;
-      if (sy < 0 || sx < 0 || sy >= s.height || sx >= s.width) continue;
-      for (int c = 0; c < s.in; ++c) {
-        sum += static_cast<double>(src.at(sy, sx, c)) *
-               weights[((o * s.in + c) * s.kernel_h + ky) * s.kernel_w + kx];
-      }
-    }
-  }
-  return sum;
-}
-
 // Rounding grows with the root of the number of terms; a wrong tap is off by 0.1.
-double Rounding(const Shape& s, double each) {
+double Rounding(const ConvShape& s, double each) {
   return each * (1 + std::sqrt(1.0 * s.in * s.kernel_h * s.kernel_w));
 }
 
@@ -48,12 +29,12 @@ class EveryIsa : public testing::TestWithParam<const Kernels*> {
 };
 
 TEST_P(EveryIsa, DirectConvolutionEqualsTheSum) {
-  const Shape shapes[] = {{3, 5, 7, 9, 3, 3, 1, 1, 1},    {16, 16, 5, 5, 1, 1, 1, 1, 0},
-                          {17, 33, 6, 11, 3, 3, 2, 1, 1}, {48, 80, 4, 13, 3, 3, 1, 2, 2},
-                          {40, 96, 9, 3, 5, 5, 1, 1, 2},  {96, 112, 3, 7, 1, 1, 2, 1, 0},
-                          {16, 144, 1, 1, 1, 1, 1, 1, 0}, {32, 19, 8, 8, 1, 3, 1, 1, 0},
-                          {16, 320, 2, 3, 3, 3, 1, 1, 1}, {64, 48, 13, 127, 3, 3, 1, 1, 1}};
-  for (const Shape& s : shapes) {
+  const ConvShape shapes[] = {{3, 5, 7, 9, 3, 3, 1, 1, 1},    {16, 16, 5, 5, 1, 1, 1, 1, 0},
+                              {17, 33, 6, 11, 3, 3, 2, 1, 1}, {48, 80, 4, 13, 3, 3, 1, 2, 2},
+                              {40, 96, 9, 3, 5, 5, 1, 1, 2},  {96, 112, 3, 7, 1, 1, 2, 1, 0},
+                              {16, 144, 1, 1, 1, 1, 1, 1, 0}, {32, 19, 8, 8, 1, 3, 1, 1, 0},
+                              {16, 320, 2, 3, 3, 3, 1, 1, 1}, {64, 48, 13, 127, 3, 3, 1, 1, 1}};
+  for (const ConvShape& s : shapes) {
     SCOPED_TRACE(testing::Message() << s.in << "->" << s.out << " " << s.height << "x" << s.width);
     const int out_h = (s.height + 2 * s.pad - s.dilation * (s.kernel_h - 1) - 1) / s.stride + 1;
     const int out_w = (s.width + 2 * s.pad - s.dilation * (s.kernel_w - 1) - 1) / s.stride + 1;
@@ -94,12 +75,12 @@ TEST_P(EveryIsa, DirectConvolutionEqualsTheSum) {
 }
 
 TEST_P(EveryIsa, WinogradEqualsTheSum) {
-  const Shape shapes[] = {{16, 16, 8, 8, 3, 3, 1, 1, 1},  {17, 48, 7, 13, 3, 3, 1, 1, 1},
-                          {64, 80, 1, 1, 3, 3, 1, 1, 1},  {48, 112, 12, 31, 3, 3, 1, 1, 1},
-                          {96, 33, 5, 3, 3, 3, 1, 1, 0},  {32, 144, 19, 26, 3, 3, 1, 1, 1},
-                          {16, 320, 6, 6, 3, 3, 1, 1, 2}, {320, 144, 25, 38, 3, 3, 1, 1, 1}};
+  const ConvShape shapes[] = {{16, 16, 8, 8, 3, 3, 1, 1, 1},  {17, 48, 7, 13, 3, 3, 1, 1, 1},
+                              {64, 80, 1, 1, 3, 3, 1, 1, 1},  {48, 112, 12, 31, 3, 3, 1, 1, 1},
+                              {96, 33, 5, 3, 3, 3, 1, 1, 0},  {32, 144, 19, 26, 3, 3, 1, 1, 1},
+                              {16, 320, 6, 6, 3, 3, 1, 1, 2}, {320, 144, 25, 38, 3, 3, 1, 1, 1}};
   int shares = 0;  // cases whose items share transformed tiles
-  for (Shape s : shapes) {
+  for (ConvShape s : shapes) {
     for (const auto& [tile, stride] : {std::pair{4, 1}, {6, 1}, {4, 2}, {2, 2}}) {
       SCOPED_TRACE(testing::Message() << s.in << "->" << s.out << " " << s.height << "x" << s.width
                                       << " tile " << tile << " stride " << stride);
@@ -161,7 +142,7 @@ TEST_P(EveryIsa, EpiloguesAsWritten) {
       {Act::kHardSigmoid, 0.2f, 0.5f, [](double v) { return std::clamp(0.2 * v + 0.5, 0.0, 1.0); }},
       {Act::kHardSwish, 0, 0, [](double v) { return v * std::clamp(v / 6 + 0.5, 0.0, 1.0); }},
       {Act::kSilu, 0, 0, [](double v) { return v / (1 + std::exp(-v)); }}};
-  const Shape s{20, 24, 6, 7, 3, 3, 1, 1, 1};
+  const ConvShape s{20, 24, 6, 7, 3, 3, 1, 1, 1};
   const OwnMap src(s.height, s.width, s.in, 0, 11), add(s.height, s.width, s.out, 16, 12);
   const std::vector<float> weights = Draw(static_cast<std::size_t>(s.out) * s.in * 9, 13),
                            zeros(src.padded, 0.0f);

@@ -10,7 +10,7 @@
 namespace frf::kernels::FRF_ISA {
 
 static std::size_t DirectPackedSize(int out, std::int64_t taps, int depth) {
-  return static_cast<std::size_t>(PaddedChannels(out)) * taps * depth;
+  return static_cast<std::size_t>(PaddedChannels(out)) * taps * depth / kPerWord;
 }
 
 // Weights out x in x kh x kw to panels; channels in [in, depth) and outputs above `out` are zero.
@@ -19,12 +19,14 @@ static void PackDirect(const float* weights, int out, int in, int kh, int kw, in
   const std::int64_t taps = static_cast<std::int64_t>(kh) * kw;
   for (int p = 0; p < panels.count; ++p) {
     const int width = panels.width(p) * kLanes, first = panels.start(p) * kLanes;
-    for (std::int64_t tap = 0; tap < taps; ++tap) {
-      for (int c = 0; c < depth; ++c, packed += width) {
+    for (std::int64_t tap = 0; tap < taps;
+         ++tap, packed += static_cast<std::ptrdiff_t>(width) * (depth / kPerWord)) {
+      for (int c = 0; c < depth; ++c) {
         const int real = c >= in ? 0 : out - first < width ? out - first : width;
         const float* const from = weights + (static_cast<std::int64_t>(first) * in + c) * taps + tap;
-        for (int k = 0; k < real; ++k) packed[k] = from[k * in * taps];
-        for (int k = real; k < width; ++k) packed[k] = 0.0f;
+        float row[kMaxVectors * kLanes] = {};
+        for (int k = 0; k < real; ++k) row[k] = from[k * in * taps];
+        PutWeights(row, width, c, packed);
       }
     }
   }
@@ -60,21 +62,28 @@ static void PlanPixels(Conv& conv, std::int64_t pixels, int out_blocks, std::int
   conv.items = blocks * ((panels.count + conv.panels_per_item - 1) / conv.panels_per_item);
 }
 
+// Words of one output pixel's operands, where they are laid out anew.
+static inline std::ptrdiff_t OperandWords(const DirectConv& conv) {
+  return kPerWord == 1 ? 0
+                       : static_cast<std::ptrdiff_t>(conv.kernel_h) * conv.kernel_w * conv.depth / kPerWord;
+}
+
 static void PlanDirect(DirectConv& conv, int threads, std::size_t l2_bytes) {
   const std::int64_t floats =
       static_cast<std::int64_t>(conv.depth) * (conv.stride_w > 1 ? conv.stride_w : 1) +
-      conv.weights.out_blocks * kBlock;
+      conv.weights.out_blocks * kBlock + OperandWords(conv) / conv.kernel_h;
   PlanPixels(conv, static_cast<std::int64_t>(conv.dst.height) * conv.dst.width, conv.weights.out_blocks,
              4 * floats, threads, l2_bytes);
 }
 
-// Rows beyond the last pixel are written to the first part; then the item's result and its program's
-// registers.
+// Rows beyond the last pixel are written to the first part; then the item's operands, its result and its
+// program's registers.
 inline constexpr std::size_t kSpareFloats = static_cast<std::size_t>(kMaxVectors) * kLanes * 2;
 
 static std::size_t DirectScratch(const DirectConv& conv) {
-  if (!conv.after) return kSpareFloats;
-  return kSpareFloats + static_cast<std::size_t>(conv.pixels_per_item) * conv.weights.out_blocks * kBlock +
+  const std::size_t begin = kSpareFloats + conv.pixels_per_item * OperandWords(conv);
+  if (!conv.after) return begin;
+  return begin + static_cast<std::size_t>(conv.pixels_per_item) * conv.weights.out_blocks * kBlock +
          ProgramScratch(*conv.after);
 }
 
@@ -127,6 +136,22 @@ static void RunAfter(const Conv& conv, int width, std::int64_t begin, std::int64
   }
 }
 
+inline constexpr int kMaxTaps = 128;
+
+// What output pixels [begin, end) read, rounded to pairs: taps x depth / 2 words a pixel.
+static void LayOutOperands(const DirectConv& conv, std::int64_t begin, std::int64_t end, float* words) {
+  const float* taps[kMaxTaps];
+  int y = static_cast<int>(begin / conv.dst.width), x = static_cast<int>(begin % conv.dst.width);
+  for (std::int64_t pixel = begin; pixel < end; ++pixel) {
+    GatherTaps(conv, conv.src, y, x, 1, taps);
+    for (int tap = 0; tap < conv.kernel_h * conv.kernel_w; ++tap) {
+      for (int c = 0; c < conv.depth; c += kLanes, words += kLanes / kPerWord)
+        StoreOperands(words, Load(taps[tap] + c));
+    }
+    if (++x == conv.dst.width) x = 0, ++y;
+  }
+}
+
 static void RunDirect(const DirectConv& conv, std::int64_t item, float* scratch) {
   const Panels panels = PanelsOf(conv.weights.out_blocks);
   const int groups = (panels.count + conv.panels_per_item - 1) / conv.panels_per_item;
@@ -137,19 +162,22 @@ static void RunDirect(const DirectConv& conv, std::int64_t item, float* scratch)
   const int last = first + conv.panels_per_item < panels.count ? first + conv.panels_per_item : panels.count;
   const int taps = conv.kernel_h * conv.kernel_w;
   const Epilogue& epilogue = conv.epilogue;
+  float* const operands = scratch + kSpareFloats;
+  float* const results = operands + conv.pixels_per_item * OperandWords(conv);
+  if constexpr (kPerWord > 1) LayOutOperands(conv, begin, end, operands);
   Map result = conv.dst;
   if (conv.after) {  // where pixel `begin` is the first of the scratch
     result.pixel = conv.weights.out_blocks * kBlock;
     result.row = result.pixel * conv.dst.width;
-    result.data = scratch + kSpareFloats - begin * result.pixel;
+    result.data = results - begin * result.pixel;
   }
-  constexpr int kMaxTaps = 128;
   const float* rows[kMaxTaps * kMaxRows];
   float *dst[kMaxRows], *sum[kMaxRows];
   const float* add[kMaxRows];
   for (int p = first; p < last; ++p) {
     const int vectors = panels.width(p), channel = panels.start(p) * kLanes, block = Rows(vectors);
-    const float* panel = conv.weights.data + static_cast<std::int64_t>(channel) * taps * conv.depth;
+    const std::ptrdiff_t words = conv.depth / kPerWord;
+    const float* panel = conv.weights.data + static_cast<std::int64_t>(channel) * taps * words;
     const TailFunction run = TailOf(vectors);
     const Tail tail{epilogue.bias ? epilogue.bias + channel : nullptr,
                     epilogue.act,
@@ -161,10 +189,12 @@ static void RunDirect(const DirectConv& conv, std::int64_t item, float* scratch)
                     epilogue.round,
                     epilogue.round_sum};
     // The first panel brings the rows in, the others find them.
-    const Prefetch prefetch = p == first ? Prefetch{block * conv.stride_w * conv.src.pixel, 16} : Prefetch{};
+    const Prefetch prefetch =
+        p == first && kPerWord == 1 ? Prefetch{block * conv.stride_w * conv.src.pixel, 16} : Prefetch{};
     int y = static_cast<int>(begin / conv.dst.width), x = static_cast<int>(begin % conv.dst.width);
     for (std::int64_t pixel = begin; pixel < end; pixel += block) {
-      const bool plain = pixel + block <= end && GatherRow(conv, conv.src, y, x, block, conv.dst.width, rows);
+      const bool plain = kPerWord == 1 && pixel + block <= end &&
+                         GatherRow(conv, conv.src, y, x, block, conv.dst.width, rows);
       for (int r = 0; r < block; ++r) {
         if (pixel + r >= end) {  // repeat the row before, throw the result away
           for (int tap = 0; tap < taps; ++tap) rows[tap * block + r] = rows[tap * block + r - 1];
@@ -172,7 +202,12 @@ static void RunDirect(const DirectConv& conv, std::int64_t item, float* scratch)
           add[r] = scratch + kMaxVectors * kLanes;
           continue;
         }
-        if (!plain) GatherTaps(conv, conv.src, y, x, block, rows + r);
+        if constexpr (kPerWord > 1) {
+          const float* const pixel_words = operands + (pixel + r - begin) * taps * words;
+          for (int tap = 0; tap < taps; ++tap) rows[tap * block + r] = pixel_words + tap * words;
+        } else if (!plain) {
+          GatherTaps(conv, conv.src, y, x, block, rows + r);
+        }
         dst[r] = result.data + y * result.row + x * result.pixel + channel;
         if (epilogue.add.data) {
           add[r] = epilogue.add.data + y * epilogue.add.row + x * epilogue.add.pixel + channel;
@@ -188,12 +223,12 @@ static void RunDirect(const DirectConv& conv, std::int64_t item, float* scratch)
           for (int n = 0; n < vectors; ++n) __builtin_prefetch(ahead + r * result.pixel + n * kLanes, 1);
         }
       }
-      run(rows, taps, conv.depth, panel, dst, tail, prefetch);
+      run(rows, taps, words, panel, dst, tail, prefetch);
     }
   }
   if (conv.after) {
     RunAfter(conv, conv.dst.width, begin, end, result,
-             scratch + kSpareFloats + static_cast<std::ptrdiff_t>(conv.pixels_per_item) * result.pixel);
+             results + static_cast<std::ptrdiff_t>(conv.pixels_per_item) * result.pixel);
   }
 }
 

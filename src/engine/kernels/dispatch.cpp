@@ -6,6 +6,10 @@
 #include <cstdlib>
 #include <cstring>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include "engine/kernels/kernels.h"
 #include "frf/error.h"
 
@@ -15,6 +19,9 @@ const Kernels* KernelsBaselineTable();
 #if defined(__x86_64__)
 const Kernels* KernelsAvx2Table();
 const Kernels* KernelsAvx512Table();
+const ConvKernels* ConvKernelsBf16Table();
+const ConvKernels* ConvKernelsF16Table();  // null where the compiler does not know the instructions
+const ConvKernels* ConvKernelsF16EmulatedTable();
 #endif
 
 const Kernels* BaselineKernels() { return KernelsBaselineTable(); }
@@ -34,6 +41,57 @@ const Kernels* Avx512Kernels() {
   }
 #endif
   return nullptr;
+}
+
+namespace {
+
+// CPUID leaf 7, which compilers of these years have no names for: subleaf 1, EAX bit 5, and subleaf 0, EDX
+// bit 23. The registers they use are AVX-512's.
+#if defined(__x86_64__)
+bool HasBf16() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a >> 5 & 1) != 0;
+}
+bool HasFp16() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d >> 23 & 1) != 0;
+}
+#endif
+
+}  // namespace
+
+const ConvKernels* ConvKernelsFor(const Kernels& kernels, Precision precision) {
+  if (precision == Precision::kFloat32) return &kernels;
+#if defined(__x86_64__)
+  if (&kernels != Avx512Kernels()) return nullptr;
+  if (precision == Precision::kBfloat16) return HasBf16() ? ConvKernelsBf16Table() : nullptr;
+  if (HasFp16() && ConvKernelsF16Table()) return ConvKernelsF16Table();
+  const char* emulate = std::getenv("FRF_EMULATE_F16");
+  if (emulate && std::strcmp(emulate, "1") == 0) return ConvKernelsF16EmulatedTable();
+#endif
+  return nullptr;
+}
+
+void CheckPrecision(const Kernels& kernels, Precision precision) {
+  if (ConvKernelsFor(kernels, precision)) return;
+  throw Error(
+      ErrorCode::kUnsupported,
+      fmt::format("precision {}: a CPU with AVX-512 and {} is wanted, what runs here is {}",
+                  NameOf(precision),
+                  precision == Precision::kFloat16 ? "FP16 (FRF_EMULATE_F16=1 does slowly without)" : "BF16",
+                  kernels.isa));
+}
+
+std::vector<const ConvKernels*> AllConvKernels() {
+  std::vector<const ConvKernels*> all;
+  for (const Kernels* kernels : AllKernels()) all.push_back(kernels);
+#if defined(__x86_64__)
+  if (!Avx512Kernels()) return all;
+  if (HasBf16()) all.push_back(ConvKernelsBf16Table());
+  if (HasFp16() && ConvKernelsF16Table()) all.push_back(ConvKernelsF16Table());
+  all.push_back(ConvKernelsF16EmulatedTable());
+#endif
+  return all;
 }
 
 std::vector<const Kernels*> AllKernels() {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The product that convolutions are made of: R rows of floats times a panel of weights N vectors wide, R x N
-// sums held in registers from the first float to the last. Subtle: rows are given by pointers, so the same
-// code multiplies a matrix, the pixels of a 1x1 convolution and the taps of any other (what XNNPACK calls an
-// indirect product). A weight panel stays in L1 or L2 while many rows pass by.
+// The product that convolutions are made of: R rows of words (operands.inl.h) times a panel of weights N
+// vectors wide, R x N sums held in registers from the first word to the last. Subtle: rows are given by
+// pointers, so the same code multiplies a matrix, the pixels of a 1x1 convolution and the taps of any other
+// (what XNNPACK calls an indirect product). A weight panel stays in L1 or L2 while many rows pass by.
 #pragma once
 
 #include "engine/kernels/bytes.inl.h"
 #include "engine/kernels/kernels.h"
+#include "engine/kernels/operands.inl.h"
 #include "engine/kernels/simd.h"
 
 namespace frf::kernels::FRF_ISA {
@@ -64,17 +65,17 @@ struct Prefetch {
   std::ptrdiff_t ahead = 0, line = 0;
 };
 
-// dst[r][n] = sum over taps and depth. Not inlined: alone, its sums, weights and pointers just fit in the
-// registers.
+// dst[r][n] = sum over taps and depth, which counts words. Not inlined: alone, its sums, weights and pointers
+// just fit in the registers.
 template <int N, int R = Rows(N)>
 __attribute__((noinline)) static void Multiply(const float* const* rows, int taps, std::ptrdiff_t depth,
                                                const float* panel, Prefetch prefetch, float* dst,
                                                std::ptrdiff_t stride) {
-  V acc[R][N];
+  Sum acc[R][N];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) acc[r][n] = Zero();
+    for (int n = 0; n < N; ++n) acc[r][n] = NoSum();
   }
   for (; taps > 0; --taps, rows += R) {
     const float* row[R];
@@ -91,14 +92,14 @@ __attribute__((noinline)) static void Multiply(const float* const* rows, int tap
       for (int r = 0; r < R; ++r) {
         const V value = Broadcast(row[r][c]);
 #pragma GCC unroll 8
-        for (int n = 0; n < N; ++n) acc[r][n] = Fma(value, weight[n], acc[r][n]);
+        for (int n = 0; n < N; ++n) acc[r][n] = AddProducts(value, weight[n], acc[r][n]);
       }
     }
   }
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) Store(dst + r * stride + n * kLanes, acc[r][n]);
+    for (int n = 0; n < N; ++n) Store(dst + r * stride + n * kLanes, Total(acc[r][n]));
   }
 }
 

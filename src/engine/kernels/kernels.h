@@ -16,6 +16,8 @@
 #include <string>
 #include <vector>
 
+#include "frf/precision.h"
+
 namespace frf::kernels {
 
 inline constexpr int kBlock = 16;    // channels are padded to multiples of this
@@ -61,7 +63,8 @@ struct Epilogue {
   Coding round{0, 0}, round_sum{0, 0};
 };
 
-// Weights as the kernels read them: panels of `vectors` x lanes output channels, depth-major inside.
+// Weights as the kernels read them: panels of `vectors` x lanes output channels, depth-major inside. In 16
+// bits each float here holds a pair of neighbouring depths (operands.inl.h).
 struct PackedWeights {
   const float* data = nullptr;
   int out_blocks = 0;  // output channels / 16, padded
@@ -164,12 +167,13 @@ struct PlanesOut;
 struct Labels;
 struct Scores;
 
-struct Kernels {
-  const char* isa;
-  int lanes;
+// Convolutions whose products are of one precision. Sources, destinations and everything else are float32.
+struct ConvKernels {
+  const char* isa;  // names the form of packed weights too
+  Precision precision;
 
   // `weights`: out x in x kh x kw. Sizes in floats. `in` channels are read as `depth_channels` (>= in, zeros
-  // between).
+  // between; an even number in 16 bits).
   std::size_t (*direct_packed_size)(int out, std::int64_t taps, int depth);
   void (*pack_direct)(const float* weights, int out, int in, int kh, int kw, int depth, float* packed);
   void (*plan_direct)(DirectConv& conv, int threads, std::size_t l2_bytes);  // fills pixels_per_item .. items
@@ -185,6 +189,10 @@ struct Kernels {
                              std::int64_t item);  // of transform_items, where shared
   std::size_t (*winograd_scratch)(const WinogradConv& conv);
   void (*winograd_conv)(const WinogradConv& conv, std::int64_t item, float* scratch);
+};
+
+struct Kernels : ConvKernels {
+  int lanes;
 
   void (*depthwise_conv)(const DepthwiseConv& conv, std::int64_t item);
 
@@ -232,6 +240,12 @@ struct Kernels {
 const Kernels* BaselineKernels();
 const Kernels* Avx2Kernels();
 const Kernels* Avx512Kernels();
+
+// Convolutions in that precision beside `kernels`; null where the CPU lacks the instructions.
+// FRF_EMULATE_F16=1 computes float16's products without them, some ten times slower.
+const ConvKernels* ConvKernelsFor(const Kernels& kernels, Precision precision);
+void CheckPrecision(const Kernels& kernels, Precision precision);  // throws kUnsupported where it is null
+std::vector<const ConvKernels*> AllConvKernels();  // those that run here, emulated ones too, for tests
 
 // The best that this CPU runs, or what FRF_FORCE_ISA names. Throws kUsage where that is unknown or cannot run
 // here.

@@ -19,7 +19,7 @@ static std::size_t ProgramScratch(const Program& p) {
   return static_cast<std::size_t>(p.registers) * ChunkPixels(p) * p.channels;
 }
 
-static void PlanProgram(Program& p, int threads) {
+[[maybe_unused]] static void PlanProgram(Program& p, int threads) {
   p.registers = static_cast<int>(p.inputs.size());
   for (const ProgramInstruction& i : p.code) {
     if (i.dst >= p.registers) p.registers = i.dst + 1;
@@ -332,7 +332,7 @@ static void RunProgramSegment(const Program& p, int y, int x0, int x1, float* sc
   }
 }
 
-static void RunProgram(const Program& p, std::int64_t item, float* scratch) {
+[[maybe_unused]] static void RunProgram(const Program& p, std::int64_t item, float* scratch) {
   const int begin = static_cast<int>(item) * p.rows_per_item;
   const int end = begin + p.rows_per_item < p.height ? begin + p.rows_per_item : p.height;
   for (int y = begin; y < end; ++y) RunProgramSegment(p, y, 0, p.width, scratch);

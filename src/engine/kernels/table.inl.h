@@ -4,31 +4,18 @@
 
 #include "engine/kernels/byte_conv.inl.h"
 #include "engine/kernels/byte_winograd.inl.h"
+#include "engine/kernels/conv_table.inl.h"
 #include "engine/kernels/depthwise.inl.h"
-#include "engine/kernels/direct_conv.inl.h"
 #include "engine/kernels/maps.inl.h"
 #include "engine/kernels/peak.inl.h"
 #include "engine/kernels/program.inl.h"
-#include "engine/kernels/winograd.inl.h"
 
 namespace frf::kernels::FRF_ISA {
 
 static constexpr Kernels MakeTable(const char* name) {
   Kernels k{};
-  k.isa = name;
+  FillConvKernels(k, name, Precision::kFloat32);
   k.lanes = kLanes;
-  k.direct_packed_size = DirectPackedSize;
-  k.pack_direct = PackDirect;
-  k.plan_direct = PlanDirect;
-  k.direct_scratch = DirectScratch;
-  k.direct_conv = RunDirect;
-  k.winograd_packed_size = WinogradPackedSize;
-  k.pack_winograd = PackWinograd;
-  k.plan_winograd = PlanWinograd;
-  k.winograd_shared = WinogradShared;
-  k.winograd_transform = TransformShared;
-  k.winograd_scratch = WinogradScratch;
-  k.winograd_conv = RunWinograd;
   k.depthwise_conv = RunDepthwise;
   k.has_dot = HasDot;
   k.bytes_packed_size = BytePackedSize;

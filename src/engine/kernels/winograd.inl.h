@@ -15,7 +15,7 @@ static inline std::ptrdiff_t PointsOf(int tile, int stride) { return stride == 1
 
 static std::size_t WinogradPackedSize(int tile, int stride, int out, int depth) {
   return static_cast<std::size_t>(PointsOf(tile, stride) * PointsOf(tile, stride)) * PaddedChannels(out) *
-         depth;
+         depth / kPerWord;
 }
 
 template <typename F>
@@ -25,7 +25,7 @@ static void PackWinogradTile(const float* weights, int out, int in, int depth, f
   constexpr int kMaxWidth = kMaxVectors * kLanes;
   for (int p = 0; p < panels.count; ++p) {
     const int width = panels.width(p) * kLanes, first = panels.start(p) * kLanes;
-    float* const panel = packed + static_cast<std::int64_t>(first) * S * S * depth;
+    float* const panel = packed + static_cast<std::int64_t>(first) * S * S * (depth / kPerWord);
     for (int c = 0; c < depth; ++c) {
       // A panel's channels side by side, in double: the loops over k are vectors.
       double g[9][kMaxWidth] = {}, rows[S][3][kMaxWidth];
@@ -43,9 +43,12 @@ static void PackWinogradTile(const float* weights, int out, int in, int depth, f
       for (int i = 0; i < S; ++i) {
         for (int j = 0; j < S; ++j) {
           const double(&m)[3] = F::kKernel[j];
-          float* const to = panel + (static_cast<std::int64_t>(i * S + j) * depth + c) * width;
+          float weight[kMaxWidth];
           for (int k = 0; k < width; ++k)
-            to[k] = static_cast<float>(rows[i][0][k] * m[0] + rows[i][1][k] * m[1] + rows[i][2][k] * m[2]);
+            weight[k] =
+                static_cast<float>(rows[i][0][k] * m[0] + rows[i][1][k] * m[1] + rows[i][2][k] * m[2]);
+          PutWeights(weight, width, c,
+                     panel + static_cast<std::int64_t>(i * S + j) * (depth / kPerWord) * width);
         }
       }
     }
@@ -64,18 +67,20 @@ static void PackWinograd(const float* weights, int out, int in, int depth, int t
     PackWinogradTile<Winograd<6, 1>>(weights, out, in, depth, packed);
 }
 
-struct WinogradLayout {                        // of the scratch, in floats
+struct WinogradLayout {                        // of the scratch, in words
   std::ptrdiff_t source_point, product_point;  // from one of the PointsOf^2 matrices to the next
   std::ptrdiff_t products;                     // where the products begin
   std::size_t size;
 };
 
-// 16 floats more than needed from point to point: a power of two would send all stores of a tile to one cache
+static inline std::ptrdiff_t WordsOf(const WinogradConv& conv) { return conv.depth / kPerWord; }
+
+// 16 words more than needed from point to point: a power of two would send all stores of a tile to one cache
 // set.
 static inline WinogradLayout LayoutOf(const WinogradConv& conv) {
   const std::ptrdiff_t rows = conv.tiles_per_item + kMaxRows,
                        points = PointsOf(conv.tile, conv.stride) * PointsOf(conv.tile, conv.stride);
-  const std::ptrdiff_t source = rows * conv.depth + 16, product = rows * kMaxVectors * kLanes + 16;
+  const std::ptrdiff_t source = rows * WordsOf(conv) + 16, product = rows * kMaxVectors * kLanes + 16;
   return {source, product, points * source, static_cast<std::size_t>(points * (source + product))};
 }
 
@@ -91,7 +96,7 @@ static inline Tiles TilesOf(const WinogradConv& conv) {
 static void PlanWinograd(WinogradConv& conv, int threads, std::size_t l2_bytes) {
   const Panels panels = PanelsOf(conv.weights.out_blocks);
   const std::int64_t points = PointsOf(conv.tile, conv.stride) * PointsOf(conv.tile, conv.stride);
-  const std::int64_t bytes = points * (conv.depth + panels.wide * kLanes) * 4;  // per tile
+  const std::int64_t bytes = points * (WordsOf(conv) + panels.wide * kLanes) * 4;  // per tile
   const int rows = Rows(panels.wide);
   std::int64_t tiles = static_cast<std::int64_t>(l2_bytes / 2) / bytes;
   const std::int64_t all = TilesOf(conv).all, wanted = 2L * threads;
@@ -99,7 +104,7 @@ static void PlanWinograd(WinogradConv& conv, int threads, std::size_t l2_bytes) 
   // Weights that pass by in all many times over cost more than sharing the transformed tiles does (not so
   // with stride 2, where sharing never gained).
   constexpr std::int64_t kMuchTraffic = std::int64_t{48} << 20;
-  const std::int64_t weights = points * conv.depth * conv.weights.out_blocks * kBlock * 4;
+  const std::int64_t weights = points * WordsOf(conv) * conv.weights.out_blocks * kBlock * 4;
   conv.share = conv.stride == 1 && tiles < 12 && panels.count > 1 &&
                weights * (all / (tiles > rows ? tiles : rows)) > kMuchTraffic;
   if (conv.share) tiles = static_cast<std::int64_t>(l2_bytes / 2) / (points * panels.wide * kLanes * 4);
@@ -202,14 +207,14 @@ static void TransformSource(const WinogradConv& conv, const TilePlace& place, fl
 #pragma GCC unroll 9
       for (int j = 0; j < S; ++j) grid[i][j] = line[j];
     }
-    float* out = dst + c;
+    float* out = dst + c / kPerWord;
     for (int j = 0; j < S; ++j) {
       V line[S];
 #pragma GCC unroll 9
       for (int i = 0; i < S; ++i) line[i] = grid[i][j];
       F::Input(line);
 #pragma GCC unroll 9
-      for (int i = 0; i < S; ++i) Store(out + (i * S + j) * point, line[i]);
+      for (int i = 0; i < S; ++i) StoreOperands(out + (i * S + j) * point, line[i]);
     }
   }
 }
@@ -360,28 +365,28 @@ static void RunWinogradTile(const WinogradConv& conv, std::int64_t item, float* 
   const int first = static_cast<int>(item % groups) * conv.panels_per_item;
   const int last = first + conv.panels_per_item < panels.count ? first + conv.panels_per_item : panels.count;
   const WinogradLayout layout = LayoutOf(conv);
+  const std::ptrdiff_t words = WordsOf(conv);
   float* const products = scratch + layout.products;
   const float* const sources = conv.share ? conv.shared + block_of_tiles * layout.products : scratch;
   for (int t = 0; t < count && !conv.share; ++t) {
-    TransformSource<T, Stride>(conv, PlaceOf(conv, tiles, begin + t),
-                               scratch + static_cast<std::ptrdiff_t>(t) * conv.depth, layout.source_point);
+    TransformSource<T, Stride>(conv, PlaceOf(conv, tiles, begin + t), scratch + t * words,
+                               layout.source_point);
   }
   Fetcher fetcher;
   FetchAround<T, Stride>(conv, tiles, begin, fetcher);
   for (int p = first; p < last; ++p) {
     const int vectors = panels.width(p), channel = panels.start(p) * kLanes, block = RowsFor(vectors, count);
     const ProductFunction multiply = ProductOf(vectors, block);
-    const float* const panel = conv.weights.data + static_cast<std::int64_t>(channel) * S * S * conv.depth;
+    const float* const panel = conv.weights.data + static_cast<std::int64_t>(channel) * S * S * words;
     const std::ptrdiff_t stride = static_cast<std::ptrdiff_t>(vectors) * kLanes;
     for (int point = 0; point < S * S; ++point) {
       const float* const source = sources + point * layout.source_point;
       float* const product = products + point * layout.product_point;
-      const float* const weights = panel + point * stride * conv.depth;
+      const float* const weights = panel + point * stride * words;
       for (int t = 0; t < count; t += block) {
         const float* rows[kMaxRows];
-        for (int r = 0; r < block; ++r) rows[r] = source + static_cast<std::ptrdiff_t>(t + r) * conv.depth;
-        multiply(rows, 1, conv.depth, weights, fetcher.Next(rows[0], conv.depth), product + t * stride,
-                 stride);
+        for (int r = 0; r < block; ++r) rows[r] = source + (t + r) * words;
+        multiply(rows, 1, words, weights, fetcher.Next(rows[0], words), product + t * stride, stride);
       }
     }
     for (int t = 0; t < count; ++t) {
@@ -396,8 +401,8 @@ static void TransformShared(const WinogradConv& conv, std::int64_t item) {
   const WinogradLayout layout = LayoutOf(conv);
   const std::int64_t per_item = (tiles.all + conv.transform_items - 1) / conv.transform_items;
   for (std::int64_t tile = item * per_item; tile < (item + 1) * per_item && tile < tiles.all; ++tile) {
-    float* const to =
-        conv.shared + tile / conv.tiles_per_item * layout.products + tile % conv.tiles_per_item * conv.depth;
+    float* const to = conv.shared + tile / conv.tiles_per_item * layout.products +
+                      tile % conv.tiles_per_item * WordsOf(conv);
     const TilePlace place = PlaceOf(conv, tiles, tile);
     if (conv.tile == 4)
       TransformSource<4, 1>(conv, place, to, layout.source_point);

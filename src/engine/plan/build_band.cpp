@@ -245,7 +245,7 @@ void StepBuilder::Build(const Band& band) {
           k->depthwise_conv(part, 0);
         };
       } else {
-        const auto conv = MakeDirect(named.name, op, EpilogueOf(op));
+        const auto conv = MakeDirect(named.name, op, kernels_, EpilogueOf(op));
         stage.run = [conv, k](const BandCall& call, std::byte* source, std::byte* window, float* scratch) {
           kernels::DirectConv part = *conv;
           TakeSource(call, source, part, part.src);

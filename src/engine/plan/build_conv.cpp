@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Convolutions in floats: which kernel, how its weights are packed, and the step.
+// Convolutions of floats: which kernel, how its weights are packed, and the step.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -18,12 +18,20 @@ using kernels::PaddedChannels;
 namespace {
 
 // Work of Winograd with that tile, in multiply-accumulates: the products, and what the transforms take in the
-// same time (measured on AVX-512 machines, docs/performance.md).
-double WinogradWork(const ConvOp& op, const Value& dst, int depth, int out, int tile) {
+// same time (measured on AVX-512 machines, docs/performance.md). `product`: of one, in multiply-accumulates.
+double WinogradWork(const ConvOp& op, const Value& dst, int depth, int out, int tile, double product) {
   const double along = op.stride_h == 2 ? 2.0 * tile + 1 : tile + 2.0;
   const double transform = op.stride_h == 2 ? (tile == 2 ? 350 : 1100) : tile == 4 ? 320 : 640;
-  return TilesOver(op, dst, tile) * (along * along * depth * out + transform * (depth + out));
+  return TilesOver(op, dst, tile) * (along * along * depth * out * product + transform * (depth + out));
 }
+
+std::string PrefixOf(const kernels::ConvKernels& conv_kernels) {
+  return conv_kernels.precision == Precision::kFloat32 ? ""
+                                                       : fmt::format("{} ", NameOf(conv_kernels.precision));
+}
+
+// What laying out an operand anew takes, in multiply-accumulates (LayOutOperands).
+constexpr double kLayOutWork = 2;
 
 // With stride 2, tiles of 4 take 81 matrices of weights: above this, memory that is better left to others
 // (and that would have to stream by).
@@ -37,18 +45,29 @@ ConvChoice StepBuilder::ChoiceOf(const std::string& name, const ConvOp& op) cons
   const auto chosen = plan_.options_.choices.find(name);
   const int depth = src.padded(), out = PaddedChannels(static_cast<int>(op.weight.dim(0)));
   const bool strided = op.stride_h == 2, large = strided && 81.0 * depth * out > kMostStridedFloats;
+  const bool pairs = KernelsFor(op).precision != Precision::kFloat32;
   if (chosen != plan_.options_.choices.end() && chosen->second != ConvChoice::kAuto) {
     const ConvChoice choice = chosen->second;
     const bool small_tiles = choice == ConvChoice::kWinograd6 || (large && choice == ConvChoice::kWinograd4);
-    return strided && small_tiles ? ConvChoice::kWinograd2 : choice;
+    if (strided && small_tiles) return ConvChoice::kWinograd2;
+    return pairs && choice == ConvChoice::kWinograd6 ? ConvChoice::kWinograd4 : choice;
   }
   const Value& dst = lowered_.values[op.dst];
-  const double direct = 9.0 * dst.height * dst.width * depth * out;
-  const double four = WinogradWork(op, dst, depth, out, 4),
-               other = WinogradWork(op, dst, depth, out, strided ? 2 : 6);
+  const double product = pairs ? 0.5 : 1.0;
+  const double direct = 9.0 * dst.height * dst.width * depth * (out * product + (pairs ? kLayOutWork : 0.0));
+  const double four = WinogradWork(op, dst, depth, out, 4, product);
+  // F(6,3) errs too much in 16 bits.
+  const double other = pairs && !strided ? four : WinogradWork(op, dst, depth, out, strided ? 2 : 6, product);
   if (direct <= std::min(large ? other : four, other)) return ConvChoice::kDirect;
   if (four <= other && !large) return ConvChoice::kWinograd4;
   return strided ? ConvChoice::kWinograd2 : ConvChoice::kWinograd6;
+}
+
+const kernels::ConvKernels& StepBuilder::KernelsFor(const ConvOp& op) const {
+  // What the file rounds to 8 bits is computed as it says; the picture's three channels are no multiple
+  // of 16.
+  const bool exact = lowered_.values[op.src].coding || lowered_.values[op.dst].coding;
+  return pairs_ && !exact && op.groups == 1 && op.src != lowered_.picture ? *pairs_ : kernels_;
 }
 
 Tensor StepBuilder::SpreadOver(const Tensor& weight, const Value& src) const {
@@ -117,6 +136,7 @@ double StepBuilder::MacsOf(const ConvOp& op) const {
 }
 
 std::shared_ptr<kernels::DirectConv> StepBuilder::MakeDirect(const std::string& name, const ConvOp& op,
+                                                             const kernels::ConvKernels& conv_kernels,
                                                              const Epilogue& epilogue, int group,
                                                              std::shared_ptr<kernels::Program> after,
                                                              int after_input) {
@@ -151,10 +171,11 @@ std::shared_ptr<kernels::DirectConv> StepBuilder::MakeDirect(const std::string& 
   conv->depth = depth * (conv->kernel_w == kw ? 1 : kw);
   conv->zeros = Zeros(conv->depth);
   const std::string key =
-      fmt::format("{}/direct/{}/{}x{}/{}/{}", name, kernels_.isa, op.phase_y, op.phase_x, depth, group);
-  const FloatBuffer packed = weights_.Get(
-      key, kernels_.direct_packed_size(out, kh * kw, depth),
-      [&](float* to) { kernels_.pack_direct(weight.data<float>() + first, out, read, kh, kw, depth, to); });
+      fmt::format("{}/direct/{}/{}x{}/{}/{}", name, conv_kernels.isa, op.phase_y, op.phase_x, depth, group);
+  const FloatBuffer packed =
+      weights_.Get(key, conv_kernels.direct_packed_size(out, kh * kw, depth), [&](float* to) {
+        conv_kernels.pack_direct(weight.data<float>() + first, out, read, kh, kw, depth, to);
+      });
   conv->weights = {Keep(packed), PaddedChannels(out) / kernels::kBlock, conv->depth};
   if (op.phase_h > 1 || op.phase_w > 1) {  // every phase_h-th row, every phase_w-th column
     Map& dst = conv->dst;
@@ -170,21 +191,23 @@ std::shared_ptr<kernels::DirectConv> StepBuilder::MakeDirect(const std::string& 
 void StepBuilder::BuildDirect(const std::string& name, const ConvOp& op, const Epilogue& epilogue, int group,
                               std::shared_ptr<kernels::Program> after, int after_input) {
   const Value& src = lowered_.values[op.src];
-  const auto conv = MakeDirect(name, op, epilogue, group, after, after_input);
-  kernels_.plan_direct(*conv, plan_.options_.threads, kL2Bytes);
+  const kernels::ConvKernels& conv_kernels = KernelsFor(op);
+  const auto conv = MakeDirect(name, op, conv_kernels, epilogue, group, after, after_input);
+  conv_kernels.plan_direct(*conv, plan_.options_.threads, kL2Bytes);
   const auto kh = static_cast<int>(op.weight.dim(2)), kw = static_cast<int>(op.weight.dim(3));
-  Step step{.name = name,
-            .kernel = fmt::format("direct {}x{}{}", kh, kw, after ? "+elementwise" : ""),
-            .items = conv->items};
-  step.scratch = kernels_.direct_scratch(*conv);
+  Step step{
+      .name = name,
+      .kernel = fmt::format("{}direct {}x{}{}", PrefixOf(conv_kernels), kh, kw, after ? "+elementwise" : ""),
+      .items = conv->items};
+  step.scratch = conv_kernels.direct_scratch(*conv);
   step.macs = MacsOf(op) / op.groups;
-  const std::size_t weights =
-      kernels_.direct_packed_size(static_cast<int>(op.weight.dim(0)) / op.groups,
-                                  static_cast<std::int64_t>(conv->kernel_h) * conv->kernel_w, conv->depth);
+  const std::size_t weights = conv_kernels.direct_packed_size(
+      static_cast<int>(op.weight.dim(0)) / op.groups,
+      static_cast<std::int64_t>(conv->kernel_h) * conv->kernel_w, conv->depth);
   step.bytes = 4.0 * (1.0 * src.height * src.width * src.padded() +
                       1.0 * conv->dst.height * conv->dst.width * conv->weights.out_blocks * kernels::kBlock +
                       static_cast<double>(weights));
-  step.run = [conv, after, k = &kernels_](std::int64_t item, float* scratch) {
+  step.run = [conv, after, k = &conv_kernels](std::int64_t item, float* scratch) {
     k->direct_conv(*conv, item, scratch);
   };
   Add(std::move(step));
@@ -195,6 +218,7 @@ void StepBuilder::BuildWinograd(const std::string& name, const ConvOp& op, const
   const Value &src = lowered_.values[op.src], &dst = lowered_.values[op.dst];
   const auto out = static_cast<int>(op.weight.dim(0));
   auto conv = std::make_shared<kernels::WinogradConv>();
+  const kernels::ConvKernels& conv_kernels = KernelsFor(op);
   conv->src = MapOf(op.src);
   conv->dst = MapOf(op.dst);
   conv->pad_top = op.pad_top, conv->pad_left = op.pad_left;
@@ -207,27 +231,30 @@ void StepBuilder::BuildWinograd(const std::string& name, const ConvOp& op, const
   conv->epilogue = epilogue;
   const Tensor weight = SpreadOver(op.weight, src);
   const auto read = static_cast<int>(weight.dim(1));
-  const std::string key = fmt::format("{}/winograd{}/{}/{}", name, tile, kernels_.isa, conv->depth);
-  const FloatBuffer packed =
-      weights_.Get(key, kernels_.winograd_packed_size(tile, conv->stride, out, conv->depth), [&](float* to) {
-        kernels_.pack_winograd(weight.data<float>(), out, read, conv->depth, tile, conv->stride, to);
+  const std::string key = fmt::format("{}/winograd{}/{}/{}", name, tile, conv_kernels.isa, conv->depth);
+  const FloatBuffer packed = weights_.Get(
+      key, conv_kernels.winograd_packed_size(tile, conv->stride, out, conv->depth), [&](float* to) {
+        conv_kernels.pack_winograd(weight.data<float>(), out, read, conv->depth, tile, conv->stride, to);
       });
   conv->weights = {Keep(packed), PaddedChannels(out) / kernels::kBlock, conv->depth};
-  const std::string label = fmt::format("winograd F({},{})", tile, conv->stride == 2 ? "2+1" : "3");
-  kernels_.plan_winograd(*conv, plan_.options_.threads, kL2Bytes);
-  if (const std::size_t floats = kernels_.winograd_shared(*conv)) {
+  const std::string label =
+      fmt::format("{}winograd F({},{})", PrefixOf(conv_kernels), tile, conv->stride == 2 ? "2+1" : "3");
+  conv_kernels.plan_winograd(*conv, plan_.options_.threads, kL2Bytes);
+  if (const std::size_t floats = conv_kernels.winograd_shared(*conv)) {
     conv->shared = SharedTiles(floats);
     Step transform{.name = name, .kernel = label + ", tiles", .items = conv->transform_items};
     transform.bytes = 4.0 * (1.0 * src.height * src.width * src.padded() + floats);
-    transform.run = [conv, k = &kernels_](std::int64_t item, float*) { k->winograd_transform(*conv, item); };
+    transform.run = [conv, k = &conv_kernels](std::int64_t item, float*) {
+      k->winograd_transform(*conv, item);
+    };
     Add(std::move(transform));
   }
   Step step{.name = name, .kernel = label, .items = conv->items};
-  step.scratch = kernels_.winograd_scratch(*conv);
+  step.scratch = conv_kernels.winograd_scratch(*conv);
   step.macs = 9.0 * dst.height * dst.width * out * op.weight.dim(1);
   step.bytes = 4.0 * (1.0 * src.height * src.width * src.padded() +
                       1.0 * dst.height * dst.width * PaddedChannels(out) + packed.size());
-  step.run = [conv, k = &kernels_](std::int64_t item, float* scratch) {
+  step.run = [conv, k = &conv_kernels](std::int64_t item, float* scratch) {
     k->winograd_conv(*conv, item, scratch);
   };
   Add(std::move(step));

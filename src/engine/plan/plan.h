@@ -63,7 +63,10 @@ enum class ConvChoice : std::uint8_t {
 struct PlanOptions {
   int threads = 1;
   const kernels::Kernels* kernels = nullptr;  // null: BestKernels()
-  std::uint64_t max_memory = 0;               // arena and scratch; 0: DefaultMaxMemory(). Above: kOutOfMemory
+  // Of convolutions' products; where the file rounds to 8 bits, that counts. kUnsupported where the CPU
+  // cannot.
+  Precision precision = Precision::kFloat32;
+  std::uint64_t max_memory = 0;  // arena and scratch; 0: DefaultMaxMemory(). Above: kOutOfMemory
   std::unordered_map<std::string, ConvChoice> choices;  // by operation name; the rest by rule
   // Maps of at least so many bytes are kept out of memory where they can be (band.h): what leaves L2.
   // Maximum: none is.

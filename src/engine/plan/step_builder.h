@@ -13,7 +13,13 @@ namespace frf::engine {
 class StepBuilder {
  public:
   StepBuilder(Plan& plan, const Lowered& lowered, WeightStore& weights)
-      : plan_(plan), lowered_(lowered), weights_(weights), kernels_(*plan.options_.kernels) {}
+      : plan_(plan),
+        lowered_(lowered),
+        weights_(weights),
+        kernels_(*plan.options_.kernels),
+        pairs_(plan.options_.precision == Precision::kFloat32
+                   ? nullptr
+                   : kernels::ConvKernelsFor(kernels_, plan.options_.precision)) {}
 
   void Build();
 
@@ -58,6 +64,7 @@ class StepBuilder {
   void Build(const std::string& name, const ConvOp& op);
   // A kernel's parameters, all but what planning fills in and how the work is cut into items.
   std::shared_ptr<kernels::DirectConv> MakeDirect(const std::string& name, const ConvOp& op,
+                                                  const kernels::ConvKernels& conv_kernels,
                                                   const kernels::Epilogue& epilogue, int group = 0,
                                                   std::shared_ptr<kernels::Program> after = nullptr,
                                                   int after_input = 0);
@@ -95,6 +102,8 @@ class StepBuilder {
   float* SharedTiles(std::size_t floats);
   void BuildDepthwise(const std::string& name, const ConvOp& op, const kernels::Epilogue& epilogue);
   ConvChoice ChoiceOf(const std::string& name, const ConvOp& op) const;
+  // In the plan's precision or, where that does not fit, in float32.
+  const kernels::ConvKernels& KernelsFor(const ConvOp& op) const;
   // Weights with zero input channels where the source has gaps.
   Tensor SpreadOver(const Tensor& weight, const Value& src) const;
   void Build(const std::string& name, const ElementOp& op);
@@ -112,7 +121,8 @@ class StepBuilder {
   const Lowered& lowered_;
   WeightStore& weights_;
   const kernels::Kernels& kernels_;
-  std::vector<float*> address_;  // of root values
+  const kernels::ConvKernels* pairs_;  // convolutions in 16 bits; null: none are
+  std::vector<float*> address_;        // of root values
   std::vector<Band> bands_;
   std::vector<bool> inner_;  // by value
   const float* zeros_ = nullptr;

@@ -20,7 +20,7 @@ namespace frf::engine {
 namespace {
 
 constexpr int kFormat =
-    2;  // of the file, and of what the choices mean: raised when kernels change what is fastest
+    3;  // of the file, and of what the choices mean: raised when kernels change what is fastest
 
 const char* NameOf(ConvChoice choice) {
   switch (choice) {
@@ -69,8 +69,8 @@ std::filesystem::path TuningFolder() {
 
 std::string TuningKey(const Lowered& lowered, const PlanOptions& options) {
   const kernels::Kernels& k = options.kernels ? *options.kernels : kernels::BestKernels();
-  std::string key =
-      fmt::format("format {}; {}; {}; {} threads", kFormat, ThisMachine().cpu, k.isa, options.threads);
+  std::string key = fmt::format("format {}; {}; {}; {}; {} threads", kFormat, ThisMachine().cpu, k.isa,
+                                NameOf(options.precision), options.threads);
   for (const NamedOperation& named : lowered.ops) {
     const auto* conv = std::get_if<ConvOp>(&named.op);
     if (!conv) continue;
@@ -130,6 +130,7 @@ ConvChoices Tune(const PreparedGraph& prepared, const PlanOptions& options, doub
   std::vector<std::uint8_t> labels;
   WeightStore own;  // what loses is not kept
   for (const ConvChoice choice : {ConvChoice::kWinograd4, ConvChoice::kWinograd6, ConvChoice::kDirect}) {
+    if (choice == ConvChoice::kWinograd6 && options.precision != Precision::kFloat32) continue;  // is 4 there
     PlanOptions each = options;
     each.choices.clear();
     each.band_bytes = std::numeric_limits<std::size_t>::max();  // every convolution a step of its own
