@@ -75,7 +75,7 @@ std::unique_ptr<Contestant> MakeOurs(const BenchCase& bench_case);
 // A peer as its experts would set it up, with the faster of the files that it takes (bench_peer.cpp). Throws
 // where it cannot run the case; the message names what is missing or what the peer said.
 struct PeerOptions {
-  std::string engine;          // onnxruntime, openvino or ncnn
+  std::string engine;          // one of PeerNames()
   std::filesystem::path venv;  // where its wheel is installed
 };
 std::unique_ptr<Contestant> MakePeer(const BenchCase& bench_case, const PeerOptions& options);

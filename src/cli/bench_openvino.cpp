@@ -25,7 +25,8 @@ using Handle = void*;
 
 class OpenVino : public PeerBackend {
  public:
-  explicit OpenVino(const std::string& path) : library_(::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) {
+  OpenVino(const std::string& path, const char* precision)
+      : library_(::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)), precision_(precision) {
     if (library_ == nullptr) throw Error(ErrorCode::kUnsupported, ::dlerror());
     TheirVersion version{};
     Call<TheirVersion*>("ov_get_openvino_version", &version);
@@ -42,7 +43,7 @@ class OpenVino : public PeerBackend {
     const auto compile = reinterpret_cast<Compile>(FindSymbol(library_, "ov_core_compile_model_from_file"));
     Handle compiled = nullptr;
     Check(compile(core_, model.c_str(), "CPU", 8, &compiled, "PERFORMANCE_HINT", "LATENCY",
-                  "INFERENCE_PRECISION_HINT", "f32", "INFERENCE_NUM_THREADS", count.c_str(),
+                  "INFERENCE_PRECISION_HINT", precision_, "INFERENCE_NUM_THREADS", count.c_str(),
                   "CPU_DENORMALS_OPTIMIZATION", "YES"));
     Call<Handle, Handle*>("ov_compiled_model_create_infer_request", compiled, &request_);
     Call<Handle, Handle>("ov_infer_request_set_input_tensor", request_, Wrap(input, memory));
@@ -107,6 +108,7 @@ class OpenVino : public PeerBackend {
   }
 
   void* library_;
+  const char* precision_;
   std::string version_;
   Handle core_ = nullptr, request_ = nullptr;
   int (*infer_)(Handle) = nullptr;
@@ -115,8 +117,8 @@ class OpenVino : public PeerBackend {
 
 }  // namespace
 
-std::unique_ptr<PeerBackend> OpenOpenVino(const std::string& library) {
-  return std::make_unique<OpenVino>(library);
+std::unique_ptr<PeerBackend> OpenOpenVino(const std::string& library, const char* precision) {
+  return std::make_unique<OpenVino>(library, precision);
 }
 
 }  // namespace frf::cli

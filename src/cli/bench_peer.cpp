@@ -246,7 +246,7 @@ std::unique_ptr<Peer> Faster(std::unique_ptr<Peer> a, std::unique_ptr<Peer> b) {
 }  // namespace
 
 const std::vector<std::string>& PeerNames() {
-  static const std::vector<std::string> names{"onnxruntime", "openvino", "ncnn"};
+  static const std::vector<std::string> names{"onnxruntime", "openvino", "openvino-bf16", "ncnn"};
   return names;
 }
 

@@ -83,7 +83,8 @@ class PeerBackend {
   virtual void Infer() = 0;
 };
 std::unique_ptr<PeerBackend> OpenOnnxRuntime(const std::string& library);  // bench_onnxruntime.cpp
-std::unique_ptr<PeerBackend> OpenOpenVino(const std::string& library);     // bench_openvino.cpp
+// bench_openvino.cpp. `precision`: its hint, "f32" or "bf16"; literals.
+std::unique_ptr<PeerBackend> OpenOpenVino(const std::string& library, const char* precision);
 extern const char* const kNcnnProgram;  // bench_ncnn.cpp: the other end in Python
 
 // A symbol of a shared library; throws kUnsupported naming both.

@@ -44,7 +44,7 @@ const char* ColorOf(const std::string& engine) {
   if (engine == "frf") return "#0f766e";
   if (IsOurs(engine)) return "#34a89b";
   if (engine == "onnxruntime") return "#8aa4c8";
-  return engine == "openvino" ? "#b59ac9" : "#d2b48c";
+  return engine.starts_with("openvino") ? "#b59ac9" : "#d2b48c";
 }
 
 std::string Text(double x, double y, const std::string& text, const std::string& style) {

@@ -18,6 +18,7 @@
 #include "cli/bench_peer.h"
 #include "cli/cli.h"
 #include "data/synth.h"
+#include "engine/session.h"
 #include "frf/error.h"
 #include "graph/shapes.h"
 #include "image/transform.h"
@@ -340,7 +341,8 @@ void AddBench(CLI::App& root, Action& action) {
       ->check(CLI::Range(0, 1'000'000));
   app->add_option("--precision", a->precision,
                   "of frf's convolutions: f32, bf16, f16, or several with commas between");
-  app->add_option("--against", a->against, "peers, with commas between: onnxruntime, openvino, ncnn");
+  app->add_option("--against", a->against,
+                  "peers, with commas between: onnxruntime, openvino, openvino-bf16, ncnn");
   app->add_option("--venv", a->venv,
                   "virtual environment with the peers (default: FRF_PEERS_VENV, or .venv-peers here or "
                   "beside the program)");
@@ -359,7 +361,7 @@ void AddBench(CLI::App& root, Action& action) {
   app->add_flag("--json", a->json, "one JSON document on standard output");
   app->add_option("--serve-peer", a->serve_peer)
       ->group("")
-      ->check(CLI::IsMember({"onnxruntime", "openvino"}));
+      ->check(CLI::IsMember({"onnxruntime", "openvino", "openvino-bf16"}));
   app->add_option("--library", a->library)->group("");
   app->footer(kExamples);
   app->callback([a, &action] { action = [a] { return RunBench(*a); }; });

@@ -67,7 +67,8 @@ class Worker {
 
 void Serve(const std::string& engine, const std::string& library) {
   std::unique_ptr<PeerBackend> backend =
-      engine == "onnxruntime" ? OpenOnnxRuntime(library) : OpenOpenVino(library);
+      engine == "onnxruntime" ? OpenOnnxRuntime(library)
+                              : OpenOpenVino(library, engine == "openvino-bf16" ? "bf16" : "f32");
   Answer("ready\t" + backend->version());
   Worker worker(std::move(backend));
   std::FILE* from = ::fdopen(3, "r");

@@ -17,6 +17,7 @@
 #include "cli/modules.h"
 #include "data/dataset.h"
 #include "engine/segmenter.h"
+#include "engine/session.h"
 #include "frf/error.h"
 #include "image/image_io.h"
 #include "metrics/confusion.h"

@@ -12,6 +12,7 @@
 #include "base/system.h"
 #include "cli/cli.h"
 #include "cli/info_plan.h"
+#include "engine/session.h"
 #include "frf/error.h"
 #include "graph/shapes.h"
 #include "nets/nets.h"

@@ -17,6 +17,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/segment.h"
+#include "engine/session.h"
 #include "frf/error.h"
 #include "image/image_io.h"
 #include "video/video.h"

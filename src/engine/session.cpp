@@ -50,17 +50,6 @@ bool Compose(const std::vector<kernels::WideTap>& inner, int from, int to,
 
 }  // namespace
 
-const char* NameOf(Precision precision) {
-  switch (precision) {
-    case Precision::kBfloat16:
-      return "bf16";
-    case Precision::kFloat16:
-      return "f16";
-    default:
-      return "f32";
-  }
-}
-
 Precision PrecisionNamed(const std::string& name) {
   for (const Precision known : {Precision::kFloat32, Precision::kBfloat16, Precision::kFloat16}) {
     if (name == NameOf(known)) return known;

@@ -15,6 +15,8 @@
 
 namespace frf {
 
+Precision PrecisionNamed(const std::string& name);  // as NameOf calls it; kUsage for any other
+
 struct [[gnu::visibility("hidden")]] LoadedModel::Impl {  // hidden: not for those who link libfrf.so
   ModelInfo info;
   int fixed_height = 0, fixed_width = 0;  // 0: free

@@ -54,7 +54,7 @@ torch::Device ParseDevice(const std::string& text) {
 
 Precision ResolvePrecision(const std::string& text, torch::Device device) {
   if (text == "off") return Precision::kFloat32;
-  if (text == "bf16") return Precision::kBFloat16;
+  if (text == "bf16") return Precision::kBfloat16;
   if (text == "f16") {
     if (!device.is_cuda())
       throw Error(ErrorCode::kUsage, "--amp f16 wants a CUDA device; on a CPU use off (fastest) or bf16");
@@ -63,19 +63,7 @@ Precision ResolvePrecision(const std::string& text, torch::Device device) {
   if (text != "auto")
     throw Error(ErrorCode::kUsage, fmt::format("--amp '{}' is none of auto, off, bf16, f16", text));
   if (!device.is_cuda()) return Precision::kFloat32;
-  return Precision::kBFloat16;
-}
-
-std::string Name(Precision precision) {
-  switch (precision) {
-    case Precision::kFloat32:
-      return "float32";
-    case Precision::kBFloat16:
-      return "bfloat16";
-    case Precision::kFloat16:
-      return "float16";
-  }
-  return "?";
+  return Precision::kBfloat16;
 }
 
 namespace {

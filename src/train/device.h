@@ -16,6 +16,8 @@
 #include <cstdint>
 #include <string>
 
+#include "frf/precision.h"
+
 namespace frf {
 
 // Threads of libtorch and OpenMP, flush-denormals on every one of them, caching allocator. threads 0:
@@ -35,11 +37,9 @@ void TrimCachingAllocator();
 // "cpu", "cuda", "cuda:1", "auto" (CUDA when there is one). Throws kUsage for a device that is not there.
 torch::Device ParseDevice(const std::string& text);
 
-enum class Precision { kFloat32, kBFloat16, kFloat16 };
 // "off", "auto", "bf16", "f16". auto: bf16 on CUDA (cards before Ampere: name f16), off on the CPU, where it
 // was measured to be slower. Throws kUsage for f16 on a CPU.
 Precision ResolvePrecision(const std::string& text, torch::Device device);
-std::string Name(Precision precision);
 
 // While alive, operators that gain run in the lower precision. Backward is called outside of it.
 class Autocast {

@@ -26,7 +26,7 @@ constexpr int kScalarEvery = 10;  // steps between TensorBoard points
 
 void Trainer::Announce() {
   std::string machine = fmt::format("{}, {} threads, {}", device_.is_cpu() ? ThisMachine().cpu : "CUDA",
-                                    torch::get_num_threads(), Name(precision_));
+                                    torch::get_num_threads(), NameOf(precision_));
   if (distributed_ != nullptr) machine += ", " + distributed_->Describe();
   LogInfo(fmt::format("{}: {} on {}, recipe {}, {} epochs of {} steps, batch {}, seed {}; {}", run_.path(),
                       plan_.model.net, data_->description(), plan_.recipe.name, TotalEpochs(),

@@ -129,7 +129,7 @@ int RunBench(const BenchArguments& a) {
     if (device.is_cuda()) note = time.captured ? ", one CUDA graph" : ", no CUDA graph";
     result["cuda_graph"] = time.captured;
     result["to"] = "step";
-    result["precision"] = Name(precision);
+    result["precision"] = NameOf(precision);
   } else {
     if (a.batch != 1)
       throw Error(ErrorCode::kUsage, "--batch goes with --step: inference takes one frame after another");

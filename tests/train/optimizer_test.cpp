@@ -230,7 +230,7 @@ TEST(Device, NamesAndPrecisions) {
 TEST(Device, AutocastOnTheCpuEndsWithItsScope) {
   const torch::Tensor a = torch::ones({4, 4});
   {
-    const Autocast cast(torch::kCPU, Precision::kBFloat16);
+    const Autocast cast(torch::kCPU, Precision::kBfloat16);
     EXPECT_EQ(at::matmul(a, a).scalar_type(), torch::kBFloat16);
   }
   EXPECT_EQ(at::matmul(a, a).scalar_type(), torch::kFloat32);
