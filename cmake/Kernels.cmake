@@ -14,8 +14,10 @@ if(FRF_X86)
     "${FRF_AVX512_OPTIONS}")
   set_source_files_properties(${kernels}/isa_avx512_bf16.cpp TARGET_DIRECTORY frf_engine PROPERTIES COMPILE_OPTIONS
     "${FRF_AVX512_OPTIONS};-mavx512bf16")
+  include(CheckCXXCompilerFlag)
+  check_cxx_compiler_flag(-mavx512fp16 FRF_HAS_AVX512FP16)  # GCC from 12, clang from 14
   set_source_files_properties(${kernels}/isa_avx512_f16.cpp TARGET_DIRECTORY frf_engine PROPERTIES COMPILE_OPTIONS
-    "${FRF_AVX512_OPTIONS};-mavx512fp16")
+    "${FRF_AVX512_OPTIONS};$<$<BOOL:${FRF_HAS_AVX512FP16}>:-mavx512fp16>")
 else()
   set_source_files_properties(${kernels}/isa_avx2.cpp ${kernels}/isa_avx512.cpp ${pairs} TARGET_DIRECTORY frf_engine
     PROPERTIES HEADER_FILE_ONLY ON)

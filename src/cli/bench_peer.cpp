@@ -120,6 +120,7 @@ class Peer : public Contestant {
   Peer(const BenchCase& bench_case, const PeerOptions& options, const FileForm& form)
       : case_(bench_case), form_(form), process_(CommandFor(options), folder_.path() / "log") {
     engine = options.engine;
+    if (engine.ends_with("-bf16")) precision = Precision::kBfloat16;
     threads = bench_case.threads;
     version = process_.Ask({}, "ready", kLoadSeconds).at(0);
     file = form.name(bench_case.to_labels);

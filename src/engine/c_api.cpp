@@ -97,10 +97,11 @@ SessionOptions OptionsOf(const frf_session_options* given) {
                                                    " does not know; a newer library does");
     }
   }
-  if (options.precision < FRF_FLOAT32 || options.precision > FRF_FLOAT16 || options.reserved != 0) {
+  if (options.precision < FRF_FLOAT32 || options.precision > FRF_FLOAT16) {
     throw Error(ErrorCode::kInvalidArgument, "options.precision is " + std::to_string(options.precision) +
                                                  ", FRF_FLOAT32, FRF_BFLOAT16 or FRF_FLOAT16 is wanted");
   }
+  if (options.reserved != 0) throw Error(ErrorCode::kInvalidArgument, "options.reserved is not 0");
   return {.height = options.height,
           .width = options.width,
           .threads = options.threads,

@@ -178,7 +178,7 @@ TEST(Bench, WrongOptionsAreRefused) {
       {{"bench", "frfnet", "--threads", "1,two"}, "'two' is not a number"},
       {{"bench", "frfnet", "--threads", "1025"}, "from 0 to 1024"},
       {{"bench", "frfnet", "--step", "--threads", "1,2"}, "one number of --threads"},
-      {{"bench", "frfnet", "--against", "caffe"}, "onnxruntime, openvino, ncnn"},
+      {{"bench", "frfnet", "--against", "caffe"}, "onnxruntime, openvino, openvino-bf16, ncnn"},
       {{"bench", "frfnet", "--against", "ncnn", "--venv", folder / "none"}, "no such folder"},
       {{"bench", folder / "fixed.onnx", "--size", "96x96"}, "fixed at 64x96"},
       {{"bench", folder / "fixed.onnx", "--to", "scores"}, "float input and scores"},

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A convolution by its definition, in double precision.
+// A convolution by its definition, in double precision, and what kernels want to be told about it.
 #pragma once
 
 #include <vector>
@@ -26,6 +26,45 @@ inline double Sum(const OwnMap& src, const std::vector<float>& weights, const Co
     }
   }
   return sum;
+}
+
+inline int OutSize(int size, int kernel, const ConvShape& s) {
+  return (size + 2 * s.pad - s.dilation * (kernel - 1) - 1) / s.stride + 1;
+}
+
+// All but epilogue, weights and what planning fills in. `zeros`: as many as src has padded channels.
+inline kernels::DirectConv DirectOf(const ConvShape& s, const OwnMap& src, const OwnMap& dst,
+                                    const std::vector<float>& zeros) {
+  kernels::DirectConv conv{.src = src.view, .dst = dst.view, .kernel_h = s.kernel_h, .kernel_w = s.kernel_w};
+  conv.stride_h = conv.stride_w = s.stride;
+  conv.dilation_h = conv.dilation_w = s.dilation;
+  conv.pad_top = conv.pad_left = s.pad;
+  conv.depth = src.padded;
+  conv.zeros = zeros.data();
+  return conv;
+}
+
+inline kernels::WinogradConv WinogradOf(const ConvShape& s, int tile, const OwnMap& src, const OwnMap& dst,
+                                        const std::vector<float>& zeros) {
+  kernels::WinogradConv conv{.src = src.view, .dst = dst.view};
+  conv.pad_top = conv.pad_left = s.pad;
+  conv.depth = src.padded;
+  conv.tile = tile, conv.stride = s.stride;
+  conv.zeros = zeros.data();
+  return conv;
+}
+
+// The whole convolution, items in any order.
+inline void RunAll(const kernels::ConvKernels& k, const kernels::DirectConv& conv) {
+  std::vector<float> scratch(k.direct_scratch(conv));
+  for (std::int64_t i = conv.items; i-- > 0;) k.direct_conv(conv, i, scratch.data());
+}
+
+inline void RunAll(const kernels::ConvKernels& k, kernels::WinogradConv& conv) {
+  std::vector<float> shared(k.winograd_shared(conv)), scratch(k.winograd_scratch(conv));
+  conv.shared = shared.data();
+  for (std::int64_t i = 0; i < conv.transform_items; ++i) k.winograd_transform(conv, i);
+  for (std::int64_t i = 0; i < conv.items; ++i) k.winograd_conv(conv, i, scratch.data());
 }
 
 }  // namespace frf::test

@@ -36,28 +36,21 @@ TEST_P(EveryIsa, DirectConvolutionEqualsTheSum) {
                               {16, 320, 2, 3, 3, 3, 1, 1, 1}, {64, 48, 13, 127, 3, 3, 1, 1, 1}};
   for (const ConvShape& s : shapes) {
     SCOPED_TRACE(testing::Message() << s.in << "->" << s.out << " " << s.height << "x" << s.width);
-    const int out_h = (s.height + 2 * s.pad - s.dilation * (s.kernel_h - 1) - 1) / s.stride + 1;
-    const int out_w = (s.width + 2 * s.pad - s.dilation * (s.kernel_w - 1) - 1) / s.stride + 1;
+    const int out_h = OutSize(s.height, s.kernel_h, s), out_w = OutSize(s.width, s.kernel_w, s);
     const OwnMap src(s.height, s.width, s.in, 16, 1);
     OwnMap dst(out_h, out_w, s.out, 32, 2);
     const std::vector<float> weights =
         Draw(static_cast<std::size_t>(s.out) * s.in * s.kernel_h * s.kernel_w, 3);
     const std::vector<float> zeros(src.padded, 0.0f), bias = Draw(dst.padded, 4);
     const std::vector<float> untouched = dst.values;
-    DirectConv conv{.src = src.view, .dst = dst.view, .kernel_h = s.kernel_h, .kernel_w = s.kernel_w};
-    conv.stride_h = conv.stride_w = s.stride;
-    conv.dilation_h = conv.dilation_w = s.dilation;
-    conv.pad_top = conv.pad_left = s.pad;
-    conv.depth = src.padded;
-    conv.zeros = zeros.data();
+    DirectConv conv = DirectOf(s, src, dst, zeros);
     conv.epilogue = {.bias = bias.data(), .act = Act::kRelu};
     std::vector<float> packed(k_.direct_packed_size(s.out, s.kernel_h * s.kernel_w, src.padded));
     k_.pack_direct(weights.data(), s.out, s.in, s.kernel_h, s.kernel_w, src.padded, packed.data());
     conv.weights = {packed.data(), dst.padded / kBlock, src.padded};
     for (const int threads : {1, 2, 7}) {
       k_.plan_direct(conv, threads, 1 << 20);
-      std::vector<float> scratch(k_.direct_scratch(conv));
-      for (std::int64_t i = conv.items; i-- > 0;) k_.direct_conv(conv, i, scratch.data());  // in any order
+      RunAll(k_, conv);
       for (int y = 0; y < out_h; ++y) {
         for (int x = 0; x < out_w; ++x) {
           for (int o = 0; o < s.out; ++o) {
@@ -85,29 +78,20 @@ TEST_P(EveryIsa, WinogradEqualsTheSum) {
       SCOPED_TRACE(testing::Message() << s.in << "->" << s.out << " " << s.height << "x" << s.width
                                       << " tile " << tile << " stride " << stride);
       s.stride = stride;
-      const int out_h = (s.height + 2 * s.pad - 3) / stride + 1,
-                out_w = (s.width + 2 * s.pad - 3) / stride + 1;
+      const int out_h = OutSize(s.height, 3, s), out_w = OutSize(s.width, 3, s);
       const OwnMap src(s.height, s.width, s.in, 48, 5), add(out_h, out_w, s.out, 0, 6);
       OwnMap dst(out_h, out_w, s.out, 16, 7), sum(out_h, out_w, s.out, 0, 8);
       const std::vector<float> weights = Draw(static_cast<std::size_t>(s.out) * s.in * 9, 9);
       const std::vector<float> zeros(src.padded, 0.0f), bias = Draw(dst.padded, 10);
-      WinogradConv conv{.src = src.view, .dst = dst.view};
-      conv.pad_top = conv.pad_left = s.pad;
-      conv.depth = src.padded;
-      conv.tile = tile, conv.stride = stride;
-      conv.zeros = zeros.data();
+      WinogradConv conv = WinogradOf(s, tile, src, dst, zeros);
       conv.epilogue = {.bias = bias.data(), .act = Act::kRelu, .add = add.view, .sum = sum.view};
       std::vector<float> packed(k_.winograd_packed_size(tile, stride, s.out, src.padded));
       k_.pack_winograd(weights.data(), s.out, s.in, src.padded, tile, stride, packed.data());
       conv.weights = {packed.data(), dst.padded / kBlock, src.padded};
       for (const int threads : {1, 4}) {
         k_.plan_winograd(conv, threads, 1 << 19);
-        std::vector<float> shared(k_.winograd_shared(conv));
-        conv.shared = shared.data();
-        for (std::int64_t i = 0; i < conv.transform_items; ++i) k_.winograd_transform(conv, i);
+        RunAll(k_, conv);
         shares += conv.share;
-        std::vector<float> scratch(k_.winograd_scratch(conv));
-        for (std::int64_t i = 0; i < conv.items; ++i) k_.winograd_conv(conv, i, scratch.data());
         for (int y = 0; y < out_h; ++y) {
           for (int x = 0; x < out_w; ++x) {
             for (int o = 0; o < s.out; ++o) {

@@ -59,8 +59,7 @@ TEST_P(EveryPrecision, DirectConvolutionIsTheSumOfRoundedOperands) {
                               {32, 19, 8, 8, 1, 3, 1, 1, 0},  {352, 96, 17, 19, 1, 1, 1, 1, 0}};
   for (const ConvShape& s : shapes) {
     SCOPED_TRACE(testing::Message() << s.in << "->" << s.out << " " << s.height << "x" << s.width);
-    const int out_h = (s.height + 2 * s.pad - s.dilation * (s.kernel_h - 1) - 1) / s.stride + 1;
-    const int out_w = (s.width + 2 * s.pad - s.dilation * (s.kernel_w - 1) - 1) / s.stride + 1;
+    const int out_h = OutSize(s.height, s.kernel_h, s), out_w = OutSize(s.width, s.kernel_w, s);
     const OwnMap src(s.height, s.width, s.in, 16, 1);
     OwnMap rounded = src, dst(out_h, out_w, s.out, 32, 2);
     RoundAll(rounded.values, k_.precision);
@@ -70,12 +69,7 @@ TEST_P(EveryPrecision, DirectConvolutionIsTheSumOfRoundedOperands) {
     RoundAll(rounded_weights, k_.precision);
     const std::vector<float> zeros(src.padded, 0.0f), bias = Draw(dst.padded, 4);
     const std::vector<float> untouched = dst.values;
-    DirectConv conv{.src = src.view, .dst = dst.view, .kernel_h = s.kernel_h, .kernel_w = s.kernel_w};
-    conv.stride_h = conv.stride_w = s.stride;
-    conv.dilation_h = conv.dilation_w = s.dilation;
-    conv.pad_top = conv.pad_left = s.pad;
-    conv.depth = src.padded;
-    conv.zeros = zeros.data();
+    DirectConv conv = DirectOf(s, src, dst, zeros);
     conv.epilogue = {.bias = bias.data(), .act = Act::kRelu};
     std::vector<float> packed(k_.direct_packed_size(s.out, s.kernel_h * s.kernel_w, src.padded));
     EXPECT_EQ(packed.size() * 2, static_cast<std::size_t>(dst.padded) * src.padded * s.kernel_h * s.kernel_w);
@@ -83,8 +77,7 @@ TEST_P(EveryPrecision, DirectConvolutionIsTheSumOfRoundedOperands) {
     conv.weights = {packed.data(), dst.padded / kBlock, src.padded};
     for (const int threads : {1, 7}) {
       k_.plan_direct(conv, threads, 1 << 20);
-      std::vector<float> scratch(k_.direct_scratch(conv));
-      for (std::int64_t i = conv.items; i-- > 0;) k_.direct_conv(conv, i, scratch.data());
+      RunAll(k_, conv);
       for (int y = 0; y < out_h; ++y) {
         for (int x = 0; x < out_w; ++x) {
           for (int o = 0; o < s.out; ++o) {
@@ -141,27 +134,19 @@ TEST_P(EveryPrecision, WinogradIsTheSumButForRounding) {
       SCOPED_TRACE(testing::Message() << s.in << "->" << s.out << " " << s.height << "x" << s.width
                                       << " tile " << tile << " stride " << stride);
       s.stride = stride;
-      const int out_h = (s.height + 2 * s.pad - 3) / stride + 1,
-                out_w = (s.width + 2 * s.pad - 3) / stride + 1;
+      const int out_h = OutSize(s.height, 3, s), out_w = OutSize(s.width, 3, s);
       const OwnMap src(s.height, s.width, s.in, 48, 5), add(out_h, out_w, s.out, 0, 6);
       OwnMap dst(out_h, out_w, s.out, 16, 7), sum(out_h, out_w, s.out, 0, 8);
       const std::vector<float> weights = Draw(static_cast<std::size_t>(s.out) * s.in * 9, 9);
       const std::vector<float> zeros(src.padded, 0.0f), bias = Draw(dst.padded, 10);
-      WinogradConv conv{.src = src.view, .dst = dst.view};
-      conv.depth = src.padded;
-      conv.tile = tile, conv.stride = stride;
-      conv.zeros = zeros.data();
+      WinogradConv conv = WinogradOf(s, tile, src, dst, zeros);
       conv.epilogue = {.bias = bias.data(), .add = add.view, .sum = sum.view};
       std::vector<float> packed(k_.winograd_packed_size(tile, stride, s.out, src.padded));
       k_.pack_winograd(weights.data(), s.out, s.in, src.padded, tile, stride, packed.data());
       conv.weights = {packed.data(), dst.padded / kBlock, src.padded};
       for (const int threads : {1, 4}) {
         k_.plan_winograd(conv, threads, 1 << 19);
-        std::vector<float> shared(k_.winograd_shared(conv));
-        conv.shared = shared.data();
-        for (std::int64_t i = 0; i < conv.transform_items; ++i) k_.winograd_transform(conv, i);
-        std::vector<float> scratch(k_.winograd_scratch(conv));
-        for (std::int64_t i = 0; i < conv.items; ++i) k_.winograd_conv(conv, i, scratch.data());
+        RunAll(k_, conv);
         double errors = 0, results = 0;
         for (int y = 0; y < out_h; ++y) {
           for (int x = 0; x < out_w; ++x) {

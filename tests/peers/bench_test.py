@@ -12,8 +12,8 @@ import sys
 AGREEMENT = 0.999
 
 
-def bench(frf, peers, to):
-    words = [frf, "bench", "frfnet-slim", "--size", "64x96", "--runs", "5", "--to", to, "--against", ",".join(peers), "--venv", sys.prefix, "--json"]
+def bench(frf, peers, to, model="frfnet-slim"):
+    words = [frf, "bench", model, "--size", "64x96", "--runs", "5", "--to", to, "--against", ",".join(peers), "--venv", sys.prefix, "--json"]
     done = subprocess.run(words, stdout=subprocess.PIPE, check=True, text=True)
     return json.loads(done.stdout)
 
@@ -35,6 +35,11 @@ def main():
             if to == "scores":
                 assert row["scores_difference"] < 1e-2, row
             print(f"{to}: {row['engine']} {row['version']}: {row['ms']['median']:.2f} ms, {100 * row['agreement']:.3f} % of labels equal")
+    if "openvino" in peers:  # 16 bits: other labels on some pixels, on a CPU without them float32's
+        row = bench(sys.argv[1], ["openvino-bf16"], "labels", "frfnet-slim-synth")[1]
+        assert row["engine"] == "openvino-bf16" and row["precision"] == "bf16" and row["error"] is None, row
+        assert row["agreement"] > 0.98, row
+        print(f"labels: {row['engine']} {row['version']}: {row['ms']['median']:.2f} ms, {100 * row['agreement']:.3f} % of labels equal")
 
 
 main()
