@@ -9,9 +9,8 @@ set_source_files_properties(${kernels}/isa_baseline.cpp TARGET_DIRECTORY frf_eng
 if(FRF_X86)
   set_source_files_properties(${kernels}/isa_avx2.cpp TARGET_DIRECTORY frf_engine PROPERTIES COMPILE_OPTIONS
     "${FRF_KERNEL_OPTIONS};-mavx2;-mfma")
-  set_source_files_properties(${kernels}/isa_avx512.cpp TARGET_DIRECTORY frf_engine PROPERTIES COMPILE_OPTIONS "${FRF_AVX512_OPTIONS}")
-  set_source_files_properties(${kernels}/isa_avx512_f16_emulated.cpp TARGET_DIRECTORY frf_engine PROPERTIES COMPILE_OPTIONS
-    "${FRF_AVX512_OPTIONS}")
+  set_source_files_properties(${kernels}/isa_avx512.cpp ${kernels}/isa_avx512_f16_emulated.cpp TARGET_DIRECTORY frf_engine
+    PROPERTIES COMPILE_OPTIONS "${FRF_AVX512_OPTIONS}")
   set_source_files_properties(${kernels}/isa_avx512_bf16.cpp TARGET_DIRECTORY frf_engine PROPERTIES COMPILE_OPTIONS
     "${FRF_AVX512_OPTIONS};-mavx512bf16")
   include(CheckCXXCompilerFlag)

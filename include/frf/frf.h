@@ -126,8 +126,8 @@ typedef struct frf_session_options {
   // decides.
   int tune;
   uint64_t max_memory;  // bytes of maps and scratch that a plan may need; 0: half of RAM
-  // What the operands of convolutions' products are rounded to: FRF_FLOAT32, or 16 bits, which take half the
-  // time and change some labels in a thousand. UNSUPPORTED where the CPU cannot.
+  // What the operands of convolutions' products are rounded to: FRF_FLOAT32, or 16 bits, with which a frame
+  // takes less time and few labels change (docs/deploy.md). UNSUPPORTED where the CPU cannot.
   int precision;
   int reserved;  // 0
 } frf_session_options;

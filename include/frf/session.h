@@ -61,8 +61,8 @@ struct SessionOptions {
   // FRF_CACHE, XDG_CACHE_HOME/frf or ~/.cache/frf. What is kept there is used without this too; else a rule
   // decides.
   bool tune = false;
-  // Of convolutions' products. In 16 bits they take half the time, and some labels in a thousand change
-  // (docs/deploy.md). Where the CPU lacks the instructions the constructor throws kUnsupported.
+  // Of convolutions' products. In 16 bits a frame takes less time, and few labels change (docs/deploy.md).
+  // Where the CPU lacks the instructions the constructor throws kUnsupported.
   Precision precision = Precision::kFloat32;
 };
 

@@ -37,7 +37,7 @@ struct BenchCase {
   Model model;       // with class names, made up where the file has none
   std::shared_ptr<LoadedModel> loaded;
   int height = 0, width = 0, threads = 1;
-  Precision precision = Precision::kFloat32;  // of frf; peers compute in float32
+  Precision precision = Precision::kFloat32;  // of frf; a peer's is in its name
   bool to_labels = true, tune = false;
   double macs = 0;
   Image picture;              // height x width

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // OpenVINO by its C API: plain functions, found by name.
-// Subtle: "latency" is a hint that splits no frame off to a second stream; float32 is asked for, or a CPU
-// with bfloat16 or float16 units would compute something else than the others.
+// Subtle: "latency" is a hint that splits no frame off to a second stream; float32 is asked for unless
+// bfloat16 is wanted, or a CPU with such units would compute something else than the others.
 #include <dlfcn.h>
 #include <fmt/format.h>
 

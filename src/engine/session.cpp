@@ -159,7 +159,7 @@ Session::Session(std::shared_ptr<LoadedModel> model, const SessionOptions& optio
                 fmt::format("the model's input is fixed at {}x{}, {}x{} was asked for", loaded.fixed_height,
                             loaded.fixed_width, options.height, options.width));
   }
-  kernels::CheckPrecision(kernels::BestKernels(), options.precision);
+  (void)kernels::ConvKernelsFor(kernels::BestKernels(), options.precision);  // refused now, not at a frame
   impl_->model = std::move(model);
   impl_->options = options;
   if (impl_->options.threads == 0) impl_->options.threads = DefaultThreads();

@@ -54,6 +54,23 @@ inline kernels::WinogradConv WinogradOf(const ConvShape& s, int tile, const OwnM
   return conv;
 }
 
+// Packs the weights and gives them to the convolution; keep what comes back as long as that.
+inline std::vector<float> PackInto(const kernels::ConvKernels& k, const ConvShape& s,
+                                   const std::vector<float>& weights, kernels::DirectConv& conv) {
+  std::vector<float> packed(k.direct_packed_size(s.out, s.kernel_h * s.kernel_w, conv.depth));
+  k.pack_direct(weights.data(), s.out, s.in, s.kernel_h, s.kernel_w, conv.depth, packed.data());
+  conv.weights = {packed.data(), kernels::PaddedChannels(s.out) / kernels::kBlock, conv.depth};
+  return packed;
+}
+
+inline std::vector<float> PackInto(const kernels::ConvKernels& k, const ConvShape& s,
+                                   const std::vector<float>& weights, kernels::WinogradConv& conv) {
+  std::vector<float> packed(k.winograd_packed_size(conv.tile, conv.stride, s.out, conv.depth));
+  k.pack_winograd(weights.data(), s.out, s.in, conv.depth, conv.tile, conv.stride, packed.data());
+  conv.weights = {packed.data(), kernels::PaddedChannels(s.out) / kernels::kBlock, conv.depth};
+  return packed;
+}
+
 // The whole convolution, items in any order.
 inline void RunAll(const kernels::ConvKernels& k, const kernels::DirectConv& conv) {
   std::vector<float> scratch(k.direct_scratch(conv));

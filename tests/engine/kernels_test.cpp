@@ -45,9 +45,7 @@ TEST_P(EveryIsa, DirectConvolutionEqualsTheSum) {
     const std::vector<float> untouched = dst.values;
     DirectConv conv = DirectOf(s, src, dst, zeros);
     conv.epilogue = {.bias = bias.data(), .act = Act::kRelu};
-    std::vector<float> packed(k_.direct_packed_size(s.out, s.kernel_h * s.kernel_w, src.padded));
-    k_.pack_direct(weights.data(), s.out, s.in, s.kernel_h, s.kernel_w, src.padded, packed.data());
-    conv.weights = {packed.data(), dst.padded / kBlock, src.padded};
+    const std::vector<float> packed = PackInto(k_, s, weights, conv);
     for (const int threads : {1, 2, 7}) {
       k_.plan_direct(conv, threads, 1 << 20);
       RunAll(k_, conv);
@@ -85,9 +83,7 @@ TEST_P(EveryIsa, WinogradEqualsTheSum) {
       const std::vector<float> zeros(src.padded, 0.0f), bias = Draw(dst.padded, 10);
       WinogradConv conv = WinogradOf(s, tile, src, dst, zeros);
       conv.epilogue = {.bias = bias.data(), .act = Act::kRelu, .add = add.view, .sum = sum.view};
-      std::vector<float> packed(k_.winograd_packed_size(tile, stride, s.out, src.padded));
-      k_.pack_winograd(weights.data(), s.out, s.in, src.padded, tile, stride, packed.data());
-      conv.weights = {packed.data(), dst.padded / kBlock, src.padded};
+      const std::vector<float> packed = PackInto(k_, s, weights, conv);
       for (const int threads : {1, 4}) {
         k_.plan_winograd(conv, threads, 1 << 19);
         RunAll(k_, conv);

@@ -71,10 +71,8 @@ TEST_P(EveryPrecision, DirectConvolutionIsTheSumOfRoundedOperands) {
     const std::vector<float> untouched = dst.values;
     DirectConv conv = DirectOf(s, src, dst, zeros);
     conv.epilogue = {.bias = bias.data(), .act = Act::kRelu};
-    std::vector<float> packed(k_.direct_packed_size(s.out, s.kernel_h * s.kernel_w, src.padded));
+    const std::vector<float> packed = PackInto(k_, s, weights, conv);
     EXPECT_EQ(packed.size() * 2, static_cast<std::size_t>(dst.padded) * src.padded * s.kernel_h * s.kernel_w);
-    k_.pack_direct(weights.data(), s.out, s.in, s.kernel_h, s.kernel_w, src.padded, packed.data());
-    conv.weights = {packed.data(), dst.padded / kBlock, src.padded};
     for (const int threads : {1, 7}) {
       k_.plan_direct(conv, threads, 1 << 20);
       RunAll(k_, conv);
@@ -104,17 +102,12 @@ TEST_P(EveryPrecision, DirectConvolutionIsFollowedByAProgram) {
   program.code = {{ProgramOp::kMul, 2, 0, 1}};
   program.output = {.reg = 2, .map = dst.view};
   BestKernels().plan_program(program, 2);
-  DirectConv conv{.src = src.view};
+  DirectConv conv = DirectOf(s, src, dst, zeros);
   conv.dst = {nullptr, s.height, s.width, s.out, s.out, static_cast<std::ptrdiff_t>(s.width) * s.out};
-  conv.depth = src.padded;
-  conv.zeros = zeros.data();
   conv.after = &program;
-  std::vector<float> packed(k_.direct_packed_size(s.out, 1, src.padded));
-  k_.pack_direct(weights.data(), s.out, s.in, 1, 1, src.padded, packed.data());
-  conv.weights = {packed.data(), s.out / kBlock, src.padded};
+  const std::vector<float> packed = PackInto(k_, s, weights, conv);
   k_.plan_direct(conv, 2, 1 << 20);
-  std::vector<float> scratch(k_.direct_scratch(conv));
-  for (std::int64_t i = 0; i < conv.items; ++i) k_.direct_conv(conv, i, scratch.data());
+  RunAll(k_, conv);
   for (int y = 0; y < s.height; ++y) {
     for (int x = 0; x < s.width; ++x) {
       for (int o = 0; o < s.out; ++o)
@@ -141,9 +134,7 @@ TEST_P(EveryPrecision, WinogradIsTheSumButForRounding) {
       const std::vector<float> zeros(src.padded, 0.0f), bias = Draw(dst.padded, 10);
       WinogradConv conv = WinogradOf(s, tile, src, dst, zeros);
       conv.epilogue = {.bias = bias.data(), .add = add.view, .sum = sum.view};
-      std::vector<float> packed(k_.winograd_packed_size(tile, stride, s.out, src.padded));
-      k_.pack_winograd(weights.data(), s.out, s.in, src.padded, tile, stride, packed.data());
-      conv.weights = {packed.data(), dst.padded / kBlock, src.padded};
+      const std::vector<float> packed = PackInto(k_, s, weights, conv);
       for (const int threads : {1, 4}) {
         k_.plan_winograd(conv, threads, 1 << 19);
         RunAll(k_, conv);

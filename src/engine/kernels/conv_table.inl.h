@@ -7,7 +7,8 @@
 
 namespace frf::kernels::FRF_ISA {
 
-static constexpr void FillConvKernels(ConvKernels& k, const char* name, Precision precision) {
+static constexpr ConvKernels MakeConvTable(const char* name, Precision precision) {
+  ConvKernels k{};
   k.isa = name;
   k.precision = precision;
   k.direct_packed_size = DirectPackedSize;
@@ -22,6 +23,7 @@ static constexpr void FillConvKernels(ConvKernels& k, const char* name, Precisio
   k.winograd_transform = TransformShared;
   k.winograd_scratch = WinogradScratch;
   k.winograd_conv = RunWinograd;
+  return k;
 }
 
 }  // namespace frf::kernels::FRF_ISA

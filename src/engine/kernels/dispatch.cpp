@@ -45,35 +45,36 @@ const Kernels* Avx512Kernels() {
 
 namespace {
 
-// CPUID leaf 7, which compilers of these years have no names for: subleaf 1, EAX bit 5, and subleaf 0, EDX
-// bit 23. The registers they use are AVX-512's.
 #if defined(__x86_64__)
+// CPUID leaf 7, bits that clang 14 has no names for. The registers they use are AVX-512's, which is asked for
+// as well.
 bool HasBf16() {
   unsigned a = 0, b = 0, c = 0, d = 0;
-  return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a >> 5 & 1) != 0;
+  return Avx512Kernels() && __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a >> 5 & 1) != 0;
 }
 bool HasFp16() {
   unsigned a = 0, b = 0, c = 0, d = 0;
-  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d >> 23 & 1) != 0;
+  return Avx512Kernels() && ConvKernelsF16Table() && __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 &&
+         (d >> 23 & 1) != 0;
 }
 #endif
 
 }  // namespace
 
-const ConvKernels* ConvKernelsFor(const Kernels& kernels, Precision precision) {
-  if (precision == Precision::kFloat32) return &kernels;
+const ConvKernels& ConvKernelsFor(const Kernels& kernels, Precision precision) {
+  if (precision == Precision::kFloat32) return kernels;
 #if defined(__x86_64__)
-  if (&kernels != Avx512Kernels()) return nullptr;
-  if (precision == Precision::kBfloat16) return HasBf16() ? ConvKernelsBf16Table() : nullptr;
-  if (HasFp16() && ConvKernelsF16Table()) return ConvKernelsF16Table();
-  const char* emulate = std::getenv("FRF_EMULATE_F16");
-  if (emulate && std::strcmp(emulate, "1") == 0) return ConvKernelsF16EmulatedTable();
+  if (&kernels == Avx512Kernels()) {
+    const char* emulate = std::getenv("FRF_EMULATE_F16");
+    if (precision == Precision::kBfloat16) {
+      if (HasBf16()) return *ConvKernelsBf16Table();
+    } else if (HasFp16()) {
+      return *ConvKernelsF16Table();
+    } else if (emulate && std::strcmp(emulate, "1") == 0) {
+      return *ConvKernelsF16EmulatedTable();
+    }
+  }
 #endif
-  return nullptr;
-}
-
-void CheckPrecision(const Kernels& kernels, Precision precision) {
-  if (ConvKernelsFor(kernels, precision)) return;
   throw Error(
       ErrorCode::kUnsupported,
       fmt::format("precision {}: a CPU with AVX-512 and {} is wanted, what runs here is {}",
@@ -86,10 +87,9 @@ std::vector<const ConvKernels*> AllConvKernels() {
   std::vector<const ConvKernels*> all;
   for (const Kernels* kernels : AllKernels()) all.push_back(kernels);
 #if defined(__x86_64__)
-  if (!Avx512Kernels()) return all;
   if (HasBf16()) all.push_back(ConvKernelsBf16Table());
-  if (HasFp16() && ConvKernelsF16Table()) all.push_back(ConvKernelsF16Table());
-  all.push_back(ConvKernelsF16EmulatedTable());
+  if (HasFp16()) all.push_back(ConvKernelsF16Table());
+  if (Avx512Kernels()) all.push_back(ConvKernelsF16EmulatedTable());
 #endif
   return all;
 }

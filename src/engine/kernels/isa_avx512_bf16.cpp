@@ -8,11 +8,7 @@
 namespace frf::kernels {
 
 const ConvKernels* ConvKernelsBf16Table() {
-  static constexpr ConvKernels kTable = [] {
-    ConvKernels k{};
-    avx512_bf16::FillConvKernels(k, "avx512-bf16", Precision::kBfloat16);
-    return k;
-  }();
+  static constexpr ConvKernels kTable = avx512_bf16::MakeConvTable("avx512-bf16", Precision::kBfloat16);
   return &kTable;
 }
 

@@ -16,11 +16,7 @@ const ConvKernels* ConvKernelsF16Table() {
 #if !defined(__AVX512FP16__)
   return nullptr;
 #else
-  static constexpr ConvKernels kTable = [] {
-    ConvKernels k{};
-    avx512_f16::FillConvKernels(k, "avx512-f16", Precision::kFloat16);
-    return k;
-  }();
+  static constexpr ConvKernels kTable = avx512_f16::MakeConvTable("avx512-f16", Precision::kFloat16);
   return &kTable;
 #endif
 }

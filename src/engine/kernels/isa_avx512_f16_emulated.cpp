@@ -9,11 +9,8 @@
 namespace frf::kernels {
 
 const ConvKernels* ConvKernelsF16EmulatedTable() {
-  static constexpr ConvKernels kTable = [] {
-    ConvKernels k{};
-    avx512_f16_emulated::FillConvKernels(k, "avx512-f16-emulated", Precision::kFloat16);
-    return k;
-  }();
+  static constexpr ConvKernels kTable =
+      avx512_f16_emulated::MakeConvTable("avx512-f16-emulated", Precision::kFloat16);
   return &kTable;
 }
 

@@ -241,10 +241,9 @@ const Kernels* BaselineKernels();
 const Kernels* Avx2Kernels();
 const Kernels* Avx512Kernels();
 
-// Convolutions in that precision beside `kernels`; null where the CPU lacks the instructions.
-// FRF_EMULATE_F16=1 computes float16's products without them, some ten times slower.
-const ConvKernels* ConvKernelsFor(const Kernels& kernels, Precision precision);
-void CheckPrecision(const Kernels& kernels, Precision precision);  // throws kUnsupported where it is null
+// Convolutions in that precision beside `kernels`; throws kUnsupported where the CPU lacks the instructions.
+// FRF_EMULATE_F16=1 computes float16's products without them, in some four times float32's time.
+const ConvKernels& ConvKernelsFor(const Kernels& kernels, Precision precision);
 std::vector<const ConvKernels*> AllConvKernels();  // those that run here, emulated ones too, for tests
 
 // The best that this CPU runs, or what FRF_FORCE_ISA names. Throws kUsage where that is unknown or cannot run

@@ -13,8 +13,7 @@
 namespace frf::kernels::FRF_ISA {
 
 static constexpr Kernels MakeTable(const char* name) {
-  Kernels k{};
-  FillConvKernels(k, name, Precision::kFloat32);
+  Kernels k{MakeConvTable(name, Precision::kFloat32)};
   k.lanes = kLanes;
   k.depthwise_conv = RunDepthwise;
   k.has_dot = HasDot;

@@ -67,7 +67,7 @@ const kernels::ConvKernels& StepBuilder::KernelsFor(const ConvOp& op) const {
   // What the file rounds to 8 bits is computed as it says; the picture's three channels are no multiple
   // of 16.
   const bool exact = lowered_.values[op.src].coding || lowered_.values[op.dst].coding;
-  return pairs_ && !exact && op.groups == 1 && op.src != lowered_.picture ? *pairs_ : kernels_;
+  return !exact && op.groups == 1 && op.src != lowered_.picture ? conv_kernels_ : kernels_;
 }
 
 Tensor StepBuilder::SpreadOver(const Tensor& weight, const Value& src) const {

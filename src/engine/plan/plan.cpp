@@ -66,7 +66,6 @@ class Barrier {
 Plan::Plan(Lowered lowered, WeightStore& weights, const PlanOptions& options) : options_(options) {
   options_.threads = std::clamp(options_.threads, 1, kMaxThreads);
   if (!options_.kernels) options_.kernels = &kernels::BestKernels();
-  kernels::CheckPrecision(*options_.kernels, options_.precision);
   StepBuilder(*this, lowered, weights).Build();
   for (const Step& step : steps_) scratch_stride_ = std::max(scratch_stride_, step.scratch);
   scratch_stride_ =

@@ -17,9 +17,7 @@ class StepBuilder {
         lowered_(lowered),
         weights_(weights),
         kernels_(*plan.options_.kernels),
-        pairs_(plan.options_.precision == Precision::kFloat32
-                   ? nullptr
-                   : kernels::ConvKernelsFor(kernels_, plan.options_.precision)) {}
+        conv_kernels_(kernels::ConvKernelsFor(kernels_, plan.options_.precision)) {}
 
   void Build();
 
@@ -121,8 +119,8 @@ class StepBuilder {
   const Lowered& lowered_;
   WeightStore& weights_;
   const kernels::Kernels& kernels_;
-  const kernels::ConvKernels* pairs_;  // convolutions in 16 bits; null: none are
-  std::vector<float*> address_;        // of root values
+  const kernels::ConvKernels& conv_kernels_;  // in the precision that was asked for
+  std::vector<float*> address_;               // of root values
   std::vector<Band> bands_;
   std::vector<bool> inner_;  // by value
   const float* zeros_ = nullptr;

@@ -20,7 +20,7 @@ namespace frf::engine {
 namespace {
 
 constexpr int kFormat =
-    3;  // of the file, and of what the choices mean: raised when kernels change what is fastest
+    2;  // of the file, and of what the choices mean: raised when kernels change what is fastest
 
 const char* NameOf(ConvChoice choice) {
   switch (choice) {
