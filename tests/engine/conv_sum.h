@@ -63,6 +63,14 @@ inline std::vector<float> PackInto(const kernels::ConvKernels& k, const ConvShap
   return packed;
 }
 
+inline std::vector<float> PackStrassenInto(const kernels::Kernels& k, const ConvShape& s,
+                                           const std::vector<float>& weights, kernels::DirectConv& conv) {
+  std::vector<float> packed(k.strassen_packed_size(s.out, conv.depth));
+  k.pack_strassen(weights.data(), s.out, s.in, conv.depth, packed.data());
+  conv.weights = {packed.data(), kernels::PaddedChannels(s.out) / kernels::kBlock, conv.depth};
+  return packed;
+}
+
 inline std::vector<float> PackInto(const kernels::ConvKernels& k, const ConvShape& s,
                                    const std::vector<float>& weights, kernels::WinogradConv& conv) {
   std::vector<float> packed(k.winograd_packed_size(conv.tile, conv.stride, s.out, conv.depth));
@@ -75,6 +83,11 @@ inline std::vector<float> PackInto(const kernels::ConvKernels& k, const ConvShap
 inline void RunAll(const kernels::ConvKernels& k, const kernels::DirectConv& conv) {
   std::vector<float> scratch(k.direct_scratch(conv));
   for (std::int64_t i = conv.items; i-- > 0;) k.direct_conv(conv, i, scratch.data());
+}
+
+inline void RunAllStrassen(const kernels::Kernels& k, const kernels::DirectConv& conv) {
+  std::vector<float> scratch(k.strassen_scratch(conv));
+  for (std::int64_t i = conv.items; i-- > 0;) k.strassen_conv(conv, i, scratch.data());
 }
 
 inline void RunAll(const kernels::ConvKernels& k, kernels::WinogradConv& conv) {

@@ -65,6 +65,44 @@ TEST_P(EveryIsa, DirectConvolutionEqualsTheSum) {
   }
 }
 
+TEST_P(EveryIsa, StrassenEqualsTheSumAndDoesNotDependOnItems) {
+  const ConvShape shapes[] = {{32, 32, 1, 1, 1, 1, 1, 1, 0},   {50, 96, 1, 9, 1, 1, 1, 1, 0},
+                              {64, 125, 5, 7, 1, 1, 1, 1, 0},  {160, 224, 13, 37, 1, 1, 1, 1, 0},
+                              {96, 320, 3, 64, 1, 1, 1, 1, 0}, {96, 448, 11, 11, 1, 1, 1, 1, 0}};
+  for (const ConvShape& s : shapes) {
+    SCOPED_TRACE(testing::Message() << s.in << "->" << s.out << " " << s.height << "x" << s.width);
+    const OwnMap src(s.height, s.width, s.in, 16, 1), add(s.height, s.width, s.out, 0, 6);
+    OwnMap dst(s.height, s.width, s.out, 32, 2), sum(s.height, s.width, s.out, 16, 8);
+    ASSERT_TRUE(k_.fits_strassen(s.out, src.padded));
+    const std::vector<float> weights = Draw(static_cast<std::size_t>(s.out) * s.in, 3),
+                             bias = Draw(dst.padded, 4), untouched = dst.values;
+    DirectConv conv = DirectOf(s, src, dst, {});
+    conv.epilogue = {.bias = bias.data(), .act = Act::kRelu, .add = add.view, .sum = sum.view};
+    const std::vector<float> packed = PackStrassenInto(k_, s, weights, conv);
+    std::vector<float> first;
+    for (const int threads : {1, 2, 7}) {
+      k_.plan_strassen(conv, threads, 1 << 18);
+      dst.values = untouched;
+      RunAllStrassen(k_, conv);
+      if (first.empty()) first = dst.values;
+      EXPECT_EQ(dst.values, first) << threads;
+      for (int y = 0; y < s.height; ++y) {
+        for (int x = 0; x < s.width; ++x) {
+          for (int o = 0; o < s.out; ++o) {
+            const double wanted = std::max(0.0, Sum(src, weights, s, o, y, x) + bias[o]);
+            ASSERT_NEAR(dst.at(y, x, o), wanted, Rounding(s, 4e-6)) << y << " " << x << " " << o;
+            ASSERT_NEAR(sum.at(y, x, o), wanted + add.at(y, x, o), Rounding(s, 4e-6));
+          }
+          for (int c = dst.padded; c < dst.view.pixel; ++c)
+            ASSERT_EQ(dst.at(y, x, c), untouched[y * dst.view.row + x * dst.view.pixel + c]);
+        }
+      }
+    }
+  }
+  EXPECT_FALSE(k_.fits_strassen(48, 64)) << "three blocks of outputs have no half";
+  EXPECT_FALSE(k_.fits_strassen(64, 48));
+}
+
 TEST_P(EveryIsa, WinogradEqualsTheSum) {
   const ConvShape shapes[] = {{16, 16, 8, 8, 3, 3, 1, 1, 1},  {17, 48, 7, 13, 3, 3, 1, 1, 1},
                               {64, 80, 1, 1, 3, 3, 1, 1, 1},  {48, 112, 12, 31, 3, 3, 1, 1, 1},

@@ -247,6 +247,25 @@ TEST(Plan, ResidualBlocks) {
   EXPECT_LT(Difference(graph, Picture(31, 45), ran.scores), 1e-4);
 }
 
+TEST(Plan, WidePointwiseConvolutionsTakeSevenProductsOfEight) {
+  Builder g("wide");
+  const Value x = g.Input("image", 3);
+  const Value a = g.Relu(g.Conv(x, {.name = "a", .out = 50, .kernel = 3})),
+              b = g.Relu(g.Conv(a, {.name = "b", .out = 60, .kernel = 3}));
+  const Value wide = g.Relu(g.Conv(g.Concat({a, b}), {.name = "w", .out = 128, .bias = true}));  // with gaps
+  const Value gated = g.Mul(g.Sigmoid(g.Conv(wide, {.name = "g", .out = 128})), wide);
+  g.Output(g.Conv(gated, {.name = "s", .out = 5}), "scores", OutputRole::kScores);
+  const Graph graph = Made(std::move(g));
+  const Tensor image = Picture(72, 77);
+  const Ran ran = RunPlan(graph, image, {.threads = 1});
+  for (const std::string kernel : {"strassen 1x1", "strassen 1x1+elementwise"})
+    EXPECT_EQ(std::count(ran.kernels.begin(), ran.kernels.end(), kernel), 1) << kernel;
+  EXPECT_LT(Difference(graph, image, ran.scores), 1e-5);
+  EXPECT_EQ(RunPlan(graph, image, {.threads = 3}).scores, ran.scores);
+  for (const kernels::Kernels* isa : kernels::AllKernels())
+    ExpectSame(graph, image, 1e-5, {.threads = 2, .kernels = isa});
+}
+
 TEST(Plan, AttentionResizesAndPools) {
   Builder g("attention");
   const Value x = g.Input("image", 3);

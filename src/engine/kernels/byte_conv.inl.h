@@ -132,16 +132,12 @@ static void PlanByteConv(ByteConv& conv, int threads, std::size_t l2_bytes) {
   const std::int64_t width = conv.out_blocks * kBlock;
   const std::int64_t bytes = static_cast<std::int64_t>(conv.depth) * (conv.stride_w > 1 ? conv.stride_w : 1) +
                              (conv.dst.data ? width : 4 * width);
-  PlanPixels(conv, static_cast<std::int64_t>(conv.floats.height) * conv.floats.width, conv.out_blocks, bytes,
-             threads, l2_bytes);
+  PlanPixels(conv, static_cast<std::int64_t>(conv.floats.height) * conv.floats.width,
+             PanelsOf(conv.out_blocks), bytes, threads, l2_bytes);
 }
 
-// Rows beyond the last pixel are written to the first part; then the item's floats and its program's
-// registers.
 static std::size_t ByteConvScratch(const ByteConv& conv) {
-  if (!conv.after) return kSpareFloats;
-  return kSpareFloats + static_cast<std::size_t>(conv.pixels_per_item) * conv.out_blocks * kBlock +
-         ProgramScratch(*conv.after);
+  return kSpareFloats + AfterScratch(conv, conv.out_blocks);
 }
 
 // What becomes of the sums of one row of pixels.
@@ -259,20 +255,11 @@ FRF_INLINE void StoreFloatRow(const std::int32_t* sums, int width, const ByteTai
 
 static void RunByteConv(const ByteConv& conv, std::int64_t item, float* scratch) {
   const Panels panels = PanelsOf(conv.out_blocks);
-  const int groups = (panels.count + conv.panels_per_item - 1) / conv.panels_per_item;
+  const auto [begin, end, first, last] = ItemOf(conv, conv.floats, panels, item);
   const int out_width = conv.floats.width;
-  const std::int64_t pixels = static_cast<std::int64_t>(conv.floats.height) * out_width;
-  const std::int64_t begin = item / groups * conv.pixels_per_item;
-  const std::int64_t end = begin + conv.pixels_per_item < pixels ? begin + conv.pixels_per_item : pixels;
-  const int first = static_cast<int>(item % groups) * conv.panels_per_item;
-  const int last = first + conv.panels_per_item < panels.count ? first + conv.panels_per_item : panels.count;
   const int taps = conv.kernel_h * conv.kernel_w;
-  Map result = conv.floats;
-  if (conv.after) {  // where pixel `begin` is the first of the scratch
-    result.pixel = conv.out_blocks * kBlock;
-    result.row = result.pixel * out_width;
-    result.data = scratch + kSpareFloats - begin * result.pixel;
-  }
+  float* const results = scratch + kSpareFloats;
+  const Map result = conv.after ? ResultIn(results, conv.floats, conv.out_blocks, begin) : conv.floats;
   ByteTail tail = ByteTailOf(conv);
   constexpr int kMaxTaps = 128;
   const std::uint8_t* rows[kMaxTaps * kMaxRows];
@@ -323,10 +310,7 @@ static void RunByteConv(const ByteConv& conv, std::int64_t item, float* scratch)
       }
     }
   }
-  if (conv.after) {
-    RunAfter(conv, out_width, begin, end, result,
-             scratch + kSpareFloats + static_cast<std::ptrdiff_t>(conv.pixels_per_item) * result.pixel);
-  }
+  if (conv.after) RunAfter(conv, begin, end, result, results);
 }
 
 #else  // no instruction for it: maps stay floats that bytes stand for (Epilogue::round), and none of this is

@@ -2,10 +2,7 @@
 // Any ungrouped convolution without transforms: products of rows that lie where the source lies.
 #pragma once
 
-#include <numeric>
-
-#include "engine/kernels/gemm.inl.h"
-#include "engine/kernels/program.inl.h"
+#include "engine/kernels/pixel_items.inl.h"
 
 namespace frf::kernels::FRF_ISA {
 
@@ -32,36 +29,6 @@ static void PackDirect(const float* weights, int out, int in, int kh, int kw, in
   }
 }
 
-// An item is a run of output pixels, and all panels or, where pixels are few, some of them. Its source rows
-// should stay in half of L2 while the panels pass, and every thread should find several items. `pixel_bytes`
-// is what an output pixel reads of one kernel row and writes.
-template <typename Conv>
-static void PlanPixels(Conv& conv, std::int64_t pixels, int out_blocks, std::int64_t pixel_bytes, int threads,
-                       std::size_t l2_bytes) {
-  const Panels panels = PanelsOf(out_blocks);
-  std::int64_t per_item = static_cast<std::int64_t>(l2_bytes / 2) / (pixel_bytes * conv.kernel_h);
-  const std::int64_t wanted = 4L * threads;  // items, so that a slow core does not hold up the other
-  const std::int64_t even = (pixels + wanted - 1) / wanted;
-  if (per_item > even) per_item = even;
-  if (conv.after && per_item > 240) per_item = 240;  // the result stays in L2 until the program has passed
-  if (per_item < 48) per_item = 48;
-  // As even as can be, as many for each thread, and whole blocks of the product in each.
-  std::int64_t blocks = (pixels + per_item - 1) / per_item;
-  blocks = (blocks + threads - 1) / threads * threads;
-  const int unit = std::lcm(Rows(panels.wide), Rows(panels.narrow));
-  per_item = (pixels + blocks - 1) / blocks;
-  per_item = (per_item + unit - 1) / unit * unit;
-  if (per_item > pixels) per_item = pixels;
-  conv.pixels_per_item = static_cast<int>(per_item);
-  blocks = (pixels + per_item - 1) / per_item;
-  conv.panels_per_item = panels.count;
-  if (blocks < wanted && !conv.after) {
-    const std::int64_t groups = (wanted + blocks - 1) / blocks;
-    conv.panels_per_item = static_cast<int>((panels.count + groups - 1) / groups);
-  }
-  conv.items = blocks * ((panels.count + conv.panels_per_item - 1) / conv.panels_per_item);
-}
-
 // Words of one output pixel's operands, where they are laid out anew.
 static inline std::ptrdiff_t OperandWords(const DirectConv& conv) {
   return kPerWord == 1 ? 0
@@ -72,19 +39,15 @@ static void PlanDirect(DirectConv& conv, int threads, std::size_t l2_bytes) {
   const std::int64_t floats =
       static_cast<std::int64_t>(conv.depth) * (conv.stride_w > 1 ? conv.stride_w : 1) +
       conv.weights.out_blocks * kBlock + OperandWords(conv) / conv.kernel_h;
-  PlanPixels(conv, static_cast<std::int64_t>(conv.dst.height) * conv.dst.width, conv.weights.out_blocks,
-             4 * floats, threads, l2_bytes);
+  PlanPixels(conv, static_cast<std::int64_t>(conv.dst.height) * conv.dst.width,
+             PanelsOf(conv.weights.out_blocks), 4 * floats, threads, l2_bytes);
 }
 
-// Rows beyond the last pixel are written to the first part; then the item's operands, its result and its
-// program's registers.
-inline constexpr std::size_t kSpareFloats = static_cast<std::size_t>(kMaxVectors) * kLanes * 2;
-
+// What rows beyond the last pixel are written to, the item's operands, its result and its program's
+// registers.
 static std::size_t DirectScratch(const DirectConv& conv) {
-  const std::size_t begin = kSpareFloats + conv.pixels_per_item * OperandWords(conv);
-  if (!conv.after) return begin;
-  return begin + static_cast<std::size_t>(conv.pixels_per_item) * conv.weights.out_blocks * kBlock +
-         ProgramScratch(*conv.after);
+  return kSpareFloats + conv.pixels_per_item * OperandWords(conv) +
+         AfterScratch(conv, conv.weights.out_blocks);
 }
 
 // Where output pixel (y, x) reads: one pointer a tap, `block` apart in `rows`. For floats and for bytes.
@@ -124,18 +87,6 @@ FRF_INLINE bool GatherRow(const Conv& conv, const Source& src, int y, int x, int
   return true;
 }
 
-// The program that follows a convolution, over pixels [begin, end) of its result in scratch.
-template <typename Conv>
-static void RunAfter(const Conv& conv, int width, std::int64_t begin, std::int64_t end, const Map& result,
-                     float* registers) {
-  for (std::int64_t pixel = begin; pixel < end;) {
-    const int y = static_cast<int>(pixel / width), x = static_cast<int>(pixel % width);
-    const int stop = width - x < end - pixel ? width : x + static_cast<int>(end - pixel);
-    RunProgramSegment(*conv.after, y, x, stop, registers, conv.after_input, &result);
-    pixel += stop - x;
-  }
-}
-
 inline constexpr int kMaxTaps = 128;
 
 // What output pixels [begin, end) read, rounded to pairs: taps x depth / 2 words a pixel.
@@ -154,23 +105,13 @@ static void LayOutOperands(const DirectConv& conv, std::int64_t begin, std::int6
 
 static void RunDirect(const DirectConv& conv, std::int64_t item, float* scratch) {
   const Panels panels = PanelsOf(conv.weights.out_blocks);
-  const int groups = (panels.count + conv.panels_per_item - 1) / conv.panels_per_item;
-  const std::int64_t pixels = static_cast<std::int64_t>(conv.dst.height) * conv.dst.width;
-  const std::int64_t begin = item / groups * conv.pixels_per_item;
-  const std::int64_t end = begin + conv.pixels_per_item < pixels ? begin + conv.pixels_per_item : pixels;
-  const int first = static_cast<int>(item % groups) * conv.panels_per_item;
-  const int last = first + conv.panels_per_item < panels.count ? first + conv.panels_per_item : panels.count;
+  const auto [begin, end, first, last] = ItemOf(conv, conv.dst, panels, item);
   const int taps = conv.kernel_h * conv.kernel_w;
   const Epilogue& epilogue = conv.epilogue;
   float* const operands = scratch + kSpareFloats;
   float* const results = operands + conv.pixels_per_item * OperandWords(conv);
   if constexpr (kPerWord > 1) LayOutOperands(conv, begin, end, operands);
-  Map result = conv.dst;
-  if (conv.after) {  // where pixel `begin` is the first of the scratch
-    result.pixel = conv.weights.out_blocks * kBlock;
-    result.row = result.pixel * conv.dst.width;
-    result.data = results - begin * result.pixel;
-  }
+  const Map result = conv.after ? ResultIn(results, conv.dst, conv.weights.out_blocks, begin) : conv.dst;
   const float* rows[kMaxTaps * kMaxRows];
   float *dst[kMaxRows], *sum[kMaxRows];
   const float* add[kMaxRows];
@@ -179,15 +120,7 @@ static void RunDirect(const DirectConv& conv, std::int64_t item, float* scratch)
     const std::ptrdiff_t words = conv.depth / kPerWord;
     const float* panel = conv.weights.data + static_cast<std::int64_t>(channel) * taps * words;
     const TailFunction run = TailOf(vectors);
-    const Tail tail{epilogue.bias ? epilogue.bias + channel : nullptr,
-                    epilogue.act,
-                    epilogue.alpha,
-                    epilogue.beta,
-                    epilogue.add.data ? add : nullptr,
-                    epilogue.sum.data ? sum : nullptr,
-                    epilogue.add_first,
-                    epilogue.round,
-                    epilogue.round_sum};
+    const Tail tail = TailAt(epilogue, channel, add, sum);
     // The first panel brings the rows in, the others find them.
     const Prefetch prefetch =
         p == first && kPerWord == 1 ? Prefetch{block * conv.stride_w * conv.src.pixel, 16} : Prefetch{};
@@ -217,19 +150,11 @@ static void RunDirect(const DirectConv& conv, std::int64_t item, float* scratch)
         }
         if (++x == conv.dst.width) x = 0, ++y;
       }
-      if (!conv.after) {  // where the next block goes, so that its stores do not wait
-        const float* const ahead = dst[0] + block * result.pixel;
-        for (int r = 0; r < block; ++r) {
-          for (int n = 0; n < vectors; ++n) __builtin_prefetch(ahead + r * result.pixel + n * kLanes, 1);
-        }
-      }
+      if (!conv.after) FetchBlock(dst[0] + block * result.pixel, result.pixel, block, vectors);
       run(rows, taps, words, panel, dst, tail, prefetch);
     }
   }
-  if (conv.after) {
-    RunAfter(conv, conv.dst.width, begin, end, result,
-             results + static_cast<std::ptrdiff_t>(conv.pixels_per_item) * result.pixel);
-  }
+  if (conv.after) RunAfter(conv, begin, end, result, results);
 }
 
 }  // namespace frf::kernels::FRF_ISA

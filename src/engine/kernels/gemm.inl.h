@@ -65,18 +65,10 @@ struct Prefetch {
   std::ptrdiff_t ahead = 0, line = 0;
 };
 
-// dst[r][n] = sum over taps and depth, which counts words. Not inlined: alone, its sums, weights and pointers
-// just fit in the registers.
-template <int N, int R = Rows(N)>
-__attribute__((noinline)) static void Multiply(const float* const* rows, int taps, std::ptrdiff_t depth,
-                                               const float* panel, Prefetch prefetch, float* dst,
-                                               std::ptrdiff_t stride) {
-  Sum acc[R][N];
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) acc[r][n] = NoSum();
-  }
+// Adds products over taps and depth, which counts words, to acc[r][n].
+template <int N, int R>
+FRF_INLINE void AddAllProducts(const float* const* rows, int taps, std::ptrdiff_t depth, const float* panel,
+                               const Prefetch& prefetch, Sum (&acc)[R][N]) {
   for (; taps > 0; --taps, rows += R) {
     const float* row[R];
 #pragma GCC unroll 8
@@ -96,6 +88,21 @@ __attribute__((noinline)) static void Multiply(const float* const* rows, int tap
       }
     }
   }
+}
+
+// dst[r][n] = sum over taps and depth. Not inlined: alone, its sums, weights and pointers just fit in the
+// registers.
+template <int N, int R = Rows(N)>
+__attribute__((noinline)) static void Multiply(const float* const* rows, int taps, std::ptrdiff_t depth,
+                                               const float* panel, Prefetch prefetch, float* dst,
+                                               std::ptrdiff_t stride) {
+  Sum acc[R][N];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) acc[r][n] = NoSum();
+  }
+  AddAllProducts<N, R>(rows, taps, depth, panel, prefetch, acc);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
@@ -103,13 +110,10 @@ __attribute__((noinline)) static void Multiply(const float* const* rows, int tap
   }
 }
 
-// With bias, activation and additions, to R destinations.
+// Bias, activation and additions, from sums of R rows to as many destinations.
 template <int N>
-static void TailBlock(const float* const* rows, int taps, int depth, const float* panel, float* const* dst,
-                      const Tail& tail, const Prefetch& prefetch) {
+FRF_INLINE void FinishBlock(const float* sums, float* const* dst, const Tail& tail) {
   constexpr int R = Rows(N), kWidth = N * kLanes;
-  alignas(64) float sums[R * kWidth];
-  Multiply<N>(rows, taps, depth, panel, prefetch, sums, kWidth);
   const Rounder round(tail.round), round_sum(tail.round_sum);
   // One pair of bounds for the activation and, where it is rounded next, for what bytes can stand for.
   const bool next = round.on && (!tail.add || tail.add_first || tail.sum);
@@ -121,7 +125,8 @@ static void TailBlock(const float* const* rows, int taps, int depth, const float
     high = Broadcast(clip ? tail.beta : __builtin_inff());
   if (next) low = Max(low, round.low), high = Min(high, round.high);
   for (int r = 0; r < R; ++r) {
-    float *const from = sums + r * kWidth, *const to = dst[r];
+    const float* const from = sums + r * kWidth;
+    float* const to = dst[r];
     const float* const add = tail.add ? tail.add[r] : nullptr;
     float* const sum = tail.sum ? tail.sum[r] : nullptr;
 #pragma GCC unroll 8
@@ -149,6 +154,16 @@ static void TailBlock(const float* const* rows, int taps, int depth, const float
       Store(to + n, v);
     }
   }
+}
+
+// A block of products with what follows.
+template <int N>
+static void TailBlock(const float* const* rows, int taps, int depth, const float* panel, float* const* dst,
+                      const Tail& tail, const Prefetch& prefetch) {
+  constexpr int kWidth = N * kLanes;
+  alignas(64) float sums[Rows(N) * kWidth];
+  Multiply<N>(rows, taps, depth, panel, prefetch, sums, kWidth);
+  FinishBlock<N>(sums, dst, tail);
 }
 
 using ProductFunction = void (*)(const float* const*, int, std::ptrdiff_t, const float*, Prefetch, float*,

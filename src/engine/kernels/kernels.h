@@ -194,6 +194,15 @@ struct ConvKernels {
 struct Kernels : ConvKernels {
   int lanes;
 
+  // 1x1 of stride 1 with seven products of quarters instead of eight (strassen.inl.h), on a DirectConv whose
+  // weights (out x in) are packed by this. `depth`: channels read, as in pack_direct.
+  bool (*fits_strassen)(int out, int depth);
+  std::size_t (*strassen_packed_size)(int out, int depth);
+  void (*pack_strassen)(const float* weights, int out, int in, int depth, float* packed);
+  void (*plan_strassen)(DirectConv& conv, int threads, std::size_t l2_bytes);
+  std::size_t (*strassen_scratch)(const DirectConv& conv);
+  void (*strassen_conv)(const DirectConv& conv, std::int64_t item, float* scratch);
+
   void (*depthwise_conv)(const DepthwiseConv& conv, std::int64_t item);
 
   // Weights: out x in x kh x kw, of which `tap_w` kernel columns at a time are one tap.

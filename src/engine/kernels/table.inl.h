@@ -9,12 +9,19 @@
 #include "engine/kernels/maps.inl.h"
 #include "engine/kernels/peak.inl.h"
 #include "engine/kernels/program.inl.h"
+#include "engine/kernels/strassen.inl.h"
 
 namespace frf::kernels::FRF_ISA {
 
 static constexpr Kernels MakeTable(const char* name) {
   Kernels k{MakeConvTable(name, Precision::kFloat32)};
   k.lanes = kLanes;
+  k.fits_strassen = FitsStrassen;
+  k.strassen_packed_size = StrassenPackedSize;
+  k.pack_strassen = PackStrassen;
+  k.plan_strassen = PlanStrassen;
+  k.strassen_scratch = StrassenScratch;
+  k.strassen_conv = RunStrassen;
   k.depthwise_conv = RunDepthwise;
   k.has_dot = HasDot;
   k.bytes_packed_size = BytePackedSize;

@@ -37,6 +37,11 @@ constexpr double kLayOutWork = 2;
 // (and that would have to stream by).
 constexpr double kMostStridedFloats = 1e6;
 
+// Below these, additions take what the eighth product did (measured, docs/performance.md): channels of a 1x1
+// kernel and of its result, their product, and multiply-accumulates in all.
+constexpr int kLeastStrassenDepth = 64, kLeastStrassenOut = 96, kLeastStrassenWeights = 12'288;
+constexpr double kLeastStrassenWork = 64e6;
+
 }  // namespace
 
 ConvChoice StepBuilder::ChoiceOf(const std::string& name, const ConvOp& op) const {
@@ -63,11 +68,27 @@ ConvChoice StepBuilder::ChoiceOf(const std::string& name, const ConvOp& op) cons
   return strided ? ConvChoice::kWinograd2 : ConvChoice::kWinograd6;
 }
 
+// What the file rounds to 8 bits is computed as it says.
+bool StepBuilder::IsRounded(const ConvOp& op) const {
+  return lowered_.values[op.src].coding || lowered_.values[op.dst].coding;
+}
+
 const kernels::ConvKernels& StepBuilder::KernelsFor(const ConvOp& op) const {
-  // What the file rounds to 8 bits is computed as it says; the picture's three channels are no multiple
-  // of 16.
-  const bool exact = lowered_.values[op.src].coding || lowered_.values[op.dst].coding;
-  return !exact && op.groups == 1 && op.src != lowered_.picture ? conv_kernels_ : kernels_;
+  // The picture's three channels are no multiple of 16.
+  return !IsRounded(op) && op.groups == 1 && op.src != lowered_.picture ? conv_kernels_ : kernels_;
+}
+
+bool StepBuilder::FitsStrassen(const ConvOp& op) const {
+  const Value &src = lowered_.values[op.src], &dst = lowered_.values[op.dst];
+  const int out = PaddedChannels(static_cast<int>(op.weight.dim(0))), depth = src.padded();
+  const bool pointwise = op.weight.dim(2) == 1 && op.weight.dim(3) == 1 && op.groups == 1 &&
+                         op.stride_h == 1 && op.stride_w == 1 && op.phase_h == 1 && op.phase_w == 1 &&
+                         op.pad_top == 0 && op.pad_left == 0 && dst.height == src.height &&
+                         dst.width == src.width;
+  return pointwise && !IsRounded(op) && plan_.options_.precision == Precision::kFloat32 &&
+         kernels_.fits_strassen(out, depth) && depth >= kLeastStrassenDepth && out >= kLeastStrassenOut &&
+         depth * out >= kLeastStrassenWeights &&
+         1.0 * dst.height * dst.width * depth * out >= kLeastStrassenWork;
 }
 
 Tensor StepBuilder::SpreadOver(const Tensor& weight, const Value& src) const {
@@ -105,8 +126,9 @@ void StepBuilder::Build(const std::string& name, const ConvElementOp& op) {
   double ignored = 0;
   if (op.conv.integers && kernels_.has_dot())
     return BuildByteConv(name, op.conv, ProgramOf(name, op.element, op.input, ignored), op.input);
-  BuildDirect(name, op.conv, EpilogueOf(op.conv), 0, ProgramOf(name, op.element, op.input, ignored),
-              op.input);
+  const auto after = ProgramOf(name, op.element, op.input, ignored);
+  if (FitsStrassen(op.conv)) return BuildStrassen(name, op.conv, EpilogueOf(op.conv), after, op.input);
+  BuildDirect(name, op.conv, EpilogueOf(op.conv), 0, after, op.input);
 }
 
 void StepBuilder::Build(const std::string& name, const ConvOp& op) {
@@ -125,7 +147,7 @@ void StepBuilder::Build(const std::string& name, const ConvOp& op) {
     case ConvChoice::kWinograd2:
       return BuildWinograd(name, op, epilogue, 2);
     default:
-      return BuildDirect(name, op, epilogue);
+      return FitsStrassen(op) ? BuildStrassen(name, op, epilogue) : BuildDirect(name, op, epilogue);
   }
 }
 
@@ -133,6 +155,19 @@ double StepBuilder::MacsOf(const ConvOp& op) const {
   const Value& dst = lowered_.values[op.dst];
   return static_cast<double>(dst.height) * dst.width / (op.phase_h * op.phase_w) *
          static_cast<double>(op.weight.size());
+}
+
+std::shared_ptr<kernels::DirectConv> StepBuilder::MakeUnpacked(const ConvOp& op, const Epilogue& epilogue,
+                                                               const kernels::Program* after,
+                                                               int after_input) {
+  auto conv = std::make_shared<kernels::DirectConv>();
+  conv->src = MapOf(op.src);
+  conv->dst = after ? Nowhere(lowered_.values[op.dst]) : MapOf(op.dst);
+  conv->after = after;
+  conv->after_input = after_input;
+  TakeGeometry(op, *conv);
+  conv->epilogue = epilogue;
+  return conv;
 }
 
 std::shared_ptr<kernels::DirectConv> StepBuilder::MakeDirect(const std::string& name, const ConvOp& op,
@@ -143,13 +178,7 @@ std::shared_ptr<kernels::DirectConv> StepBuilder::MakeDirect(const std::string& 
   const Value& src = lowered_.values[op.src];
   const auto out = static_cast<int>(op.weight.dim(0)) / op.groups, in = static_cast<int>(op.weight.dim(1));
   const auto kh = static_cast<int>(op.weight.dim(2)), kw = static_cast<int>(op.weight.dim(3));
-  auto conv = std::make_shared<kernels::DirectConv>();
-  conv->src = MapOf(op.src);
-  conv->dst = after ? Nowhere(lowered_.values[op.dst]) : MapOf(op.dst);
-  conv->after = after.get();
-  conv->after_input = after_input;
-  TakeGeometry(op, *conv);
-  conv->epilogue = epilogue;
+  auto conv = MakeUnpacked(op, epilogue, after.get(), after_input);
   int depth = src.padded();
   if (op.groups > 1) {
     depth = in;
@@ -188,27 +217,52 @@ std::shared_ptr<kernels::DirectConv> StepBuilder::MakeDirect(const std::string& 
   return conv;
 }
 
+// All but scratch and how it runs. `weights`: packed, in floats.
+Step StepBuilder::DirectStep(const std::string& name, const std::string& kernel, const ConvOp& op,
+                             const kernels::DirectConv& conv, std::size_t weights) const {
+  const Value& src = lowered_.values[op.src];
+  Step step{.name = name, .kernel = kernel + (conv.after ? "+elementwise" : ""), .items = conv.items};
+  step.macs = MacsOf(op) / op.groups;
+  step.bytes = 4.0 * (1.0 * src.height * src.width * src.padded() +
+                      1.0 * conv.dst.height * conv.dst.width * conv.weights.out_blocks * kernels::kBlock +
+                      static_cast<double>(weights));
+  return step;
+}
+
 void StepBuilder::BuildDirect(const std::string& name, const ConvOp& op, const Epilogue& epilogue, int group,
                               std::shared_ptr<kernels::Program> after, int after_input) {
-  const Value& src = lowered_.values[op.src];
   const kernels::ConvKernels& conv_kernels = KernelsFor(op);
   const auto conv = MakeDirect(name, op, conv_kernels, epilogue, group, after, after_input);
   conv_kernels.plan_direct(*conv, plan_.options_.threads, kL2Bytes);
   const auto kh = static_cast<int>(op.weight.dim(2)), kw = static_cast<int>(op.weight.dim(3));
-  Step step{
-      .name = name,
-      .kernel = fmt::format("{}direct {}x{}{}", PrefixOf(conv_kernels), kh, kw, after ? "+elementwise" : ""),
-      .items = conv->items};
-  step.scratch = conv_kernels.direct_scratch(*conv);
-  step.macs = MacsOf(op) / op.groups;
   const std::size_t weights = conv_kernels.direct_packed_size(
       static_cast<int>(op.weight.dim(0)) / op.groups,
       static_cast<std::int64_t>(conv->kernel_h) * conv->kernel_w, conv->depth);
-  step.bytes = 4.0 * (1.0 * src.height * src.width * src.padded() +
-                      1.0 * conv->dst.height * conv->dst.width * conv->weights.out_blocks * kernels::kBlock +
-                      static_cast<double>(weights));
+  Step step =
+      DirectStep(name, fmt::format("{}direct {}x{}", PrefixOf(conv_kernels), kh, kw), op, *conv, weights);
+  step.scratch = conv_kernels.direct_scratch(*conv);
   step.run = [conv, after, k = &conv_kernels](std::int64_t item, float* scratch) {
     k->direct_conv(*conv, item, scratch);
+  };
+  Add(std::move(step));
+}
+
+void StepBuilder::BuildStrassen(const std::string& name, const ConvOp& op, const Epilogue& epilogue,
+                                std::shared_ptr<kernels::Program> after, int after_input) {
+  const auto conv = MakeUnpacked(op, epilogue, after.get(), after_input);
+  const Tensor weight = SpreadOver(op.weight, lowered_.values[op.src]);
+  const auto out = static_cast<int>(weight.dim(0)), in = static_cast<int>(weight.dim(1));
+  conv->depth = lowered_.values[op.src].padded();
+  const FloatBuffer packed = weights_.Get(
+      fmt::format("{}/strassen/{}/{}", name, kernels_.isa, conv->depth),
+      kernels_.strassen_packed_size(out, conv->depth),
+      [&](float* to) { kernels_.pack_strassen(weight.data<float>(), out, in, conv->depth, to); });
+  conv->weights = {Keep(packed), PaddedChannels(out) / kernels::kBlock, conv->depth};
+  kernels_.plan_strassen(*conv, plan_.options_.threads, kL2Bytes);
+  Step step = DirectStep(name, "strassen 1x1", op, *conv, packed.size());
+  step.scratch = kernels_.strassen_scratch(*conv);
+  step.run = [conv, after, k = &kernels_](std::int64_t item, float* scratch) {
+    k->strassen_conv(*conv, item, scratch);
   };
   Add(std::move(step));
 }

@@ -60,7 +60,10 @@ class StepBuilder {
   bool NextGoesBackwards() const;
   void Add(Step step);
   void Build(const std::string& name, const ConvOp& op);
-  // A kernel's parameters, all but what planning fills in and how the work is cut into items.
+  // A kernel's parameters, all but what planning fills in and how the work is cut into items. Unpacked:
+  // without weights and depth too.
+  std::shared_ptr<kernels::DirectConv> MakeUnpacked(const ConvOp& op, const kernels::Epilogue& epilogue,
+                                                    const kernels::Program* after, int after_input);
   std::shared_ptr<kernels::DirectConv> MakeDirect(const std::string& name, const ConvOp& op,
                                                   const kernels::ConvKernels& conv_kernels,
                                                   const kernels::Epilogue& epilogue, int group = 0,
@@ -90,6 +93,12 @@ class StepBuilder {
   double MacsOf(const ConvOp& op) const;
   void BuildDirect(const std::string& name, const ConvOp& op, const kernels::Epilogue& epilogue,
                    int group = 0, std::shared_ptr<kernels::Program> after = nullptr, int after_input = 0);
+  Step DirectStep(const std::string& name, const std::string& kernel, const ConvOp& op,
+                  const kernels::DirectConv& conv, std::size_t weights) const;
+  bool IsRounded(const ConvOp& op) const;
+  bool FitsStrassen(const ConvOp& op) const;
+  void BuildStrassen(const std::string& name, const ConvOp& op, const kernels::Epilogue& epilogue,
+                     std::shared_ptr<kernels::Program> after = nullptr, int after_input = 0);
   kernels::Epilogue EpilogueOf(const ConvOp& op);
   std::shared_ptr<kernels::Program> ProgramOf(const std::string& name, const ElementOp& op, int skipped,
                                               double& bytes);
