@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <thread>
 
 #include "base/files.h"
@@ -99,6 +100,27 @@ TEST(Session, SessionsShareWeightsAndRunAtTheSameTime) {
   for (std::thread& thread : threads) thread.join();
   for (const double agreement : agreements) EXPECT_DOUBLE_EQ(agreement, 1.0);
   EXPECT_EQ(model->impl().weights.bytes(), packed) << "packed once, for all";
+}
+
+// Where more threads than cores are asked for (a container's quota, a second program), steps must not wait
+// for threads that have no core: a frame then took thirty times as long.
+TEST(Session, MoreThreadsThanCoresDoNotWaitForEachOther) {
+  const auto model = std::make_shared<LoadedModel>(MakeModel("frfnet-slim", {.fit = Fit::kNative}));
+  const auto cores = static_cast<int>(std::thread::hardware_concurrency());
+  const auto best = [&](int threads) {
+    Session session(model, {.threads = threads});
+    const Image image = Photo(128, 256);
+    session.Run(image.view());
+    double seconds = 1e9;
+    for (int i = 0; i < 20; ++i) {
+      const auto start = std::chrono::steady_clock::now();
+      session.Run(image.view());
+      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+      seconds = std::min(seconds, took.count());
+    }
+    return seconds;
+  };
+  EXPECT_LT(best(4 * cores), 8 * best(cores));
 }
 
 TEST(Session, ScoresAndPlanes) {

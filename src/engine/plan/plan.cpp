@@ -39,27 +39,11 @@ void Relax() {
 #endif
 }
 
-// All threads of a region meet; those that wait long let others have the core.
-class Barrier {
- public:
-  // `last` runs on the thread that arrives last, before any goes on.
-  template <typename Last>
-  void Wait(int threads, const Last& last) {
-    const int round = round_.load(std::memory_order_relaxed);
-    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads) {
-      last();
-      arrived_.store(0, std::memory_order_relaxed);
-      round_.store(round + 1, std::memory_order_release);
-      return;
-    }
-    for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins) {
-      spins < 20000 ? Relax() : static_cast<void>(sched_yield());
-    }
-  }
-
- private:
-  std::atomic<int> arrived_{0}, round_{0};
-};
+// Lets others have the core after a while.
+template <typename Done>
+void WaitUntil(const Done& done) {
+  for (int spins = 0; !done(); ++spins) spins < 1000 ? Relax() : static_cast<void>(sched_yield());
+}
 
 }  // namespace
 
@@ -71,6 +55,8 @@ Plan::Plan(Lowered lowered, WeightStore& weights, const PlanOptions& options) : 
   scratch_stride_ =
       (scratch_stride_ + 63) / 32 * 32 + 32;  // not a power of two: threads' buffers in other cache sets
   scratch_ = FloatBuffer(scratch_stride_ * options_.threads);
+  taken_ = std::vector<Counter>(steps_.size() * options_.threads);
+  done_ = std::vector<Counter>(steps_.size());
   table_ = std::move(lowered.table);
   if (picture_coding_.step > 0) {
     byte_table_.resize(3 * 256);
@@ -114,36 +100,38 @@ void Plan::RunSteps(std::size_t begin, std::size_t end, bool timed) {
     steps_[begin].seconds = std::chrono::duration<double>(Clock::now() - start).count();
     return;
   }
-  struct alignas(64) Counter {
-    std::atomic<std::int64_t> next{0};
-  };
-  // Of two steps in turn, one a thread: every thread takes the items of its own range one after the other,
-  // which keeps what neighbours share in its cache, and helps with the others' when it is done.
-  Counter counters[2][kMaxThreads];
-  Barrier barrier;
-  Clock::time_point start = Clock::now();  // of the step; the last thread to finish one begins the next
+  // Every thread takes the items of its own part of a step one after the other, which keeps what neighbours
+  // share in its cache, and helps with the others' when it is done.
+  for (std::size_t i = begin * options_.threads; i < end * options_.threads; ++i) taken_[i].value.store(0);
+  for (std::size_t s = begin; s < end; ++s) done_[s].value.store(0);
+  std::atomic<std::size_t> current{begin};
+  Clock::time_point start = Clock::now();  // of the step; the thread that ends one begins the next
   const auto work = [&](int thread, int team) {
     const FlushDenormals flush;
     float* const scratch = scratch_.data() + scratch_stride_ * thread;
-    for (std::size_t s = begin; s < end; ++s) {
+    for (std::size_t s; (s = current.load(std::memory_order_acquire)) < end;) {
       Step& step = steps_[s];
+      std::int64_t mine = 0;
       for (int turn = 0; turn < team; ++turn) {
         const int owner = (thread + turn) % team;
         const std::int64_t first = step.items * owner / team, last = step.items * (owner + 1) / team;
-        std::atomic<std::int64_t>& next = counters[s % 2][owner].next;
-        for (std::int64_t item; (item = first + next.fetch_add(1, std::memory_order_relaxed)) < last;) {
+        std::atomic<std::int64_t>& next = taken_[s * options_.threads + owner].value;
+        for (std::int64_t item; (item = first + next.fetch_add(1, std::memory_order_relaxed)) < last;
+             ++mine) {
           step.run(step.backwards ? first + last - 1 - item : item, scratch);
         }
       }
-      // The other counters are idle now: nobody reaches the next step before the barrier, none is in the one
-      // before.
-      counters[(s + 1) % 2][thread].next.store(0, std::memory_order_relaxed);
-      barrier.Wait(team, [&] {
-        if (!timed) return;
-        const Clock::time_point end_of_step = Clock::now();
-        step.seconds = std::chrono::duration<double>(end_of_step - start).count();
-        start = end_of_step;
-      });
+      // A thread without items, late or never here, is not waited for.
+      if (mine > 0 && done_[s].value.fetch_add(mine, std::memory_order_acq_rel) + mine == step.items) {
+        if (timed) {
+          const Clock::time_point end_of_step = Clock::now();
+          step.seconds = std::chrono::duration<double>(end_of_step - start).count();
+          start = end_of_step;
+        }
+        current.store(s + 1, std::memory_order_release);
+      } else {
+        WaitUntil([&] { return current.load(std::memory_order_acquire) > s; });
+      }
     }
   };
   // A region of one thread would cost libgomp an allocation each time: it keeps no team of one.

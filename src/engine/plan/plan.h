@@ -5,11 +5,12 @@
 //   Plan plan(Lower(Prepare(graph, {1, 3, 512, 1024})), weights, {.threads = 2});
 //   plan.Run({.pixels = rgb, .row_stride = 3 * 1024, .labels = labels, .label_stride = 1024, ...});
 //
-// Subtle: consecutive steps of own kernels run inside one OpenMP region with a barrier between them; items
-// are handed out by a counter, so a core that is held up by others does less. Results do not depend on who
-// did what.
+// Subtle: consecutive steps of own kernels run inside one OpenMP region; items are handed out by counters,
+// and a step is over when its items are done, wherever threads are: one that others keep from its core does
+// less and is waited for only where it holds an item. Results do not depend on who did what.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -126,6 +127,9 @@ class Plan {
 
  private:
   friend class StepBuilder;
+  struct alignas(64) Counter {  // in a cache line of its own
+    std::atomic<std::int64_t> value{0};
+  };
   void RunSteps(std::size_t begin, std::size_t end, bool timed);
   void RoundTable();
 
@@ -135,6 +139,8 @@ class Plan {
   std::size_t scratch_stride_ = 0;
   std::vector<FloatBuffer> kept_;  // packed weights, constants, tables
   std::vector<Step> steps_;
+  // Items handed out of each thread's part of each step, and items of each step that are done.
+  std::vector<Counter> taken_, done_;
   PlanInput input_;
   PlanOutput output_;
   int output_height_ = 0, output_width_ = 0, classes_ = 0;

@@ -161,6 +161,7 @@ std::size_t StepBuilder::BytesOf(int id) const {
 bool StepBuilder::NextGoesBackwards() const { return plan_.steps_.size() % 2 == 1; }
 
 void StepBuilder::Add(Step step) {
+  if (step.items <= 0) return;  // an empty map; a step is over when an item ends it
   step.backwards = NextGoesBackwards();
   plan_.steps_.push_back(std::move(step));
 }
