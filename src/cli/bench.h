@@ -29,8 +29,13 @@ struct Peaks {
   int threads = 1;
   double f32_gflops = 0, int8_gops = 0,
          copy_gbytes = 0;  // per second; a copied byte counts twice: read and written
+  // What a cache line takes from one thread to another, nanoseconds: tens where they share a cache, hundreds
+  // where they do not, which on a virtual machine changes from minute to minute. 0 with one thread.
+  double handover_ns = 0;
 };
 Peaks MeasurePeaks(int threads);
+std::string ToText(const Peaks& peaks);
+Json ToJson(const Peaks& peaks);
 
 struct BenchCase {
   std::string name;  // as the table calls the model

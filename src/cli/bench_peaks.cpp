@@ -2,9 +2,11 @@
 // What these threads of this machine do at best, right now. Subtle: a peak is the best of many short tries,
 // not their median: whatever else runs on the machine can only make it smaller, and some tries fall between
 // its turns.
+#include <fmt/format.h>
 #include <omp.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 
 #include "cli/bench.h"
@@ -55,7 +57,52 @@ double BestRate(int threads, const Loop& loop) {
   return best;
 }
 
+// Nanoseconds from one thread's store to when the other sees it, the best of several tries; 0 where the two
+// hardly ever run at the same time.
+double Handover() {
+  constexpr int kRounds = 5000, kSomeTries = 10;
+  constexpr std::chrono::milliseconds kLongest(20);
+  double best = 0;
+  for (int i = 0; i < kSomeTries; ++i) {
+    alignas(64) std::atomic<int> turn{0};
+    alignas(64) std::atomic<bool> stopped{false};
+    double seconds = 0;
+#pragma omp parallel num_threads(2)
+    if (omp_get_num_threads() == 2) {
+      const int me = omp_get_thread_num();
+#pragma omp barrier
+      const Clock::time_point start = Clock::now();
+      for (int mine = me; mine < 2 * kRounds && !stopped; mine += 2) {
+        for (int spins = 1; turn.load(std::memory_order_acquire) != mine && !stopped; ++spins) {
+          if (spins % 1024 == 0 && Clock::now() - start > kLongest) stopped = true;
+        }
+        turn.store(mine + 1, std::memory_order_release);
+      }
+#pragma omp master
+      seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    }
+    if (seconds == 0 || stopped) continue;
+    const double each = 1e9 * seconds / (2 * kRounds);
+    best = best == 0 ? each : std::min(best, each);
+  }
+  return best;
+}
+
 }  // namespace
+
+std::string ToText(const Peaks& peaks) {
+  std::string text = fmt::format("{:.0f} GFLOP/s float32, {:.0f} GOP/s int8, {:.1f} GB/s copied",
+                                 peaks.f32_gflops, peaks.int8_gops, peaks.copy_gbytes);
+  if (peaks.handover_ns > 0) text += fmt::format(", {:.0f} ns from thread to thread", peaks.handover_ns);
+  return text;
+}
+
+Json ToJson(const Peaks& peaks) {
+  return {{"f32_gflops", peaks.f32_gflops},
+          {"int8_gops", peaks.int8_gops},
+          {"copy_gbytes", peaks.copy_gbytes},
+          {"handover_ns", peaks.handover_ns}};
+}
 
 Peaks MeasurePeaks(int threads) {
   const kernels::Kernels& k = kernels::BestKernels();
@@ -80,6 +127,7 @@ Peaks MeasurePeaks(int threads) {
     });
     if (i > 0) peaks.copy_gbytes = std::max(peaks.copy_gbytes, rate * 1e-9);
   }
+  if (threads > 1) peaks.handover_ns = Handover();
   return peaks;
 }
 

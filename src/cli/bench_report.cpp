@@ -25,9 +25,7 @@ std::string PeakLine(const BenchReport& report) {
   std::string line = "peak now";
   for (const Peaks& peaks : report.peaks) {
     const std::string with = report.peaks.size() > 1 ? " with " + ThreadsText({peaks.threads}) : "";
-    line += fmt::format("{}{}: {:.0f} GFLOP/s float32, {:.0f} GOP/s int8, {:.1f} GB/s copied",
-                        &peaks == &report.peaks.front() ? "" : ";", with, peaks.f32_gflops, peaks.int8_gops,
-                        peaks.copy_gbytes);
+    line += fmt::format("{}{}: {}", &peaks == &report.peaks.front() ? "" : ";", with, ToText(peaks));
   }
   return line;
 }
@@ -152,10 +150,7 @@ Json ToJson(const BenchReport& report, const BenchRow& row) {
           {"macs", static_cast<std::int64_t>(row.macs)},
           {"peak_gops", peaks.f32_gflops},
           {"efficiency", number(row.gflops() / std::max(1e-9, peaks.f32_gflops), peaks.f32_gflops > 0)},
-          {"peaks",
-           {{"f32_gflops", peaks.f32_gflops},
-            {"int8_gops", peaks.int8_gops},
-            {"copy_gbytes", peaks.copy_gbytes}}},
+          {"peaks", ToJson(peaks)},
           {"speedup", number(row.speedup, row.speedup > 0)},
           {"times_frf", number(times, times > 0)},
           {"agreement", number(row.agreement, row.agreement >= 0)},

@@ -166,10 +166,7 @@ int RunInfoPlan(const PlanArguments& arguments) {
                {"steps", steps},
                {"sum", ToJson(sum, peaks)},
                {"integer_share", sum.macs > 0 ? sum.integer_macs / sum.macs : 0},
-               {"peaks",
-                {{"f32_gflops", peaks.f32_gflops},
-                 {"int8_gops", peaks.int8_gops},
-                 {"copy_gbytes", peaks.copy_gbytes}}},
+               {"peaks", ToJson(peaks)},
                {"arena_bytes", plan.arena_bytes()},
                {"scratch_bytes", plan.scratch_bytes()},
                {"weight_bytes", loaded.weights.bytes()},
@@ -183,11 +180,9 @@ int RunInfoPlan(const PlanArguments& arguments) {
              Version(), Commit(), kFrames);
   if (sum.integer_macs > 0)
     fmt::print("{:.2f} % of multiply-accumulates in 8-bit integers\n", 100 * sum.integer_macs / sum.macs);
-  fmt::print(
-      "peak now: {:.0f} GFLOP/s float32, {:.0f} GOP/s int8, {:.1f} GB/s copied; maps {}, scratch {}, packed "
-      "weights {}\n",
-      peaks.f32_gflops, peaks.int8_gops, peaks.copy_gbytes, FormatBytes(plan.arena_bytes()),
-      FormatBytes(plan.scratch_bytes()), FormatBytes(loaded.weights.bytes()));
+  fmt::print("peak now: {}; maps {}, scratch {}, packed weights {}\n", ToText(peaks),
+             FormatBytes(plan.arena_bytes()), FormatBytes(plan.scratch_bytes()),
+             FormatBytes(loaded.weights.bytes()));
   return 0;
 }
 

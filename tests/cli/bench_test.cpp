@@ -89,6 +89,7 @@ TEST(Bench, JsonHasTheContractsFields) {
   EXPECT_GT(row["peak_gops"].get<double>(), 0);
   EXPECT_GT(row["peaks"]["int8_gops"].get<double>(), 0);
   EXPECT_GT(row["peaks"]["copy_gbytes"].get<double>(), 0);
+  EXPECT_GE(row["peaks"]["handover_ns"].get<double>(), 0);
   EXPECT_NEAR(row["efficiency"].get<double>(),
               2 * row["macs"].get<double>() / row["ms"]["median"].get<double>() * 1e-6 /
                   row["peak_gops"].get<double>(),
