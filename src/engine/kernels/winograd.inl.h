@@ -51,8 +51,10 @@ static void PlanWinograd(WinogradConv& conv, int threads, std::size_t l2_bytes) 
   conv.share = conv.stride == 1 && tiles < 12 && panels.count > 1 &&
                weights * (all / (tiles > rows ? tiles : rows)) > kMuchTraffic;
   if (conv.share) tiles = static_cast<std::int64_t>(l2_bytes / 2) / (points * panels.wide * kLanes * 4);
-  constexpr std::int64_t kLarge = std::int64_t{2} << 20;  // L3 is fast enough below
-  if (!conv.share) tiles = weights <= kLarge ? rows : tiles < 2 * rows ? 2 * rows : tiles;
+  // One block of the product where L2 holds the weights, or nearly; more, as they stream past, where it does
+  // not.
+  const std::int64_t large = std::int64_t{conv.stride} << 20, least = conv.stride == 1 ? 4 * rows : 2 * rows;
+  if (!conv.share) tiles = weights <= large ? rows : tiles < least ? least : tiles;
   if (tiles > even && !conv.share) tiles = even;
   if (tiles > all) tiles = all;
   tiles = tiles / rows * rows;
