@@ -108,7 +108,7 @@ TEST_P(EveryIsa, WinogradEqualsTheSum) {
                               {64, 80, 1, 1, 3, 3, 1, 1, 1},  {48, 112, 12, 31, 3, 3, 1, 1, 1},
                               {96, 33, 5, 3, 3, 3, 1, 1, 0},  {32, 144, 19, 26, 3, 3, 1, 1, 1},
                               {16, 320, 6, 6, 3, 3, 1, 1, 2}, {320, 144, 25, 38, 3, 3, 1, 1, 1}};
-  int shares = 0;  // cases whose items share transformed tiles
+  int shares = 0, streams = 0;  // cases whose items share transformed tiles, whose weights are fetched ahead
   for (ConvShape s : shapes) {
     for (const auto& [tile, stride] : {std::pair{4, 1}, {6, 1}, {4, 2}, {2, 2}}) {
       SCOPED_TRACE(testing::Message() << s.in << "->" << s.out << " " << s.height << "x" << s.width
@@ -126,6 +126,7 @@ TEST_P(EveryIsa, WinogradEqualsTheSum) {
         k_.plan_winograd(conv, threads, 1 << 19);
         RunAll(k_, conv);
         shares += conv.share;
+        streams += conv.stream;
         for (int y = 0; y < out_h; ++y) {
           for (int x = 0; x < out_w; ++x) {
             for (int o = 0; o < s.out; ++o) {
@@ -141,6 +142,7 @@ TEST_P(EveryIsa, WinogradEqualsTheSum) {
   }
   if (k_.lanes == 16) {
     EXPECT_GT(shares, 0);
+    EXPECT_GT(streams, 0);
   }
 }
 

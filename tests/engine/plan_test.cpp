@@ -45,15 +45,16 @@ Ran RunPlan(const Graph& graph, const Tensor& image, const PlanOptions& options 
            {.scores = again.data()});  // nothing is left over from the run before
   EXPECT_EQ(again, ran.scores);
   for (const engine::Step& step : plan.steps()) ran.kernels.push_back(step.kernel);
-  // Maps kept in windows or in memory, however small: the same numbers.
+  // Maps kept in windows or in memory, stored past the caches, however small: the same numbers.
   for (const std::size_t bytes : {std::size_t{0}, std::numeric_limits<std::size_t>::max()}) {
     PlanOptions other = options;
     other.band_bytes = bytes;
+    other.past_caches_bytes = bytes;
     WeightStore own;
     Plan banded(engine::Lower(prepared), own, other);
     std::vector<float> scores(ran.scores.size(), 0.0f);
     banded.Run({.planes = image.data<float>()}, {.scores = scores.data()});
-    EXPECT_EQ(scores, ran.scores) << (bytes == 0 ? "in windows" : "in memory");
+    EXPECT_EQ(scores, ran.scores) << (bytes == 0 ? "in windows, past caches" : "in memory, in caches");
   }
   return ran;
 }

@@ -65,8 +65,14 @@ struct Prefetch {
   std::ptrdiff_t ahead = 0, line = 0;
 };
 
+// Weights that no cache holds stream past. Hardware prefetchers bring them at a third of what memory gives,
+// so the first block of rows that meets them fetches them this many floats ahead, into L2.
+inline constexpr std::ptrdiff_t kStreamAhead = std::ptrdiff_t{512} * 16;
+// From so many bytes of a convolution's weights on.
+inline constexpr std::int64_t kStreamBytes = std::int64_t{1} << 20;
+
 // Adds products over taps and depth, which counts words, to acc[r][n].
-template <int N, int R>
+template <int N, int R, bool kStream>
 FRF_INLINE void AddAllProducts(const float* const* rows, int taps, std::ptrdiff_t depth, const float* panel,
                                const Prefetch& prefetch, Sum (&acc)[R][N]) {
   for (; taps > 0; --taps, rows += R) {
@@ -79,6 +85,10 @@ FRF_INLINE void AddAllProducts(const float* const* rows, int taps, std::ptrdiff_
       V weight[N];
 #pragma GCC unroll 8
       for (int n = 0; n < N; ++n) weight[n] = Load(panel + n * kLanes);
+      if constexpr (kStream) {
+#pragma GCC unroll 8
+        for (int n = 0; n < N; ++n) __builtin_prefetch(panel + kStreamAhead + n * kLanes, 0, 2);
+      }
       panel += N * kLanes;
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) {
@@ -92,7 +102,7 @@ FRF_INLINE void AddAllProducts(const float* const* rows, int taps, std::ptrdiff_
 
 // dst[r][n] = sum over taps and depth. Not inlined: alone, its sums, weights and pointers just fit in the
 // registers.
-template <int N, int R = Rows(N)>
+template <int N, int R = Rows(N), bool kStream = false>
 __attribute__((noinline)) static void Multiply(const float* const* rows, int taps, std::ptrdiff_t depth,
                                                const float* panel, Prefetch prefetch, float* dst,
                                                std::ptrdiff_t stride) {
@@ -102,7 +112,7 @@ __attribute__((noinline)) static void Multiply(const float* const* rows, int tap
 #pragma GCC unroll 8
     for (int n = 0; n < N; ++n) acc[r][n] = NoSum();
   }
-  AddAllProducts<N, R>(rows, taps, depth, panel, prefetch, acc);
+  AddAllProducts<N, R, kStream>(rows, taps, depth, panel, prefetch, acc);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
@@ -180,16 +190,24 @@ static inline int RowsFor(int vectors, int count) {
   return padded(fewer) < padded(usual) ? fewer : usual;
 }
 
+template <bool kStream>
 static inline ProductFunction ProductOf(int vectors, int rows) {
   if constexpr (kLanes == 16) {
-    if (rows != Rows(vectors)) return vectors == 3 ? Multiply<3, 6> : Multiply<4, 5>;
-    static constexpr ProductFunction kTable[] = {Multiply<1>, Multiply<2>, Multiply<3>, Multiply<4>,
-                                                 Multiply<5>};
+    if (rows != Rows(vectors)) return vectors == 3 ? Multiply<3, 6, kStream> : Multiply<4, 5, kStream>;
+    static constexpr ProductFunction kTable[] = {Multiply<1, Rows(1), kStream>, Multiply<2, Rows(2), kStream>,
+                                                 Multiply<3, Rows(3), kStream>, Multiply<4, Rows(4), kStream>,
+                                                 Multiply<5, Rows(5), kStream>};
     return kTable[vectors - 1];
   } else {
-    static constexpr ProductFunction kTable[] = {Multiply<1>, Multiply<2>};
+    static constexpr ProductFunction kTable[] = {Multiply<1, Rows(1), kStream>,
+                                                 Multiply<2, Rows(2), kStream>};
     return kTable[vectors - 1];
   }
+}
+
+// `stream`: the panel's weights are not in a cache (kStreamAhead).
+static inline ProductFunction ProductOf(int vectors, int rows, bool stream = false) {
+  return stream ? ProductOf<true>(vectors, rows) : ProductOf<false>(vectors, rows);
 }
 
 static inline TailFunction TailOf(int vectors) {

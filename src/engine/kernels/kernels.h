@@ -58,6 +58,9 @@ struct Epilogue {
   Map add;                 // data null: none
   bool add_first = false;  // added before the activation instead of after it
   Map sum;                 // with `add` after: where value + add goes; the plain value still goes to dst
+  // Results go past the caches where a kernel can (Winograd's, in whole lines of 64 bytes, at which both
+  // maps' pixels begin). The caller orders them before what others read: a release store alone does not.
+  bool past_caches = false;
   // Where the file rounds a map to 8 bits and the CPU has no dot product for them: floats are stored that
   // such bytes stand for. Steps of 0: nothing is rounded.
   Coding round{0, 0}, round_sum{0, 0};
@@ -109,6 +112,7 @@ struct WinogradConv {
   bool share = false;       // set by planning
   float* shared = nullptr;  // then the caller puts winograd_shared floats here
   int tiles_per_item = 0, panels_per_item = 0;
+  bool stream = false;  // set by planning: weights are fetched ahead, since no cache holds them
   std::int64_t items = 0, transform_items = 0;
   bool backwards = false;  // items are taken from last to first
 };

@@ -98,8 +98,9 @@ struct ProgramInput {
 struct ProgramOutput {
   int reg;
   Map map;
-  ByteMap bytes;       // instead of map, where its data is set
-  Coding round{0, 0};  // of the map: as Epilogue::round
+  ByteMap bytes;             // instead of map, where its data is set
+  Coding round{0, 0};        // of the map: as Epilogue::round
+  bool past_caches = false;  // as Epilogue::past_caches
 };
 
 struct Program {

@@ -30,17 +30,24 @@ static std::size_t ProgramScratch(const Program& p) {
   p.items = (p.height + p.rows_per_item - 1) / p.rows_per_item;
 }
 
+// Where an instruction's results go: a register, or the map itself.
+struct Results {
+  float* at;
+  bool past_caches;
+  FRF_INLINE void Put(int i, V v) const { past_caches ? StorePastCaches(at + i, v) : Store(at + i, v); }
+};
+
 template <typename F>
-FRF_INLINE void ForVectors(int count, float* dst, const float* a, const F& f) {
-  for (int i = 0; i < count; i += kLanes) Store(dst + i, f(Load(a + i)));
+FRF_INLINE void ForVectors(int count, const Results& dst, const float* a, const F& f) {
+  for (int i = 0; i < count; i += kLanes) dst.Put(i, f(Load(a + i)));
 }
 
 template <typename F>
-FRF_INLINE void ForVectors(int count, float* dst, const float* a, const float* b, const F& f) {
-  for (int i = 0; i < count; i += kLanes) Store(dst + i, f(Load(a + i), Load(b + i)));
+FRF_INLINE void ForVectors(int count, const Results& dst, const float* a, const float* b, const F& f) {
+  for (int i = 0; i < count; i += kLanes) dst.Put(i, f(Load(a + i), Load(b + i)));
 }
 
-static void Execute(const ProgramInstruction& code, int n, float* d, const float* a, const float* b,
+static void Execute(const ProgramInstruction& code, int n, const Results& d, const float* a, const float* b,
                     const float* c) {
   const V x = Broadcast(code.x), y = Broadcast(code.y), one = Broadcast(1.0f), zero = Zero();
   switch (code.op) {
@@ -59,7 +66,7 @@ static void Execute(const ProgramInstruction& code, int n, float* d, const float
     case ProgramOp::kMin:
       return ForVectors(n, d, a, b, [](V v, V w) { return Min(v, w); });
     case ProgramOp::kPow:
-      for (int i = 0; i < n; ++i) d[i] = __builtin_powf(a[i], b[i]);
+      for (int i = 0; i < n; ++i) d.at[i] = __builtin_powf(a[i], b[i]);
       return;
     case ProgramOp::kLess:
       return ForVectors(n, d, a, b, [&](V v, V w) { return IfLess(v, w, one, zero); });
@@ -70,7 +77,7 @@ static void Execute(const ProgramInstruction& code, int n, float* d, const float
     case ProgramOp::kWhere:
       for (int i = 0; i < n; i += kLanes) {
         const V condition = Load(a + i);
-        Store(d + i, IfLess(condition * condition, Broadcast(0.25f), Load(c + i), Load(b + i)));
+        d.Put(i, IfLess(condition * condition, Broadcast(0.25f), Load(c + i), Load(b + i)));
       }
       return;
     case ProgramOp::kAddImm:
@@ -82,7 +89,7 @@ static void Execute(const ProgramInstruction& code, int n, float* d, const float
     case ProgramOp::kReverseDiv:
       return ForVectors(n, d, a, [&](V v) { return x / v; });
     case ProgramOp::kPowImm:
-      for (int i = 0; i < n; ++i) d[i] = __builtin_powf(a[i], code.x);
+      for (int i = 0; i < n; ++i) d.at[i] = __builtin_powf(a[i], code.x);
       return;
     case ProgramOp::kNeg:
       return ForVectors(n, d, a, [&](V v) { return zero - v; });
@@ -97,7 +104,7 @@ static void Execute(const ProgramInstruction& code, int n, float* d, const float
     case ProgramOp::kExp:
       return ForVectors(n, d, a, [](V v) { return Exp(v); });
     case ProgramOp::kLog:
-      for (int i = 0; i < n; ++i) d[i] = __builtin_logf(a[i]);
+      for (int i = 0; i < n; ++i) d.at[i] = __builtin_logf(a[i]);
       return;
     case ProgramOp::kCeil:
       return ForVectors(n, d, a, [](V v) { return Ceil(v); });
@@ -146,7 +153,7 @@ static void Execute(const ProgramInstruction& code, int n, float* d, const float
     case ProgramOp::kStep:
       return ForVectors(n, d, a, [&](V v) { return IfLess(x, v, one, zero); });
     case ProgramOp::kGate:
-      for (int i = 0; i < n; i += kLanes) Store(d + i, Fma(Load(b + i), Sigmoid(Load(a + i)), Load(c + i)));
+      for (int i = 0; i < n; i += kLanes) d.Put(i, Fma(Load(b + i), Sigmoid(Load(a + i)), Load(c + i)));
       return;
     case ProgramOp::kThresholdedSum:
       return ForVectors(n, d, a, b, [&](V v, V w) {
@@ -325,7 +332,7 @@ static void RunProgramSegment(const Program& p, int y, int x0, int x1, float* sc
       const bool last = &code == &p.code.back() && code.dst == out.reg;
       float* const to =
           last && in_place ? out.map.data + y * out.map.row + x * out.map.pixel : buffer(code.dst);
-      Execute(code, floats, to, at[code.a], at[code.b], at[code.c]);
+      Execute(code, floats, {to, last && in_place && out.past_caches}, at[code.a], at[code.b], at[code.c]);
       at[code.dst] = to;
     }
     if (!in_place) StoreOutput(p, out, y, x, pixels, at[out.reg]);

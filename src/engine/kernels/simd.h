@@ -40,6 +40,7 @@ inline constexpr int kLanes = 16;
 using V = __m512;
 FRF_INLINE V Load(const float* p) { return _mm512_loadu_ps(p); }
 FRF_INLINE void Store(float* p, V v) { _mm512_storeu_ps(p, v); }
+FRF_INLINE void StorePastCaches(float* p, V v) { _mm512_stream_ps(p, v); }  // at 64 bytes
 FRF_INLINE V Broadcast(float x) { return _mm512_set1_ps(x); }
 FRF_INLINE V Fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }      // a * b + c
 FRF_INLINE V NegFma(V a, V b, V c) { return _mm512_fnmadd_ps(a, b, c); }  // c - a * b
@@ -60,6 +61,7 @@ inline constexpr int kLanes = 8;
 using V = __m256;
 FRF_INLINE V Load(const float* p) { return _mm256_loadu_ps(p); }
 FRF_INLINE void Store(float* p, V v) { _mm256_storeu_ps(p, v); }
+FRF_INLINE void StorePastCaches(float* p, V v) { Store(p, v); }  // half lines would cost more
 FRF_INLINE V Broadcast(float x) { return _mm256_set1_ps(x); }
 FRF_INLINE V Fma(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }
 FRF_INLINE V NegFma(V a, V b, V c) { return _mm256_fnmadd_ps(a, b, c); }
@@ -88,6 +90,7 @@ FRF_INLINE V Load(const float* p) {
   return v;
 }
 FRF_INLINE void Store(float* p, V v) { __builtin_memcpy(p, &v, sizeof v); }
+FRF_INLINE void StorePastCaches(float* p, V v) { Store(p, v); }  // half lines would cost more
 FRF_INLINE V Broadcast(float x) { return V{x, x, x, x}; }
 FRF_INLINE V Fma(V a, V b, V c) { return a * b + c; }
 FRF_INLINE V NegFma(V a, V b, V c) { return c - a * b; }

@@ -163,7 +163,7 @@ static void SumSources(const StrassenHalf& even, const StrassenHalf& odd, int ro
 }
 
 // Multiply, added to what lies in `before` as the results will in dst.
-template <int N>
+template <int N, bool kStream>
 __attribute__((noinline)) static void MultiplyOnTop(const float* const* rows, std::ptrdiff_t depth,
                                                     const float* panel, Prefetch prefetch,
                                                     const float* before, float* dst) {
@@ -174,7 +174,7 @@ __attribute__((noinline)) static void MultiplyOnTop(const float* const* rows, st
 #pragma GCC unroll 8
     for (int n = 0; n < N; ++n) acc[r][n] = Load(before + r * kWidth + n * kLanes);
   }
-  AddAllProducts<N, R>(rows, 1, depth, panel, prefetch, acc);
+  AddAllProducts<N, R, kStream>(rows, 1, depth, panel, prefetch, acc);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
@@ -207,6 +207,9 @@ class StrassenPanel {
         layout_(conv_),
         half_(conv_.depth / 2),
         rows_(rows),
+        stream_(static_cast<std::int64_t>(conv_.weights.out_blocks) * kBlock * conv_.depth *
+                    kStrassenProducts >=
+                kStreamBytes),
         weights_(weights),
         left_(OutputsAt(channel)),
         right_(OutputsAt(channel + conv_.weights.out_blocks * kBlock / 2)),
@@ -252,14 +255,17 @@ class StrassenPanel {
     return {(other ? other->Source(row) : from.half->Source(row + R)) - source_[0], kBlock};
   }
 
+  // The first rows bring the weights in, the others find them.
+  auto OnTop(int row) const { return stream_ && row == 0 ? MultiplyOnTop<N, true> : MultiplyOnTop<N, false>; }
+
   void Product(int index, const StrassenFactor& from, const float* before, float* to) {
     const float* const weights = weights_ + index * static_cast<std::ptrdiff_t>(half_) * kWidth;
     for (int row = 0; row < rows_; row += R, to += R * kWidth) {
       const Prefetch prefetch = Find(from, row, nullptr);
       if (before)
-        MultiplyOnTop<N>(source_, half_, weights, prefetch, before + row * kWidth, to);
+        OnTop(row)(source_, half_, weights, prefetch, before + row * kWidth, to);
       else
-        Multiply<N>(source_, 1, half_, weights, prefetch, to, kWidth);
+        ProductOf(N, R, stream_ && row == 0)(source_, 1, half_, weights, prefetch, to, kWidth);
     }
   }
 
@@ -270,7 +276,7 @@ class StrassenPanel {
     for (int row = 0; row < rows_; row += R) {
       const Prefetch prefetch = Find(from, row, other);
       to.Destinations<N>(row, out.channel, dst_, add_, sum_);
-      MultiplyOnTop<N>(source_, half_, weights, prefetch, before + row * kWidth, block);
+      OnTop(row)(source_, half_, weights, prefetch, before + row * kWidth, block);
       FinishBlock<N>(block, dst_, out.tail);
     }
   }
@@ -279,6 +285,7 @@ class StrassenPanel {
   const StrassenHalf &even_, &odd_;
   const StrassenLayout layout_;
   const int half_, rows_;
+  const bool stream_;
   const float* const weights_;
   const StrassenOutputs left_, right_;
   float *const s_, *const x_;

@@ -68,6 +68,10 @@ static void PlanWinograd(WinogradConv& conv, int threads, std::size_t l2_bytes) 
     conv.panels_per_item = static_cast<int>((panels.count + groups - 1) / groups);
   }
   conv.items = blocks * ((panels.count + conv.panels_per_item - 1) / conv.panels_per_item);
+  // Where they pass by often, they come from L3, and fetching them by hand is slower (measured; with stride 2
+  // always).
+  constexpr std::int64_t kFewPasses = 2;
+  conv.stream = conv.stride == 1 && weights >= kStreamBytes && blocks <= kFewPasses * threads;
   constexpr std::int64_t kTransformTiles = 4;
   conv.transform_items = conv.share ? (all + kTransformTiles - 1) / kTransformTiles : 0;
 }
@@ -168,7 +172,8 @@ static void TransformSource(const WinogradConv& conv, const TilePlace& place, fl
 // Everything known when it is compiled, so that the row stays in registers.
 template <int T, bool kClamp, bool kAdd, bool kSum>
 FRF_INLINE void StoreTileRow(const V* out, V bias, V low, V high, const Map& to, float* dst, const Map& with,
-                             const float* add, const Map& total, float* sum) {
+                             const float* add, const Map& total, float* sum, bool past_caches) {
+  const auto store = [&](float* p, V v) { past_caches ? StorePastCaches(p, v) : Store(p, v); };
 #pragma GCC unroll 9
   for (int j = 0; j < T; ++j) {
     V v = out[j] + bias;
@@ -176,11 +181,11 @@ FRF_INLINE void StoreTileRow(const V* out, V bias, V low, V high, const Map& to,
     if constexpr (kAdd) {
       const V added = v + Load(add + j * with.pixel);
       if constexpr (kSum)
-        Store(sum + j * total.pixel, added);
+        store(sum + j * total.pixel, added);
       else
         v = added;
     }
-    Store(dst + j * to.pixel, v);
+    store(dst + j * to.pixel, v);
   }
 }
 
@@ -226,7 +231,8 @@ static void TransformProducts(const TilePlace& place, const float* products, std
             return map.data + (y0 + i) * map.row + x0 * map.pixel + channel;
           };
           StoreTileRow<T, kClamp, kAdd, kSum>(out, bias, low, high, place.dst, at(place.dst), e.add,
-                                              kAdd ? at(e.add) : nullptr, e.sum, kSum ? at(e.sum) : nullptr);
+                                              kAdd ? at(e.add) : nullptr, e.sum, kSum ? at(e.sum) : nullptr,
+                                              e.past_caches);
         }
       };
       if (clamp) {
@@ -290,9 +296,9 @@ static void FetchAround(const WinogradConv& conv, const Tiles& tiles, std::int64
               x = static_cast<int>(tile % tiles.across) * step - shift_x;
     fetcher.Add(map, y, y + step + grow, x, x + conv.tiles_per_item * step + grow, channels);
   };
-  fetch(conv.dst, begin, T, 0, 0, 0, conv.dst.channels);
+  if (!conv.epilogue.past_caches) fetch(conv.dst, begin, T, 0, 0, 0, conv.dst.channels);
   fetch(conv.epilogue.add, begin, T, 0, 0, 0, conv.dst.channels);
-  fetch(conv.epilogue.sum, begin, T, 0, 0, 0, conv.dst.channels);
+  if (!conv.epilogue.past_caches) fetch(conv.epilogue.sum, begin, T, 0, 0, 0, conv.dst.channels);
   constexpr int kStep = T * Stride, kGrow = Winograd<T, Stride>::kPoints - kStep;
   const int onwards = conv.backwards ? -conv.tiles_per_item : conv.tiles_per_item;
   if (!conv.share) fetch(conv.src, begin + onwards, kStep, kGrow, conv.pad_top, conv.pad_left, conv.depth);
@@ -321,7 +327,8 @@ static void RunWinogradTile(const WinogradConv& conv, std::int64_t item, float* 
   FetchAround<T, Stride>(conv, tiles, begin, fetcher);
   for (int p = first; p < last; ++p) {
     const int vectors = panels.width(p), channel = panels.start(p) * kLanes, block = RowsFor(vectors, count);
-    const ProductFunction multiply = ProductOf(vectors, block);
+    const ProductFunction multiply = ProductOf(vectors, block),
+                          first_multiply = ProductOf(vectors, block, conv.stream);
     const float* const panel = conv.weights.data + static_cast<std::int64_t>(channel) * S * S * words;
     const std::ptrdiff_t stride = static_cast<std::ptrdiff_t>(vectors) * kLanes;
     for (int point = 0; point < S * S; ++point) {
@@ -331,7 +338,8 @@ static void RunWinogradTile(const WinogradConv& conv, std::int64_t item, float* 
       for (int t = 0; t < count; t += block) {
         const float* rows[kMaxRows];
         for (int r = 0; r < block; ++r) rows[r] = source + (t + r) * words;
-        multiply(rows, 1, words, weights, fetcher.Next(rows[0], words), product + t * stride, stride);
+        (t == 0 ? first_multiply : multiply)(rows, 1, words, weights, fetcher.Next(rows[0], words),
+                                             product + t * stride, stride);
       }
     }
     for (int t = 0; t < count; ++t) {

@@ -283,6 +283,7 @@ void StepBuilder::BuildWinograd(const std::string& name, const ConvOp& op, const
   conv->backwards = NextGoesBackwards();
   conv->zeros = Zeros(conv->depth);
   conv->epilogue = epilogue;
+  conv->epilogue.past_caches = LeavesCaches(conv->dst) && (!epilogue.sum.data || LeavesCaches(epilogue.sum));
   const Tensor weight = SpreadOver(op.weight, src);
   const auto read = static_cast<int>(weight.dim(1));
   const std::string key = fmt::format("{}/winograd{}/{}/{}", name, tile, conv_kernels.isa, conv->depth);

@@ -39,6 +39,14 @@ void Relax() {
 #endif
 }
 
+// What kernels stored past the caches is there before what is stored next: a release store alone does not
+// order it.
+void FinishStores() {
+#if defined(__x86_64__)
+  _mm_sfence();
+#endif
+}
+
 // Lets others have the core after a while.
 template <typename Done>
 void WaitUntil(const Done& done) {
@@ -121,6 +129,7 @@ void Plan::RunSteps(std::size_t begin, std::size_t end, bool timed) {
           step.run(step.backwards ? first + last - 1 - item : item, scratch);
         }
       }
+      FinishStores();
       // A thread without items, late or never here, is not waited for.
       if (mine > 0 && done_[s].value.fetch_add(mine, std::memory_order_acq_rel) + mine == step.items) {
         if (timed) {

@@ -72,6 +72,9 @@ struct PlanOptions {
   // Maps of at least so many bytes are kept out of memory where they can be (band.h): what leaves L2.
   // Maximum: none is.
   std::size_t band_bytes = std::size_t{1} << 20;
+  // Maps of at least so many bytes are stored past the caches where a kernel can: in them they would be read
+  // before they are written, and push out what is read next (measured, docs/performance.md).
+  std::size_t past_caches_bytes = std::size_t{5} << 19;
 };
 
 struct PlanInput {                       // one of the two

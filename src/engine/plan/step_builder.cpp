@@ -158,6 +158,14 @@ std::size_t StepBuilder::BytesOf(int id) const {
                      : channels * sizeof(float);  // kernels read whole blocks of 16 bytes and of four
 }
 
+// Large, and every pixel begins a cache line.
+bool StepBuilder::LeavesCaches(const kernels::Map& map) const {
+  constexpr std::ptrdiff_t kLine = 16;  // floats
+  return sizeof(float) * map.height * map.width * map.channels >= plan_.options_.past_caches_bytes &&
+         map.pixel % kLine == 0 && map.row % kLine == 0 &&
+         reinterpret_cast<std::uintptr_t>(map.data) % (kLine * sizeof(float)) == 0;
+}
+
 bool StepBuilder::NextGoesBackwards() const { return plan_.steps_.size() % 2 == 1; }
 
 void StepBuilder::Add(Step step) {
@@ -216,6 +224,7 @@ std::shared_ptr<kernels::Program> StepBuilder::ProgramOf(const std::string& name
   } else {
     output.map = MapOf(op.dst);
     output.round = RoundingOf(op.dst);
+    output.past_caches = LeavesCaches(output.map);
   }
   program->output = output;
   kernels_.plan_program(*program, plan_.options_.threads);

@@ -108,6 +108,7 @@ class StepBuilder {
   void BuildWinograd(const std::string& name, const ConvOp& op, const kernels::Epilogue& epilogue, int tile);
   float* SharedTiles(std::size_t floats);
   void BuildDepthwise(const std::string& name, const ConvOp& op, const kernels::Epilogue& epilogue);
+  bool LeavesCaches(const kernels::Map& map) const;
   ConvChoice ChoiceOf(const std::string& name, const ConvOp& op) const;
   // In the plan's precision or, where that does not fit, in float32.
   const kernels::ConvKernels& KernelsFor(const ConvOp& op) const;
