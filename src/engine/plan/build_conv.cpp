@@ -17,12 +17,18 @@ using kernels::PaddedChannels;
 
 namespace {
 
-// Work of Winograd with that tile, in multiply-accumulates: the products, and what the transforms take in the
-// same time (measured on AVX-512 machines, docs/performance.md). `product`: of one, in multiply-accumulates.
+// What it takes to bring a weight from memory, in multiply-accumulates of as many bits, as far as it is not
+// hidden behind them: with few tiles the smaller transformed kernel is the faster one.
+constexpr double kFetchWork = 8;
+
+// Work of Winograd with that tile, in multiply-accumulates: the products, their weights, and what the
+// transforms take in the same time (measured on AVX-512 machines, docs/performance.md). `product`: of one, in
+// multiply-accumulates.
 double WinogradWork(const ConvOp& op, const Value& dst, int depth, int out, int tile, double product) {
   const double along = op.stride_h == 2 ? 2.0 * tile + 1 : tile + 2.0;
   const double transform = op.stride_h == 2 ? (tile == 2 ? 350 : 1100) : tile == 4 ? 320 : 640;
-  return TilesOver(op, dst, tile) * (along * along * depth * out * product + transform * (depth + out));
+  const double products = along * along * depth * out * product;
+  return TilesOver(op, dst, tile) * (products + transform * (depth + out)) + kFetchWork * products;
 }
 
 std::string PrefixOf(const kernels::ConvKernels& conv_kernels) {
@@ -59,7 +65,9 @@ ConvChoice StepBuilder::ChoiceOf(const std::string& name, const ConvOp& op) cons
   }
   const Value& dst = lowered_.values[op.dst];
   const double product = pairs ? 0.5 : 1.0;
-  const double direct = 9.0 * dst.height * dst.width * depth * (out * product + (pairs ? kLayOutWork : 0.0));
+  const double direct = 9.0 * depth *
+                        (1.0 * dst.height * dst.width * (out * product + (pairs ? kLayOutWork : 0.0)) +
+                         kFetchWork * out * product);
   const double four = WinogradWork(op, dst, depth, out, 4, product);
   // F(6,3) errs too much in 16 bits.
   const double other = pairs && !strided ? four : WinogradWork(op, dst, depth, out, strided ? 2 : 6, product);
