@@ -8,28 +8,61 @@
 
 namespace frf::kernels::FRF_ISA {
 
-// The largest byte of each window, sixteen channels at a time.
+// What lies inside the source of the window whose first tap is at (top, left), tap by tap.
+template <typename View, typename Each>
+FRF_INLINE void VisitWindow(const Pool& p, const View& src, int top, int left, const Each& each) {
+  for (int i = 0; i < p.kernel_h; ++i) {
+    const int sy = top + i * p.dilation_h;
+    if (sy < 0 || sy >= src.height) continue;
+    for (int j = 0; j < p.kernel_w; ++j) {
+      const int sx = left + j * p.dilation_w;
+      if (sx >= 0 && sx < src.width) each(src.data + sy * src.row + sx * src.pixel);
+    }
+  }
+}
+
+inline constexpr int kMaxPoolTaps = 64;  // whose addresses are kept; larger windows are visited once more
+
+// The largest of each of kBytes channels.
+template <int kBytes, typename Visit>
+FRF_INLINE void LargestBytes(const Visit& visit, int channel, std::uint8_t* to) {
+  typedef std::uint8_t Bytes __attribute__((vector_size(kBytes)));
+  Bytes most{};
+  visit([&](const std::uint8_t* tap) {
+    Bytes v;
+    __builtin_memcpy(&v, tap + channel, sizeof v);
+    most = v > most ? v : most;
+  });
+  __builtin_memcpy(to + channel, &most, sizeof most);
+}
+
+// The largest byte of each window.
 static void RunBytePool(const Pool& p, int begin, int end) {
-  typedef std::uint8_t Bytes __attribute__((vector_size(kBlock)));
+  constexpr int kWide = kLanes * 4;  // bytes of a register
   const ByteMap &src = p.src_bytes, &dst = p.dst_bytes;
+  const bool small = p.kernel_h * p.kernel_w <= kMaxPoolTaps;
   for (int y = begin; y < end; ++y) {
+    const int top = y * p.stride_h - p.pad_top;
     for (int x = 0; x < dst.width; ++x) {
       std::uint8_t* const to = dst.data + y * dst.row + x * dst.pixel;
-      for (int c = 0; c < dst.channels; c += kBlock) {
-        Bytes most{};
-        for (int i = 0; i < p.kernel_h; ++i) {
-          const int sy = y * p.stride_h - p.pad_top + i * p.dilation_h;
-          if (sy < 0 || sy >= src.height) continue;
-          for (int j = 0; j < p.kernel_w; ++j) {
-            const int sx = x * p.stride_w - p.pad_left + j * p.dilation_w;
-            if (sx < 0 || sx >= src.width) continue;
-            Bytes v;
-            __builtin_memcpy(&v, src.data + sy * src.row + sx * src.pixel + c, sizeof v);
-            most = v > most ? v : most;
-          }
-        }
-        __builtin_memcpy(to + c, &most, sizeof most);
+      const auto all = [&](const auto& visit) {
+        int c = 0;
+        for (; c + kWide <= dst.channels; c += kWide) LargestBytes<kWide>(visit, c, to);
+        for (; c < dst.channels; c += kBlock) LargestBytes<kBlock>(visit, c, to);
+      };
+      const auto window = [&](const auto& each) {
+        VisitWindow(p, src, top, x * p.stride_w - p.pad_left, each);
+      };
+      if (!small) {
+        all(window);
+        continue;
       }
+      int count = 0;
+      const std::uint8_t* taps[kMaxPoolTaps];
+      window([&](const std::uint8_t* tap) { taps[count++] = tap; });
+      all([&](const auto& each) {
+        for (int t = 0; t < count; ++t) each(taps[t]);
+      });
     }
   }
 }
@@ -44,18 +77,9 @@ static void RunPool(const Pool& p, std::int64_t item) {
     for (int x = 0; x < p.dst.width; ++x) {
       const int left = x * p.stride_w - p.pad_left;
       int count = 0;
-      const float* taps[64];
-      const auto visit = [&](const auto& each) {
-        for (int i = 0; i < p.kernel_h; ++i) {
-          const int sy = top + i * p.dilation_h;
-          if (sy < 0 || sy >= p.src.height) continue;
-          for (int j = 0; j < p.kernel_w; ++j) {
-            const int sx = left + j * p.dilation_w;
-            if (sx >= 0 && sx < p.src.width) each(p.src.data + sy * p.src.row + sx * p.src.pixel);
-          }
-        }
-      };
-      const bool small = p.kernel_h * p.kernel_w <= 64;
+      const float* taps[kMaxPoolTaps];
+      const auto visit = [&](const auto& each) { VisitWindow(p, p.src, top, left, each); };
+      const bool small = p.kernel_h * p.kernel_w <= kMaxPoolTaps;
       if (small) {
         visit([&](const float* tap) { taps[count++] = tap; });
       } else {
