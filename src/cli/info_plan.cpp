@@ -151,7 +151,7 @@ int RunInfoPlan(const PlanArguments& arguments) {
     picture[i] = static_cast<std::uint8_t>((i * 2654435761U) >> 13);
   const engine::PlanInput input{.pixels = picture.data(),
                                 .row_stride = std::ptrdiff_t{3} * width,
-                                .table = plan.table().empty() ? impl.table.data() : plan.table().data()};
+                                .table = plan.table() ? plan.table() : &impl.table};
   const Peaks peaks = MeasurePeaks(threads);
   const std::vector<StepLine> lines = TimeSteps(plan, prepared, input);
   ClearProgressLine();

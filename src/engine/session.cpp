@@ -164,9 +164,11 @@ Session::Session(std::shared_ptr<LoadedModel> model, const SessionOptions& optio
   impl_->options = options;
   if (impl_->options.threads == 0) impl_->options.threads = DefaultThreads();
   const InputSpec& input = loaded.info.input;
+  impl_->table.affine = true;
   for (int c = 0; c < 3; ++c) {
-    for (int v = 0; v < 256; ++v)
-      impl_->table.push_back((static_cast<float>(v) - input.mean[c]) / input.std[c]);
+    const float mean = input.mean[c], deviation = input.std[c];
+    impl_->table.minus[c] = mean, impl_->table.over[c] = deviation;
+    for (int v = 0; v < 256; ++v) impl_->table.values[c][v] = (static_cast<float>(v) - mean) / deviation;
   }
 }
 
@@ -326,7 +328,7 @@ void WithInput(Session::Impl& session, const ImageView& image, const Run& run) {
   const LoadedModel::Impl& loaded = session.model->impl();
   const NetworkSize size = session.SizeFor(image.height, image.width);
   engine::Plan& plan = session.PlanFor(size.height, size.width);
-  const float* table = plan.table().empty() ? session.table.data() : plan.table().data();
+  const kernels::PictureTable* const table = plan.table() ? plan.table() : &session.table;
   if (size.height == image.height && size.width == image.width) {
     return run(plan,
                engine::PlanInput{.pixels = image.data,
@@ -343,7 +345,7 @@ void WithInput(Session::Impl& session, const ImageView& image, const Run& run) {
             .pixels = resized.pixels.data(), .row_stride = std::ptrdiff_t{3} * size.width, .table = table},
         size);
   }
-  if (!plan.table().empty())
+  if (plan.table())
     throw Error(ErrorCode::kUnsupported,
                 "a model with 8-bit input and frf.input.multiple above 1 cannot be padded with the mean");
   session.planes.resize(std::size_t{3} * size.height * size.width);

@@ -37,7 +37,7 @@ struct [[gnu::visibility("hidden")]] LoadedModel::Impl {  // hidden: not for tho
 struct [[gnu::visibility("hidden")]] Session::Impl {
   std::shared_ptr<LoadedModel> model;
   SessionOptions options;
-  std::vector<float> table;  // 3 x 256 by R, G, B, from the file's mean and deviation
+  kernels::PictureTable table{};  // from the file's mean and deviation
   struct Planned {
     int height, width;
     std::unique_ptr<engine::Plan> plan;

@@ -29,6 +29,10 @@ struct Tail {
   float* const* sum;        // likewise; null: none
   bool add_first;
   Coding round, round_sum;  // Epilogue's
+  // All of it is a bias and bounds, which sums can take in registers.
+  bool plain() const {
+    return !add && !sum && round.step <= 0 && (act == Act::kNone || act == Act::kRelu || act == Act::kClip);
+  }
 };
 
 FRF_INLINE V Activate(V v, Act act, float alpha, float beta) {
@@ -166,10 +170,50 @@ FRF_INLINE void FinishBlock(const float* sums, float* const* dst, const Tail& ta
   }
 }
 
+// Bounds and bias of a plain tail, on sums in registers.
+template <int N, int R>
+FRF_INLINE void FinishPlain(const V (&sums)[R][N], float* const* dst, const Tail& tail) {
+  const float infinity = __builtin_inff();
+  const bool clip = tail.act == Act::kClip;
+  const V low = Broadcast(clip                     ? tail.alpha
+                          : tail.act == Act::kRelu ? 0.0f
+                                                   : -infinity),
+          high = Broadcast(clip ? tail.beta : infinity);
+#pragma GCC unroll 8
+  for (int n = 0; n < N; ++n) {
+    const V bias = tail.bias ? Load(tail.bias + n * kLanes) : Zero();
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) Store(dst[r] + n * kLanes, Min(high, Max(low, sums[r][n] + bias)));
+  }
+}
+
+// Multiply and a plain tail: from registers to the destinations.
+template <int N>
+__attribute__((noinline)) static void MultiplyTo(const float* const* rows, int taps, std::ptrdiff_t depth,
+                                                 const float* panel, Prefetch prefetch, float* const* dst,
+                                                 const Tail& tail) {
+  constexpr int R = Rows(N);
+  Sum acc[R][N];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) acc[r][n] = NoSum();
+  }
+  AddAllProducts<N, R, false>(rows, taps, depth, panel, prefetch, acc);
+  V sums[R][N];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) sums[r][n] = Total(acc[r][n]);
+  }
+  FinishPlain(sums, dst, tail);
+}
+
 // A block of products with what follows.
 template <int N>
 static void TailBlock(const float* const* rows, int taps, int depth, const float* panel, float* const* dst,
                       const Tail& tail, const Prefetch& prefetch) {
+  if (tail.plain()) return MultiplyTo<N>(rows, taps, depth, panel, prefetch, dst, tail);
   constexpr int kWidth = N * kLanes;
   alignas(64) float sums[Rows(N) * kWidth];
   Multiply<N>(rows, taps, depth, panel, prefetch, sums, kWidth);

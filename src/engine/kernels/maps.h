@@ -35,13 +35,22 @@ struct WeightedPool {
 };
 
 // A picture to floats: table[channel][byte], rows above and below and columns beside stay zero (padding).
+// What each byte of each colour channel becomes. Where that is one subtraction and one division, as it is for
+// mean and deviation, `affine` says so and vectors compute the same bits: values[c][v] == (v - minus[c]) /
+// over[c] in float32 for every v.
+struct PictureTable {
+  float values[3][256];  // by R, G, B
+  bool affine = false;
+  float minus[3] = {0, 0, 0}, over[3] = {1, 1, 1};
+};
+
 struct PictureIn {
   const std::uint8_t* pixels = nullptr;
   std::ptrdiff_t stride = 0;  // bytes from row to row
   bool bgr = false;
-  const float* table = nullptr;              // 3 x 256, by colour channel R, G, B
+  const PictureTable* table = nullptr;
   Map dst;                                   // pixel 3, or padded channels; without its border
-  const std::uint8_t* byte_table = nullptr;  // with `bytes`: as table
+  const std::uint8_t* byte_table = nullptr;  // with `bytes`: 3 x 256, the table's values in bytes.coding
   ByteMap bytes;                             // instead of dst, where its data is set
 };
 

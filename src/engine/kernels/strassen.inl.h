@@ -182,6 +182,23 @@ __attribute__((noinline)) static void MultiplyOnTop(const float* const* rows, st
   }
 }
 
+// MultiplyOnTop and a plain tail: from registers to the destinations.
+template <int N, bool kStream>
+__attribute__((noinline)) static void MultiplyOnTopTo(const float* const* rows, std::ptrdiff_t depth,
+                                                      const float* panel, Prefetch prefetch,
+                                                      const float* before, float* const* dst,
+                                                      const Tail& tail) {
+  constexpr int R = Rows(N), kWidth = N * kLanes;
+  V acc[R][N];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) acc[r][n] = Load(before + r * kWidth + n * kLanes);
+  }
+  AddAllProducts<N, R, kStream>(rows, 1, depth, panel, prefetch, acc);
+  FinishPlain(acc, dst, tail);
+}
+
 // A product's first factor: half of the channels of a half's pixels, from `channel` on, or one of the S.
 struct StrassenFactor {
   const StrassenHalf* half;  // null: of sums
@@ -272,10 +289,16 @@ class StrassenPanel {
   void Result(int index, const StrassenFactor& from, const float* before, const StrassenHalf& to,
               const StrassenOutputs& out, const StrassenHalf* other = nullptr) {
     const float* const weights = weights_ + index * static_cast<std::ptrdiff_t>(half_) * kWidth;
+    const bool plain = out.tail.plain();
     alignas(64) float block[R * kWidth];
     for (int row = 0; row < rows_; row += R) {
       const Prefetch prefetch = Find(from, row, other);
       to.Destinations<N>(row, out.channel, dst_, add_, sum_);
+      if (plain) {
+        const auto multiply = stream_ && row == 0 ? MultiplyOnTopTo<N, true> : MultiplyOnTopTo<N, false>;
+        multiply(source_, half_, weights, prefetch, before + row * kWidth, dst_, out.tail);
+        continue;
+      }
       OnTop(row)(source_, half_, weights, prefetch, before + row * kWidth, block);
       FinishBlock<N>(block, dst_, out.tail);
     }

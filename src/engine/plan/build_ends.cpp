@@ -117,6 +117,7 @@ StepBuilder::PictureRows StepBuilder::MakePicture(const std::string& name, const
         k->picture_in({.pixels = in.pixels,
                        .stride = in.row_stride,
                        .bgr = in.bgr,
+                       .table = in.table,
                        .byte_table = plan->byte_table_.data(),
                        .bytes = inner},
                       y);
@@ -142,7 +143,7 @@ StepBuilder::PictureRows StepBuilder::MakePicture(const std::string& name, const
     }
     const PlanInput& in = plan->input_;
     if (in.pixels) {
-      const float* table = plan->picture_coding_.step > 0 ? plan->rounded_table_.data() : in.table;
+      const auto* const table = plan->picture_coding_.step > 0 ? &plan->rounded_table_ : in.table;
       k->picture_in(
           {.pixels = in.pixels, .stride = in.row_stride, .bgr = in.bgr, .table = table, .dst = inner}, y);
     } else {

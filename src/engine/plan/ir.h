@@ -131,9 +131,7 @@ struct Lowered {
   std::vector<NamedOperation> ops;
   int opset = 17;
   int picture = -1;  // the input's value
-  // An 8-bit input's normalisation inside the graph, as a table by channel and byte; empty: the input is
-  // float.
-  std::vector<float> table;
+  std::optional<kernels::PictureTable> table;  // an 8-bit input's normalisation inside the graph
 };
 
 // Values that an operation reads and writes (never -1).

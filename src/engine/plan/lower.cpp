@@ -81,17 +81,22 @@ void Lowering::LowerInput() {
     }
     return;
   }
-  const auto channels = static_cast<std::size_t>(shape[1]);
-  for (std::size_t c = 0; c < channels; ++c) {
-    for (int v = 0; v < 256; ++v) lowered_.table.push_back(static_cast<float>(v));
+  if (shape[1] != 3) {
+    throw Error(ErrorCode::kUnsupported,
+                fmt::format("{}: an 8-bit input has 3 channels, not {}", graph_.name, shape[1]));
   }
+  kernels::PictureTable& table = lowered_.table.emplace();
+  for (auto& values : table.values) {
+    for (int v = 0; v < 256; ++v) values[v] = static_cast<float>(v);
+  }
+  table.affine = true;
   const Node* node = OnlyReader(input.name);
   if (!node || !node->Is("Cast") || !IsMap(node->outputs[0])) {
     throw Error(ErrorCode::kUnsupported,
                 fmt::format("{}: an 8-bit input is cast to float once, before anything else", graph_.name));
   }
   std::string value;
-  for (; node; node = OnlyReader(value)) {
+  for (bool subtracted = false, divided = false; node; node = OnlyReader(value)) {
     if (!value.empty()) {
       const bool minus = node->Is("Sub"), over = node->Is("Div"), times = node->Is("Mul");
       const Tensor* by =
@@ -100,12 +105,12 @@ void Lowering::LowerInput() {
       const bool each = by->size() == shape[1] && ShapeOf(node->outputs[0]) == shape;
       if (by->size() != 1 && !each) break;
       if (each && by->size() > 1 && (by->rank() < 3 || by->dim(-3) != shape[1])) break;
-      for (std::size_t c = 0; c < channels; ++c) {
+      if (times || divided || (minus && subtracted)) table.affine = false;
+      (minus ? subtracted : divided) = true;
+      for (int c = 0; c < 3; ++c) {
         const float b = by->data<float>()[each && by->size() > 1 ? c : 0];
-        for (int v = 0; v < 256; ++v) {
-          float& entry = lowered_.table[c * 256 + v];
-          entry = minus ? entry - b : over ? entry / b : entry * b;
-        }
+        if (!times) (minus ? table.minus : table.over)[c] = b;
+        for (float& entry : table.values[c]) entry = minus ? entry - b : over ? entry / b : entry * b;
       }
     }
     done_[node - graph_.nodes.data()] = true;

@@ -68,7 +68,6 @@ Plan::Plan(Lowered lowered, WeightStore& weights, const PlanOptions& options) : 
   table_ = std::move(lowered.table);
   if (picture_coding_.step > 0) {
     byte_table_.resize(3 * 256);
-    rounded_table_.resize(3 * 256);
   }
 }
 
@@ -92,11 +91,13 @@ void Plan::Run(const PlanInput& input, const PlanOutput& output, bool timed) {
 
 void Plan::RoundTable() {
   const auto zero = static_cast<float>(picture_coding_.zero);
-  for (std::size_t i = 0; i < rounded_table_.size(); ++i) {
-    const float byte =
-        std::clamp(std::nearbyint(input_.table[i] / picture_coding_.step) + zero, 0.0f, 255.0f);
-    byte_table_[i] = static_cast<std::uint8_t>(byte);
-    rounded_table_[i] = (byte - zero) * picture_coding_.step;
+  for (int c = 0; c < 3; ++c) {
+    for (int v = 0; v < 256; ++v) {
+      const float byte =
+          std::clamp(std::nearbyint(input_.table->values[c][v] / picture_coding_.step) + zero, 0.0f, 255.0f);
+      byte_table_[c * 256 + v] = static_cast<std::uint8_t>(byte);
+      rounded_table_.values[c][v] = (byte - zero) * picture_coding_.step;
+    }
   }
 }
 

@@ -81,7 +81,7 @@ struct PlanInput {                       // one of the two
   const std::uint8_t* pixels = nullptr;  // HWC, 3 interleaved channels at the plan's size
   std::ptrdiff_t row_stride = 0;
   bool bgr = false;
-  const float* table = nullptr;   // 3 x 256 normalised values by R, G, B
+  const kernels::PictureTable* table = nullptr;
   const float* planes = nullptr;  // 1 x C x H x W
 };
 
@@ -125,7 +125,8 @@ class Plan {
   const std::vector<kernels::WideTap>& output_rows() const { return output_rows_; }
   const std::vector<kernels::WideTap>& output_columns() const { return output_columns_; }
   bool gives_labels() const { return gives_labels_; }         // the graph's output is labels, not scores
-  const std::vector<float>& table() const { return table_; }  // of an 8-bit input; empty: the input is float
+  // Of an 8-bit input; null: the input is float.
+  const kernels::PictureTable* table() const { return table_ ? &*table_ : nullptr; }
   int threads() const { return options_.threads; }
 
  private:
@@ -149,12 +150,12 @@ class Plan {
   int output_height_ = 0, output_width_ = 0, classes_ = 0;
   bool gives_labels_ = false;
   std::vector<kernels::WideTap> output_rows_, output_columns_;
-  std::vector<float> table_;
+  std::optional<kernels::PictureTable> table_;
   // A picture that is rounded to 8 bits: what each byte of each channel becomes, of the table that Run was
   // given.
   kernels::Coding picture_coding_{0, 0};
   std::vector<std::uint8_t> byte_table_;
-  std::vector<float> rounded_table_;
+  kernels::PictureTable rounded_table_{};
 };
 
 // Offsets in one arena for buffers that live from one operation to another; buffers that overlap in time
