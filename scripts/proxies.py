@@ -5,7 +5,7 @@
     scripts/proxies.py run reading --data camvid:/data/camvid --runs runs/proxies        every arm, two seeds, one after another
     scripts/proxies.py run recipe --only base,ohem --seeds 0,1 ...
     scripts/proxies.py run late --init runs/trained ...          levers where they count: 50 epochs more from trained weights
-    scripts/proxies.py table reading --runs runs/proxies                                 Markdown: mean, spread, difference, cost
+    scripts/proxies.py table reading --runs runs/proxies                                 Markdown: mean, spread, difference, cost (--ms: time too)
 
 An arm is a name and what differs from the base: native crops of two thirds, batch 8, 40 epochs of --list, scored on --val-list at
 full size by the averaged weights after the decay. A run that was stopped goes on; one that is done stands in --results (CamVid's,
@@ -227,6 +227,19 @@ def cost(arguments, arm):
     return info["params"], info["macs"]
 
 
+def frame_times(arguments, group, rounds=5):
+    """Milliseconds a frame (labels, 360x480, random weights) by arm: the median of rounds in which all arms take turns."""
+    times = {arm: [] for arm in ARMS[group]}
+    for _ in range(rounds):
+        for arm, what in ARMS[group].items():
+            words = [arguments.frf, "bench", what.get("net", "frfnet"), "--classes", "camvid", "--size", "360x480", "--runs", "12", "--json"]
+            if "options" in what:
+                words += ["--net-options", what["options"]]
+            found = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
+            times[arm].append(found["ms"]["median"])
+    return {arm: statistics.median(each) for arm, each in times.items()}
+
+
 def table(arguments, group):
     scores = {}
     for arm in ARMS[group]:
@@ -235,10 +248,12 @@ def table(arguments, group):
     if not scores.get("base"):
         sys.exit(f"{arguments.runs} and {arguments.results}: no finished run of the base yet")
     base = statistics.mean(score for _, (score, _) in scores["base"])
-    print(f"| {group} | dev mean IoU | seeds | against base | parameters | G at 360x480 | minutes a run |\n|---|---|---|---|---|---|---|")
+    times = frame_times(arguments, group) if arguments.ms else None
+    print(f"| {group} | dev mean IoU | seeds | against base | parameters | G at 360x480 |{' ms |' if times else ''} minutes a run |\n"
+          f"|---|---|---|---|---|---|{'---|' if times else ''}---|")
     for arm, what in ARMS[group].items():
         if not scores[arm]:
-            print(f"| {arm} | not run | | | | | |")
+            print(f"| {arm} | not run | | | | |{' |' if times else ''} |")
             continue
         values = [score for _, (score, _) in scores[arm]]
         mean = statistics.mean(values)
@@ -246,7 +261,7 @@ def table(arguments, group):
         minutes = statistics.mean(seconds for _, (_, seconds) in scores[arm]) / 60
         each = ", ".join(f"{100 * value:.1f}" for value in values)
         print(f"| {arm} | {100 * mean:.1f} % | {each} | {'' if arm == 'base' else f'{100 * (mean - base):+.1f}'} | {params / 1e6:.3f} M | "
-              f"{macs / 1e9:.2f} | {minutes:.0f} |")
+              f"{macs / 1e9:.2f} |{f' {times[arm]:.1f} |' if times else ''} {minutes:.0f} |")
 
 
 def main():
@@ -265,6 +280,7 @@ def main():
     parser.add_argument("--epochs", type=int, help=f"another length than {EPOCHS}: for a dry run, in a folder of its own")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side, each on its share of the cores: two of one thread each get "
                         "through a fifth more images than one of two [%(default)s]")
+    parser.add_argument("--ms", action="store_true", help="table: time a frame of each arm too (a minute; wants a quiet machine)")
     parser.add_argument("--device", help="cpu, cuda; default: as frf train")
     here = pathlib.Path(__file__).resolve().parent.parent / "build" / "bin"
     parser.add_argument("--frf", default=str(here / "frf"))

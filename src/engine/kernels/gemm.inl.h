@@ -104,12 +104,10 @@ FRF_INLINE void AddAllProducts(const float* const* rows, int taps, std::ptrdiff_
   }
 }
 
-// dst[r][n] = sum over taps and depth. Not inlined: alone, its sums, weights and pointers just fit in the
-// registers.
-template <int N, int R = Rows(N), bool kStream = false>
-__attribute__((noinline)) static void Multiply(const float* const* rows, int taps, std::ptrdiff_t depth,
-                                               const float* panel, Prefetch prefetch, float* dst,
-                                               std::ptrdiff_t stride) {
+// sums[r][n] = sum over taps and depth.
+template <int N, int R, bool kStream>
+FRF_INLINE void SumProducts(const float* const* rows, int taps, std::ptrdiff_t depth, const float* panel,
+                            const Prefetch& prefetch, V (&sums)[R][N]) {
   Sum acc[R][N];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
@@ -120,8 +118,27 @@ __attribute__((noinline)) static void Multiply(const float* const* rows, int tap
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) Store(dst + r * stride + n * kLanes, Total(acc[r][n]));
+    for (int n = 0; n < N; ++n) sums[r][n] = Total(acc[r][n]);
   }
+}
+
+template <int N, int R>
+FRF_INLINE void StoreSums(const V (&sums)[R][N], float* dst, std::ptrdiff_t stride) {
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) Store(dst + r * stride + n * kLanes, sums[r][n]);
+  }
+}
+
+// SumProducts to dst[r][n]. Not inlined: alone, its sums, weights and pointers just fit in the registers.
+template <int N, int R = Rows(N), bool kStream = false>
+__attribute__((noinline)) static void Multiply(const float* const* rows, int taps, std::ptrdiff_t depth,
+                                               const float* panel, Prefetch prefetch, float* dst,
+                                               std::ptrdiff_t stride) {
+  V sums[R][N];
+  SumProducts<N, R, kStream>(rows, taps, depth, panel, prefetch, sums);
+  StoreSums(sums, dst, stride);
 }
 
 // Bias, activation and additions, from sums of R rows to as many destinations.
@@ -192,20 +209,8 @@ template <int N>
 __attribute__((noinline)) static void MultiplyTo(const float* const* rows, int taps, std::ptrdiff_t depth,
                                                  const float* panel, Prefetch prefetch, float* const* dst,
                                                  const Tail& tail) {
-  constexpr int R = Rows(N);
-  Sum acc[R][N];
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) acc[r][n] = NoSum();
-  }
-  AddAllProducts<N, R, false>(rows, taps, depth, panel, prefetch, acc);
-  V sums[R][N];
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) sums[r][n] = Total(acc[r][n]);
-  }
+  V sums[Rows(N)][N];
+  SumProducts<N, Rows(N), false>(rows, taps, depth, panel, prefetch, sums);
   FinishPlain(sums, dst, tail);
 }
 

@@ -162,41 +162,37 @@ static void SumSources(const StrassenHalf& even, const StrassenHalf& odd, int ro
   }
 }
 
-// Multiply, added to what lies in `before` as the results will in dst.
+// A product added to what lies in `before` as its results will in dst.
+template <int N, bool kStream>
+FRF_INLINE void SumOnTop(const float* const* rows, std::ptrdiff_t depth, const float* panel,
+                         const Prefetch& prefetch, const float* before, V (&sums)[Rows(N)][N]) {
+  constexpr int R = Rows(N), kWidth = N * kLanes;
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) sums[r][n] = Load(before + r * kWidth + n * kLanes);
+  }
+  AddAllProducts<N, R, kStream>(rows, 1, depth, panel, prefetch, sums);
+}
+
 template <int N, bool kStream>
 __attribute__((noinline)) static void MultiplyOnTop(const float* const* rows, std::ptrdiff_t depth,
                                                     const float* panel, Prefetch prefetch,
                                                     const float* before, float* dst) {
-  constexpr int R = Rows(N), kWidth = N * kLanes;
-  V acc[R][N];
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) acc[r][n] = Load(before + r * kWidth + n * kLanes);
-  }
-  AddAllProducts<N, R, kStream>(rows, 1, depth, panel, prefetch, acc);
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) Store(dst + r * kWidth + n * kLanes, acc[r][n]);
-  }
+  V sums[Rows(N)][N];
+  SumOnTop<N, kStream>(rows, depth, panel, prefetch, before, sums);
+  StoreSums(sums, dst, N * kLanes);
 }
 
-// MultiplyOnTop and a plain tail: from registers to the destinations.
+// And a plain tail: from registers to the destinations.
 template <int N, bool kStream>
 __attribute__((noinline)) static void MultiplyOnTopTo(const float* const* rows, std::ptrdiff_t depth,
                                                       const float* panel, Prefetch prefetch,
                                                       const float* before, float* const* dst,
                                                       const Tail& tail) {
-  constexpr int R = Rows(N), kWidth = N * kLanes;
-  V acc[R][N];
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) acc[r][n] = Load(before + r * kWidth + n * kLanes);
-  }
-  AddAllProducts<N, R, kStream>(rows, 1, depth, panel, prefetch, acc);
-  FinishPlain(acc, dst, tail);
+  V sums[Rows(N)][N];
+  SumOnTop<N, kStream>(rows, depth, panel, prefetch, before, sums);
+  FinishPlain(sums, dst, tail);
 }
 
 // A product's first factor: half of the channels of a half's pixels, from `channel` on, or one of the S.

@@ -6,8 +6,10 @@
 #include "engine/kernels/byte_winograd.inl.h"
 #include "engine/kernels/conv_table.inl.h"
 #include "engine/kernels/depthwise.inl.h"
+#include "engine/kernels/labels.inl.h"
 #include "engine/kernels/maps.inl.h"
 #include "engine/kernels/peak.inl.h"
+#include "engine/kernels/pools.inl.h"
 #include "engine/kernels/program.inl.h"
 #include "engine/kernels/strassen.inl.h"
 

@@ -130,7 +130,7 @@ struct Lowered {
   std::vector<Value> values;
   std::vector<NamedOperation> ops;
   int opset = 17;
-  int picture = -1;  // the input's value
+  int picture = -1;                            // the input's value
   std::optional<kernels::PictureTable> table;  // an 8-bit input's normalisation inside the graph
 };
 

@@ -124,7 +124,7 @@ class Plan {
   // any size.
   const std::vector<kernels::WideTap>& output_rows() const { return output_rows_; }
   const std::vector<kernels::WideTap>& output_columns() const { return output_columns_; }
-  bool gives_labels() const { return gives_labels_; }         // the graph's output is labels, not scores
+  bool gives_labels() const { return gives_labels_; }  // the graph's output is labels, not scores
   // Of an 8-bit input; null: the input is float.
   const kernels::PictureTable* table() const { return table_ ? &*table_ : nullptr; }
   int threads() const { return options_.threads; }
