@@ -85,7 +85,7 @@ void CheckWindow(const Checker& c) {
   for (const char* key : {"strides", "dilations", "pads"}) {
     const std::size_t wanted = axes * (std::string(key) == "pads" ? 2 : 1),
                       seen = c.node().Ints(key, {}).size();
-    if (axes > 0 && seen > 0 && seen != wanted)
+    if (axes > 0 && c.node().Has(key) && seen != wanted)
       c.Bad(fmt::format("{} has {} entries, {} are wanted", key, seen, wanted));
   }
 }
@@ -100,6 +100,7 @@ void CheckConv(const Checker& c) {
 void CheckPool(const Checker& c) {
   c.Need("kernel_shape");
   CheckWindow(c);
+  if (c.node().Ints("kernel_shape", {}).empty()) c.Bad("kernel_shape has no entries");
   c.Flag("ceil_mode");
   c.Flag("count_include_pad");
   c.Flag("storage_order");

@@ -107,6 +107,10 @@ BinaryFunction FindBinary(std::string_view op) {
 
 // Integer division and remainder need their own rules.
 std::optional<double> DivideInts(const RuleContext& c, double a, double b) {
+  constexpr double kLargest = 9007199254740992.0;  // 2^53: above it a double is no count of anything
+  for (const double value : {a, b}) {
+    if (!(std::abs(value) <= kLargest)) c.Fail(fmt::format("divides {:g} by {:g}: too large", a, b));
+  }
   const std::int64_t x = static_cast<std::int64_t>(a), y = static_cast<std::int64_t>(b);
   if (y == 0) c.Fail("divides by zero");
   if (c.node.Is("Div")) return static_cast<double>(x / y);

@@ -288,6 +288,7 @@ TEST(ShapeArithmetic, Evaluates) {
             (Ints{1, 4}));
   EXPECT_EQ(Value({"Reshape", {Scalar(9), List({1})}}), (Ints{9}));
   EXPECT_FRF_ERROR(Value({"Div", {List({7}), List({0})}}), ErrorCode::kInvalidArgument, "divides by zero");
+  EXPECT_FRF_ERROR(Value({"Div", {List({INT64_MIN}), List({-1})}}), ErrorCode::kInvalidArgument, "too large");
   EXPECT_FRF_ERROR(Value({"Gather", {List({7}), List({1})}}), ErrorCode::kInvalidArgument, "outside");
 }
 
