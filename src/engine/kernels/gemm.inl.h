@@ -141,6 +141,17 @@ __attribute__((noinline)) static void Multiply(const float* const* rows, int tap
   StoreSums(sums, dst, stride);
 }
 
+struct Bounds {
+  V low, high;
+};
+
+// What the activations that are bounds leave; infinite for all others.
+FRF_INLINE Bounds BoundsOf(const Tail& tail) {
+  const float infinity = __builtin_inff();
+  const bool clip = tail.act == Act::kClip, relu = tail.act == Act::kRelu;
+  return {Broadcast(clip ? tail.alpha : relu ? 0.0f : -infinity), Broadcast(clip ? tail.beta : infinity)};
+}
+
 // Bias, activation and additions, from sums of R rows to as many destinations.
 template <int N>
 FRF_INLINE void FinishBlock(const float* sums, float* const* dst, const Tail& tail) {
@@ -148,12 +159,9 @@ FRF_INLINE void FinishBlock(const float* sums, float* const* dst, const Tail& ta
   const Rounder round(tail.round), round_sum(tail.round_sum);
   // One pair of bounds for the activation and, where it is rounded next, for what bytes can stand for.
   const bool next = round.on && (!tail.add || tail.add_first || tail.sum);
-  const bool clip = tail.act == Act::kClip, bounded = tail.act == Act::kRelu || clip;
+  const bool bounded = tail.act == Act::kRelu || tail.act == Act::kClip;
   const bool clamp = bounded || (next && tail.act == Act::kNone);
-  V low = Broadcast(clip      ? tail.alpha
-                    : bounded ? 0.0f
-                              : -__builtin_inff()),
-    high = Broadcast(clip ? tail.beta : __builtin_inff());
+  auto [low, high] = BoundsOf(tail);
   if (next) low = Max(low, round.low), high = Min(high, round.high);
   for (int r = 0; r < R; ++r) {
     const float* const from = sums + r * kWidth;
@@ -190,12 +198,7 @@ FRF_INLINE void FinishBlock(const float* sums, float* const* dst, const Tail& ta
 // Bounds and bias of a plain tail, on sums in registers.
 template <int N, int R>
 FRF_INLINE void FinishPlain(const V (&sums)[R][N], float* const* dst, const Tail& tail) {
-  const float infinity = __builtin_inff();
-  const bool clip = tail.act == Act::kClip;
-  const V low = Broadcast(clip                     ? tail.alpha
-                          : tail.act == Act::kRelu ? 0.0f
-                                                   : -infinity),
-          high = Broadcast(clip ? tail.beta : infinity);
+  const auto [low, high] = BoundsOf(tail);
 #pragma GCC unroll 8
   for (int n = 0; n < N; ++n) {
     const V bias = tail.bias ? Load(tail.bias + n * kLanes) : Zero();

@@ -12,6 +12,15 @@ namespace frf::kernels::FRF_ISA {
 // Of a class's scores along a row, in a plane of its own.
 static inline std::ptrdiff_t LineStride(const Labels& p) { return (p.src.width + 4 + 15) / 16 * 16 + 16; }
 
+// Of a WideTap's four positions, the first that are read.
+FRF_INLINE int TapsOf(const WideTap& tap) {
+  int taps = 1;
+  for (int t = 1; t < 4; ++t) {
+    if (tap.weight[t] != 0.0f) taps = t + 1;
+  }
+  return taps;
+}
+
 inline constexpr int kHeldRows = 4;  // as many as a WideTap reaches
 
 // The vertical half of the resize: output rows as classes x LineStride floats, from source rows that are
@@ -26,11 +35,7 @@ class Lines {
   const float* Row(int y) {
     const WideTap& tap = p_.rows[y];
     const float* from[kHeldRows];
-    int taps = 1;
-    for (int t = 0; t < kHeldRows; ++t) {
-      if (t > 0 && tap.weight[t] == 0.0f) continue;
-      taps = t + 1;
-    }
+    const int taps = TapsOf(tap);
     for (int t = 0; t < taps; ++t)
       from[t] = Held(tap.first + t < p_.src.height ? tap.first + t : p_.src.height - 1);
     if (taps == 1 && tap.weight[0] == 1.0f) return from[0];
@@ -84,10 +89,8 @@ static void LayOutColumns(const Labels& p, int x, ColumnGroup& group) {
   for (int i = 0; i < 16; ++i) {
     const WideTap& tap = p.columns[x + i < p.width ? x + i : p.width - 1];
     group.first[i] = tap.first;
-    for (int t = 0; t < 4; ++t) {
-      group.weight[t][i] = tap.weight[t];
-      if (tap.weight[t] != 0.0f && t >= group.taps) group.taps = t + 1;
-    }
+    for (int t = 0; t < 4; ++t) group.weight[t][i] = tap.weight[t];
+    group.taps = TapsOf(tap) > group.taps ? TapsOf(tap) : group.taps;
   }
   int low = group.first[0], high = low;
   for (const std::int32_t first : group.first)
