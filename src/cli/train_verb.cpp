@@ -76,13 +76,16 @@ std::string NewRunFolder(std::vector<std::string>& words) {
   return *run;
 }
 
+// Then frf-train refuses what else is given.
+bool Resumes(const std::vector<std::string>& words) {
+  return std::find(words.begin(), words.end(), "--resume") != words.end();
+}
+
 // --qat Q.onnx: frf-train gets the file's weights and codings as RUN/qat.ckpt. --init is answered here: it
 // names the float model that the file was made of.
 void ConvertQat(std::vector<std::string>& words) {
   std::string* const file = ValueOf(words, "--qat");
-  if (file == nullptr || file->ends_with(".ckpt") ||
-      std::find(words.begin(), words.end(), "--resume") != words.end())
-    return;
+  if (file == nullptr || file->ends_with(".ckpt") || Resumes(words)) return;
   const std::string run = NewRunFolder(words);
   const std::string* const init = ValueOf(words, "--init");
   const std::string start = run + "/qat.ckpt";
@@ -96,22 +99,42 @@ void ConvertQat(std::vector<std::string>& words) {
   }
 }
 
-// --init MODEL.onnx or the name of shipped weights: frf-train reads no ONNX, so it gets a checkpoint of the
-// same weights, which stays with the run as RUN/init.ckpt.
-void ConvertInit(std::vector<std::string>& words) {
-  std::string* const value = ValueOf(words, "--init");
-  if (value == nullptr || std::filesystem::is_directory(*value) || value->ends_with(".ckpt")) return;
-  const Model model = ReadOnnx(FindModel(*value));
+bool IsForTrain(const std::string& weights) {
+  return std::filesystem::is_directory(weights) || weights.ends_with(".ckpt");
+}
+
+// frf-train reads no ONNX: it gets a checkpoint of the same weights, which stays with the run as
+// RUN/NAME.ckpt.
+void ConvertWeights(std::vector<std::string>& words, std::string& value, const std::string& option,
+                    const std::string& name) {
+  const std::string file = FindModel(value);
+  const Model model = ReadOnnx(file);
   if (model.info.weights == "int8") {
     throw Error(ErrorCode::kUsage,
-                fmt::format("{}: holds 8-bit integers; --qat {} fine-tunes it, --init wants the float model",
-                            *value, *value));
+                fmt::format("{}: holds 8-bit integers; --qat {} fine-tunes it, {} wants the "
+                            "float model",
+                            value, value, option));
   }
   const std::string run = NewRunFolder(words);
   MakeFolder(run);
-  const std::string checkpoint = run + "/init.ckpt";
-  SaveWeights(checkpoint, model.graph, ToJson(model.info));
-  *value = checkpoint;
+  const std::string checkpoint = fmt::format("{}/{}.ckpt", run, name);
+  SaveWeights(checkpoint, model.graph, ToJson(model.info),
+              {{"name", std::filesystem::path(file).stem().string()}});
+  value = checkpoint;
+}
+
+// --init and --teacher: MODEL.onnx or the name of shipped weights.
+void ConvertInitAndTeachers(std::vector<std::string>& words) {
+  if (Resumes(words)) return;
+  std::string* const init = ValueOf(words, "--init");
+  if (init != nullptr && !IsForTrain(*init)) ConvertWeights(words, *init, "--init", "init");
+  int teachers = 0;
+  for (std::size_t i = 0; i + 1 < words.size(); ++i) {
+    if (words[i] != "--teacher") continue;
+    ++teachers;
+    std::string& value = words[i + 1];
+    if (!IsForTrain(value)) ConvertWeights(words, value, "--teacher", fmt::format("teacher-{}", teachers));
+  }
 }
 
 }  // namespace
@@ -140,9 +163,9 @@ void AddTrain(CLI::App& root, Action& action) {
     action = [arguments = app->remaining()]() -> int {
       std::vector<std::string> all{"train"};
       all.insert(all.end(), arguments.begin(), arguments.end());
-      for (const char* name : {"--qat=", "--init=", "--output=", "-o"}) SplitJoined(all, name);
+      for (const char* name : {"--qat=", "--init=", "--teacher=", "--output=", "-o"}) SplitJoined(all, name);
       ConvertQat(all);
-      ConvertInit(all);
+      ConvertInitAndTeachers(all);
       ExecTrain(all);
     };
   });

@@ -83,7 +83,8 @@ Json ToJson(const LossSpec& spec) {
           {"ohem_threshold", spec.ohem_threshold},
           {"ohem_share", spec.ohem_share},
           {"lovasz_weight", spec.lovasz_weight},
-          {"logit_adjustment", spec.logit_adjustment}};
+          {"logit_adjustment", spec.logit_adjustment},
+          {"distillation", spec.distillation}};
 }
 
 LossSpec LossSpecFromJson(const Json& json, const std::string& what) {
@@ -96,6 +97,7 @@ LossSpec LossSpecFromJson(const Json& json, const std::string& what) {
     spec.ohem_share = json.value("ohem_share", spec.ohem_share);
     spec.lovasz_weight = json.value("lovasz_weight", spec.lovasz_weight);
     spec.logit_adjustment = json.value("logit_adjustment", spec.logit_adjustment);
+    spec.distillation = json.value("distillation", spec.distillation);
   } catch (const Json::exception& error) {
     throw Error(ErrorCode::kCorruptFile, fmt::format("{}: loss: {}", what, error.what()));
   }
@@ -182,6 +184,13 @@ torch::Tensor LovaszSoftmax(const torch::Tensor& scores, const torch::Tensor& la
   return sum / present.clamp_min(1);
 }
 
+torch::Tensor Divergence(const torch::Tensor& scores, const torch::Tensor& targets) {
+  const torch::Tensor wanted = UpsampleTo(targets, scores.size(2), scores.size(3)).to(scores.scalar_type());
+  // xlogy: what has no probability at all adds 0, not 0 times infinity.
+  const torch::Tensor terms = at::xlogy(wanted, wanted) - wanted * at::log_softmax(scores, 1);
+  return terms.sum(1).mean();
+}
+
 Loss::Loss(LossSpec spec, const Graph& graph, Distributed* distributed)
     : spec_(std::move(spec)), distributed_(distributed) {
   for (const GraphOutput& output : graph.outputs) {
@@ -239,11 +248,22 @@ torch::Tensor Loss::One(const torch::Tensor& raw, const torch::Tensor& labels, d
   return cross_entropy() + spec_.lovasz_weight * lovasz;
 }
 
+// Scores as the network gives them: teachers' probabilities are of what they would answer in use.
+torch::Tensor Loss::Taught(const torch::Tensor& scores, const torch::Tensor& targets) const {
+  const torch::Tensor loss = Divergence(scores, targets);
+  if (distributed_ == nullptr) return loss;
+  const auto own = static_cast<double>(scores.size(0));
+  return loss * (own / distributed_->Sum(own));  // a mean over the whole batch
+}
+
 torch::Tensor Loss::operator()(const std::map<std::string, torch::Tensor>& outputs,
-                               const torch::Tensor& labels) const {
+                               const torch::Tensor& labels, const torch::Tensor& targets) const {
   const torch::Tensor& scores = outputs.at(scores_);
   const double share = Share(labels, Weights(scores));
   torch::Tensor total = One(scores, labels, share, false);
+  if (targets.defined()) {
+    total = (1 - spec_.distillation) * total + spec_.distillation * Taught(scores, targets);
+  }
   for (const std::string& name : auxiliary_) {
     const auto found = outputs.find(name);
     if (found != outputs.end())

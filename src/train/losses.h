@@ -38,6 +38,9 @@ struct LossSpec {
   // (Menon et al. 2021) towards the data's own frequencies. 0: scores as weighted; 1: as if unweighted. For
   // all heads.
   double logit_adjustment = 0;
+  // Where there are teachers (teachers.h): the share of the main output's loss that is the divergence from
+  // their probabilities; the labels have the rest.
+  double distillation = 0.5;
 
   bool operator==(const LossSpec&) const = default;
 };
@@ -62,6 +65,9 @@ torch::Tensor CrossEntropyPlain(const torch::Tensor& scores, const torch::Tensor
 // With several processes: this one's share of the mean over all of their pixels.
 torch::Tensor Ohem(const torch::Tensor& scores, const torch::Tensor& labels, const LossSpec& spec,
                    const torch::Tensor& weights, Distributed* distributed = nullptr);
+// Kullback-Leibler divergence of the scores' probabilities from `targets` (N x C x h x w, each pixel a
+// distribution), mean over pixels, labelled or not; at the scores' own size.
+torch::Tensor Divergence(const torch::Tensor& scores, const torch::Tensor& targets);
 // Lovasz-softmax (Berman et al. 2018), over the batch's pixels at once, mean over the classes present in it.
 torch::Tensor LovaszSoftmax(const torch::Tensor& scores, const torch::Tensor& labels);
 
@@ -72,8 +78,9 @@ class Loss {
   // cross-entropy; OHEM ranks each slice by itself where `ohem_share` decides (not where the threshold does),
   // Lovasz is the mean of the slices' own.
   Loss(LossSpec spec, const Graph& graph, Distributed* distributed = nullptr);
-  torch::Tensor operator()(const std::map<std::string, torch::Tensor>& outputs,
-                           const torch::Tensor& labels) const;
+  // `targets`: teachers' probabilities; undefined: labels alone.
+  torch::Tensor operator()(const std::map<std::string, torch::Tensor>& outputs, const torch::Tensor& labels,
+                           const torch::Tensor& targets = {}) const;
   const LossSpec& spec() const { return spec_; }
 
  private:
@@ -82,6 +89,7 @@ class Loss {
                     bool auxiliary) const;
   const torch::Tensor& Weights(const torch::Tensor& scores) const;  // of classes
   torch::Tensor Adjusted(const torch::Tensor& scores) const;
+  torch::Tensor Taught(const torch::Tensor& scores, const torch::Tensor& targets) const;
   double Share(const torch::Tensor& labels, const torch::Tensor& weights) const;
   LossSpec spec_;
   Distributed* distributed_;

@@ -266,6 +266,7 @@ Plan MakePlan(const TrainOptions& options, const Dataset& train) {
   }
   plan.validate = options.validate;
   plan.init = options.init;
+  plan.teachers = options.teachers;
   plan.recipe = options.recipe;
   // Published schedules differ by data set.
   const bool untouched = plan.recipe.phases.size() == 1 && Epochs(plan.recipe) == 800;
@@ -299,15 +300,11 @@ Plan MakePlan(const TrainOptions& options, const Dataset& train) {
 }
 
 Json ToJson(const Plan& plan) {
-  Json json{{"model", ToJson(plan.model)},
-            {"recipe", ToJson(plan.recipe)},
-            {"seed", plan.seed},
-            {"commit", Commit()},
-            {"version", Version()},
-            {"train", ToJson(plan.train)},
-            {"validate", plan.validate},
-            {"validation", ToJson(plan.validation)},
-            {"init", plan.init}};
+  Json json{{"model", ToJson(plan.model)}, {"recipe", ToJson(plan.recipe)},
+            {"seed", plan.seed},           {"commit", Commit()},
+            {"version", Version()},        {"train", ToJson(plan.train)},
+            {"validate", plan.validate},   {"validation", ToJson(plan.validation)},
+            {"init", plan.init},           {"teachers", plan.teachers}};
   if (plan.quantization) json["quantization"] = ToJson(*plan.quantization);
   return json;
 }
@@ -322,6 +319,7 @@ Plan PlanFromJson(const Json& json, const std::string& file) {
     plan.validation = SpecFromJson(json.at("validation"));
     plan.validate = json.at("validate").get<bool>();
     plan.init = json.at("init").get<std::string>();
+    plan.teachers = json.value("teachers", plan.teachers);
     if (json.contains("quantization")) {
       plan.quantization = QuantizationTableFromJson(json["quantization"], file);
     }

@@ -28,7 +28,8 @@ struct TrainOptions {
   // What `frf train --qat Q.onnx` makes of a quantised file: its weights as floats, meta["model"] and
   // meta["quantization"]. Network, input and codings are the file's then; empty: nothing is rounded.
   std::string qat;
-  bool resume = false;        // all of the above but `run` comes from config.json then
+  std::vector<std::string> teachers;  // run folders and checkpoints (teachers.h)
+  bool resume = false;                // all of the above but `run` comes from config.json then
   int height = 0, width = 0;  // network input of validation and of the exported model; 0: from the data
   std::optional<Fit> fit;     // not set: resize where all images have one size, else native
 
@@ -49,6 +50,8 @@ struct Plan {
   DatasetSpec train, validation;
   bool validate = true;
   std::string init;
+  // Files to read, and once that is done names; weights are the run folder's teacher-1.ckpt, ... then.
+  std::vector<std::string> teachers;
   std::optional<QuantizationTable> quantization;  // the network is trained, scored and exported under it
 };
 

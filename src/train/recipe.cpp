@@ -188,6 +188,9 @@ void Check(const Recipe& recipe) {
   if (!(recipe.loss.logit_adjustment >= 0 && recipe.loss.logit_adjustment <= 4)) {
     Wrong("loss.logit_adjustment", fmt::format("is {}, 0 to 4 is wanted", recipe.loss.logit_adjustment));
   }
+  if (!(recipe.loss.distillation > 0 && recipe.loss.distillation <= 1)) {
+    Wrong("loss.distillation", fmt::format("is {}, above 0 to 1 is wanted", recipe.loss.distillation));
+  }
   if (!(recipe.average >= 0 && recipe.average < 1)) Wrong("average", "is not in [0, 1)");
   if (!(recipe.dropout >= 0 && recipe.dropout < 1)) Wrong("dropout", "is not in [0, 1)");
   if (recipe.batch_norm_batches < 0) Wrong("batch_norm_batches", "is negative");

@@ -32,7 +32,8 @@ struct TrainStep::Captured {
   int seen = 0;
   bool replayed = false;
   // Read and written by the graph, at the same addresses each time.
-  torch::Tensor images, labels, value;
+  Input input;
+  torch::Tensor value;
   std::vector<torch::Tensor> gradients;  // by parameter; undefined: it has none
 };
 
@@ -58,14 +59,15 @@ void TrainStep::Forget() {
   c.stream.synchronize();
   c.graph.reset();
   c.gradients.clear();
-  c.images = c.labels = c.value = torch::Tensor();
+  c.input = {};
+  c.value = torch::Tensor();
   c.seen = 0;
 }
 
-bool TrainStep::Capture(const torch::Tensor& images, const torch::Tensor& labels) {
+bool TrainStep::Capture(const Input& input) {
   Captured& c = *captured_;
-  c.images = images.clone();
-  c.labels = labels.clone();
+  c.input = {input.images.clone(), input.labels.clone(),
+             input.targets.defined() ? input.targets.clone() : torch::Tensor()};
   for (torch::Tensor& parameter : module_.Parameters()) parameter.mutable_grad().reset();
   c.stream.synchronize();
   c10::cuda::CUDACachingAllocator::emptyCache();  // the graph takes memory of its own
@@ -73,7 +75,7 @@ bool TrainStep::Capture(const torch::Tensor& images, const torch::Tensor& labels
   std::string reason;
   try {
     c.graph->capture_begin();
-    const torch::Tensor value = Compute(c.images, c.labels, *c.loss);
+    const torch::Tensor value = Compute(c.input, *c.loss);
     value.backward();
     c.value = value.detach();
   } catch (const std::exception& error) {
@@ -87,8 +89,9 @@ bool TrainStep::Capture(const torch::Tensor& images, const torch::Tensor& labels
   std::vector<torch::Tensor> parameters = module_.Parameters();
   if (reason.empty()) {
     for (torch::Tensor& parameter : parameters) c.gradients.push_back(parameter.grad());
-    LogInfo(fmt::format("the step for {} x {} images of {} x {} is one CUDA graph now", c.images.size(0),
-                        c.images.size(1), c.images.size(2), c.images.size(3)));
+    LogInfo(fmt::format("the step for {} x {} images of {} x {} is one CUDA graph now",
+                        c.input.images.size(0), c.input.images.size(1), c.input.images.size(2),
+                        c.input.images.size(3)));
     return true;
   }
   for (torch::Tensor& parameter : parameters) parameter.mutable_grad().reset();
@@ -100,24 +103,24 @@ bool TrainStep::Capture(const torch::Tensor& images, const torch::Tensor& labels
 }
 
 // Runs both passes where they are captured, or are to be from this step on; false: the caller does.
-bool TrainStep::Replay(const torch::Tensor& images, const torch::Tensor& labels,
-                       const std::shared_ptr<const Loss>& loss) {
+bool TrainStep::Replay(const Input& input, const std::shared_ptr<const Loss>& loss) {
   if (!captured_) return false;
   Captured& c = *captured_;
-  if (c.loss != loss || c.image_shape != images.sizes().vec()) {
+  if (c.loss != loss || c.image_shape != input.images.sizes().vec()) {
     Forget();
     c.loss = loss;
-    c.image_shape = images.sizes().vec();
+    c.image_shape = input.images.sizes().vec();
   }
   c.replayed = false;
   if (c.seen++ < kWarmUp) return false;
-  if (!c.graph && !Capture(images, labels)) {
+  if (!c.graph && !Capture(input)) {
     c10::cuda::setCurrentCUDAStream(c10::cuda::getDefaultCUDAStream());
     captured_.reset();
     return false;
   }
-  c.images.copy_(images, /*non_blocking=*/true);
-  c.labels.copy_(labels, /*non_blocking=*/true);
+  c.input.images.copy_(input.images, /*non_blocking=*/true);
+  c.input.labels.copy_(input.labels, /*non_blocking=*/true);
+  if (input.targets.defined()) c.input.targets.copy_(input.targets, /*non_blocking=*/true);
   c.graph->replay();
   value_ = c.value;
   return c.replayed = true;
@@ -136,16 +139,15 @@ TrainStep::TrainStep(GraphModule& module, torch::Device device, Precision precis
     : module_(module), device_(device), precision_(precision) {}
 TrainStep::~TrainStep() = default;
 bool TrainStep::captured() const { return false; }
-bool TrainStep::Replay(const torch::Tensor&, const torch::Tensor&, const std::shared_ptr<const Loss>&) {
-  return false;
-}
+bool TrainStep::Replay(const Input&, const std::shared_ptr<const Loss>&) { return false; }
 void TrainStep::HandOut() {}
 
 #endif
 
 torch::Tensor TrainStep::Forward(const torch::Tensor& images, const torch::Tensor& labels,
-                                 const std::shared_ptr<const Loss>& loss) {
-  if (!Replay(images, labels, loss)) value_ = Compute(images, labels, *loss);
+                                 const std::shared_ptr<const Loss>& loss, const torch::Tensor& targets) {
+  const Input input{images, labels, targets};
+  if (!Replay(input, loss)) value_ = Compute(input, *loss);
   return value_.detach();
 }
 
@@ -158,14 +160,14 @@ void TrainStep::Backward(double scale) {
   value_.reset();
 }
 
-torch::Tensor TrainStep::Compute(const torch::Tensor& images, const torch::Tensor& labels, const Loss& loss) {
+torch::Tensor TrainStep::Compute(const Input& input, const Loss& loss) {
   std::map<std::string, torch::Tensor> outputs;
   {
     const Autocast cast(device_, precision_);
-    outputs = module_.ForwardForLoss(images);
+    outputs = module_.ForwardForLoss(input.images);
   }
   for (auto& [name, value] : outputs) value = value.to(torch::kFloat32);
-  return loss(outputs, labels);
+  return loss(outputs, input.labels, input.targets);
 }
 
 }  // namespace frf

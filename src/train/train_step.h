@@ -36,9 +36,9 @@ class TrainStep {
   TrainStep& operator=(const TrainStep&) = delete;
 
   // The loss of a batch on `device`: images float32 N x 3 x H x W, labels uint8 N x H x W. Parameters have no
-  // gradients before (Optimizer::ZeroGrad).
+  // gradients before (Optimizer::ZeroGrad). `targets`: teachers' probabilities, undefined without any.
   torch::Tensor Forward(const torch::Tensor& images, const torch::Tensor& labels,
-                        const std::shared_ptr<const Loss>& loss);
+                        const std::shared_ptr<const Loss>& loss, const torch::Tensor& targets = {});
   // Gradients of the last Forward's loss times `scale` (not 1: float16 only).
   void Backward(double scale = 1.0);
 
@@ -46,10 +46,12 @@ class TrainStep {
 
  private:
   struct Captured;
-  torch::Tensor Compute(const torch::Tensor& images, const torch::Tensor& labels, const Loss& loss);
-  bool Replay(const torch::Tensor& images, const torch::Tensor& labels,
-              const std::shared_ptr<const Loss>& loss);
-  bool Capture(const torch::Tensor& images, const torch::Tensor& labels);
+  struct Input {
+    torch::Tensor images, labels, targets;
+  };
+  torch::Tensor Compute(const Input& input, const Loss& loss);
+  bool Replay(const Input& input, const std::shared_ptr<const Loss>& loss);
+  bool Capture(const Input& input);
   void HandOut();
   void Forget();
 

@@ -119,7 +119,9 @@ void Trainer::Step(const Batch& batch, const Phase& phase) {
   Rates rates = RatesAt(schedule_, state_.step);
   rates.rate *= phase.rate_share;
   module_->SetChance(plan_.seed, static_cast<std::uint64_t>(state_.step));
-  const torch::Tensor loss = step_->Forward(ImagesOf(batch, device_), LabelsOf(batch, device_), loss_);
+  const torch::Tensor images = ImagesOf(batch, device_);
+  const torch::Tensor targets = teachers_ ? teachers_->Probabilities(images, precision_) : torch::Tensor();
+  const torch::Tensor loss = step_->Forward(images, LabelsOf(batch, device_), loss_, targets);
   if (distributed_ != nullptr) distributed_->Settle();
   const double own = loss.item<double>(), value = TotalLoss(own);
   CheckLoss(value, own, batch);

@@ -18,6 +18,7 @@
 #include "train/gradient_buckets.h"
 #include "train/losses.h"
 #include "train/run_folder.h"
+#include "train/teachers.h"
 #include "train/tensorboard.h"
 #include "train/train_report.h"
 #include "train/train_state.h"
@@ -42,6 +43,7 @@ class Trainer {
                          std::shared_ptr<const Dataset>& data);
   static Plan ChoosePlan(const TrainOptions& options, const RunFolder& run,
                          std::shared_ptr<const Dataset>& data);
+  void TakeTeachers();
   LoaderOptions Loading() const;
   void Resume();
   void RewindLog();
@@ -84,6 +86,7 @@ class Trainer {
   const Precision precision_;
   std::unique_ptr<Dataset> validation_;
   std::unique_ptr<GraphModule> module_;
+  std::unique_ptr<Teachers> teachers_;  // null: labels alone
   std::unique_ptr<Average> average_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<GradientBuckets> buckets_;  // null: alone

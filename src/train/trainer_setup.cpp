@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/files.h"
+#include "base/log.h"
 #include "base/system.h"
 #include "frf/error.h"
 #include "train/trainer_impl.h"
@@ -108,6 +109,7 @@ Trainer::Trainer(const TrainOptions& options, torch::Device device, Distributed*
   schedule_ = ScheduleOf(recipe, loader_->steps_per_epoch());
   Check(schedule_);
   if (continues) Resume();
+  if (!plan_.teachers.empty()) TakeTeachers();
   About()["device"] = device_.is_cpu() ? ThisMachine().cpu : "CUDA";
   if (Writes()) {
     if (options.resume) RewindLog();
@@ -120,6 +122,21 @@ Trainer::Trainer(const TrainOptions& options, torch::Device device, Distributed*
   const std::int64_t images = std::min<std::int64_t>(recipe.batch, data_->size());
   module_->SetDistributed(distributed_, images * distributed_->rank() / distributed_->size());
   buckets_ = std::make_unique<GradientBuckets>(*module_, *distributed_);
+}
+
+// A run keeps its teachers, so that it can go on where their files are gone.
+void Trainer::TakeTeachers() {
+  std::vector<Teacher> teachers;
+  for (std::size_t i = 0; Writes() && i < plan_.teachers.size(); ++i) {
+    const std::string own = run_ / fmt::format("teacher-{}.ckpt", i + 1);
+    teachers.push_back(ReadTeacher(options_.resume ? own : options_.teachers[i]));
+    if (options_.resume) continue;
+    SaveTeacher(own, teachers.back());
+    plan_.teachers[i] = teachers.back().name;
+    LogInfo(fmt::format("teacher {}: {}", teachers.back().name, teachers.back().info.net));
+  }
+  About()["teachers"] = plan_.teachers;
+  teachers_ = std::make_unique<Teachers>(std::move(teachers), plan_.model, device_, distributed_);
 }
 
 // The recipe's batch is that of the whole run, so that steps, rates and checkpoints do not depend on how many

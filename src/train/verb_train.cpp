@@ -25,6 +25,8 @@ Examples:
       kept, the classifier is drawn anew
   frf train --data camvid:data/camvid --list dev-train.txt --val-list dev-test.txt --recipe best \
             --set optimizer.weight_decay=0.05 --seed 1 -o runs/decay
+  frf train --data camvid:data/camvid --net frfnet-slim --teacher runs/first -o runs/slim
+      a small network that learns from a larger one's answers too
   frf train -o runs/first --resume
       go on where a run was stopped or killed; ends in the same weights as if it had not been
   frf train --qat street-int8.onnx --data camvid:data/camvid -o runs/int8
@@ -182,6 +184,12 @@ void AddNetwork(CLI::App& app, Arguments& a) {
          "start from a run folder's or checkpoint's weights: layers that fit are kept, the classifier is "
          "redrawn where classes differ")
       ->group(group);
+  app.add_option("--teacher", a.options.teachers,
+                 "learn from this trained network's answers beside the labels (distillation): run folder, "
+                 "checkpoint, ONNX file or name of shipped weights; given again: from the mean of all. Same "
+                 "classes, any network; loss.distillation is its share")
+      ->group(group)
+      ->allow_extra_args(false);
   app.add_option(
          "--qat", a.options.qat,
          "fine-tune this int8 file (frf quantize) under its rounding; --init may name the float model "
@@ -200,9 +208,9 @@ void AddNetwork(CLI::App& app, Arguments& a) {
 // refused.
 void RefuseWithResume(CLI::App& app) {
   for (const char* name :
-       {"--net",   "--net-options", "--init",  "--qat",    "--recipe",   "--set",       "--epochs",
-        "--batch", "--lr",          "--crop",  "--scale",  "--seed",     "--val-every", "--size",
-        "--fit",   "--list",        "--split", "--no-val", "--val-list", "--val-split"}) {
+       {"--net",    "--net-options", "--init", "--teacher", "--qat",    "--recipe",   "--set",
+        "--epochs", "--batch",       "--lr",   "--crop",    "--scale",  "--seed",     "--val-every",
+        "--size",   "--fit",         "--list", "--split",   "--no-val", "--val-list", "--val-split"}) {
     if (app.count(name) > 0) {
       throw Error(
           ErrorCode::kUsage,

@@ -112,6 +112,40 @@ TEST(DistributedRun, TwoProcessesEndAsOneDoes) {
   EXPECT_LT(gradients, 0.03);  // momentum: a sum of all gradients
 }
 
+// Rank 0 reads the teacher, the others get it from there: two processes end as one, and go on without its
+// file.
+TEST(DistributedRun, ATeacherIsRankZeros) {
+  FRF_SKIP_WITHOUT_GLOO();
+  test::TempFolder folder;
+  const Words plain{"FRF_TRAIN_KERNELS=plain"};
+  const Words words{"--no-val",      "--set",  "optimizer.kind=sgd",
+                    "--lr",          "1e-6",   "--net-options",
+                    "ffm=masks-off", "--seed", "4"};
+  const std::string teacher = folder / "teacher";
+  Rank first(NewRun(teacher, 1) + Words{"--no-val", "--seed", "1"} + kHow, plain);
+  ASSERT_EQ(first.Wait(kPatience), 0) << first.err();
+  const Words taught = words + Words{"--teacher", teacher};
+  Rank alone(NewRun(folder / "one", 2) + taught + kHow + Words{"--threads", "1"}, plain);
+  ASSERT_EQ(alone.Wait(kPatience), 0) << alone.err();
+  Rank untaught(NewRun(folder / "other", 2) + words + kHow + Words{"--threads", "1"}, plain);
+  ASSERT_EQ(untaught.Wait(kPatience), 0) << untaught.err();
+  {
+    Pair two(NewRun(folder / "two", 2) + taught + kHow + Words{"--stop-after", "2"}, plain);
+    ASSERT_EQ(two.zero.Wait(kPatience), 1) << two.zero.err();
+    ASSERT_EQ(two.one.Wait(kPatience), 1) << two.one.err();
+  }
+  std::filesystem::remove_all(teacher);
+  Pair two(Words{"train", "-o", folder / "two", "--resume"} + kHow, plain);
+  ASSERT_EQ(two.zero.Wait(kPatience), 0) << two.zero.err();
+  ASSERT_EQ(two.one.Wait(kPatience), 0) << two.one.err();
+  const Checkpoint wanted = Checkpoint::Load(folder / "one/last.ckpt"),
+                   seen = Checkpoint::Load(folder / "two/last.ckpt"),
+                   other = Checkpoint::Load(folder / "other/last.ckpt");
+  const std::vector<float> gradients = Floats(wanted, "optimizer/");  // momentum: a sum of all gradients
+  EXPECT_LT(Distance(Floats(seen, "optimizer/"), gradients), 0.03);
+  EXPECT_GT(Distance(Floats(other, "optimizer/"), gradients), 0.1);  // the teacher was heard
+}
+
 TEST(DistributedRun, TorchrunStartsIt) {
   FRF_SKIP_WITHOUT_GLOO();
   const std::string torchrun = "/usr/bin/torchrun";

@@ -155,8 +155,12 @@ double Backward(GraphModule& module, const Problem& problem, const Loss& loss, i
   const bool whole = rank < 0;
   module.train();
   module.SetChance(9, static_cast<std::uint64_t>(step));
-  const torch::Tensor value = loss(module.ForwardForLoss(whole ? problem.images : Half(problem.images, rank)),
-                                   whole ? problem.labels : Half(problem.labels, rank));
+  const torch::Tensor targets = at::softmax(problem.images.narrow(1, 0, 1).repeat({1, 5, 1, 1}) *
+                                                torch::arange(5, torch::kFloat64).reshape({1, 5, 1, 1}),
+                                            1);  // a teacher's
+  const torch::Tensor value =
+      loss(module.ForwardForLoss(whole ? problem.images : Half(problem.images, rank)),
+           whole ? problem.labels : Half(problem.labels, rank), whole ? targets : Half(targets, rank));
   value.backward();
   return value.item<double>();
 }
@@ -192,7 +196,8 @@ void ExpectSameGradients(LossKind kind, double limit) {
   EXPECT_EQ(errors, kNoErrors);
 }
 
-// Class weights, void, auxiliary heads, dropout, batch norm: all at once. Gradients are of order 1.
+// Class weights, void, a teacher, auxiliary heads, dropout, batch norm: all at once. Gradients are of
+// order 1.
 TEST(Distributed, GradientsAreThoseOfTheWholeBatch) {
   FRF_SKIP_WITHOUT_GLOO();
   ExpectSameGradients(LossKind::kCrossEntropy, 1e-9);

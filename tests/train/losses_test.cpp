@@ -220,6 +220,42 @@ TEST(Losses, LogitAdjustmentTakesTheWeightsOutOfTheScores) {
   EXPECT_EQ(nothing({{"scores", a}}, labels).item<double>(), plain({{"scores", a}}, labels).item<double>());
 }
 
+TEST(Losses, DivergenceByHand) {
+  // One pixel, two classes, probabilities 1/4 and 3/4 where 1/2 and 1/2, or 0 and 1, are wanted.
+  const torch::Tensor scores = torch::tensor({0.0f, std::log(3.0f)}).reshape({1, 2, 1, 1}).requires_grad_();
+  const torch::Tensor even = torch::full({1, 2, 1, 1}, 0.5),
+                      sure = torch::tensor({0.0f, 1.0f}).reshape({1, 2, 1, 1});
+  EXPECT_NEAR(Divergence(scores, even).item<double>(), 0.5 * std::log(2.0) + 0.5 * std::log(2.0 / 3), 1e-6);
+  EXPECT_NEAR(Divergence(scores, sure).item<double>(), std::log(4.0 / 3), 1e-6);
+  EXPECT_NEAR(Divergence(scores, at::softmax(scores.detach(), 1)).item<double>(), 0, 1e-7);
+  Divergence(scores, even).backward();  // probabilities less targets
+  EXPECT_NEAR(scores.grad()[0][0][0][0].item<double>(), -0.25, 1e-6);
+  EXPECT_NEAR(scores.grad()[0][1][0][0].item<double>(), 0.25, 1e-6);
+  // Targets of another size are brought to the scores', and a mean over pixels does not depend on how many.
+  EXPECT_NEAR(Divergence(scores.expand({2, 2, 4, 6}), even.expand({2, 2, 2, 3})).item<double>(),
+              Divergence(scores, even).item<double>(), 1e-6);
+}
+
+TEST(Losses, TeachersShareTheMainOutputsLossWithTheLabels) {
+  Graph graph;
+  graph.outputs.push_back({.name = "scores"});
+  graph.outputs.push_back({.name = "aux8", .role = OutputRole::kAuxiliary});
+  const torch::Tensor a = RandomScores({2, 3, 4, 5}, 1), b = RandomScores({2, 3, 2, 3}, 2),
+                      labels = RandomLabels({2, 8, 10}, 3, 3),
+                      targets = at::softmax(RandomScores({2, 3, 4, 5}, 4), 1);
+  const LossSpec spec{.kind = LossKind::kCrossEntropyLovasz,
+                      .class_weights = {0.25f, 0.75f, 2.0f},
+                      .logit_adjustment = 0.8,
+                      .distillation = 0.3};
+  const Loss loss(spec, graph);
+  const double main = loss({{"scores", a}}, labels).item<double>(),
+               both = loss({{"scores", a}, {"aux8", b}}, labels).item<double>(),
+               taught = Divergence(a, targets).item<double>();
+  EXPECT_GT(taught, 0.1);
+  EXPECT_NEAR(loss({{"scores", a}, {"aux8", b}}, labels, targets).item<double>(),
+              0.7 * main + 0.3 * taught + (both - main), 1e-5);
+}
+
 TEST(Losses, JsonKeepsEveryField) {
   const LossSpec spec{.kind = LossKind::kCrossEntropyLovasz,
                       .class_weights = {1, 2},
@@ -227,7 +263,8 @@ TEST(Losses, JsonKeepsEveryField) {
                       .ohem_threshold = 0.2,
                       .ohem_share = 0.3,
                       .lovasz_weight = 0.5,
-                      .logit_adjustment = 0.7};
+                      .logit_adjustment = 0.7,
+                      .distillation = 0.9};
   EXPECT_EQ(ToJson(LossSpecFromJson(ToJson(spec), "x")).dump(), ToJson(spec).dump());
   EXPECT_FRF_ERROR(LossKindFromName("dice"), ErrorCode::kUsage, "dice");
 }

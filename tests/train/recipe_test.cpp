@@ -98,6 +98,7 @@ TEST(Recipe, OverridesByPath) {
   EXPECT_FRF_ERROR(Override(recipe, "input=gray"), ErrorCode::kUsage, "imagenet, mean, mean-std");
   EXPECT_FRF_ERROR(Override(recipe, "class_weights=1"), ErrorCode::kUsage, "class_weights");
   EXPECT_FRF_ERROR(Override(recipe, "loss.logit_adjustment=-1"), ErrorCode::kUsage, "logit_adjustment");
+  EXPECT_FRF_ERROR(Override(recipe, "loss.distillation=0"), ErrorCode::kUsage, "distillation");
   EXPECT_FRF_ERROR(Override(recipe, "phases=[]"), ErrorCode::kUsage, "phases");
 }
 

@@ -50,13 +50,15 @@ TEST(TrainStep, IsForwardLossAndBackward) {
   TrainStep step(module, torch::kCPU, Precision::kFloat32, /*capture=*/true);
   EXPECT_FALSE(step.captured());  // no CUDA device
   Optimizer optimizer(module, {}), other(reference, {});
-  for (std::uint64_t n = 0; n < 3; ++n) {
+  for (std::uint64_t n = 0; n < 4; ++n) {
     const double scale = n == 1 ? 4.0 : 1.0;  // as for float16
+    // A teacher's answers, from the third step on.
+    const torch::Tensor targets = n < 2 ? torch::Tensor() : at::softmax(torch::randn({2, 4, 16, 24}), 1);
     module.SetChance(5, n);
-    const double value = step.Forward(images, labels, loss).item<double>();
+    const double value = step.Forward(images, labels, loss, targets).item<double>();
     step.Backward(scale);
     reference.SetChance(5, n);
-    const torch::Tensor wanted = (*loss)(reference.ForwardForLoss(images), labels);
+    const torch::Tensor wanted = (*loss)(reference.ForwardForLoss(images), labels, targets);
     (wanted * scale).backward();
     EXPECT_EQ(value, wanted.item<double>());
     for (std::size_t i = 0; i < module.Parameters().size(); ++i) {
