@@ -184,11 +184,14 @@ torch::Tensor LovaszSoftmax(const torch::Tensor& scores, const torch::Tensor& la
   return sum / present.clamp_min(1);
 }
 
-torch::Tensor Divergence(const torch::Tensor& scores, const torch::Tensor& targets) {
-  const torch::Tensor wanted = UpsampleTo(targets, scores.size(2), scores.size(3)).to(scores.scalar_type());
+Divergence DivergenceFrom(const torch::Tensor& targets, const torch::Tensor& scores,
+                          const torch::Tensor& weights) {
+  const torch::Tensor sized = UpsampleTo(targets, scores.size(2), scores.size(3)).to(scores.scalar_type());
+  const torch::Tensor weighted = sized * weights.to(scores.scalar_type()).reshape({1, -1, 1, 1});
+  const torch::Tensor weight = weighted.sum(1, /*keepdim=*/true), wanted = weighted / weight;
   // xlogy: what has no probability at all adds 0, not 0 times infinity.
-  const torch::Tensor terms = at::xlogy(wanted, wanted) - wanted * at::log_softmax(scores, 1);
-  return terms.sum(1).mean();
+  const torch::Tensor logs = at::xlogy(weighted, wanted) - weighted * at::log_softmax(scores, 1);
+  return {logs.sum(), weight.sum()};
 }
 
 Loss::Loss(LossSpec spec, const Graph& graph, Distributed* distributed)
@@ -248,12 +251,13 @@ torch::Tensor Loss::One(const torch::Tensor& raw, const torch::Tensor& labels, d
   return cross_entropy() + spec_.lovasz_weight * lovasz;
 }
 
-// Scores as the network gives them: teachers' probabilities are of what they would answer in use.
+// Teachers' answers take the place of labels, with the same weights and adjustment; otherwise rare classes
+// would be learnt as rarely as they occur (docs/training.md).
 torch::Tensor Loss::Taught(const torch::Tensor& scores, const torch::Tensor& targets) const {
-  const torch::Tensor loss = Divergence(scores, targets);
-  if (distributed_ == nullptr) return loss;
-  const auto own = static_cast<double>(scores.size(0));
-  return loss * (own / distributed_->Sum(own));  // a mean over the whole batch
+  const torch::Tensor& weights = Weights(scores);
+  const auto [sum, weight] = DivergenceFrom(targets, Adjusted(scores), weights);
+  if (distributed_ == nullptr) return sum / weight;
+  return sum / distributed_->Sum(weight.item<double>());  // this process's share of the batch's mean
 }
 
 torch::Tensor Loss::operator()(const std::map<std::string, torch::Tensor>& outputs,

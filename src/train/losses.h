@@ -65,9 +65,16 @@ torch::Tensor CrossEntropyPlain(const torch::Tensor& scores, const torch::Tensor
 // With several processes: this one's share of the mean over all of their pixels.
 torch::Tensor Ohem(const torch::Tensor& scores, const torch::Tensor& labels, const LossSpec& spec,
                    const torch::Tensor& weights, Distributed* distributed = nullptr);
-// Kullback-Leibler divergence of the scores' probabilities from `targets` (N x C x h x w, each pixel a
-// distribution), mean over pixels, labelled or not; at the scores' own size.
-torch::Tensor Divergence(const torch::Tensor& scores, const torch::Tensor& targets);
+// The weighted cross-entropy where labels are distributions, less its minimum (so 0 is reached): targets
+// times class weights are compared by Kullback-Leibler divergence with the scores' probabilities; a pixel
+// counts by the weight that its target has in the mean. `targets` (N x C x h x w) come at the scores' size or
+// are brought to it; pixels count whether labelled or not.
+struct Divergence {
+  torch::Tensor sum;  // over pixels, each times its weight
+  torch::Tensor weight;
+};
+Divergence DivergenceFrom(const torch::Tensor& targets, const torch::Tensor& scores,
+                          const torch::Tensor& weights);
 // Lovasz-softmax (Berman et al. 2018), over the batch's pixels at once, mean over the classes present in it.
 torch::Tensor LovaszSoftmax(const torch::Tensor& scores, const torch::Tensor& labels);
 

@@ -225,15 +225,35 @@ TEST(Losses, DivergenceByHand) {
   const torch::Tensor scores = torch::tensor({0.0f, std::log(3.0f)}).reshape({1, 2, 1, 1}).requires_grad_();
   const torch::Tensor even = torch::full({1, 2, 1, 1}, 0.5),
                       sure = torch::tensor({0.0f, 1.0f}).reshape({1, 2, 1, 1});
-  EXPECT_NEAR(Divergence(scores, even).item<double>(), 0.5 * std::log(2.0) + 0.5 * std::log(2.0 / 3), 1e-6);
-  EXPECT_NEAR(Divergence(scores, sure).item<double>(), std::log(4.0 / 3), 1e-6);
-  EXPECT_NEAR(Divergence(scores, at::softmax(scores.detach(), 1)).item<double>(), 0, 1e-7);
-  Divergence(scores, even).backward();  // probabilities less targets
+  const torch::Tensor ones = torch::ones({2}), weights = torch::tensor({3.0f, 1.0f});
+  const auto mean = [](const Divergence& divergence) {
+    return (divergence.sum / divergence.weight).item<double>();
+  };
+  const double evenly = 0.5 * std::log(2.0) + 0.5 * std::log(2.0 / 3);
+  EXPECT_NEAR(mean(DivergenceFrom(even, scores, ones)), evenly, 1e-6);
+  EXPECT_NEAR(mean(DivergenceFrom(sure, scores, ones)), std::log(4.0 / 3), 1e-6);
+  EXPECT_NEAR(mean(DivergenceFrom(at::softmax(scores.detach(), 1), scores, ones)), 0, 1e-7);
+  DivergenceFrom(even, scores, ones).sum.backward();  // probabilities less targets
   EXPECT_NEAR(scores.grad()[0][0][0][0].item<double>(), -0.25, 1e-6);
   EXPECT_NEAR(scores.grad()[0][1][0][0].item<double>(), 0.25, 1e-6);
-  // Targets of another size are brought to the scores', and a mean over pixels does not depend on how many.
-  EXPECT_NEAR(Divergence(scores.expand({2, 2, 4, 6}), even.expand({2, 2, 2, 3})).item<double>(),
-              Divergence(scores, even).item<double>(), 1e-6);
+  // Targets of another size are brought to the scores', and a mean does not depend on how many pixels.
+  EXPECT_NEAR(mean(DivergenceFrom(even.expand({2, 2, 2, 3}), scores.expand({2, 2, 4, 6}), ones)), evenly,
+              1e-6);
+  // Weights 3 and 1 make 3/4 and 1/4 of what was even, and 2 of the pixel.
+  EXPECT_NEAR(DivergenceFrom(even, scores, weights).sum.item<double>(),
+              2 * (0.75 * std::log(3.0) + 0.25 * std::log(1.0 / 3)), 1e-6);
+  EXPECT_NEAR(DivergenceFrom(even, scores, weights).weight.item<double>(), 2, 1e-6);
+}
+
+// A sure teacher is a label.
+TEST(Losses, DivergenceFromLabelsIsCrossEntropy) {
+  const torch::Tensor scores = RandomScores({2, 3, 4, 5}, 1),
+                      labels = torch::randint(0, 3, {2, 4, 5}, torch::kUInt8),
+                      weights = torch::tensor({0.25f, 0.75f, 2.0f});
+  const torch::Tensor targets =
+      at::one_hot(labels.to(torch::kInt64), 3).permute({0, 3, 1, 2}).to(torch::kFloat32);
+  const auto [sum, weight] = DivergenceFrom(targets, scores, weights);
+  EXPECT_NEAR((sum / weight).item<double>(), CrossEntropy(scores, labels, weights).item<double>(), 1e-6);
 }
 
 TEST(Losses, TeachersShareTheMainOutputsLossWithTheLabels) {
@@ -249,8 +269,12 @@ TEST(Losses, TeachersShareTheMainOutputsLossWithTheLabels) {
                       .distillation = 0.3};
   const Loss loss(spec, graph);
   const double main = loss({{"scores", a}}, labels).item<double>(),
-               both = loss({{"scores", a}, {"aux8", b}}, labels).item<double>(),
-               taught = Divergence(a, targets).item<double>();
+               both = loss({{"scores", a}, {"aux8", b}}, labels).item<double>(), taught = [&] {
+                 const torch::Tensor weights = torch::tensor(spec.class_weights);
+                 const auto [sum, weight] =
+                     DivergenceFrom(targets, a + 0.8 * weights.log().reshape({1, 3, 1, 1}), weights);
+                 return (sum / weight).item<double>();
+               }();
   EXPECT_GT(taught, 0.1);
   EXPECT_NEAR(loss({{"scores", a}, {"aux8", b}}, labels, targets).item<double>(),
               0.7 * main + 0.3 * taught + (both - main), 1e-5);
