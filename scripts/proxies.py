@@ -46,7 +46,7 @@ OWN = {"late": LATE}  # groups with a recipe of their own, and so with runs of t
 STRONG_COLOUR = ["augment.gain_min=0.4", "augment.gain_max=1.7", "augment.shift=40", "augment.saturation_min=0", "augment.saturation_max=2",
                  "augment.gamma_min=0.5", "augment.gamma_max=2", "augment.temperature=0.2", "augment.channel_gain=0.15"]
 
-# group -> arm -> options of `frf train`. "set": fields of the recipe; "net", "options": the network.
+# group -> arm -> options of `frf train`. "set": fields of the recipe; "net", "options": the network; "teacher": --teacher.
 ARMS = {
     # What the paper leaves open (docs/graph.md).
     "reading": {
@@ -98,6 +98,7 @@ ARMS = {
         "recordings balanced": {"set": ["balance=1"]},
         "scale 0.5 to 2": {"set": ["phases.0.scale_min=0.5", "phases.0.scale_max=2"]},
         "CutMix": {"set": ["augment.cutmix=0.5"]},
+        "logit adjustment 0.8 + teacher": {"set": ["loss.logit_adjustment=0.8"], "teacher": True},
     },
     "late": {
         "base": {},
@@ -170,6 +171,8 @@ def train(arguments, group, arm, seed, cores=None):
             words += ["--init", arguments.init]
         if "options" in what:
             words += ["--net-options", what["options"]]
+        if "teacher" in what:
+            words += ["--teacher", arguments.teacher]
         for item in what.get("set", []):
             words += ["--set", item]
         if arguments.epochs:
@@ -274,6 +277,7 @@ def main():
     parser.add_argument("--list", help="images to train on (dev-train.txt)")
     parser.add_argument("--val-list", help="images to score on (dev-test.txt)")
     parser.add_argument("--init", help="the run folder or model to go on from; late wants one")
+    parser.add_argument("--teacher", help="recipe's arm with a teacher: a run folder or checkpoint; the arm is left out without one")
     parser.add_argument("--only", help="arms, with commas between; default: all of the group")
     parser.add_argument("--seeds", default="0,1", help="[%(default)s]")
     parser.add_argument("--val-every", type=int, default=EPOCHS, help="epochs between validations [%(default)s: the end alone]")
@@ -300,6 +304,7 @@ def main():
     for arm in arms:
         if arm not in ARMS[arguments.group]:
             parser.error(f"--only {arm}: the arms of {arguments.group} are {', '.join(ARMS[arguments.group])}")
+    arms = [arm for arm in arms if arguments.teacher or "teacher" not in ARMS[arguments.group][arm]]
     arguments.runs.mkdir(parents=True, exist_ok=True)
     # An arm's seeds follow each other, so that a stop leaves arms that can be judged.
     train_all(arguments, arguments.group, [(arm, int(seed)) for arm in arms for seed in arguments.seeds.split(",")])
