@@ -104,31 +104,6 @@ TEST(QatVerb, TrainsExportsAndRunsOnIntegers) {
   EXPECT_EQ(RunFrf({"export", run, "-o", folder / "no.onnx", "--half"}).code, 2);
 }
 
-// Not of QAT, but converted by the same step: ONNX files that frf-train gets as checkpoints.
-TEST(TrainVerb, LearnsFromTeachersThatAreOnnxFilesOrShippedWeights) {
-  if (!HasTrain()) GTEST_SKIP() << "frf-train was not built";
-  const test::TempFolder folder;
-  const std::string run = folder / "run", result = folder / "student.onnx";
-  const auto words = [&](const std::string& teacher, const std::string& net) {
-    return std::vector<std::string>{
-        "train", "--data",   "synth:4",  "--scene-size", "64x96",  "--net",
-        net,     "-o",       run,        "--epochs",     "1",      "--batch",
-        "4",     "--no-val", "--device", "cpu",          "--json", "--teacher=" + teacher};
-  };
-  const Finished refused = RunFrf(words("frfnet-slim-synth-int8", "frfnet-slim"));
-  EXPECT_EQ(refused.code, 2);
-  EXPECT_NE(refused.err.find("--teacher wants the float model"), std::string::npos) << refused.err;
-  std::vector<std::string> two = words("frfnet-slim-synth", "frfnet");
-  two.insert(two.end(), {"--teacher", "frfnet-camvid"});
-  EXPECT_EQ(ParsedOutput(RunFrf(two))["steps"], 1);
-  EXPECT_TRUE(std::filesystem::exists(run + "/teacher-2.ckpt"));
-  EXPECT_EQ(RunFrf({"export", run, "-o", result}).code, 0);
-  EXPECT_EQ(ReadOnnx(result).info.train["teachers"], (Json{"frfnet-slim-synth", "frfnet-camvid"}));
-  const Finished resumed = RunFrf({"train", "-o", run, "--resume", "--teacher", "frfnet-camvid"});
-  EXPECT_EQ(resumed.code, 2);
-  EXPECT_NE(resumed.err.find("--teacher cannot be given with --resume"), std::string::npos) << resumed.err;
-}
-
 TEST(QatVerb, WhatCannotBeDoneIsOneLine) {
   if (!HasTrain()) GTEST_SKIP() << "frf-train was not built";
   const test::TempFolder folder;
