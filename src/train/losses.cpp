@@ -189,9 +189,10 @@ Divergence DivergenceFrom(const torch::Tensor& targets, const torch::Tensor& sco
   const torch::Tensor sized = UpsampleTo(targets, scores.size(2), scores.size(3)).to(scores.scalar_type());
   const torch::Tensor weighted = sized * weights.to(scores.scalar_type()).reshape({1, -1, 1, 1});
   const torch::Tensor weight = weighted.sum(1, /*keepdim=*/true), wanted = weighted / weight;
-  // xlogy: what has no probability at all adds 0, not 0 times infinity.
-  const torch::Tensor logs = at::xlogy(weighted, wanted) - weighted * at::log_softmax(scores, 1);
-  return {logs.sum(), weight.sum()};
+  // What has no probability, or one that only denormal numbers hold (flushed to 0 in one place and not in
+  // another), adds 0 and never 0 times infinity.
+  const torch::Tensor apart = wanted.clamp_min(1e-30).log() - at::log_softmax(scores, 1);
+  return {(weighted * apart).sum(), weight.sum()};
 }
 
 Loss::Loss(LossSpec spec, const Graph& graph, Distributed* distributed)

@@ -245,6 +245,29 @@ TEST(Losses, DivergenceByHand) {
   EXPECT_NEAR(DivergenceFrom(even, scores, weights).weight.item<double>(), 2, 1e-6);
 }
 
+// Sure teachers: probabilities of 0 and such as only denormal numbers hold, which CPUs flush to 0 where they
+// are told to and torch's threads are not all told.
+TEST(Losses, DivergenceFromVerySureTeachersIsFinite) {
+  const torch::Tensor scores = RandomScores({1, 4, 1, 1}, 2).expand({1, 4, 8, 16});
+  torch::Tensor targets = torch::zeros({1, 4, 8, 16});
+  targets.select(1, 0).fill_(1);
+  const torch::Tensor weights = torch::tensor({4.0f, 0.5f, 2.0f, 1.0f});
+  const auto value = [&] {
+    const auto [sum, weight] = DivergenceFrom(targets, scores, weights);
+    return (sum / weight).item<double>();
+  };
+  const double wanted = value();
+  EXPECT_NEAR(wanted, -at::log_softmax(scores, 1)[0][0][0][0].item<double>(), 1e-5);
+  for (const bool flush : {false, true}) {
+    at::globalContext().setFlushDenormal(flush);
+    for (const double small : {1e-37, 3e-39, 1e-40, 1e-44, 1.4e-45}) {
+      targets.narrow(1, 1, 3).fill_(small);
+      EXPECT_NEAR(value(), wanted, 1e-5) << small;
+    }
+  }
+  at::globalContext().setFlushDenormal(true);  // as ConfigureCpu does
+}
+
 // A sure teacher is a label.
 TEST(Losses, DivergenceFromLabelsIsCrossEntropy) {
   const torch::Tensor scores = RandomScores({2, 3, 4, 5}, 1),
