@@ -304,7 +304,11 @@ def main():
     for arm in arms:
         if arm not in ARMS[arguments.group]:
             parser.error(f"--only {arm}: the arms of {arguments.group} are {', '.join(ARMS[arguments.group])}")
-    arms = [arm for arm in arms if arguments.teacher or "teacher" not in ARMS[arguments.group][arm]]
+    taught = [arm for arm in arms if "teacher" in ARMS[arguments.group][arm]]
+    if taught and not arguments.teacher:
+        if arguments.only:
+            parser.error(f"--teacher is wanted: --only names {taught[0]}")
+        arms = [arm for arm in arms if arm not in taught]
     arguments.runs.mkdir(parents=True, exist_ok=True)
     # An arm's seeds follow each other, so that a stop leaves arms that can be judged.
     train_all(arguments, arguments.group, [(arm, int(seed)) for arm in arms for seed in arguments.seeds.split(",")])

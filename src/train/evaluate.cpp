@@ -30,14 +30,14 @@ class EvalMode {
   bool was_;
 };
 
+}  // namespace
+
 std::string ScoresName(const Graph& graph) {
   for (const GraphOutput& output : graph.outputs) {
     if (output.role == OutputRole::kScores) return output.name;
   }
   throw Error(ErrorCode::kInvalidArgument, "graph '" + graph.name + "' has no output of scores");
 }
-
-}  // namespace
 
 LabelImage Predict(GraphModule& module, const Image& image, const EvaluateOptions& options) {
   const torch::NoGradGuard no_gradients;

@@ -12,6 +12,7 @@
 #include <torch/torch.h>
 
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "data/dataset.h"
@@ -38,6 +39,9 @@ struct Evaluation {
   std::vector<double> scores;  // mean IoU of each image, negative where nothing is labelled
   double seconds = 0;
 };
+
+// The graph's output of scores. Throws kInvalidArgument where there is none.
+std::string ScoresName(const Graph& graph);
 
 // Labels of one image at the image's size.
 LabelImage Predict(GraphModule& module, const Image& image, const EvaluateOptions& options);

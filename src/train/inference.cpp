@@ -3,8 +3,8 @@
 
 #include <cstring>
 
-#include "frf/error.h"
 #include "graph/passes.h"
+#include "train/evaluate.h"
 
 #if defined(FRF_TRAIN_CUDA)
 #include <ATen/cuda/CUDAGraph.h>
@@ -26,11 +26,7 @@ struct Inference::Captured {};
 Inference::Inference(const Graph& graph, const InputSpec& input, torch::Device device, torch::ScalarType type,
                      int height, int width)
     : module_(FoldBatchNorm(graph.ForInference())), device_(device), type_(type) {
-  for (const GraphOutput& output : module_.graph().outputs) {
-    if (output.role == OutputRole::kScores) scores_ = output.name;
-  }
-  if (scores_.empty())
-    throw Error(ErrorCode::kInvalidArgument, "graph '" + graph.name + "' has no output of scores");
+  scores_ = ScoresName(module_.graph());
   const torch::NoGradGuard no_gradients;
   module_.eval();
   module_.To(device);

@@ -10,7 +10,6 @@
 #include <cmath>
 #include <filesystem>
 
-#include "base/checkpoint.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "base/version.h"
@@ -151,14 +150,6 @@ Graph RoundedNet(const Plan& plan, const std::string& file) {
                       *plan.quantization, file);
 }
 
-void LoadAll(Graph& graph, const Checkpoint& checkpoint, const std::string& prefix, const Plan& plan) {
-  const LoadReport report = LoadWeights(graph, checkpoint, prefix, {});
-  if (!report.kept.empty()) {
-    throw Error(ErrorCode::kCorruptFile, fmt::format("{}: does not fit {}: {}", checkpoint.path(),
-                                                     plan.model.net, Shortened(report.kept)));
-  }
-}
-
 // Network, input, classes and codings of the file that is fine-tuned.
 void StartFromQuantized(const TrainOptions& options, const Dataset& train, Plan& plan) {
   if (options.qat.ends_with(".onnx")) {
@@ -244,6 +235,14 @@ void InitFrom(Graph& graph, const Plan& plan) {
 }
 
 }  // namespace
+
+void LoadAll(Graph& graph, const Checkpoint& checkpoint, const std::string& net, bool raw) {
+  const LoadReport report = LoadWeights(graph, checkpoint, WeightsPrefix(checkpoint, raw), {});
+  if (!report.kept.empty()) {
+    throw Error(ErrorCode::kCorruptFile,
+                fmt::format("{}: weights do not fit {}: {}", checkpoint.path(), net, Shortened(report.kept)));
+  }
+}
 
 std::string DataName(const DatasetSpec& spec) { return spec.spec.substr(0, spec.spec.find(':')); }
 
@@ -335,7 +334,7 @@ Graph MakeGraph(const Plan& plan) {
     Graph graph = RoundedNet(plan, plan.init.empty() ? "config.json" : plan.init);
     if (!plan.init.empty()) {
       const Checkpoint checkpoint = Checkpoint::Load(plan.init);
-      LoadAll(graph, checkpoint, WeightsPrefix(checkpoint), plan);
+      LoadAll(graph, checkpoint, plan.model.net);
     }
     return InsertFakeQuantization(graph, *plan.quantization);
   }
@@ -354,7 +353,7 @@ Graph LoadRunGraph(const std::string& run, bool raw, bool last, ModelInfo& info)
       Checkpoint::Load(!last && std::filesystem::exists(best) ? best : run + "/last.ckpt");
   Graph graph =
       plan.quantization ? RoundedNet(plan, file) : BuildNet(info.net, info.net_options).ForInference();
-  LoadAll(graph, checkpoint, WeightsPrefix(checkpoint, raw), plan);
+  LoadAll(graph, checkpoint, plan.model.net, raw);
   return plan.quantization ? InsertFakeQuantization(graph, *plan.quantization) : graph;
 }
 

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "base/checkpoint.h"
 #include "base/model_info.h"
 #include "data/dataset.h"
 #include "graph/graph.h"
@@ -70,6 +71,11 @@ Graph MakeGraph(const Plan& plan);
 // A run folder's network with the weights of best.ckpt (or last.ckpt), averaged or raw; auxiliary heads and
 // dropout are gone.
 Graph LoadRunGraph(const std::string& run, bool raw, bool last, ModelInfo& info);
+
+// Overwrites all of the graph's parameters and states by the checkpoint's averaged weights (or raw ones).
+// Throws kCorruptFile naming those that are not there or have another shape; `net`: whose weights they should
+// be.
+void LoadAll(Graph& graph, const Checkpoint& checkpoint, const std::string& net, bool raw = false);
 
 // "camvid" of "camvid:DIR": what model files say about data, without paths.
 std::string DataName(const DatasetSpec& spec);

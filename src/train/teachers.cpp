@@ -11,11 +11,19 @@
 #include "graph/weights.h"
 #include "nets/nets.h"
 #include "train/distributed.h"
+#include "train/evaluate.h"
 #include "train/losses.h"
 #include "train/plan.h"
 
 namespace frf {
 namespace {
+
+void RefuseIntegers(const ModelInfo& info, const std::string& path) {
+  if (info.weights != "int8") return;
+  throw Error(
+      ErrorCode::kUsage,
+      fmt::format("--teacher {}: holds 8-bit integers; the float model that it was made of is wanted", path));
+}
 
 Teacher FromCheckpoint(const std::string& path) {
   const Checkpoint checkpoint = Checkpoint::Load(path);
@@ -25,21 +33,16 @@ Teacher FromCheckpoint(const std::string& path) {
   }
   Teacher teacher{.name = checkpoint.meta().value("name", std::filesystem::path(path).stem().string()),
                   .info = ModelInfoFromJson(*model, path)};
-  if (teacher.info.weights == "int8") return teacher;  // refused by the caller
+  RefuseIntegers(teacher.info, path);
   teacher.graph = BuildNet(teacher.info.net, teacher.info.net_options).ForInference();
-  const LoadReport report = LoadWeights(teacher.graph, checkpoint, WeightsPrefix(checkpoint), {});
-  if (!report.kept.empty()) {
-    throw Error(ErrorCode::kCorruptFile,
-                fmt::format("{}: {} of {} tensors of {} are not there or do not fit, {} first", path,
-                            report.kept.size(), report.kept.size() + static_cast<std::size_t>(report.loaded),
-                            teacher.info.net, report.kept.front()));
-  }
+  LoadAll(teacher.graph, checkpoint, teacher.info.net);
   return teacher;
 }
 
 Teacher FromRun(const std::string& run) {
   Teacher teacher{.name = std::filesystem::path(run + "/").parent_path().filename().string()};
   teacher.graph = LoadRunGraph(run, /*raw=*/false, /*last=*/false, teacher.info);
+  RefuseIntegers(teacher.info, run);
   return teacher;
 }
 
@@ -51,13 +54,6 @@ void CheckClasses(const Teacher& teacher, const ModelInfo& student) {
                   "are wanted",
                   teacher.name, teacher.info.classes.count(), teacher.info.classes.names.front(),
                   student.classes.count(), student.classes.names.front()));
-}
-
-std::string ScoresOf(const Graph& graph) {
-  for (const GraphOutput& output : graph.outputs) {
-    if (output.role == OutputRole::kScores) return output.name;
-  }
-  throw Error(ErrorCode::kInvalidArgument, fmt::format("teacher '{}' has no scores", graph.name));
 }
 
 // What rank 0 has, on every rank: descriptions here, weights once they lie on the device.
@@ -91,14 +87,7 @@ Teacher ReadTeacher(const std::string& path) {
                             "train --teacher {}` converts the file first",
                             path, path));
   }
-  Teacher teacher = std::filesystem::is_directory(path) ? FromRun(path) : FromCheckpoint(path);
-  if (teacher.info.weights == "int8") {
-    throw Error(
-        ErrorCode::kUsage,
-        fmt::format("--teacher {}: holds 8-bit integers; the float model that it was made of is wanted",
-                    path));
-  }
-  return teacher;
+  return std::filesystem::is_directory(path) ? FromRun(path) : FromCheckpoint(path);
 }
 
 void SaveTeacher(const std::string& path, const Teacher& teacher) {
@@ -111,7 +100,7 @@ Teachers::Teachers(std::vector<Teacher> teachers, const ModelInfo& student, torc
   if (distributed != nullptr) ShareDescriptions(teachers, *distributed);
   for (Teacher& teacher : teachers) {
     CheckClasses(teacher, student);
-    Net net{.scores = ScoresOf(teacher.graph)};
+    Net net{.scores = ScoresName(teacher.graph)};
     net.module = std::make_unique<GraphModule>(std::move(teacher.graph));
     net.module->eval();
     net.module->To(device);

@@ -131,7 +131,8 @@ void Trainer::TakeTeachers() {
     const std::string own = run_ / fmt::format("teacher-{}.ckpt", i + 1);
     teachers.push_back(ReadTeacher(options_.resume ? own : options_.teachers[i]));
     if (options_.resume) continue;
-    SaveTeacher(own, teachers.back());
+    // `frf train` has put it there already where it was an ONNX file.
+    if (options_.teachers[i] != own) SaveTeacher(own, teachers.back());
     plan_.teachers[i] = teachers.back().name;
     LogInfo(fmt::format("teacher {}: {}", teachers.back().name, teachers.back().info.net));
   }

@@ -15,10 +15,9 @@ namespace frf {
 namespace {
 
 using test::Finished;
+using test::HasTrain;
 using test::ParsedOutput;
 using test::RunFrf;
-
-bool HasTrain() { return std::filesystem::exists(FRF_BINARY_DIR "/bin/frf-train"); }
 
 std::string Quantized(const std::string& file) {
   const Finished finished =

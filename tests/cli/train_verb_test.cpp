@@ -13,10 +13,9 @@ namespace frf {
 namespace {
 
 using test::Finished;
+using test::HasTrain;
 using test::ParsedOutput;
 using test::RunFrf;
-
-bool HasTrain() { return std::filesystem::exists(FRF_BINARY_DIR "/bin/frf-train"); }
 
 TEST(TrainVerb, LearnsFromTeachersThatAreOnnxFilesOrShippedWeights) {
   if (!HasTrain()) GTEST_SKIP() << "frf-train was not built";

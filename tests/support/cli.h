@@ -4,10 +4,15 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "base/json.h"
 #include "support/process.h"
 
 namespace frf::test {
+
+// Whether the build has the program that `frf train` becomes.
+inline bool HasTrain() { return std::filesystem::exists(FRF_BINARY_DIR "/bin/frf-train"); }
 
 // Fails the test where the program failed.
 inline Json ParsedOutput(const Finished& finished) {
