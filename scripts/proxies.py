@@ -98,6 +98,7 @@ ARMS = {
         "recordings balanced": {"set": ["balance=1"]},
         "scale 0.5 to 2": {"set": ["phases.0.scale_min=0.5", "phases.0.scale_max=2"]},
         "CutMix": {"set": ["augment.cutmix=0.5"]},
+        "new skies": {"set": ["augment.sky=0.4"]},
         "batch 4": {"set": ["batch=4"]},
         "rate 0.003": {"set": ["schedule.rate=0.003"]},
         "logit adjustment 0.8 + teacher": {"set": ["loss.logit_adjustment=0.8"], "teacher": True},

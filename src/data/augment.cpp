@@ -12,6 +12,7 @@
 
 #include "base/random.h"
 #include "data/loader.h"
+#include "data/new_sky.h"
 #include "data/paste.h"
 #include "data/photometric.h"
 #include "frf/error.h"
@@ -19,6 +20,8 @@
 
 namespace frf {
 namespace {
+
+constexpr std::uint64_t kSkyKey = 0x736b79ULL;  // a stream of its own: recorded runs keep their numbers
 
 struct Placement {  // where the crop lies in the scaled image; negative offsets are padding
   int scaled_height, scaled_width, y, x;
@@ -170,6 +173,8 @@ Json ToJson(const AugmentSpec& spec) {
               {"class_crop", spec.class_crop},
               {"copy_paste", spec.copy_paste},
               {"cutmix", spec.cutmix},
+              {"sky", spec.sky},
+              {"sky_class", spec.sky_class},
               {"rare_classes", spec.rare_classes}};
 }
 
@@ -205,10 +210,13 @@ void CheckAugment(const AugmentSpec& spec) {
                                                     {"color", spec.color},
                                                     {"class_crop", spec.class_crop},
                                                     {"copy_paste", spec.copy_paste},
-                                                    {"cutmix", spec.cutmix}};
+                                                    {"cutmix", spec.cutmix},
+                                                    {"sky", spec.sky}};
   for (const auto& [name, chance] : chances) {
     wanted(chance >= 0 && chance <= 1, fmt::format("{} {}; wanted a probability, 0 to 1", name, chance));
   }
+  wanted(spec.sky_class >= -1 && spec.sky_class < kMaxClasses,
+         fmt::format("sky class {}; wanted a class id, 0..254, or -1 for none", spec.sky_class));
   for (const int id : spec.rare_classes) {
     wanted(id >= 0 && id < kMaxClasses, fmt::format("rare class {}; wanted a class id, 0..254", id));
   }
@@ -250,10 +258,11 @@ Sample AugmentScaled(const Sample& sample, const AugmentSpec& spec, const InputS
   if (!full) FillMean(result.image, input);
   ResampleImage(source.image, y, x, result.image);
   ResampleLabels(source.labels, y, x, result.labels);
-  if (photometric.apply) {
-    ChangePhotometry(result.image, photometric,
-                     {.top = y.first, .bottom = y.last, .left = x.first, .right = x.last});
-  }
+  const Window window{.top = y.first, .bottom = y.last, .left = x.first, .right = x.last};
+  Random sky(seed ^ kSkyKey, epoch, position);
+  if (sky.Chance(spec.sky) && spec.sky_class >= 0)
+    DrawNewSky(result.image, result.labels, spec.sky_class, window, sky);
+  if (photometric.apply) ChangePhotometry(result.image, photometric, window);
   const bool mix = later.Chance(spec.cutmix) && donor != nullptr;
   const std::uint64_t mixed_seed = later.NextU64();
   if (mix) {

@@ -30,7 +30,9 @@ struct AugmentSpec {
   double noise = 0;                     // Gaussian, standard deviation uniform in 0..noise grey levels
   double class_crop = 0;                // probability that the crop is centred near a pixel of a rare class
   double copy_paste = 0;                // probability of pasting rare-class regions from another image
-  double cutmix = 0;  // probability that a rectangle comes from another image, augmented by itself
+  double cutmix = 0;   // probability that a rectangle comes from another image, augmented by itself
+  double sky = 0;      // probability that the sky is drawn anew, as the scene generator draws it
+  int sky_class = -1;  // class id of it; -1: there is none, nothing is drawn
   std::vector<int>
       rare_classes;  // of class_crop and copy_paste; empty: those under 2 % of the sample's labelled pixels
 };

@@ -102,6 +102,20 @@ void ResolveShares(Recipe& recipe, const Dataset& train) {
   if (rare) recipe.augment.rare_classes = RareClasses(shares);
 }
 
+void ResolveSky(AugmentSpec& augment, const std::vector<std::string>& names) {
+  if (!(augment.sky > 0) || augment.sky_class >= 0) return;
+  const auto is_sky = [](std::string name) {
+    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
+    return name == "sky";
+  };
+  const auto found = std::find_if(names.begin(), names.end(), is_sky);
+  if (found != names.end()) {
+    augment.sky_class = static_cast<int>(found - names.begin());
+  } else {
+    LogInfo("no class is called sky: recipe's augment.sky does nothing");
+  }
+}
+
 Json ToJson(const DatasetSpec& spec) {
   return {{"spec", spec.spec},     {"split", spec.split}, {"list", spec.list},      {"seed", spec.seed},
           {"height", spec.height}, {"width", spec.width}, {"variant", spec.variant}};
@@ -278,6 +292,7 @@ Plan MakePlan(const TrainOptions& options, const Dataset& train) {
   }
   ResolveCrop(plan.recipe, sizes, plan);
   ResolveShares(plan.recipe, train);
+  ResolveSky(plan.recipe.augment, train.classes().names);
   Check(plan.recipe);
 
   ModelInfo& model = plan.model;

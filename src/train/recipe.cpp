@@ -176,6 +176,7 @@ void Check(const Recipe& recipe) {
                                                     {"augment.class_crop", augment.class_crop},
                                                     {"augment.copy_paste", augment.copy_paste},
                                                     {"augment.cutmix", augment.cutmix},
+                                                    {"augment.sky", augment.sky},
                                                     {"balance", recipe.balance},
                                                     {"decay_share", recipe.decay_share}};
   for (const auto& [field, value] : chances) {

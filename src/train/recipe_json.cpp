@@ -38,6 +38,8 @@ void VisitAugment(AugmentSpec& a, Visit&& visit) {
   visit("class_crop", a.class_crop);
   visit("copy_paste", a.copy_paste);
   visit("cutmix", a.cutmix);
+  visit("sky", a.sky);
+  visit("sky_class", a.sky_class);
 }
 
 template <typename Visit>

@@ -389,9 +389,11 @@ TEST(Augment, OptionsOutOfRangeAreNamed) {
   refused([](AugmentSpec& s) { s.noise = 65; }, "noise 65");
   refused([](AugmentSpec& s) { s.aspect = 0.5; }, "aspect 0.5");
   refused([](AugmentSpec& s) { s.cutmix = 2; }, "cutmix 2");
+  refused([](AugmentSpec& s) { s.sky = -0.5; }, "sky -0.5");
+  refused([](AugmentSpec& s) { s.sky_class = -2; }, "sky class -2");
   refused([](AugmentSpec& s) { s.saturation_min = -1; }, "saturation -1");
   refused([](AugmentSpec& s) { s.rare_classes = {255}; }, "rare class 255");
-  EXPECT_EQ(ToJson(AugmentSpec{}).size(), 23u);
+  EXPECT_EQ(ToJson(AugmentSpec{}).size(), 25u);
 }
 
 }  // namespace

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "train/plan.h"
+
+#include <gtest/gtest.h>
+
+#include "data/dataset.h"
+#include "train/trainer.h"
+
+namespace frf {
+namespace {
+
+// Drawn scenes whose first class is called as given.
+class Renamed : public Dataset {
+ public:
+  Renamed(const std::string& variant, const std::string& first)
+      : scenes_(OpenDataset(
+            {.spec = "synth:2", .split = "train", .height = 32, .width = 48, .variant = variant})),
+        classes_(scenes_->classes()) {
+    if (!first.empty()) classes_.names[0] = first;
+  }
+  std::string description() const override { return scenes_->description(); }
+  int size() const override { return scenes_->size(); }
+  const Classes& classes() const override { return classes_; }
+  std::string name(int index) const override { return scenes_->name(index); }
+  std::string image_path(int) const override { return {}; }
+  std::string label_path(int) const override { return {}; }
+  Sample Get(int index) const override { return scenes_->Get(index); }
+
+ private:
+  std::unique_ptr<Dataset> scenes_;
+  Classes classes_;
+};
+
+AugmentSpec Planned(double sky, int given, const std::string& variant, const std::string& first) {
+  TrainOptions options;
+  options.net = "frfnet-slim";
+  options.recipe = LoadRecipe("best");
+  options.recipe.augment.sky = sky;
+  options.recipe.augment.sky_class = given;
+  return MakePlan(options, Renamed(variant, first)).recipe.augment;
+}
+
+TEST(Plan, FindsTheSkyByItsName) {
+  EXPECT_EQ(Planned(0.4, -1, "camvid", "").sky_class, 0);
+  EXPECT_EQ(Planned(0.4, -1, "camvid", "Sky").sky_class, 0);
+  EXPECT_EQ(Planned(0.4, -1, "cityscapes", "").sky_class, 10);
+  EXPECT_EQ(Planned(0.4, 3, "camvid", "").sky_class, 3);           // the person's word
+  EXPECT_EQ(Planned(0.4, -1, "camvid", "ceiling").sky_class, -1);  // nothing is drawn
+  EXPECT_EQ(Planned(0, -1, "camvid", "").sky_class, -1);
+}
+
+}  // namespace
+}  // namespace frf
