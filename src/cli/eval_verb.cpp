@@ -27,9 +27,9 @@ namespace frf::cli {
 namespace {
 
 struct EvalArguments {
-  std::string model, against, data, split = "val", list, variant, size, backend = "engine", weights = "ema",
-                                    report, save, precision = "f32";
-  std::uint64_t seed = 0, max_memory_mb = 0;
+  DatasetSpec data;
+  std::string model, against, size, backend = "engine", weights = "ema", report, save, precision = "f32";
+  std::uint64_t max_memory_mb = 0;
   int threads = 0, limit = 0, pictures = 8;
   bool json = false, stamp = false, last = false, modules = false;
 };
@@ -185,14 +185,15 @@ void WriteReport(const EvalArguments& arguments, const Dataset& data, const std:
 void Stamp(const EvalArguments& arguments, const Json& result) {
   const std::string path = FindModel(arguments.model);
   Model model = ReadOnnx(path);
-  Json entry{{"data", arguments.data.substr(0, arguments.data.find(':'))},
-             {"split", arguments.list.empty() ? arguments.split
-                                              : std::filesystem::path(arguments.list).stem().string()},
-             {"size", result["size"]},
-             {"images", result["images"]},
-             {"miou", result["miou"]},
-             {"pixel_accuracy", result["pixel_accuracy"]},
-             {"iou", result["iou"]}};
+  Json entry{
+      {"data", arguments.data.spec.substr(0, arguments.data.spec.find(':'))},
+      {"split", arguments.data.list.empty() ? arguments.data.split
+                                            : std::filesystem::path(arguments.data.list).stem().string()},
+      {"size", result["size"]},
+      {"images", result["images"]},
+      {"miou", result["miou"]},
+      {"pixel_accuracy", result["pixel_accuracy"]},
+      {"iou", result["iou"]}};
   Json kept = Json::array();
   for (const auto& old : model.info.eval) {
     if (old.value("data", "") != entry["data"] || old.value("split", "") != entry["split"] ||
@@ -218,14 +219,15 @@ std::vector<std::string> WordsForTorch(const EvalArguments& arguments) {
           ErrorCode::kUsage,
           fmt::format("{} does not go with --backend torch; leave it out, or use --backend engine", name));
   }
-  std::vector<std::string> words{"eval",         arguments.model, "--data",
-                                 arguments.data, "--split",       arguments.split};
+  const DatasetSpec& data = arguments.data;
+  std::vector<std::string> words{"eval", arguments.model, "--data", data.spec, "--split", data.split};
   const auto add = [&](const std::string& name, const std::string& value) {
     if (!value.empty()) words.insert(words.end(), {name, value});
   };
-  add("--list", arguments.list);
-  add("--variant", arguments.variant);
-  if (arguments.seed > 0) add("--seed", std::to_string(arguments.seed));
+  add("--list", data.list);
+  add("--variant", data.variant);
+  if (data.seed > 0) add("--seed", std::to_string(data.seed));
+  if (data.new_skies) words.push_back("--new-skies");
   add("--size", arguments.size);
   if (arguments.threads > 0) add("--threads", std::to_string(arguments.threads));
   add("--report", arguments.report);
@@ -238,6 +240,8 @@ std::vector<std::string> WordsForTorch(const EvalArguments& arguments) {
 
 // What can be refused before hours of work is.
 void CheckOutputs(const EvalArguments& arguments, bool run_folder) {
+  if (arguments.stamp && arguments.data.new_skies)
+    throw Error(ErrorCode::kUsage, "--stamp records what the data say, not what --new-skies make of them");
   if (arguments.stamp && run_folder) {
     throw Error(
         ErrorCode::kUsage,
@@ -289,11 +293,7 @@ int RunEval(const EvalArguments& arguments) {
   const bool run_folder = std::filesystem::is_directory(arguments.model);
   Model model = run_folder ? LoadRun(arguments.model, arguments.weights == "raw", arguments.last)
                            : LoadModel(arguments.model);
-  const auto data = OpenDataset({.spec = arguments.data,
-                                 .split = arguments.split,
-                                 .list = arguments.list,
-                                 .seed = arguments.seed,
-                                 .variant = arguments.variant});
+  const auto data = OpenDataset(arguments.data);
   CheckClasses(model.info.classes, data->classes(), arguments.model);
   CheckOutputs(arguments, run_folder);
   if (arguments.modules) return RunModules(arguments, options, model, *data);
@@ -373,15 +373,16 @@ void AddEval(CLI::App& root, Action& action) {
   auto a = std::make_shared<EvalArguments>();
   CLI::App* app = root.add_subcommand("eval", "measure mean IoU on a labelled split");
   app->add_option("model", a->model, "ONNX file, run folder, or name of shipped weights")->required();
-  app->add_option("--data", a->data, "camvid:DIR, cityscapes:DIR, folder:DIR, pack:FILE or synth:COUNT")
+  app->add_option("--data", a->data.spec, "camvid:DIR, cityscapes:DIR, folder:DIR, pack:FILE or synth:COUNT")
       ->required();
-  app->add_option("--split", a->split, "train, val, test or trainval");
-  app->add_option("--list", a->list, "file that names the images (and labels) to use");
-  app->add_option("--seed", a->seed,
-                  "synth: the first scene's seed; 10000000 and above were never trained on")
+  app->add_option("--split", a->data.split, "train, val, test or trainval");
+  app->add_option("--list", a->data.list, "file that names the images (and labels) to use");
+  app->add_option("--seed", a->data.seed,
+                  "of synth's first scene (10000000 and above were never trained on) and of new skies")
       ->check(CLI::NonNegativeNumber);
-  app->add_option("--variant", a->variant,
+  app->add_option("--variant", a->data.variant,
                   "cityscapes: labelIds or trainIds files; synth: camvid or cityscapes classes");
+  app->add_flag("--new-skies", a->data.new_skies, "draw each image's sky anew: skies that the data lack");
   app->add_option("--size", a->size, "network input size HEIGHTxWIDTH (default: as the model was trained)");
   app->add_option("--backend", a->backend,
                   "engine, plain (the reference executor), or torch (frf-train; for run folders)")

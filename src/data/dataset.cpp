@@ -12,6 +12,7 @@
 #include <unordered_map>
 
 #include "data/internal.h"
+#include "data/new_sky.h"
 #include "image/image_io.h"
 
 namespace frf {
@@ -117,7 +118,9 @@ std::unique_ptr<Dataset> NarrowByNames(std::shared_ptr<const Dataset> data,
   return std::make_unique<NarrowedDataset>(std::move(data), std::move(chosen), title);
 }
 
-std::unique_ptr<Dataset> OpenDataset(const DatasetSpec& spec) {
+namespace {
+
+std::unique_ptr<Dataset> OpenAsItIs(const DatasetSpec& spec) {
   const auto [kind, rest] = ParseDataSpec(spec.spec);
   SplitParts(spec.split);  // a wrong name is an error for every kind
   if (kind == "pack") return OpenPack(spec, rest);
@@ -127,6 +130,13 @@ std::unique_ptr<Dataset> OpenDataset(const DatasetSpec& spec) {
   std::vector<std::string> names;
   for (const ListLine& line : ReadListFile(FindListFile(spec.list, "."))) names.push_back(line.image);
   return NarrowByNames(std::move(scenes), names, "synth " + fs::path(spec.list).filename().string());
+}
+
+}  // namespace
+
+std::unique_ptr<Dataset> OpenDataset(const DatasetSpec& spec) {
+  std::unique_ptr<Dataset> data = OpenAsItIs(spec);
+  return spec.new_skies ? WithNewSkies(std::move(data), spec.seed) : std::move(data);
 }
 
 void ParallelFor(int count, int threads, const std::function<void(int)>& work) {

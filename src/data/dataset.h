@@ -35,6 +35,7 @@ struct DatasetSpec {
   int height = 0, width = 0;  // synth: scene size (default 360x480)
   std::string variant;        // cityscapes: "labelIds" (default) or "trainIds"; synth: "camvid" (default) or
                               // "cityscapes" classes
+  bool new_skies = false;     // see WithNewSkies in new_sky.h
 };
 
 class Dataset {
@@ -53,7 +54,8 @@ class Dataset {
   virtual LabelImage GetLabels(int index) const { return Get(index).labels; }
 };
 
-// Throws kUsage for a malformed spec, kNotFound for a missing folder, split or listed file.
+// Throws kUsage for a malformed spec or new skies where no class is called sky, kNotFound for a missing
+// folder, split or listed file.
 std::unique_ptr<Dataset> OpenDataset(const DatasetSpec& spec);
 
 // The recording that an image's name says it is from: the file's name up to the first '_' ("0001TP",

@@ -5,17 +5,22 @@
 // the sky's, and that part is changed.
 #include "data/new_sky.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cctype>
 #include <vector>
 
 #include "data/synth_parts.h"
 #include "data/synth_street.h"
+#include "frf/error.h"
 
 namespace frf {
 namespace {
 
-constexpr int kReach = 2;             // pixels around labelled sky that may be part sky
-constexpr float kLeastContrast = 32;  // grey levels between sky and what stands before it
+constexpr std::uint64_t kDatasetKey = 0x736b696573ULL;  // apart from the skies of augmentation
+constexpr int kReach = 2;                               // pixels around labelled sky that may be part sky
+constexpr float kLeastContrast = 32;                    // grey levels between sky and what stands before it
 
 template <typename T>
 float Grey(const T* p) {
@@ -32,6 +37,31 @@ synth::Painter PaintSky(int height, int width, float horizon, Random& random) {
 }
 
 float Channel(std::uint32_t drawn, int c) { return static_cast<float>(drawn >> (8 * c) & 255u); }
+
+class NewSkies : public Dataset {
+ public:
+  NewSkies(std::shared_ptr<const Dataset> data, int sky, std::uint64_t seed)
+      : data_(std::move(data)), sky_(sky), seed_(seed) {}
+
+  std::string description() const override { return data_->description() + ", new skies"; }
+  int size() const override { return data_->size(); }
+  const Classes& classes() const override { return data_->classes(); }
+  std::string name(int index) const override { return data_->name(index); }
+  std::string image_path(int index) const override { return data_->image_path(index); }
+  std::string label_path(int index) const override { return data_->label_path(index); }
+  Sample Get(int index) const override {
+    Sample sample = data_->Get(index);
+    const Window all{.top = 0, .bottom = sample.image.height, .left = 0, .right = sample.image.width};
+    DrawNewSky(sample.image, sample.labels, sky_, all, Random(seed_ ^ kDatasetKey, 0, index));
+    return sample;
+  }
+  LabelImage GetLabels(int index) const override { return data_->GetLabels(index); }
+
+ private:
+  std::shared_ptr<const Dataset> data_;
+  int sky_;
+  std::uint64_t seed_;
+};
 
 }  // namespace
 
@@ -98,6 +128,23 @@ void DrawNewSky(Image& image, const LabelImage& labels, int sky, const Window& w
       }
     }
   }
+}
+
+int SkyClass(const Classes& classes) {
+  const auto is_sky = [](std::string name) {
+    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
+    return name == "sky";
+  };
+  const auto found = std::find_if(classes.names.begin(), classes.names.end(), is_sky);
+  return found == classes.names.end() ? -1 : static_cast<int>(found - classes.names.begin());
+}
+
+std::unique_ptr<Dataset> WithNewSkies(std::shared_ptr<const Dataset> data, std::uint64_t seed) {
+  const int sky = SkyClass(data->classes());
+  if (sky < 0)
+    throw Error(ErrorCode::kUsage,
+                fmt::format("new skies: no class of {} is called sky", data->description()));
+  return std::make_unique<NewSkies>(std::move(data), sky, seed);
 }
 
 }  // namespace frf

@@ -3,6 +3,8 @@
 // its network takes blue or clouded ones for something else.
 #pragma once
 
+#include <memory>
+
 #include "base/random.h"
 #include "data/dataset.h"
 #include "data/photometric.h"
@@ -14,5 +16,13 @@ namespace frf {
 // unlabelled things in it stay. Where sky and something else share a pixel (up to two pixels around), the
 // sky's part changes. Labels stay. Nothing happens where there is no sky.
 void DrawNewSky(Image& image, const LabelImage& labels, int sky, const Window& window, Random random);
+
+// The id of the class called sky, in whatever case; -1: there is none.
+int SkyClass(const Classes& classes);
+
+// The data set with the sky of every image drawn anew, image i's always the same way for one `seed`: a
+// measure of whether a network knows more than its data's own skies. Throws kUsage where no class is called
+// sky.
+std::unique_ptr<Dataset> WithNewSkies(std::shared_ptr<const Dataset> data, std::uint64_t seed);
 
 }  // namespace frf

@@ -13,6 +13,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/version.h"
+#include "data/new_sky.h"
 #include "frf/error.h"
 #include "graph/weights.h"
 #include "image/image_io.h"
@@ -102,18 +103,10 @@ void ResolveShares(Recipe& recipe, const Dataset& train) {
   if (rare) recipe.augment.rare_classes = RareClasses(shares);
 }
 
-void ResolveSky(AugmentSpec& augment, const std::vector<std::string>& names) {
+void ResolveSky(AugmentSpec& augment, const Classes& classes) {
   if (!(augment.sky > 0) || augment.sky_class >= 0) return;
-  const auto is_sky = [](std::string name) {
-    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
-    return name == "sky";
-  };
-  const auto found = std::find_if(names.begin(), names.end(), is_sky);
-  if (found != names.end()) {
-    augment.sky_class = static_cast<int>(found - names.begin());
-  } else {
-    LogInfo("no class is called sky: recipe's augment.sky does nothing");
-  }
+  augment.sky_class = SkyClass(classes);
+  if (augment.sky_class < 0) LogInfo("no class is called sky: the recipe's augment.sky does nothing");
 }
 
 Json ToJson(const DatasetSpec& spec) {
@@ -292,7 +285,7 @@ Plan MakePlan(const TrainOptions& options, const Dataset& train) {
   }
   ResolveCrop(plan.recipe, sizes, plan);
   ResolveShares(plan.recipe, train);
-  ResolveSky(plan.recipe.augment, train.classes().names);
+  ResolveSky(plan.recipe.augment, train.classes());
   Check(plan.recipe);
 
   ModelInfo& model = plan.model;

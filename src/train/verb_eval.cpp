@@ -83,6 +83,7 @@ void AddEval(CLI::App& root, Action& action) {
   app->add_option("--variant", a->data.variant,
                   "cityscapes: labelIds or trainIds; synth: camvid or cityscapes classes");
   app->add_option("--seed", a->data.seed, "synth: the first scene's seed")->capture_default_str();
+  app->add_flag("--new-skies", a->data.new_skies, "draw every picture's sky anew, by --seed");
   app->add_option("--backend", a->backend, "only torch is here")
       ->check(CLI::IsMember({"torch"}))
       ->capture_default_str();

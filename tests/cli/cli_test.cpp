@@ -92,13 +92,12 @@ TEST(Cli, EvalWithTorchPassesEveryOptionOnOrRefusesIt) {
   const Finished all =
       run({"--split",    "test",   "--list",    "l.txt",     "--seed", "10000000", "--variant",
            "cityscapes", "--size", "64x96",     "--threads", "1",      "--report", "r.html",
-           "--pictures", "3",      "--weights", "raw",       "--last", "--json"});
+           "--pictures", "3",      "--weights", "raw",       "--last", "--json",   "--new-skies"});
   EXPECT_EQ(all.code, 0) << all.err;
   EXPECT_EQ(all.out,
-            "eval\nruns/"
-            "first\n--data\nsynth:9\n--split\ntest\n--list\nl.txt\n--variant\ncityscapes\n--seed\n10000000\n-"
-            "-size\n64x96\n"
-            "--threads\n1\n--report\nr.html\n--pictures\n6\n--weights\nraw\n--last\n--json\n");
+            "eval\nruns/first\n--data\nsynth:9\n--split\ntest\n--list\nl.txt\n--variant\ncityscapes\n"
+            "--seed\n10000000\n--new-skies\n--size\n64x96\n--threads\n1\n--report\nr.html\n--pictures\n6\n"
+            "--weights\nraw\n--last\n--json\n");
   for (const std::vector<std::string>& more : std::vector<std::vector<std::string>>{
            {"--save", "x"}, {"--limit", "2"}, {"--max-memory", "9"}, {"--stamp"}}) {
     const Finished refused = run(more);
@@ -211,6 +210,21 @@ TEST_F(CliModel, EvalGivesScoresAndAReport) {
   const std::string html = ReadFile(work / "r.html");
   EXPECT_NE(html.find("Worst images"), std::string::npos);
   EXPECT_NE(html.find("data:image/jpeg;base64,"), std::string::npos);
+}
+
+TEST_F(CliModel, EvalUnderNewSkiesSaysSoAndStaysOutOfTheRecord) {
+  const std::vector<std::string> call{"eval", Model(), "--data", "synth:2", "--json"};
+  const auto with = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> words = call;
+    words.insert(words.end(), more.begin(), more.end());
+    return RunFrf(words);
+  };
+  const Json plain = ParsedOutput(with({})), anew = ParsedOutput(with({"--new-skies"}));
+  EXPECT_EQ(anew["data"], plain["data"].get<std::string>() + ", new skies");
+  EXPECT_NE(anew["confusion"], plain["confusion"]);
+  const Finished stamped = with({"--new-skies", "--stamp"});
+  EXPECT_EQ(stamped.code, 2);
+  EXPECT_NE(stamped.err.find("--new-skies"), std::string::npos) << stamped.err;
 }
 
 TEST_F(CliModel, MemoryLimitRefusesInOneLine) {

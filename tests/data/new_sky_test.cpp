@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "data/loader.h"
+#include "support/support.h"
 
 namespace frf::test {
 namespace {
@@ -120,6 +121,49 @@ TEST(NewSky, AugmentationsOtherNumbersStay) {
   with.sky_class = -1;
   EXPECT_EQ(Augment(Street(), spec, {}, 7, 1, 3).image.pixels,
             Augment(Street(), with, {}, 7, 1, 3).image.pixels);
+}
+
+TEST(NewSky, ADataSetUnderNewSkies) {
+  DatasetSpec spec{.spec = "synth:4", .split = "train", .height = 64, .width = 96};
+  const auto plain = OpenDataset(spec);
+  spec.new_skies = true;
+  const auto anew = OpenDataset(spec), again = OpenDataset(spec);
+  EXPECT_EQ(anew->description(), plain->description() + ", new skies");
+  EXPECT_EQ(anew->size(), 4);
+  int changed = 0;
+  for (int i = 0; i < 4; ++i) {
+    const Sample a = plain->Get(i), b = anew->Get(i);
+    EXPECT_EQ(a.name, b.name);
+    EXPECT_EQ(a.labels.ids, b.labels.ids);
+    EXPECT_EQ(anew->GetLabels(i).ids, a.labels.ids);
+    EXPECT_EQ(b.image.pixels, again->Get(i).image.pixels);
+    changed += a.image.pixels != b.image.pixels;
+  }
+  EXPECT_GE(changed, 3);
+  EXPECT_NE(WithNewSkies(OpenDataset({.spec = "synth:4", .split = "train", .height = 64, .width = 96}), 1)
+                ->Get(0)
+                .image.pixels,
+            anew->Get(0).image.pixels);  // another seed
+}
+
+TEST(NewSky, TheClassIsFoundByItsName) {
+  EXPECT_EQ(SkyClass({.names = {"road", "SKY"}}), 1);
+  EXPECT_EQ(SkyClass({.names = {"road", "skyscraper"}}), -1);
+  class Indoors : public Dataset {
+   public:
+    std::string description() const override { return "rooms"; }
+    int size() const override { return 1; }
+    const Classes& classes() const override { return classes_; }
+    std::string name(int) const override { return "room"; }
+    std::string image_path(int) const override { return {}; }
+    std::string label_path(int) const override { return {}; }
+    Sample Get(int) const override { return Street(); }
+
+   private:
+    Classes classes_{.names = {"wall", "floor"}};
+  };
+  EXPECT_FRF_ERROR(WithNewSkies(std::make_shared<Indoors>(), 0), ErrorCode::kUsage,
+                   "no class of rooms is called sky");
 }
 
 }  // namespace
