@@ -38,6 +38,61 @@ synth::Painter PaintSky(int height, int width, float horizon, Random& random) {
 
 float Channel(std::uint32_t drawn, int c) { return static_cast<float>(drawn >> (8 * c) & 255u); }
 
+bool IsSky(const LabelImage& labels, int sky, int y, int x) {
+  return labels.ids[static_cast<std::size_t>(y) * labels.width + x] == sky;
+}
+
+struct OldSky {
+  int lowest = -1;  // row; -1: none is there
+  float mean[3] = {};
+};
+
+OldSky MeasureSky(const Image& image, const LabelImage& labels, int sky, const Window& window) {
+  OldSky old;
+  double sums[3] = {};
+  int count = 0;
+  for (int y = window.top; y < window.bottom; ++y) {
+    for (int x = window.left; x < window.right; ++x) {
+      if (!IsSky(labels, sky, y, x)) continue;
+      old.lowest = y, ++count;
+      for (int c = 0; c < 3; ++c) sums[c] += image.at(y, x)[c];
+    }
+  }
+  for (int c = 0; c < 3 && count > 0; ++c) old.mean[c] = static_cast<float>(sums[c] / count);
+  return old;
+}
+
+// 1 for pixels up to kReach from labelled sky along both axes, and for the sky itself.
+std::vector<std::uint8_t> NearSky(const LabelImage& labels, int sky, const Window& window) {
+  std::vector<std::uint8_t> near(labels.ids.size());
+  for (int y = window.top; y < window.bottom; ++y) {
+    for (int x = window.left; x < window.right; ++x) {
+      if (!IsSky(labels, sky, y, x)) continue;
+      const bool inside = x > window.left && IsSky(labels, sky, y, x - 1) && x + 1 < window.right &&
+                          IsSky(labels, sky, y, x + 1) && y > window.top && IsSky(labels, sky, y - 1, x) &&
+                          y + 1 < window.bottom && IsSky(labels, sky, y + 1, x);
+      if (inside) continue;  // its neighbours reach further
+      const int left = std::max(window.left, x - kReach), right = std::min(window.right - 1, x + kReach);
+      for (int i = std::max(window.top, y - kReach); i <= std::min(window.bottom - 1, y + kReach); ++i)
+        std::fill_n(near.begin() + static_cast<std::ptrdiff_t>(i) * labels.width + left, right - left + 1, 1);
+    }
+  }
+  return near;
+}
+
+// How much of an unlabelled pixel is sky as bright as `level`, 0..1, by the darkest pixel before it nearby.
+float SkyShare(const Image& image, const LabelImage& labels, int sky, const Window& window, float level,
+               int y, int x) {
+  float darkest = level;
+  for (int i = std::max(window.top, y - kReach); i <= std::min(window.bottom - 1, y + kReach); ++i) {
+    for (int k = std::max(window.left, x - kReach); k <= std::min(window.right - 1, x + kReach); ++k) {
+      if (!IsSky(labels, sky, i, k)) darkest = std::min(darkest, Grey(image.at(i, k)));
+    }
+  }
+  if (level - darkest < kLeastContrast) return 0;
+  return std::clamp((Grey(image.at(y, x)) - darkest) / (level - darkest), 0.0f, 1.0f);
+}
+
 class NewSkies : public Dataset {
  public:
   NewSkies(std::shared_ptr<const Dataset> data, int sky, std::uint64_t seed)
@@ -66,65 +121,29 @@ class NewSkies : public Dataset {
 }  // namespace
 
 void DrawNewSky(Image& image, const LabelImage& labels, int sky, const Window& window, Random random) {
-  const int width = labels.width;
-  const auto is_sky = [&](int y, int x) {
-    return labels.ids[static_cast<std::size_t>(y) * width + x] == sky;
-  };
-  int lowest = -1, count = 0;
-  double sums[3] = {};
-  for (int y = window.top; y < window.bottom; ++y) {
-    for (int x = window.left; x < window.right; ++x) {
-      if (!is_sky(y, x)) continue;
-      lowest = y, ++count;
-      for (int c = 0; c < 3; ++c) sums[c] += image.at(y, x)[c];
-    }
-  }
-  if (count == 0) return;
-  float old[3];  // the picture's sky
-  for (int c = 0; c < 3; ++c) old[c] = static_cast<float>(sums[c] / count);
-  const float level = Grey(old);
+  const OldSky old = MeasureSky(image, labels, sky, window);
+  if (old.lowest < 0) return;
+  const float level = Grey(old.mean);
   // Behind houses and trees the sky goes on; some crops show only the upper part of it.
-  const float horizon = static_cast<float>(lowest + 1) + static_cast<float>(random.Uniform(0, 0.3)) *
-                                                             static_cast<float>(window.bottom - window.top);
-  synth::Painter painted = PaintSky(image.height, image.width, horizon, random);
-
+  const float beyond =
+      static_cast<float>(random.Uniform(0, 0.3)) * static_cast<float>(window.bottom - window.top);
+  synth::Painter painted =
+      PaintSky(image.height, image.width, static_cast<float>(old.lowest + 1) + beyond, random);
+  const std::vector<std::uint8_t> near = NearSky(labels, sky, window);
   const Image before = image;
-  const int bottom = std::min(window.bottom, lowest + 1 + kReach);
-  // How far each pixel is from labelled sky matters only up to kReach: rows first, then columns.
-  std::vector<std::uint8_t> near_row(labels.ids.size());
-  for (int y = window.top; y < bottom; ++y) {
-    for (int x = window.left; x < window.right; ++x) {
-      if (!is_sky(y, x)) continue;
-      const int first = std::max(window.left, x - kReach), last = std::min(window.right - 1, x + kReach);
-      std::fill_n(near_row.begin() + static_cast<std::ptrdiff_t>(y) * width + first, last - first + 1, 1);
-    }
-  }
-  for (int y = window.top; y < bottom; ++y) {
-    const int above = std::max(window.top, y - kReach), below = std::min(window.bottom - 1, y + kReach);
+  for (int y = window.top; y < std::min(window.bottom, old.lowest + 1 + kReach); ++y) {
     const std::uint32_t* drawn = painted.canvas.row(y);
     for (int x = window.left; x < window.right; ++x) {
-      if (is_sky(y, x)) {
-        std::uint8_t* pixel = image.at(y, x);
+      std::uint8_t* pixel = image.at(y, x);
+      if (IsSky(labels, sky, y, x)) {
         const float grey = Grey(pixel) / 255;
         for (int c = 0; c < 3; ++c) pixel[c] = static_cast<std::uint8_t>(Channel(drawn[x], c) * grey + 0.5f);
-        continue;
-      }
-      bool near = false;
-      for (int i = above; i <= below && !near; ++i)
-        near = near_row[static_cast<std::size_t>(i) * width + x] != 0;
-      if (!near) continue;
-      float darkest = level;
-      for (int i = above; i <= below; ++i) {
-        for (int k = std::max(window.left, x - kReach); k <= std::min(window.right - 1, x + kReach); ++k) {
-          if (!is_sky(i, k)) darkest = std::min(darkest, Grey(before.at(i, k)));
+      } else if (near[static_cast<std::size_t>(y) * labels.width + x] != 0) {
+        const float share = SkyShare(before, labels, sky, window, level, y, x);
+        for (int c = 0; c < 3; ++c) {
+          const float change = Channel(drawn[x], c) * level / 255 - old.mean[c];
+          pixel[c] = static_cast<std::uint8_t>(std::clamp(pixel[c] + change * share, 0.0f, 255.0f) + 0.5f);
         }
-      }
-      if (level - darkest < kLeastContrast) continue;
-      const float share = std::clamp((Grey(before.at(y, x)) - darkest) / (level - darkest), 0.0f, 1.0f);
-      std::uint8_t* pixel = image.at(y, x);
-      for (int c = 0; c < 3; ++c) {
-        const float change = Channel(drawn[x], c) * level / 255 - old[c];
-        pixel[c] = static_cast<std::uint8_t>(std::clamp(pixel[c] + change * share, 0.0f, 255.0f) + 0.5f);
       }
     }
   }
