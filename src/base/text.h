@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Outside text (names in a file, values of metadata) made fit for a one-line error message.
+// Outside text (names in a file, values of metadata): fit for a one-line error message, or for comparing.
 #pragma once
 
 #include <string>
@@ -13,6 +13,14 @@ inline std::string Printable(std::string_view text, std::size_t max_length = 80)
   std::string result;
   for (const char c : text.substr(0, max_length)) result += c >= 32 && c < 127 ? c : '?';
   return text.size() > max_length ? result + "..." : result;
+}
+
+// ASCII letters in lower case, other bytes (UTF-8's too) as they are, whatever the locale.
+inline std::string Lower(std::string_view text) {
+  std::string result(text);
+  for (char& c : result)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return result;
 }
 
 }  // namespace frf

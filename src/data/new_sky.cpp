@@ -8,9 +8,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <vector>
 
+#include "base/text.h"
 #include "data/synth_parts.h"
 #include "data/synth_street.h"
 #include "frf/error.h"
@@ -150,10 +150,7 @@ void DrawNewSky(Image& image, const LabelImage& labels, int sky, const Window& w
 }
 
 int SkyClass(const Classes& classes) {
-  const auto is_sky = [](std::string name) {
-    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
-    return name == "sky";
-  };
+  const auto is_sky = [](const std::string& name) { return Lower(name) == "sky"; };
   const auto found = std::find_if(classes.names.begin(), classes.names.end(), is_sky);
   return found == classes.names.end() ? -1 : static_cast<int>(found - classes.names.begin());
 }

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "base/text.h"
 #include "graph/draw.h"
 
 namespace frf::draw {
@@ -123,8 +124,7 @@ std::string Describe(const Node& node) {
 
 // "relu_3" of a Relu says no more than the operator does.
 bool SaysMore(const std::string& local, const Node& node) {
-  std::string op = node.op;
-  for (char& c : op) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const std::string op = Lower(node.op);
   return local.substr(0, local.rfind('_')) != op && local != op;
 }
 

@@ -14,6 +14,7 @@
 
 #include "base/files.h"
 #include "base/system.h"
+#include "base/text.h"
 #include "frf/error.h"
 #include "image/codec.h"
 
@@ -167,11 +168,7 @@ std::string ReadImageFile(const std::string& path, const ImageLimits& limits) {
   return ReadFile(path, limits.max_decode_bytes);
 }
 
-std::string Ending(const std::string& path) {
-  std::string ending = fs::path(path).extension().string();
-  for (char& c : ending) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return ending;
-}
+std::string Ending(const std::string& path) { return Lower(fs::path(path).extension().string()); }
 
 }  // namespace
 

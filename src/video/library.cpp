@@ -6,11 +6,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <filesystem>
 #include <string_view>
 
 #include "base/files.h"
+#include "base/text.h"
 #include "base/version.h"
 #include "frf/error.h"
 #include "video/video.h"
@@ -63,9 +63,7 @@ bool LooksLikeVideoFile(const std::string& path) {
   static constexpr std::array<std::string_view, 20> kEndings{
       ".mp4",  ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg",  ".mpeg", ".ts",   ".mts",
       ".m2ts", ".wmv", ".flv", ".ogv", ".3gp",  ".y4m", ".h264", ".264",  ".hevc", ".265"};
-  std::string ending = std::filesystem::path(path).extension().string();
-  std::transform(ending.begin(), ending.end(), ending.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
+  const std::string ending = Lower(std::filesystem::path(path).extension().string());
   return std::find(kEndings.begin(), kEndings.end(), ending) != kEndings.end();
 }
 
