@@ -13,4 +13,13 @@ Json ParseJson(const std::string& text, const std::string& what) {
   }
 }
 
+bool IsUtf8(const std::string& text) {
+  try {
+    (void)Json(text).dump();
+    return true;
+  } catch (const Json::exception&) {
+    return false;
+  }
+}
+
 }  // namespace frf

@@ -12,4 +12,7 @@ using Json = nlohmann::ordered_json;
 // Parses `text`; a syntax error becomes an Error that starts with `what` (a file name or an option).
 Json ParseJson(const std::string& text, const std::string& what);
 
+// Whether JSON can hold `text` as it is: names of files and metadata need not be UTF-8.
+bool IsUtf8(const std::string& text);
+
 }  // namespace frf

@@ -96,15 +96,6 @@ ModelInfo FromFacts(const Json& facts, const std::string& file, const char* pref
   return info;
 }
 
-bool IsUtf8(const std::string& text) {
-  try {
-    (void)Json(text).dump();
-    return true;
-  } catch (const Json::exception&) {
-    return false;
-  }
-}
-
 std::string DumpJson(const Json& value, const std::string& key) {
   try {
     return value.dump();

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <mutex>
 
 #include "base/files.h"
@@ -200,11 +201,28 @@ void WriteClasses(const std::string& out, const Classes& classes) {
   WriteFileAtomically(path, json.dump(2) + "\n");
 }
 
-// "leftImg8bit/val/ulm/x.png" -> "leftImg8bit_val_ulm_x": one flat name that cannot collide.
-std::string FlatStem(const std::string& name) {
-  std::string stem = fs::path(name).replace_extension().generic_string();
-  std::replace(stem.begin(), stem.end(), '/', '_');
-  return stem;
+// "leftImg8bit/val/ulm/x.png" -> "leftImg8bit_val_ulm_x": flat names. Throws where two come to one, for one
+// file would take the other's place.
+std::vector<std::string> FlatStems(const std::vector<std::string>& names) {
+  std::vector<std::string> stems;
+  std::map<std::string, std::string> taken;
+  for (const std::string& name : names) {
+    std::string stem = fs::path(name).replace_extension().generic_string();
+    std::replace(stem.begin(), stem.end(), '/', '_');
+    if (const auto [first, is_new] = taken.emplace(stem, name); !is_new) {
+      throw Error(
+          ErrorCode::kInvalidArgument,
+          fmt::format("{} and {} would both be called {}.png: rename one", first->second, name, stem));
+    }
+    stems.push_back(std::move(stem));
+  }
+  return stems;
+}
+
+std::vector<std::string> Names(const Dataset& data) {
+  std::vector<std::string> names;
+  for (int i = 0; i < data.size(); ++i) names.push_back(data.name(i));
+  return names;
 }
 
 }  // namespace
@@ -241,12 +259,14 @@ ConvertResult ConvertToFolder(const DatasetSpec& spec, const std::string& out) {
     DatasetSpec part = spec;
     part.split = split;
     const auto data = OpenDataset(part);
+    const std::vector<std::string> stems = FlatStems(Names(*data));
     const fs::path images = fs::path(out) / "images" / split, masks = fs::path(out) / "masks" / split;
     MakeFolder(images);
     MakeFolder(masks);
     WriteClasses(out, data->classes());
     const ConvertResult one = Collect(data->size(), "convert", [&](int i) {
-      const std::string stem = FlatStem(data->name(i)), source = data->image_path(i);
+      const std::string& stem = stems[i];
+      const std::string source = data->image_path(i);
       const Sample sample = data->Get(i);  // checks the pair
       if (fs::is_regular_file(source)) {
         WriteFileAtomically(images / (stem + fs::path(source).extension().string()), ReadFile(source));
@@ -275,6 +295,7 @@ ConvertResult AddToFolder(const std::string& images, const std::string& masks, c
   classes.label_ids.clear();
   const std::vector<std::string> files = ImageFilesBelow(masks), pictures = ImageFilesBelow(images);
   if (files.empty()) throw Error(ErrorCode::kNotFound, masks + ": holds no PNG file");
+  const std::vector<std::string> stems = FlatStems(files);
   std::map<std::string, std::string> by_stem;
   for (const std::string& picture : pictures)
     by_stem.emplace(fs::path(picture).replace_extension().generic_string(), picture);
@@ -288,7 +309,7 @@ ConvertResult AddToFolder(const std::string& images, const std::string& masks, c
     if (picture == by_stem.end())
       throw Error(ErrorCode::kNotFound, fmt::format("{}: no image of this stem in {}", path, images));
     const LabelImage labels = ReadCodedLabels(path, from.in);
-    const std::string stem = FlatStem(files[i]);
+    const std::string& stem = stems[i];
     const fs::path source = fs::path(images) / picture->second;
     WriteFileAtomically(image_out / (stem + source.extension().string()), ReadFile(source));
     WriteLabels((mask_out / (stem + ".png")).string(), labels, &classes.palette);

@@ -15,8 +15,10 @@
 
 #include "base/files.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/progress.h"
 #include "base/system.h"
+#include "base/text.h"
 #include "data/internal.h"
 #include "image/image_io.h"
 
@@ -217,6 +219,31 @@ class PackedDataset : public Dataset {
   std::string title_;
 };
 
+// The index is JSON: better said before the first image is encoded than after the last.
+void CheckNames(const Dataset& data) {
+  for (int i = 0; i < data.size(); ++i) {
+    if (IsUtf8(data.name(i))) continue;
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("{}: the name is not UTF-8, as a pack wants; rename the file", Printable(data.name(i))));
+  }
+}
+
+std::vector<std::string> SplitsToPack(const DatasetSpec& spec, const PackOptions& options) {
+  if (!spec.list.empty()) return {kEverySplit};
+  std::vector<std::string> splits;
+  for (const std::string& split : options.splits) {
+    for (std::string& own : SplitParts(split)) {  // samples of "trainval" are train's and val's
+      if (std::find(splits.begin(), splits.end(), own) == splits.end()) splits.push_back(std::move(own));
+    }
+  }
+  if (!splits.empty()) return splits;
+  // Scenes of each split are drawn apart: under the name of every split they would be scored by what was
+  // trained on.
+  if (ParseDataSpec(spec.spec).first == "synth") return {"train"};
+  return FindSplits(spec);
+}
+
 // Encodes and appends the samples of one split, a window of samples at a time on all cores.
 class PackWriter {
  public:
@@ -292,6 +319,8 @@ std::unique_ptr<Dataset> OpenPack(const DatasetSpec& spec, const std::string& fi
   }
   if (chosen.empty())
     throw Error(ErrorCode::kNotFound, fmt::format("{}: holds no sample of split '{}'", file, spec.split));
+  if (chosen.front().split == kEverySplit)
+    LogWarning(fmt::format("{}: is not divided into splits, so '{}' is all of it", file, spec.split));
   index.samples = std::move(chosen);
   const std::string title = fmt::format("{} {} (packed)", index.title, spec.split);
   return std::make_unique<PackedDataset>(std::move(pack), std::move(index), title);
@@ -314,19 +343,15 @@ PackResult PackData(const DatasetSpec& spec, const std::string& file, const Pack
                 fmt::format("JPEG quality {}; wanted 1..100, or 0 for PNG", options.jpeg_quality));
   }
   std::vector<std::pair<std::string, std::unique_ptr<Dataset>>> parts;
-  int total = 0;
-  for (const std::string& split :
-       spec.list.empty() && options.splits.empty() ? FindSplits(spec) : options.splits) {
+  for (const std::string& split : SplitsToPack(spec, options)) {
     DatasetSpec part = spec;
     part.split = split == kEverySplit ? spec.split : split;
     parts.emplace_back(split, OpenDataset(part));
   }
-  if (!spec.list.empty()) {
-    parts.clear();
-    parts.emplace_back(kEverySplit, OpenDataset(spec));
-  }
+  int total = 0;
   PackResult result;
   for (const auto& [split, data] : parts) {
+    CheckNames(*data);
     total += data->size();
     result.contents.push_back(fmt::format("{}: {} images", split, data->size()));
   }

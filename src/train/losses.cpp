@@ -10,6 +10,7 @@
 
 #include "frf/image.h"
 #include "train/distributed.h"
+#include "train/field_reader.h"
 #include "train/losses_fused.h"
 
 namespace frf {
@@ -89,19 +90,35 @@ Json ToJson(const LossSpec& spec) {
 
 LossSpec LossSpecFromJson(const Json& json, const std::string& what) {
   LossSpec spec;
-  try {
-    if (json.contains("kind")) spec.kind = LossKindFromName(json.at("kind").get<std::string>());
-    spec.class_weights = json.value("class_weights", spec.class_weights);
-    spec.auxiliary_weight = json.value("auxiliary_weight", spec.auxiliary_weight);
-    spec.ohem_threshold = json.value("ohem_threshold", spec.ohem_threshold);
-    spec.ohem_share = json.value("ohem_share", spec.ohem_share);
-    spec.lovasz_weight = json.value("lovasz_weight", spec.lovasz_weight);
-    spec.logit_adjustment = json.value("logit_adjustment", spec.logit_adjustment);
-    spec.distillation = json.value("distillation", spec.distillation);
-  } catch (const Json::exception& error) {
-    throw Error(ErrorCode::kCorruptFile, fmt::format("{}: loss: {}", what, error.what()));
-  }
+  const FieldReader read{json, what + ": loss"};
+  std::string kind = Name(spec.kind);
+  read("kind", kind);
+  spec.kind = LossKindFromName(kind);
+  read("class_weights", spec.class_weights);
+  read("auxiliary_weight", spec.auxiliary_weight);
+  read("ohem_threshold", spec.ohem_threshold);
+  read("ohem_share", spec.ohem_share);
+  read("lovasz_weight", spec.lovasz_weight);
+  read("logit_adjustment", spec.logit_adjustment);
+  read("distillation", spec.distillation);
   return spec;
+}
+
+void Check(const LossSpec& spec) {
+  const auto want = [](bool good, const char* field, double value, const char* range) {
+    if (!good)
+      throw Error(ErrorCode::kUsage, fmt::format("loss.{} is {}, {} is wanted", field, value, range));
+  };
+  want(spec.auxiliary_weight >= 0, "auxiliary_weight", spec.auxiliary_weight, "0 or more");
+  want(spec.ohem_threshold > 0 && spec.ohem_threshold <= 1, "ohem_threshold", spec.ohem_threshold,
+       "above 0 to 1");
+  want(spec.ohem_share >= 0 && spec.ohem_share <= 1, "ohem_share", spec.ohem_share, "0 to 1");
+  want(spec.lovasz_weight >= 0, "lovasz_weight", spec.lovasz_weight, "0 or more");
+  want(spec.logit_adjustment >= 0 && spec.logit_adjustment <= 4, "logit_adjustment", spec.logit_adjustment,
+       "0 to 4");
+  want(spec.distillation > 0 && spec.distillation <= 1, "distillation", spec.distillation, "above 0 to 1");
+  for (const float weight : spec.class_weights)
+    want(weight > 0 && std::isfinite(weight), "class_weights", weight, "above 0");
 }
 
 std::vector<float> ClassWeights(const std::vector<double>& shares, double c) {

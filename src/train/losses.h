@@ -49,6 +49,8 @@ LossKind LossKindFromName(const std::string& name);  // ce, ohem, lovasz, ce+lov
 std::string Name(LossKind kind);
 Json ToJson(const LossSpec& spec);
 LossSpec LossSpecFromJson(const Json& json, const std::string& what);
+// Throws kUsage naming the field.
+void Check(const LossSpec& spec);
 
 // 1 / ln(c + share), normalised to mean 1. c > 1.
 std::vector<float> ClassWeights(const std::vector<double>& shares, double c);

@@ -46,7 +46,10 @@ int main(int argc, char** argv) {
       fmt::print("{}", app.help());
       return 2;
     }
-    return action();
+    const int code = action();
+    // Scores that a full disk did not take must not look saved.
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) return Fail("standard output: cannot write", 1);
+    return code;
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     return Fail(std::string(error.what()) + "; see frf train --help", 2);

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "train/field_reader.h"
 #include "train/kernels/update.h"
 
 namespace frf {
@@ -58,19 +59,18 @@ Json ToJson(const OptimizerSpec& spec) {
 
 OptimizerSpec OptimizerSpecFromJson(const Json& json, const std::string& what) {
   OptimizerSpec spec;
-  try {
-    if (json.contains("kind")) spec.kind = OptimizerKindFromName(json.at("kind").get<std::string>());
-    spec.beta1 = json.value("beta1", spec.beta1);
-    spec.beta2 = json.value("beta2", spec.beta2);
-    spec.epsilon = json.value("epsilon", spec.epsilon);
-    spec.momentum = json.value("momentum", spec.momentum);
-    spec.nesterov = json.value("nesterov", spec.nesterov);
-    spec.weight_decay = json.value("weight_decay", spec.weight_decay);
-    spec.decay_all = json.value("decay_all", spec.decay_all);
-    spec.clip_norm = json.value("clip_norm", spec.clip_norm);
-  } catch (const Json::exception& error) {
-    throw Error(ErrorCode::kCorruptFile, fmt::format("{}: optimiser: {}", what, error.what()));
-  }
+  const FieldReader read{json, what + ": optimizer"};
+  std::string kind = Name(spec.kind);
+  read("kind", kind);
+  spec.kind = OptimizerKindFromName(kind);
+  read("beta1", spec.beta1);
+  read("beta2", spec.beta2);
+  read("epsilon", spec.epsilon);
+  read("momentum", spec.momentum);
+  read("nesterov", spec.nesterov);
+  read("weight_decay", spec.weight_decay);
+  read("decay_all", spec.decay_all);
+  read("clip_norm", spec.clip_norm);
   return spec;
 }
 

@@ -109,6 +109,23 @@ void ResolveSky(AugmentSpec& augment, const Classes& classes) {
   if (augment.sky_class < 0) LogInfo("no class is called sky: the recipe's augment.sky does nothing");
 }
 
+// What a person's recipe says class by class must be of as many classes.
+void CheckClasses(const Recipe& recipe, const Dataset& train) {
+  const int count = train.classes().count();
+  const auto refuse = [&](const std::string& what) {
+    throw Error(ErrorCode::kUsage, fmt::format("recipe {}: {}, {} has {} classes", recipe.name, what,
+                                               train.description(), count));
+  };
+  const std::size_t weights = recipe.loss.class_weights.size();
+  if (weights != 0 && weights != static_cast<std::size_t>(count))
+    refuse(fmt::format("loss.class_weights are {}", weights));
+  if (recipe.augment.sky_class >= count)
+    refuse(fmt::format("augment.sky_class is {}", recipe.augment.sky_class));
+  for (const int rare : recipe.augment.rare_classes) {
+    if (rare < 0 || rare >= count) refuse(fmt::format("augment.rare_classes holds {}", rare));
+  }
+}
+
 Json ToJson(const DatasetSpec& spec) {
   return {{"spec", spec.spec},     {"split", spec.split}, {"list", spec.list},      {"seed", spec.seed},
           {"height", spec.height}, {"width", spec.width}, {"variant", spec.variant}};
@@ -264,20 +281,17 @@ Plan MakePlan(const TrainOptions& options, const Dataset& train) {
   plan.seed = options.seed;
   plan.train = options.train;
   plan.validation = options.validation;
-  if (plan.validation.spec.empty()) {
-    plan.validation.spec = options.train.spec;
-    plan.validation.variant = options.train.variant;
-    plan.validation.height = options.train.height;
-    plan.validation.width = options.train.width;
+  DatasetSpec& validation = plan.validation;
+  if (validation.spec.empty()) validation.spec = plan.train.spec;
+  if (DataName(validation) == DataName(plan.train)) {  // read alike, but for what was said of validation
+    if (validation.variant.empty()) validation.variant = plan.train.variant;
+    if (validation.height == 0)
+      std::tie(validation.height, validation.width) = {plan.train.height, plan.train.width};
   }
   plan.validate = options.validate;
   plan.init = options.init;
   plan.teachers = options.teachers;
   plan.recipe = options.recipe;
-  // Published schedules differ by data set.
-  const bool untouched = plan.recipe.phases.size() == 1 && Epochs(plan.recipe) == 800;
-  if (plan.recipe.name == "paper" && DataName(plan.train) == "cityscapes" && untouched)
-    SetEpochs(plan.recipe, 1000);
   const Sizes sizes = LookAtSizes(train);
   if (!options.qat.empty()) {
     StartFromQuantized(options, train, plan);
@@ -286,6 +300,7 @@ Plan MakePlan(const TrainOptions& options, const Dataset& train) {
   ResolveCrop(plan.recipe, sizes, plan);
   ResolveShares(plan.recipe, train);
   ResolveSky(plan.recipe.augment, train.classes());
+  CheckClasses(plan.recipe, train);
   Check(plan.recipe);
 
   ModelInfo& model = plan.model;

@@ -66,7 +66,9 @@ struct Recipe {
 };
 
 const std::vector<std::string>& RecipeNames();
-// By name, or a JSON file (any name that ends in .json): {"base": NAME, fields ...}.
+// By name, or a JSON file (any name that ends in .json): {"base": NAME, fields ...}, "best" where it names no
+// base and is no whole recipe. Of a run's config.json, what that run measured of its data is left out: it is
+// measured anew.
 Recipe LoadRecipe(const std::string& name_or_file);
 Json ToJson(const Recipe& recipe);
 Recipe RecipeFromJson(const Json& json, const std::string& what);

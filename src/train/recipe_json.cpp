@@ -8,6 +8,7 @@
 #include "base/files.h"
 #include "base/model_info.h"
 #include "frf/error.h"
+#include "train/field_reader.h"
 #include "train/recipe.h"
 
 namespace frf {
@@ -79,25 +80,6 @@ struct Writer {
   }
 };
 
-struct Reader {
-  const Json& json;
-  const std::string& what;
-  template <typename T>
-  void operator()(const char* key, T& value) const {
-    const auto found = json.find(key);
-    if (found == json.end()) return;
-    // nlohmann converts 2.7 to 2 and true to 1 without a word; a recipe should not.
-    const bool fits = std::is_same_v<T, bool>          ? found->is_boolean()
-                      : std::is_same_v<T, std::string> ? found->is_string()
-                      : std::is_integral_v<T>          ? found->is_number_integer()
-                                                       : found->is_number();
-    if (!fits)
-      throw Error(ErrorCode::kUsage,
-                  fmt::format("{}: '{}' is {}, not of the right type", what, key, found->dump()));
-    value = found->get<T>();
-  }
-};
-
 std::string SizeText(int height, int width) {
   return height == 0 ? "auto" : fmt::format("{}x{}", height, width);
 }
@@ -158,11 +140,18 @@ void Merge(Json& base, const Json& patch, const std::string& what) {
   }
 }
 
+// What a run measured of its own data is not another run's: shares, rare classes, which class is the sky.
+void ForgetMeasured(Recipe& recipe) {
+  if (recipe.class_weights > 0) recipe.loss.class_weights.clear();
+  recipe.augment.rare_classes.clear();
+  recipe.augment.sky_class = -1;
+}
+
 Phase PhaseFromJson(const Json& json, const std::string& what) {
   Json complete = PhaseJson(Phase{});
   Merge(complete, json, what);
   Phase phase;
-  VisitPhase(phase, Reader{complete, what});
+  VisitPhase(phase, FieldReader{complete, what});
   ReadSize(complete, what, phase.crop_height, phase.crop_width);
   return phase;
 }
@@ -185,24 +174,23 @@ Json ToJson(const Recipe& recipe) {
   return json;
 }
 
-Recipe RecipeFromJson(const Json& given, const std::string& what) {
+namespace {
+
+Recipe ReadRecipe(const Json& given, const std::string& what) {
   Json json = ToJson(Recipe{});
   Merge(json, given, what);
   Recipe recipe;
-  VisitRecipe(recipe, Reader{json, what});
+  VisitRecipe(recipe, FieldReader{json, what});
   ReadSize(json, what, recipe.crop_height, recipe.crop_width);
   std::string input;
-  Reader{json, what}("input", input);
+  FieldReader{json, what}("input", input);
   recipe.input = InputFromName(input, what);
-  VisitAugment(recipe.augment, Reader{json.at("augment"), what});
-  try {
-    recipe.augment.rare_classes = json.at("augment").at("rare_classes").get<std::vector<int>>();
-    recipe.optimizer = OptimizerSpecFromJson(json.at("optimizer"), what);
-    recipe.schedule = ScheduleSpecFromJson(json.at("schedule"), what);
-    recipe.loss = LossSpecFromJson(json.at("loss"), what);
-  } catch (const Json::exception& error) {
-    throw Error(ErrorCode::kUsage, fmt::format("{}: {}", what, error.what()));
-  }
+  const FieldReader augment{json.at("augment"), what + ": augment"};
+  VisitAugment(recipe.augment, augment);
+  augment("rare_classes", recipe.augment.rare_classes);
+  recipe.optimizer = OptimizerSpecFromJson(json.at("optimizer"), what);
+  recipe.schedule = ScheduleSpecFromJson(json.at("schedule"), what);
+  recipe.loss = LossSpecFromJson(json.at("loss"), what);
   if (!json.at("phases").is_array()) throw Error(ErrorCode::kUsage, what + ": 'phases' is not a list");
   recipe.phases.clear();
   for (std::size_t i = 0; i < json["phases"].size(); ++i) {
@@ -212,23 +200,39 @@ Recipe RecipeFromJson(const Json& given, const std::string& what) {
   return recipe;
 }
 
+}  // namespace
+
+Recipe RecipeFromJson(const Json& json, const std::string& what) {
+  try {
+    return ReadRecipe(json, what);
+  } catch (const Error& error) {
+    const std::string message = error.what();
+    if (message.starts_with(what)) throw;
+    throw Error(error.code(),
+                what + ": " + message);  // what Check finds in values is said without their place
+  }
+}
+
 Recipe LoadRecipe(const std::string& name) {
   if (!name.ends_with(".json")) return NamedRecipe(name);
   Json json = ParseJson(ReadFile(name, 1 << 20), name);
   if (!json.is_object())
     throw Error(ErrorCode::kUsage, name + ": an object with the recipe's fields is wanted");
-  if (json.contains("recipe") && json["recipe"].is_object())
-    json = Json(json["recipe"]);  // config.json of a run
-  Recipe base;
-  if (const auto found = json.find("base"); found != json.end()) {
-    if (!found->is_string()) throw Error(ErrorCode::kUsage, name + ": 'base' is not a recipe's name");
-    base = NamedRecipe(found->get<std::string>());
+  const bool config = json.contains("recipe") && json["recipe"].is_object();  // config.json of a run
+  if (config) json = Json(json["recipe"]);
+  Recipe base;  // of a whole recipe, as --print-recipe and runs write them: what an older one lacks is off
+  if (json.contains("base") || !json.contains("summary")) {
+    const Json wanted = json.value("base", Json("best"));
+    if (!wanted.is_string()) throw Error(ErrorCode::kUsage, name + ": 'base' is not a recipe's name");
+    base = NamedRecipe(wanted.get<std::string>());
     base.name = std::filesystem::path(name).stem().string();
     json.erase("base");
   }
   Json complete = ToJson(base);
   Merge(complete, json, name);
-  return RecipeFromJson(complete, name);
+  Recipe recipe = RecipeFromJson(complete, name);
+  if (config) ForgetMeasured(recipe);
+  return recipe;
 }
 
 Recipe Override(const Recipe& recipe, const std::string& assignment) {
@@ -265,7 +269,11 @@ Recipe Override(const Recipe& recipe, const std::string& assignment) {
   }
   const std::string text = assignment.substr(equals + 1);
   const Json value = Json::parse(text, nullptr, false);
-  *at = value.is_discarded() || at->is_string() ? Json(text) : value;
+  if (at->is_object() && value.is_object()) {
+    Merge(*at, value, what);  // as in a file: what is not named stays
+  } else {
+    *at = value.is_discarded() || at->is_string() ? Json(text) : value;
+  }
   return RecipeFromJson(json, what);
 }
 

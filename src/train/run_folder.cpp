@@ -28,7 +28,14 @@ RunFolder::RunFolder(RunFolder&& other) noexcept
       silent_(other.silent_) {}
 
 RunFolder::~RunFolder() {
-  if (lock_ >= 0) ::close(lock_);
+  if (lock_ < 0) return;
+  if (!Has("config.json") &&
+      !Has("last.ckpt")) {  // refused before it began: a folder that was made for it goes too
+    std::error_code ignored;
+    std::filesystem::remove(path_ + "/lock", ignored);
+    std::filesystem::remove(path_, ignored);  // where nothing else is in it
+  }
+  ::close(lock_);
 }
 
 bool RunFolder::Has(const std::string& name) const { return std::filesystem::exists(path_ + "/" + name); }

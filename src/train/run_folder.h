@@ -5,7 +5,8 @@
 //   run.Log({{"type", "epoch"}, {"epoch", 3}, {"step", 135}, {"loss", 0.41}});
 //
 // Subtle: a killed run may have logged more than its last checkpoint knows; Rewind drops those lines, since a
-// resumed run writes them again. One process at a time: the folder is locked while a RunFolder lives.
+// resumed run writes them again. One process at a time: the folder is locked while a RunFolder lives. A run
+// that is refused before its config.json is written leaves no folder that was not there.
 #pragma once
 
 #include <functional>

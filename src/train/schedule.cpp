@@ -10,6 +10,7 @@
 #include <numbers>
 
 #include "frf/error.h"
+#include "train/field_reader.h"
 
 namespace frf {
 namespace {
@@ -125,23 +126,22 @@ Json ToJson(const ScheduleSpec& spec) {
 
 ScheduleSpec ScheduleSpecFromJson(const Json& json, const std::string& what) {
   ScheduleSpec spec;
-  try {
-    if (json.contains("kind")) spec.kind = ScheduleKindFromName(json.at("kind").get<std::string>());
-    spec.rate = json.value("rate", spec.rate);
-    spec.final_rate = json.value("final_rate", spec.final_rate);
-    spec.steps = json.value("steps", spec.steps);
-    spec.warmup_steps = json.value("warmup_steps", spec.warmup_steps);
-    spec.decay_steps = json.value("decay_steps", spec.decay_steps);
-    spec.power = json.value("power", spec.power);
-    spec.warmup_share = json.value("warmup_share", spec.warmup_share);
-    spec.div = json.value("div", spec.div);
-    spec.final_div = json.value("final_div", spec.final_div);
-    spec.cycle_momentum = json.value("cycle_momentum", spec.cycle_momentum);
-    spec.momentum_low = json.value("momentum_low", spec.momentum_low);
-    spec.momentum_high = json.value("momentum_high", spec.momentum_high);
-  } catch (const Json::exception& error) {
-    throw Error(ErrorCode::kCorruptFile, fmt::format("{}: schedule: {}", what, error.what()));
-  }
+  const FieldReader read{json, what + ": schedule"};
+  std::string kind = Name(spec.kind);
+  read("kind", kind);
+  spec.kind = ScheduleKindFromName(kind);
+  read("rate", spec.rate);
+  read("final_rate", spec.final_rate);
+  read("steps", spec.steps);
+  read("warmup_steps", spec.warmup_steps);
+  read("decay_steps", spec.decay_steps);
+  read("power", spec.power);
+  read("warmup_share", spec.warmup_share);
+  read("div", spec.div);
+  read("final_div", spec.final_div);
+  read("cycle_momentum", spec.cycle_momentum);
+  read("momentum_low", spec.momentum_low);
+  read("momentum_high", spec.momentum_high);
   return spec;
 }
 

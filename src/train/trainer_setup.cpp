@@ -12,6 +12,18 @@
 #include "train/trainer_impl.h"
 
 namespace frf {
+namespace {
+
+// The data may have moved since the run began, or lie elsewhere on this process's machine: validation's with
+// those of training, where both were one data set.
+void UseOwnPlaces(const TrainOptions& options, Plan& plan) {
+  const bool one = plan.validation.spec == plan.train.spec;
+  if (!options.train.spec.empty()) plan.train.spec = options.train.spec;
+  if (one) plan.validation.spec = plan.train.spec;
+  if (!options.validation.spec.empty()) plan.validation.spec = options.validation.spec;
+}
+
+}  // namespace
 
 RunFolder Trainer::OpenRun(const TrainOptions& options, const Distributed* distributed) {
   if (options.run.empty()) throw Error(ErrorCode::kUsage, "no run folder: name one with -o RUN");
@@ -24,8 +36,7 @@ Plan Trainer::ChoosePlan(const TrainOptions& options, const RunFolder& run,
   if (options.resume) {
     const std::string file = run / "config.json";
     Plan plan = PlanFromJson(ParseJson(ReadFile(file), file), file);
-    if (!options.train.spec.empty()) plan.train.spec = options.train.spec;  // the data may have moved
-    if (!options.validation.spec.empty()) plan.validation.spec = options.validation.spec;
+    UseOwnPlaces(options, plan);
     data = OpenDataset(plan.train);
     if (data->classes() != plan.model.classes) {
       throw Error(
@@ -51,8 +62,7 @@ Plan Trainer::AgreedPlan(const TrainOptions& options, const RunFolder& run, Dist
   const std::string what = "rank 0's plan";
   const Json json = ParseJson(distributed->Broadcast(std::string()), what);
   Plan plan = PlanFromJson(json.at("plan"), what);
-  if (!options.train.spec.empty()) plan.train.spec = options.train.spec;
-  if (!options.validation.spec.empty()) plan.validation.spec = options.validation.spec;
+  UseOwnPlaces(options, plan);
   plan.init.clear();
   data = OpenDataset(plan.train);
   if (data->size() != json.at("images").get<int>()) {
@@ -119,6 +129,7 @@ Trainer::Trainer(const TrainOptions& options, torch::Device device, Distributed*
   }
   if (distributed_ == nullptr) return;
   ShareState(*distributed_, state_, Everything());
+  scaler_.set_state(state_.loss_scale);  // rank 0's: gradients of all are summed before they are scaled back
   const std::int64_t images = std::min<std::int64_t>(recipe.batch, data_->size());
   module_->SetDistributed(distributed_, images * distributed_->rank() / distributed_->size());
   buckets_ = std::make_unique<GradientBuckets>(*module_, *distributed_);
@@ -155,6 +166,7 @@ LoaderOptions Trainer::Loading() const {
   return {.batch = recipe.batch / processes,
           .seed = plan_.seed,
           .workers = options_.workers,
+          .prefetch = std::max(LoaderOptions{}.prefetch, options_.workers + 2),  // work for every one of them
           .drop_last = data_->size() >= recipe.batch,
           .shard = distributed_ == nullptr ? 0 : distributed_->rank(),
           .shards = processes,

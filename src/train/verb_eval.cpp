@@ -76,7 +76,7 @@ void AddEval(CLI::App& root, Action& action) {
       "\nExample:\n  frf eval runs/first --data camvid:data/camvid --split val --backend torch --report "
       "report.html");
   app->add_option("RUN", a->run, "run folder")->required();
-  app->add_option("--data", a->data.spec, "camvid:DIR, cityscapes:DIR, folder:DIR or synth:COUNT")
+  app->add_option("--data", a->data.spec, "camvid:DIR, cityscapes:DIR, folder:DIR, pack:FILE or synth:COUNT")
       ->required();
   app->add_option("--split", a->data.split, "train, val, test or trainval")->capture_default_str();
   app->add_option("--list", a->data.list, "only the images that this file names");

@@ -62,7 +62,9 @@ std::pair<double, double> ParseRange(const std::string& text) {
 
 Recipe ChosenRecipe(const Arguments& a) {
   Recipe recipe = LoadRecipe(a.recipe);
-  if (a.epochs != 0) SetEpochs(recipe, a.epochs);
+  // Published schedules differ by data set.
+  const int own = a.recipe == "paper" && DataName(a.options.train) == "cityscapes" ? 1000 : 0;
+  if (const int epochs = a.epochs != 0 ? a.epochs : own; epochs != 0) SetEpochs(recipe, epochs);
   if (a.batch != 0) recipe.batch = a.batch;
   if (a.rate != 0) recipe.schedule.rate = a.rate;
   if (a.validate_every != 0) recipe.validate_every = a.validate_every;
@@ -93,8 +95,9 @@ int RunTrain(Arguments a) {
   }
   if (!options.resume) {
     if (options.train.spec.empty())
-      throw Error(ErrorCode::kUsage,
-                  "--data is wanted (camvid:DIR, cityscapes:DIR, folder:DIR, synth:COUNT), or --resume");
+      throw Error(
+          ErrorCode::kUsage,
+          "--data is wanted (camvid:DIR, cityscapes:DIR, folder:DIR, pack:FILE, synth:COUNT), or --resume");
     options.recipe = ChosenRecipe(a);
     options.net_options = ParseNetOptions(options.net, a.net_options);
     if (!a.size.empty()) std::tie(options.height, options.width) = ParseSize(a.size, "--size");
@@ -113,7 +116,7 @@ void AddData(CLI::App& app, Arguments& a) {
   TrainOptions& o = a.options;
   o.validation.split = "val";
   const std::string data = "Data";
-  app.add_option("--data", o.train.spec, "camvid:DIR, cityscapes:DIR, folder:DIR or synth:COUNT")
+  app.add_option("--data", o.train.spec, "camvid:DIR, cityscapes:DIR, folder:DIR, pack:FILE or synth:COUNT")
       ->group(data);
   app.add_option("--split", o.train.split, "train, val, test or trainval")
       ->group(data)
@@ -208,9 +211,11 @@ void AddNetwork(CLI::App& app, Arguments& a) {
 // refused.
 void RefuseWithResume(CLI::App& app) {
   for (const char* name :
-       {"--net",    "--net-options", "--init", "--teacher", "--qat",    "--recipe",   "--set",
-        "--epochs", "--batch",       "--lr",   "--crop",    "--scale",  "--seed",     "--val-every",
-        "--size",   "--fit",         "--list", "--split",   "--no-val", "--val-list", "--val-split"}) {
+       {"--net",       "--net-options", "--init",       "--teacher",   "--qat",
+        "--recipe",    "--set",         "--epochs",     "--batch",     "--lr",
+        "--crop",      "--scale",       "--seed",       "--val-every", "--size",
+        "--fit",       "--list",        "--split",      "--no-val",    "--val-list",
+        "--val-split", "--variant",     "--scene-size", "--data-seed", "--val-data-seed"}) {
     if (app.count(name) > 0) {
       throw Error(
           ErrorCode::kUsage,

@@ -131,6 +131,18 @@ TEST(Convert, DataSetToFolder) {
   }
 }
 
+TEST(Convert, FilesThatWouldTakeOneAnothersPlace) {
+  const TempFolder folder;
+  for (const char* name : {"a/b", "a_b"}) {
+    PutImage(folder / ("pictures/" + std::string(name) + ".png"), Picture(3, 12));
+    PutLabels(folder / ("labels/" + std::string(name) + ".png"), AllIds(11));
+  }
+  EXPECT_FRF_ERROR(
+      AddToFolder(folder / "pictures", folder / "labels", folder / "f", "train", {.from = "camvid-ids"}),
+      ErrorCode::kInvalidArgument, "would both be called a_b.png");
+  EXPECT_FALSE(fs::exists(folder / "f"));
+}
+
 TEST(Convert, MasksAndImagesToFolder) {
   const TempFolder folder;
   PutImage(folder / "pictures/a.jpg", Picture(3, 20));

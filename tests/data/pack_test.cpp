@@ -48,6 +48,43 @@ TEST(Pack, IsLosslessAndKeepsSplits) {
   EXPECT_EQ(CheckData({.spec = pack}).errors(), 0);
 }
 
+TEST(Pack, SplitsByTheirOwnNames) {
+  const TempFolder folder;
+  MakeCamVid(folder / "c", 3, 2);
+  const PackResult result =
+      PackData({.spec = "camvid:" + folder / "c"}, folder / "p", {.splits = {"trainval", "val"}});
+  EXPECT_EQ(result.contents, (std::vector<std::string>{"train: 3 images", "val: 2 images"}));
+  EXPECT_EQ(OpenDataset({.spec = "pack:" + folder / "p", .split = "trainval"})->size(), 5);
+  EXPECT_FRF_ERROR(PackData({.spec = "camvid:" + folder / "c"}, folder / "q", {.splits = {"all of it"}}),
+                   ErrorCode::kUsage, "split 'all of it'");
+}
+
+TEST(Pack, DrawnScenesAreTheirSplits) {
+  const TempFolder folder;
+  const DatasetSpec scenes{.spec = "synth:2", .split = "train", .height = 32, .width = 48};
+  PackData(scenes, folder / "p");
+  ExpectSame(*OpenDataset(scenes), *OpenDataset({.spec = "pack:" + folder / "p", .split = "train"}));
+  EXPECT_FRF_ERROR(OpenDataset({.spec = "pack:" + folder / "p", .split = "val"}), ErrorCode::kNotFound,
+                   "split 'val'");
+}
+
+TEST(Pack, NamesThatItCannotHoldAreSaidFirst) {
+  const TempFolder folder;
+  MakeCamVid(folder / "c", 1, 1);
+  PutImage(folder /
+               "c/train/stra\xdf"
+               "e.png",
+           Picture(4, 6));
+  PutLabels(folder /
+                "c/trainannot/stra\xdf"
+                "e.png",
+            Stripes(4, 6, 11, 11));
+  std::filesystem::remove(folder / "c/train.txt");
+  EXPECT_FRF_ERROR(PackData({.spec = "camvid:" + folder / "c"}, folder / "p"), ErrorCode::kInvalidArgument,
+                   "train/stra?e.png: the name is not UTF-8");
+  EXPECT_FALSE(std::filesystem::exists(folder / "p"));
+}
+
 TEST(Pack, AListBelongsToEverySplit) {
   const TempFolder folder;
   MakeCamVid(folder / "c");

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "data/dataset.h"
+#include "support/support.h"
 #include "train/trainer.h"
 
 namespace frf {
@@ -47,6 +48,40 @@ TEST(Plan, FindsTheSkyByItsName) {
   EXPECT_EQ(Planned(0.4, 3, "camvid", "").sky_class, 3);           // the person's word
   EXPECT_EQ(Planned(0.4, -1, "camvid", "ceiling").sky_class, -1);  // nothing is drawn
   EXPECT_EQ(Planned(0, -1, "camvid", "").sky_class, -1);
+}
+
+TEST(Plan, WhatIsSaidByClassFitsTheClasses) {
+  const Renamed scenes("camvid", "");
+  TrainOptions options;
+  options.net = "frfnet-slim";
+  options.recipe = LoadRecipe("best");
+  options.recipe.loss.class_weights.assign(19, 1.0f);
+  EXPECT_FRF_ERROR(MakePlan(options, scenes), ErrorCode::kUsage, "loss.class_weights are 19");
+  options.recipe.loss.class_weights.assign(11, 1.0f);
+  EXPECT_EQ(MakePlan(options, scenes).recipe.loss.class_weights, options.recipe.loss.class_weights);
+  options.recipe.augment.sky_class = 11;
+  EXPECT_FRF_ERROR(MakePlan(options, scenes), ErrorCode::kUsage, "augment.sky_class is 11");
+  options.recipe.augment.sky_class = -1;
+  options.recipe.augment.rare_classes = {3, 11};
+  EXPECT_FRF_ERROR(MakePlan(options, scenes), ErrorCode::kUsage, "rare_classes holds 11");
+}
+
+TEST(Plan, ValidationIsReadAsTrainingIs) {
+  const Renamed scenes("cityscapes", "");
+  TrainOptions options;
+  options.net = "frfnet-slim";
+  options.recipe = LoadRecipe("best");
+  options.train = {.spec = "synth:4", .split = "train", .height = 64, .width = 96, .variant = "cityscapes"};
+  for (const char* spec : {"", "synth:2"}) {
+    options.validation.spec = spec;
+    const DatasetSpec validation = MakePlan(options, scenes).validation;
+    EXPECT_EQ(validation.spec, *spec == 0 ? "synth:4" : spec);
+    EXPECT_EQ(validation.variant, "cityscapes");
+    EXPECT_EQ(validation.height, 64);
+    EXPECT_EQ(validation.width, 96);
+  }
+  options.validation.spec = "folder:x";  // another kind has no variants or scene sizes of that kind
+  EXPECT_EQ(MakePlan(options, scenes).validation.variant, "");
 }
 
 }  // namespace

@@ -88,6 +88,9 @@ TEST(Recipe, OverridesByPath) {
   EXPECT_EQ(recipe.phases[1].crop_width, 120);
   EXPECT_EQ(recipe.loss.kind, LossKind::kOhem);
   EXPECT_EQ(recipe.name, "mine");
+  recipe = Override(recipe, R"(augment={"sky": 0.4})");  // other fields stay, as in a file
+  EXPECT_EQ(recipe.augment.sky, 0.4);
+  EXPECT_EQ(recipe.augment.scale_min, 0.75);
   EXPECT_FRF_ERROR(Override(recipe, "optimizer.decay=1"), ErrorCode::kUsage,
                    "no field 'decay'; there are kind");
   EXPECT_FRF_ERROR(Override(recipe, "phases.9.epochs=1"), ErrorCode::kUsage, "'9' is no position");
@@ -118,6 +121,66 @@ TEST(Recipe, FilesBuildOnANamedOne) {
   WriteFileAtomically(path, R"({"batch": )");
   EXPECT_FRF_ERROR(LoadRecipe(path), ErrorCode::kCorruptFile, "mine.json");
   EXPECT_FRF_ERROR(LoadRecipe("worst"), ErrorCode::kUsage, "best, paper, reference");
+}
+
+TEST(Recipe, FilesThatNameNoBaseBuildOnBest) {
+  test::TempFolder folder;
+  const std::string path = folder / "mine.json";
+  WriteFileAtomically(path, R"({"batch": 16, "loss": {"kind": "ohem"}})");
+  Recipe wanted = LoadRecipe("best");
+  wanted.name = "mine";
+  wanted.batch = 16;
+  wanted.loss.kind = LossKind::kOhem;
+  EXPECT_EQ(ToJson(LoadRecipe(path)).dump(), ToJson(wanted).dump());
+  // A whole one, as --print-recipe writes it, is what it says.
+  WriteFileAtomically(path, ToJson(LoadRecipe("paper")).dump());
+  EXPECT_EQ(ToJson(LoadRecipe(path)).dump(), ToJson(LoadRecipe("paper")).dump());
+}
+
+TEST(Recipe, OfARunWithoutWhatItMeasured) {
+  test::TempFolder folder;
+  const std::string path = folder / "config.json";
+  Recipe run = LoadRecipe("best");
+  run.loss.class_weights = {0.5f, 1.5f};
+  run.augment.rare_classes = {1};
+  run.augment.sky = 0.4;
+  run.augment.sky_class = 0;
+  WriteFileAtomically(path, Json{{"recipe", ToJson(run)}, {"seed", 0}}.dump());
+  const Recipe recipe = LoadRecipe(path);
+  EXPECT_TRUE(recipe.loss.class_weights.empty());
+  EXPECT_TRUE(recipe.augment.rare_classes.empty());
+  EXPECT_EQ(recipe.augment.sky_class, -1);
+  EXPECT_EQ(recipe.augment.sky, 0.4);
+  run.class_weights = 0;  // so the weights are a person's
+  WriteFileAtomically(path, Json{{"recipe", ToJson(run)}}.dump());
+  EXPECT_EQ(LoadRecipe(path).loss.class_weights, run.loss.class_weights);
+}
+
+TEST(Recipe, ErrorsNameTheFile) {
+  test::TempFolder folder;
+  const std::string path = folder / "mine.json";
+  const std::pair<const char*, const char*> wrong[] = {
+      {R"({"batch": 0})", "batch is 0"},
+      {R"({"batch": 4294967304})", "'batch' is 4294967304, a smaller number"},
+      {R"({"schedule": {"warmup_steps": 2.7}})", "schedule: 'warmup_steps' is 2.7, a whole number"},
+      {R"({"optimizer": {"weight_decay": "abc"}})", R"(optimizer: 'weight_decay' is "abc", a number)"},
+      {R"({"augment": {"rare_classes": 3}})", "augment: 'rare_classes' is 3, a list"},
+      {R"({"loss": {"kind": "foo"}})", "no loss is called 'foo'"},
+      {R"({"loss": {"ohem_threshold": -1}})", "loss.ohem_threshold is -1"},
+      {R"({"loss": {"class_weights": [1, 0]}})", "loss.class_weights is 0"},
+      {R"({"phases": [{"name": "a"}, {"name": "b", "scale_max": 0.5}]})",
+       "phase 'b': augmentation: scale 0.75 to 0.5"},
+      {R"({"augment": {"gamma_max": 0.1}})", "gamma"}};
+  for (const auto& [text, message] : wrong) {
+    WriteFileAtomically(path, text);
+    EXPECT_FRF_ERROR(LoadRecipe(path), ErrorCode::kUsage, message);
+    EXPECT_FRF_ERROR(LoadRecipe(path), ErrorCode::kUsage, path);
+  }
+  // 0 means the recipe's: one bound alone may be given.
+  WriteFileAtomically(path, R"({"phases": [{"name": "a", "scale_min": 0.5}]})");
+  const Recipe recipe = LoadRecipe(path);
+  EXPECT_EQ(AugmentOf(recipe, recipe.phases[0]).scale_min, 0.5);
+  EXPECT_EQ(AugmentOf(recipe, recipe.phases[0]).scale_max, 2.0);
 }
 
 }  // namespace

@@ -76,7 +76,7 @@ TEST(Schedule, JsonKeepsEveryField) {
                     .momentum_low = 0.1,
                     .momentum_high = 0.2};
   EXPECT_EQ(ToJson(ScheduleSpecFromJson(ToJson(spec), "x")).dump(), ToJson(spec).dump());
-  EXPECT_FRF_ERROR(ScheduleSpecFromJson(Json{{"rate", "fast"}}, "config.json"), ErrorCode::kCorruptFile,
+  EXPECT_FRF_ERROR(ScheduleSpecFromJson(Json{{"rate", "fast"}}, "config.json"), ErrorCode::kUsage,
                    "config.json");
 }
 

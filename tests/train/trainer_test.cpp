@@ -9,6 +9,7 @@
 
 #include "base/checkpoint.h"
 #include "base/files.h"
+#include "data/trees.h"
 #include "graph/weights.h"
 #include "support/support.h"
 #include "train/mean_weights.h"
@@ -199,6 +200,27 @@ TEST(Trainer, AFullDiskKeepsTheOldCheckpoint) {
   Train(options);
 }
 
+TEST(Trainer, DataThatMovedAreFoundByValidationToo) {
+  test::TempFolder folder;
+  for (const char* name : {"train/a.png", "train/b.png", "val/c.png"}) {
+    const std::string path = folder / ("old/" + std::string(name));
+    test::PutImage(path, test::Picture(64, 96));
+    test::PutLabels(path.substr(0, path.rfind('/')) + "annot/" + path.substr(path.rfind('/') + 1),
+                    test::Stripes(64, 96, 11, 11));
+  }
+  TrainOptions options = SmallRun(folder / "run");
+  options.train = {.spec = "camvid:" + folder / "old", .split = "train"};
+  options.stop_after_steps = 2;
+  EXPECT_FRF_ERROR(Train(options), ErrorCode::kInterrupted, "--resume");
+  std::filesystem::rename(folder / "old", folder / "new");
+  options.resume = true;
+  options.stop_after_steps = 0;
+  options.train = {};
+  EXPECT_FRF_ERROR(Train(options), ErrorCode::kNotFound, "old");
+  options.train.spec = "camvid:" + folder / "new";
+  EXPECT_TRUE(Train(options).best_miou.has_value());
+}
+
 TEST(Trainer, WrongUseIsOneLine) {
   test::TempFolder folder;
   TrainOptions options = SmallRun("");
@@ -212,6 +234,7 @@ TEST(Trainer, WrongUseIsOneLine) {
   options = SmallRun(folder / "other");
   options.net = "frfnet-slm";
   EXPECT_FRF_ERROR(Train(options), ErrorCode::kNotFound, "frfnet-slim");
+  EXPECT_FALSE(std::filesystem::exists(folder / "other"));
   options.net = "frfnet-slim";
   options.validation.spec = "synth:2";
   options.validation.variant = "cityscapes";
