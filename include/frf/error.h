@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one exception type that frf throws. It is caught once at each edge (main, C API, HTTP server).
+// The one exception type that frf throws. It is caught once at each edge (main, the C API).
 //
 //   try {
 //     frf::Image image = frf::ReadImage("street.png");

@@ -85,7 +85,9 @@ typedef struct frf_model frf_model;
 
 // Loads an ONNX file, or shipped weights by name ("frfnet-camvid"; FRF_WEIGHTS, share/frf/weights beside the
 // program or the library). *model is released by frf_model_free. NOT_FOUND, IO, CORRUPT_FILE, UNSUPPORTED,
-// OUT_OF_MEMORY.
+// OUT_OF_MEMORY. A file of a fixed size may be read again for a second session: it must stay as it is while
+// sessions are made of the model (else frf_model_load_memory). A run of such a session can then fail with
+// NOT_FOUND, IO, or INVALID_ARGUMENT ("has changed since it was loaded").
 frf_status frf_model_load(const char* name_or_path, frf_model** model);
 
 // The same from `size` bytes of an ONNX file in memory (embedded, downloaded, decrypted). The bytes are
@@ -179,7 +181,7 @@ frf_status frf_session_scores_shape(frf_session* session, int height, int width,
 // weights, allocates and chooses. After that a run allocates nothing and takes no lock where the image is of
 // the network's input size; another size is resized first, which does allocate. INVALID_ARGUMENT, UNSUPPORTED
 // (an operator, at the first run), CORRUPT_FILE (a network whose scores do not fit its classes),
-// OUT_OF_MEMORY.
+// OUT_OF_MEMORY; NOT_FOUND and IO where a fixed-size file has gone (frf_model_load).
 frf_status frf_session_run(frf_session* session, const frf_image* image, const frf_labels* labels);
 
 // Scores for an image, before any softmax: classes x height x width floats (CHW, see
@@ -207,11 +209,11 @@ frf_status frf_image_read(const char* path, frf_image* image);
 void frf_image_free(frf_image* image);
 
 // Writes a picture as PNG. A file that was there stays whole until the new one is complete. INVALID_ARGUMENT,
-// IO.
+// NOT_FOUND (there is no such folder), IO.
 frf_status frf_image_write_png(const char* path, const frf_image* image);
 
 // Writes labels as a PNG whose stored bytes are the ids: with the model's colours as its palette, or grey for
-// a NULL model.
+// a NULL model. Codes as of frf_image_write_png.
 frf_status frf_labels_write_png(const char* path, const frf_labels* labels, const frf_model* model);
 
 #ifdef __cplusplus

@@ -51,6 +51,27 @@ void WriteAll(int fd, const char* data, std::size_t size, const std::filesystem:
   }
 }
 
+// What `path` names once symbolic links are followed, which need not exist.
+std::filesystem::path BehindLinks(const std::filesystem::path& path) {
+  std::filesystem::path found = path;
+  std::error_code code;
+  for (int links = 0; std::filesystem::is_symlink(std::filesystem::symlink_status(found, code)); ++links) {
+    const std::filesystem::path next = std::filesystem::read_symlink(found, code);
+    if (code || links == 40) ThrowErrno(path, "follow the link", code ? code.value() : ELOOP);
+    found = found.parent_path() / next;  // an absolute `next` stands alone
+  }
+  return found;
+}
+
+// Something that is there and that a rename would not fill but remove. The kernel's own links, such as
+// /proc/self/fd/1, may lead to a pipe that has no name, or to a file that was deleted.
+bool IsDevice(const std::filesystem::path& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0 || S_ISDIR(status.st_mode)) return false;
+  struct stat behind {};
+  return !S_ISREG(status.st_mode) || ::lstat(BehindLinks(path).c_str(), &behind) != 0;
+}
+
 }  // namespace
 
 std::string ReadFile(const std::filesystem::path& path, std::uint64_t max_bytes) {
@@ -86,21 +107,24 @@ std::string ReadFile(const std::filesystem::path& path, std::uint64_t max_bytes)
   return bytes;
 }
 
-PendingFile::PendingFile(std::filesystem::path path)
-    : path_(std::move(path)), temporary_(path_.string() + fmt::format(".tmp{}", ::getpid())) {}
+PendingFile::PendingFile(std::filesystem::path path) : path_(std::move(path)), direct_(IsDevice(path_)) {
+  target_ = temporary_ = direct_ ? path_ : BehindLinks(path_);
+  if (!direct_) temporary_ += fmt::format(".tmp{}", ::getpid());
+}
 
 PendingFile::~PendingFile() {
-  if (!committed_) ::unlink(temporary_.c_str());
+  if (!committed_ && !direct_) ::unlink(temporary_.c_str());
 }
 
 void PendingFile::Commit() {
+  if (direct_) return;
   const Descriptor file(::open(temporary_.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0) ThrowErrno(path_, "create", errno);
   if (::fsync(file.get()) != 0 && errno != EINVAL) ThrowErrno(path_, "sync", errno);
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) ThrowErrno(path_, "replace", errno);
+  if (::rename(temporary_.c_str(), target_.c_str()) != 0) ThrowErrno(path_, "replace", errno);
   committed_ = true;
   // The rename itself is durable once the folder is synced; a file system that cannot is not an error.
-  const std::filesystem::path folder = path_.has_parent_path() ? path_.parent_path() : ".";
+  const std::filesystem::path folder = target_.has_parent_path() ? target_.parent_path() : ".";
   const Descriptor handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (handle.get() >= 0) (void)::fsync(handle.get());
 }
@@ -108,8 +132,10 @@ void PendingFile::Commit() {
 void WriteFileAtomically(const std::filesystem::path& path,
                          const std::function<void(const AppendBytes&)>& write) {
   PendingFile pending(path);
-  Descriptor file(::open(pending.temporary().c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-  if (file.get() < 0) ThrowErrno(path, "create", errno);
+  // Without O_CREAT where something is there: of a pipe in /tmp that is another user's Linux refuses it.
+  const int flags = O_WRONLY | O_CLOEXEC | (pending.direct() ? 0 : O_CREAT | O_TRUNC);
+  Descriptor file(::open(pending.temporary().c_str(), flags, 0644));
+  if (file.get() < 0) ThrowErrno(path, pending.direct() ? "open" : "create", errno);
   write([&](const void* data, std::size_t size) {
     WriteAll(file.get(), static_cast<const char*>(data), size, path);
   });

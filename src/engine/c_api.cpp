@@ -273,7 +273,7 @@ frf_status frf_session_run_planes(frf_session* session, const float* planes, int
 
 frf_status frf_image_read(const char* path, frf_image* image) {
   return Guard([&] {
-    Wanted(image, "image") = {};
+    Wanted(image, "image");
     const frf::Image read = frf::ReadImage(&Wanted(path, "path"), frf::ImageLimits{});
     auto* data = static_cast<uint8_t*>(std::malloc(read.bytes()));
     if (data == nullptr) throw std::bad_alloc();

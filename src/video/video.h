@@ -36,6 +36,7 @@ struct VideoInfo {
   Ratio time_base{1, 1000};   // seconds that a pts counts
   Ratio pixel_aspect{1, 1};   // of one pixel, width to height
   std::int64_t frames = 0;    // about how many there are, for progress; 0: unknown
+  std::int64_t end = 0;       // in time_base: when the last of exactly `frames` is over; 0: unknown
   bool live = false;          // frames come when they come: whoever is late loses some
 };
 

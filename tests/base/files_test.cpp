@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <fstream>
@@ -113,6 +114,68 @@ TEST(WriteFileAtomically, NamesThePlaceItCannotWriteTo) {
   std::filesystem::create_directory(folder / "taken");
   EXPECT_FRF_ERROR(WriteFileAtomically(folder / "taken", "x"), ErrorCode::kIo, "taken: cannot replace");
   EXPECT_EQ(FilesIn(folder.path()), 1);
+}
+
+// A model that others find by a link ("latest") must not cut the link off.
+TEST(WriteFileAtomically, FillsWhatALinkNames) {
+  const test::TempFolder folder;
+  std::filesystem::create_directory(folder / "models");
+  WriteFileAtomically(folder / "models/one", "old");
+  std::filesystem::create_symlink("models/one", folder / "latest");
+  std::filesystem::create_symlink("latest", folder / "link");
+  std::filesystem::create_symlink("models/two", folder / "next");  // to what is not there yet
+  std::filesystem::create_symlink("no/such/folder", folder / "lost");
+  std::filesystem::create_symlink("loop", folder / "loop");
+  WriteFileAtomically(folder / "link", "new");
+  WriteFileAtomically(folder / "next", "two");
+  EXPECT_EQ(ReadFile(folder / "models/one"), "new");
+  EXPECT_EQ(ReadFile(folder / "models/two"), "two");
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "latest"));
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "link"));
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "next"));
+  EXPECT_EQ(FilesIn(folder / "models"), 2);
+  EXPECT_FRF_ERROR(WriteFileAtomically(folder / "lost", "x"), ErrorCode::kNotFound, "lost: cannot create");
+  EXPECT_FRF_ERROR(WriteFileAtomically(folder / "loop", "x"), ErrorCode::kIo, "loop: cannot follow the link");
+  EXPECT_EQ(FilesIn(folder.path()), 6);
+}
+
+// As root a rename over /dev/null would replace the machine's; through a link the test risks only the link.
+TEST(WriteFileAtomically, WritesIntoPipesAndDevices) {
+  const test::TempFolder folder;
+  const std::string pipe = folder / "pipe", bytes(200000, 'p');
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  std::string got;
+  std::thread reader([&] { got = ReadFile(pipe); });
+  WriteFileAtomically(pipe, bytes);
+  reader.join();
+  EXPECT_EQ(got, bytes);
+  EXPECT_TRUE(std::filesystem::is_fifo(pipe));
+
+  std::filesystem::create_symlink("/dev/null", folder / "null");
+  WriteFileAtomically(folder / "null", bytes);
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "null"));
+  EXPECT_TRUE(std::filesystem::is_character_file("/dev/null"));
+  std::filesystem::create_symlink("/dev/full", folder / "full");
+  EXPECT_FRF_ERROR(WriteFileAtomically(folder / "full", "x"), ErrorCode::kIo, "full: cannot write");
+  EXPECT_TRUE(std::filesystem::is_character_file(folder / "full"));
+  EXPECT_EQ(FilesIn(folder.path()), 3);
+}
+
+// /dev/stdout is a link to a link of the kernel's own, "pipe:[4711]", which no folder holds.
+TEST(WriteFileAtomically, WritesIntoAPipeWithoutAName) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  WriteFileAtomically("/proc/self/fd/" + std::to_string(ends[1]), "bytes");
+  ::close(ends[1]);
+  EXPECT_EQ(ReadFile("/proc/self/fd/" + std::to_string(ends[0])), "bytes");
+  ::close(ends[0]);
+}
+
+TEST(PendingFile, LeavesAPipeThatWasNotFilled) {
+  const test::TempFolder folder;
+  ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+  { const PendingFile pending(folder / "pipe"); }
+  EXPECT_TRUE(std::filesystem::is_fifo(folder / "pipe"));
 }
 
 TEST(MakeFolder, MakesParentsAndMindsFilesInTheWay) {

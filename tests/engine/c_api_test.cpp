@@ -388,6 +388,8 @@ TEST_F(CApi, PicturesInAndOut) {
     ASSERT_EQ(frf_labels_write_png((folder / "l.png").c_str(), &out, model), FRF_OK) << frf_last_error();
     EXPECT_EQ(ReadLabels(folder / "l.png").ids, labels.ids);
   }
+  EXPECT_STATUS(frf_labels_write_png((folder / "no/such/l.png").c_str(), &out, nullptr), FRF_NOT_FOUND,
+                "l.png");
   EXPECT_STATUS(frf_image_read((folder / "none.png").c_str(), &read), FRF_NOT_FOUND, "none.png");
   WriteFileAtomically(folder / "cut.png", ReadFile(folder / "a.png").substr(0, 60));
   EXPECT_STATUS(frf_image_read((folder / "cut.png").c_str(), &read), FRF_CORRUPT_FILE, "cut.png");

@@ -279,6 +279,17 @@ TEST_F(Codec, WhatIsNoVideoIsNamed) {
                    ErrorCode::kOutOfMemory, "--max-memory");
 }
 
+TEST_F(Codec, AnAddressTakesNoDevicesOptions) {
+  const auto open = [](SourceOptions options) {
+    options.input = "rtsp://127.0.0.1:1/none", options.camera = true;
+    LoadVideoLibrary().Open(options);
+  };
+  EXPECT_FRF_ERROR(open({.height = 480, .width = 640}), ErrorCode::kUsage, "--camera-size");
+  EXPECT_FRF_ERROR(open({.rate = 30}), ErrorCode::kUsage, "--camera-rate");
+  EXPECT_FRF_ERROR(open({.format = "mjpeg"}), ErrorCode::kUsage, "--camera-format");
+  EXPECT_FRF_ERROR(open({}), ErrorCode::kIo, "cannot open the camera");
+}
+
 // A playlist under a video's name must not make us fetch what it names: nobody may call at this port.
 TEST_F(Codec, APlaylistReachesNoNetwork) {
   const int listener = ::socket(AF_INET, SOCK_STREAM, 0);

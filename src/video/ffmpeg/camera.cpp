@@ -26,6 +26,15 @@ void Decoder::OpenCamera() {
     throw Error(ErrorCode::kNotFound,
                 fmt::format("{}: there is no such camera; `ls /dev/video*` shows what there is", name_));
   }
+  const char* option = options_.height > 0        ? "--camera-size"
+                       : options_.rate > 0        ? "--camera-rate"
+                       : !options_.format.empty() ? "--camera-format"
+                                                  : nullptr;
+  if (address && option != nullptr) {
+    throw Error(ErrorCode::kUsage, fmt::format("{}: {} asks a device on this machine; what a network camera "
+                                               "sends is set at the camera, leave the option out",
+                                               name_, option));
+  }
   Dictionary dictionary;
   const AVInputFormat* input = nullptr;
   format_ = Checked(avformat_alloc_context(), name_);

@@ -8,7 +8,10 @@ extern "C" {
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <fstream>
+#include <string_view>
 #include <thread>
 
 #include "base/system.h"
@@ -28,6 +31,28 @@ bool IsOwnIndex(const AVFormatContext& format) {  // containers whose index says
 }
 
 std::int64_t EndOf(const AVIndexEntry& entry) { return entry.pos + entry.size; }
+
+// Whether the file reaches the end that a Matroska segment states in its head: an ID and a size in which the
+// first byte's leading zeros say how many bytes follow. What was written live may state none.
+bool HoldsWholeSegment(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  const auto number = [&](bool keep_marker) {
+    const int first = file.get();
+    const int more = first > 0 ? std::countl_zero(static_cast<std::uint8_t>(first)) : 8;
+    std::uint64_t value = static_cast<std::uint64_t>(keep_marker ? first : first & (0x7f >> more));
+    for (int i = 0; i < more; ++i) value = value << 8 | static_cast<std::uint8_t>(file.get());
+    return value;
+  };
+  if (number(true) != 0x1A45DFA3) return false;
+  const std::uint64_t head = number(false);
+  file.seekg(static_cast<std::streamoff>(std::min<std::uint64_t>(head, 1 << 20)), std::ios::cur);
+  if (number(true) != 0x18538067) return false;
+  const std::uint64_t size = number(false);
+  if (!file || size >= (std::uint64_t{1} << 48)) return false;  // all ones: not stated
+  const auto start = static_cast<std::uint64_t>(file.tellg());
+  file.seekg(0, std::ios::end);
+  return static_cast<std::uint64_t>(file.tellg()) >= start + size;
+}
 
 // "00:01:02.500000000" as Matroska keeps the length of a stream; 0 where it is not that.
 double SecondsOfTag(const AVStream& stream) {
@@ -162,6 +187,13 @@ void Decoder::Describe() {
   info_.live = options_.camera;
   if (info_.live) return;
   info_.frames = stream_->nb_frames;
+  if (IsOwnIndex(*format_) && info_.frames > 0 && stream_->duration > 0 &&
+      stream_->start_time != AV_NOPTS_VALUE) {
+    const std::int64_t start = format_->start_time == AV_NOPTS_VALUE
+                                   ? stream_->start_time
+                                   : av_rescale_q(format_->start_time, {1, AV_TIME_BASE}, stream_->time_base);
+    info_.end = stream_->start_time - start + stream_->duration;
+  }
   if (info_.frames <= 0 && format_->duration > 0)
     info_.frames = std::llround(format_->duration / 1e6 * info_.rate.value());
 }
@@ -210,35 +242,53 @@ bool Decoder::Read(VideoFrame& frame) {
       return false;
     }
     if (got != AVERROR(EAGAIN)) {
-      if (got != AVERROR_INVALIDDATA || ended_) Throw(ErrorCode::kCorruptFile, name_, "cannot decode", got);
+      // No more packets can be damaged than there were: a decoder that never ends its errors is not waited
+      // for.
+      if (got != AVERROR_INVALIDDATA || damaged_ >= sent_)
+        Throw(ErrorCode::kCorruptFile, name_, "cannot decode", got);
       ++damaged_;
     }
-    if (ended_) return false;
+    // What goes wrong in a thread of the decoder is told some packets later, so of the last ones behind the
+    // end.
+    if (ended_) {
+      if (got == AVERROR_INVALIDDATA) continue;
+      return false;
+    }
     if (!ReadPacket()) {
       if (Stopped()) return false;
       ended_ = true;
-      avcodec_send_packet(codec_.get(), nullptr);  // what the decoder still holds
+      CountDamage(avcodec_send_packet(codec_.get(), nullptr));  // what the decoder still holds
       continue;
     }
-    const int sent = avcodec_send_packet(codec_.get(), packet_.get());
+    ++sent_;
+    CountDamage(avcodec_send_packet(codec_.get(), packet_.get()));
     av_packet_unref(packet_.get());
-    if (sent == AVERROR(ENOMEM))
-      throw Error(ErrorCode::kOutOfMemory, name_ + ": out of memory while decoding");
-    if (sent < 0) ++damaged_;  // one packet; the next ones may be sound
   }
 }
 
-// Whether the container promised more than it held. Only gaps beyond rounding and a longer sound track count.
+void Decoder::CountDamage(int sent) {
+  if (sent == AVERROR(ENOMEM)) throw Error(ErrorCode::kOutOfMemory, name_ + ": out of memory while decoding");
+  if (sent < 0) ++damaged_;  // one packet; the next ones may be sound
+}
+
+// Whether the container promised more than it held. Only gaps beyond rounding and a longer sound track count,
+// and no last frame that is shown for long, as a screen recording's is: where the container counts its
+// packets (and CheckIndex has seen that they lie within the file) some must be missing too.
 void Decoder::NoteEnd() {
   if (options_.camera) return;
   if (delivered_ == 0)
     throw Error(ErrorCode::kCorruptFile, fmt::format("{}: no frame of it can be decoded{}", name_,
                                                      damaged_ > 0 ? "" : "; was the file cut short?"));
   const double base = av_q2d(stream_->time_base);
-  const double end = static_cast<double>(last_pts_) * base + 1 / info_.rate.value();
+  const double shown = static_cast<double>(last_duration_) * base;
+  const double end = static_cast<double>(last_pts_) * base + std::max(shown, 1 / info_.rate.value());
   const double promised =
       stream_->duration > 0 ? static_cast<double>(stream_->duration) * base : SecondsOfTag(*stream_);
-  cut_short_ = partial_packet_ || promised - end > std::max(1.0, promised / 10);
+  const bool whole =
+      IsOwnIndex(*format_)
+          ? stream_->nb_frames > 0 && delivered_ + damaged_ >= stream_->nb_frames
+          : std::string_view(format_->iformat->name).starts_with("matroska") && HoldsWholeSegment(name_);
+  cut_short_ = partial_packet_ || (!whole && promised - end > std::max(1.0, promised / 10));
   if (!cut_short_) return;
   end_note_ = fmt::format("{}: ends after {} frames ({:.1f} s{}); was the copy cut short?", name_, delivered_,
                           end, promised > end ? fmt::format(" of {:.1f}", promised) : "");
@@ -246,28 +296,37 @@ void Decoder::NoteEnd() {
 
 std::string Decoder::warning() const {
   if (!end_note_.empty()) return end_note_;
-  return damaged_ == 0
-             ? ""
-             : fmt::format("{}: {} damaged packet{} skipped", name_, damaged_, damaged_ == 1 ? "" : "s");
+  std::string note =
+      damaged_ == 0 ? "" : fmt::format("{} damaged packet{} skipped", damaged_, damaged_ == 1 ? "" : "s");
+  if (jumps_ > 0) {
+    note += fmt::format("{}its clock jumps back{} after {} frames; what follows is shown right behind",
+                        note.empty() ? "" : "; ", jumps_ > 1 ? fmt::format(" {} times, first", jumps_) : "",
+                        first_jump_);
+  }
+  return note.empty() ? note : name_ + ": " + note;
 }
 
 std::int64_t Decoder::NextPts() {
   const AVRational base = stream_->time_base;
-  std::int64_t pts = frame_->best_effort_timestamp;
-  if (pts != AV_NOPTS_VALUE) {
-    if (first_pts_ == AV_NOPTS_VALUE) {
-      // A file's sound may begin before its picture: its own start is 0. A camera counts from when it was
-      // switched on.
-      const bool known = !options_.camera && format_->start_time != AV_NOPTS_VALUE;
-      first_pts_ = known ? av_rescale_q(format_->start_time, {1, AV_TIME_BASE}, base) : pts;
-    }
-    pts -= first_pts_;
-  } else {  // a raw stream: evenly, at its rate
-    const std::int64_t step = av_rescale_q(1, {info_.rate.den, info_.rate.num}, base);
-    pts = last_pts_ == AV_NOPTS_VALUE ? 0 : last_pts_ + std::max<std::int64_t>(1, step);
+  const std::int64_t step =
+      std::max<std::int64_t>(1, av_rescale_q(1, {info_.rate.den, info_.rate.num}, base));
+  const std::int64_t stated = frame_->best_effort_timestamp;
+  if (stated == AV_NOPTS_VALUE)  // a raw stream: evenly, at its rate
+    return last_pts_ = last_pts_ == AV_NOPTS_VALUE ? 0 : last_pts_ + step;
+  if (first_pts_ == AV_NOPTS_VALUE) {
+    // A file's sound may begin before its picture: its own start is 0. A camera counts from when it was
+    // switched on.
+    const bool known = !options_.camera && format_->start_time != AV_NOPTS_VALUE;
+    first_pts_ = known ? av_rescale_q(format_->start_time, {1, AV_TIME_BASE}, base) : stated;
   }
-  if (last_pts_ != AV_NOPTS_VALUE) pts = std::max(pts, last_pts_ + 1);
-  return last_pts_ = pts;
+  if (last_pts_ == AV_NOPTS_VALUE) return last_pts_ = stated - first_pts_;
+  // Two recordings put into one file: the second one's clock begins anew and counts on from where the first
+  // ended. Two frames in disorder, or with one time, are no such jump.
+  if (last_pts_ - (stated - first_pts_) > 2 * step) {
+    if (jumps_++ == 0) first_jump_ = delivered_;
+    first_pts_ = stated - (last_pts_ + step);
+  }
+  return last_pts_ = std::max(stated - first_pts_, last_pts_ + 1);
 }
 
 void Decoder::Deliver(VideoFrame& frame) {
@@ -286,6 +345,11 @@ void Decoder::Deliver(VideoFrame& frame) {
     ApplyOrientation(unturned_, orientation_, frame.image);
   }
   frame.pts = NextPts();
+#if LIBAVUTIL_VERSION_MAJOR >= 58
+  last_duration_ = frame_->duration;
+#else
+  last_duration_ = frame_->pkt_duration;
+#endif
   ++delivered_;
   av_frame_unref(frame_.get());
 }

@@ -5,8 +5,8 @@
 //
 // Threads: used by one; the codec has some of its own. Ownership: its own buffers, the caller's frames.
 // Errors: a file that cannot be read at all throws when opened, so does an mp4 or avi whose index points
-// beyond its end. Packets that cannot be decoded are skipped and counted in warning(); a size that changes
-// throws.
+// beyond its end. Packets that cannot be decoded are skipped and counted in warning(), which also tells of a
+// clock that jumps back; a size that changes throws.
 #pragma once
 
 #include "frf/image.h"
@@ -43,6 +43,7 @@ class Decoder final : public FrameSource {
   void Describe();
   void CheckIndex() const;
   bool ReadPacket();  // false at the end or on `stop`
+  void CountDamage(int sent);
   void NoteEnd();
   void Deliver(VideoFrame& frame);
   std::int64_t NextPts();
@@ -62,7 +63,8 @@ class Decoder final : public FrameSource {
   int orientation_ = 1;
   std::int64_t deadline_ = 0;  // av_gettime_relative() at which waiting ends, 0: never
   std::int64_t first_pts_ = AV_NOPTS_VALUE, last_pts_ = AV_NOPTS_VALUE;
-  std::int64_t delivered_ = 0, damaged_ = 0;
+  std::int64_t last_duration_ = 0;  // of the last frame, as its packet says; 0: not said
+  std::int64_t sent_ = 0, delivered_ = 0, damaged_ = 0, jumps_ = 0, first_jump_ = 0;
   bool ended_ = false, partial_packet_ = false, cut_short_ = false;
   std::string end_note_;
 };

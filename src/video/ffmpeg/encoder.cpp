@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -39,6 +40,21 @@ void SetQuality(AVCodecContext& codec, const std::string& encoder, Dictionary& d
   }
 }
 
+// Raw streams have no times; an MPEG program stream has one a packet of 2 KiB, in which several frames may
+// begin.
+bool LosesTimes(const AVOutputFormat& container) {
+  constexpr std::string_view kProgramStreams[] = {"mpeg", "vcd", "svcd", "dvd", "vob"};
+  return (container.flags & AVFMT_NOTIMESTAMPS) != 0 ||
+         std::find(std::begin(kProgramStreams), std::end(kProgramStreams), container.name) !=
+             std::end(kProgramStreams);
+}
+
+// Others would fill the time with empty frames, or state a length that nothing in them bears out.
+bool KeepsLastDuration(const AVOutputFormat& container) {
+  constexpr std::string_view kContainers[] = {"mp4", "mov", "ipod", "3gp", "3g2", "matroska", "webm"};
+  return std::find(std::begin(kContainers), std::end(kContainers), container.name) != std::end(kContainers);
+}
+
 class Encoder final : public VideoWriter {
  public:
   explicit Encoder(const WriterOptions& options)
@@ -46,6 +62,7 @@ class Encoder final : public VideoWriter {
         path_(options.path),
         file_(options.path),
         packet_(Checked(av_packet_alloc(), path_)),
+        held_(Checked(av_packet_alloc(), path_)),
         frame_(Checked(av_frame_alloc(), path_)) {
     ForgetLog();
     avformat_alloc_output_context2(&format_, av_guess_format(nullptr, path_.c_str(), nullptr), nullptr,
@@ -56,6 +73,12 @@ class Encoder final : public VideoWriter {
           fmt::format(
               "{}: libavformat knows no video container of this ending; mp4, mkv, mov and webm are usual",
               path_));
+    }
+    if (LosesTimes(*format_->oformat)) {
+      const std::string kind = format_->oformat->long_name;
+      Close();
+      throw Error(ErrorCode::kUsage,
+                  fmt::format("{}: {} keeps no time of each frame; mp4, mkv, mov and webm do", path_, kind));
     }
     try {
       Start();
@@ -84,6 +107,7 @@ class Encoder final : public VideoWriter {
         av_rescale_q(pts, {options_.info.time_base.num, options_.info.time_base.den}, codec_->time_base);
     if (last_pts_ != AV_NOPTS_VALUE) frame_->pts = std::max(frame_->pts, last_pts_ + 1);
     last_pts_ = frame_->pts;
+    if (++written_ == options_.info.frames) NoteEnd(pts);
     frame_->quality = codec_->global_quality;
     Encode(frame_.get());
   }
@@ -196,22 +220,39 @@ class Encoder final : public VideoWriter {
                              sws_getCoefficients(codec_->colorspace), full, 0, 1 << 16, 1 << 16);
   }
 
+  // The last frame of the source is shown as long as there: a screen recording ends in one that stands long.
+  void NoteEnd(std::int64_t pts) {
+    const VideoInfo& info = options_.info;
+    if (info.end <= pts || !KeepsLastDuration(*format_->oformat)) return;
+    last_duration_ =
+        av_rescale_q(info.end - pts, {info.time_base.num, info.time_base.den}, codec_->time_base);
+  }
+
+  // A packet is written when the next one has come: the last one in the order of decoding, which may not be
+  // the last one shown, tells an mp4 how long the whole is.
   void Encode(const AVFrame* frame) {
     ForgetLog();
     int result = avcodec_send_frame(codec_.get(), frame);
     if (result < 0) Throw(ErrorCode::kInternal, path_, "cannot encode", result);
-    AVStream* stream = format_->streams[0];
     while ((result = avcodec_receive_packet(codec_.get(), packet_.get())) >= 0) {
-      // Decides how long the last frame is shown; for the others their successors do.
-      if (packet_->duration <= 0)
-        packet_->duration = av_rescale_q(1, av_inv_q(codec_->framerate), codec_->time_base);
-      av_packet_rescale_ts(packet_.get(), codec_->time_base, stream->time_base);
-      packet_->stream_index = 0;
-      result = av_interleaved_write_frame(format_, packet_.get());
-      if (result < 0) Throw(ErrorCode::kIo, path_, "cannot write", result);
+      if (held_->data != nullptr) WriteHeld(false);
+      av_packet_move_ref(held_.get(), packet_.get());
     }
     if (result != AVERROR(EAGAIN) && result != AVERROR_EOF)
       Throw(ErrorCode::kInternal, path_, "cannot encode", result);
+    if (result == AVERROR_EOF && held_->data != nullptr) WriteHeld(true);
+  }
+
+  void WriteHeld(bool last) {
+    AVStream* stream = format_->streams[0];
+    // Decides how long the last frame is shown; for the others their successors do.
+    if (held_->duration <= 0)
+      held_->duration = av_rescale_q(1, av_inv_q(codec_->framerate), codec_->time_base);
+    if (last_duration_ > 0 && (last || held_->pts == last_pts_)) held_->duration = last_duration_;
+    av_packet_rescale_ts(held_.get(), codec_->time_base, stream->time_base);
+    held_->stream_index = 0;
+    const int result = av_interleaved_write_frame(format_, held_.get());
+    if (result < 0) Throw(ErrorCode::kIo, path_, "cannot write", result);
   }
 
   void Close() {
@@ -226,10 +267,11 @@ class Encoder final : public VideoWriter {
   PendingFile file_;
   AVFormatContext* format_ = nullptr;
   Owned<AVCodecContext> codec_;
-  Owned<AVPacket> packet_;
+  Owned<AVPacket> packet_, held_;
   Owned<AVFrame> frame_;
   Owned<SwsContext> scaler_;
-  std::int64_t last_pts_ = AV_NOPTS_VALUE;
+  std::int64_t last_pts_ = AV_NOPTS_VALUE, written_ = 0;
+  std::int64_t last_duration_ = 0;  // of the last frame, in the codec's time base; 0: one frame at the rate
 };
 
 }  // namespace
