@@ -54,7 +54,7 @@ struct SessionOptions {
   // Size of the network's input. 0: as the file says, either a size that every image is brought to
   // (frf.input.fit = resize, or a file with fixed dimensions) or the image's own.
   int height = 0, width = 0;
-  int threads = 0;  // 0: all cores this process may use
+  int threads = 0;  // of one Run, its resizing too; 0: all cores this process may use
   std::uint64_t max_memory =
       0;  // bytes of maps and scratch; 0: half of RAM. Above: kOutOfMemory, before allocating
   // Measure which kernels are fastest when a size is first planned (about two seconds) and keep the result in
@@ -76,13 +76,14 @@ class Session {
 
   const LoadedModel& model() const;
 
-  // Labels at the size of `labels`, usually the image's. The lowest class wins ties.
+  // Labels at the size of `labels`, usually the image's. The lowest class wins ties. Where the network itself
+  // gives labels, an id that is no class (nor 255, void) is kCorruptFile.
   void Run(const ImageView& image, const LabelView& labels);
   LabelImage Run(const ImageView& image);
 
-  // Scores before any softmax, classes x height x width floats (CHW) at the network's input size, for the
-  // image. The second form writes them into room for `count` floats; fewer than ScoresShape says is
-  // kInvalidArgument.
+  // Scores before any softmax, classes x height x width floats (CHW) at the size of the network's output,
+  // usually its input's, for the image. The second form writes them into room for `count` floats; fewer than
+  // ScoresShape says is kInvalidArgument.
   std::vector<float> Scores(const ImageView& image);
   void Scores(const ImageView& image, float* scores, std::size_t count);
 

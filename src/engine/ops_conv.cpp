@@ -128,7 +128,9 @@ TransposedAxis PlanTransposed(const OpContext& c, const Window& w, int axis, std
   std::int64_t out = full - w.pad_begin[axis] - w.pad_end[axis];
   bool given = false;
   if (!shape.empty() && index >= 0) {
-    if (static_cast<int>(shape.size()) < spatial) c.Bad("output_shape has too few numbers");
+    const auto count = static_cast<int>(shape.size());  // the picture's axes alone, or all of them
+    if (count != spatial && count != spatial + 2)
+      c.Bad(fmt::format("output_shape has {} numbers for {} axes", count, spatial));
     out = shape[shape.size() - spatial + index];
     given = true;
   } else if (auto_pad == "SAME_UPPER" || auto_pad == "SAME_LOWER") {

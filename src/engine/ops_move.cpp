@@ -204,7 +204,8 @@ std::vector<std::int64_t> SliceTable(const OpContext& c, std::int64_t start, std
     for (std::int64_t i = clamp(start, 0, dim); i<stop; i = step> dim ? stop : i + step) table.push_back(i);
   } else {
     const std::int64_t stop = end < -dim ? -1 : clamp(end, -1, dim - 1);
-    for (std::int64_t i = clamp(start, -1, dim - 1); i > stop; i = step < -dim ? stop : i + step)
+    // ONNX clamps a start before the first element to it, an end to the place before it.
+    for (std::int64_t i = clamp(start, 0, dim - 1); i > stop; i = step < -dim ? stop : i + step)
       table.push_back(i);
   }
   return table;

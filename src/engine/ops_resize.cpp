@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Resize (opset 11 to 21): reads sizes or scales, axes, region of interest and policies; resize.cpp does the
-// work. Subtle: with `scales` the output has floor(in * scale) elements and coordinates use the given scale;
+// work. Subtle: with `scales` the output has ScaledSize elements and coordinates use the given scale;
 // with `sizes` they use the exact ratio.
+#include <algorithm>
 #include <cmath>
 
 #include "engine/resize.h"
+#include "graph/shapes.h"
 
 namespace frf::plain {
 namespace {
@@ -12,8 +14,12 @@ namespace {
 std::vector<int> ResizedAxes(const OpContext& c, int rank) {
   std::vector<int> axes;
   if (c.node.Has("axes")) {
-    for (const std::int64_t axis : c.node.Ints("axes", {}))
-      axes.push_back(c.Axis(axis, rank));  // their order counts
+    for (const std::int64_t given : c.node.Ints("axes", {})) {
+      const int axis = c.Axis(given, rank);
+      if (std::find(axes.begin(), axes.end(), axis) != axes.end())
+        c.Bad(fmt::format("axis {} is named twice", axis));
+      axes.push_back(axis);  // their order counts
+    }
   } else {
     for (int i = 0; i < rank; ++i) axes.push_back(i);
   }
@@ -26,10 +32,11 @@ void TakeScales(const OpContext& c, const Shape& x, const std::vector<int>& whic
   if (scales.size() != which.size())
     c.Bad(fmt::format("{} scales were given for {} axes", scales.size(), which.size()));
   for (std::size_t i = 0; i < which.size(); ++i) {
-    const double scale = scales[i], out = std::floor(static_cast<double>(x.at(which[i])) * scale);
-    if (!(scale > 0) || out > 1e9) c.Bad(fmt::format("scale {} is out of range", scale));
-    axes[which[i]].out = static_cast<std::int64_t>(out);
-    axes[which[i]].scale = scale;
+    const std::int64_t in = x.at(which[i]);
+    if (!(scales[i] > 0) || static_cast<double>(in) * scales[i] > 1e9)
+      c.Bad(fmt::format("scale {} is out of range", scales[i]));
+    axes[which[i]].out = ScaledSize(in, scales[i]);
+    axes[which[i]].scale = scales[i];
   }
 }
 

@@ -5,28 +5,16 @@
 #include "engine/plain.h"
 
 #include <fmt/format.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <unordered_map>
 
 #include "base/system.h"
 #include "engine/plain_op.h"
+#include "engine/thread_scope.h"
 
 namespace frf {
 namespace {
-
-// OpenMP's thread count for the length of a run.
-class ThreadScope {
- public:
-  explicit ThreadScope(int threads) : before_(omp_get_max_threads()) { omp_set_num_threads(threads); }
-  ~ThreadScope() { omp_set_num_threads(before_); }
-  ThreadScope(const ThreadScope&) = delete;
-  ThreadScope& operator=(const ThreadScope&) = delete;
-
- private:
-  int before_;
-};
 
 int ThreadsOf(const PlainOptions& options) {
   return options.threads > 0 ? options.threads : DefaultThreads();

@@ -7,8 +7,12 @@
 
 #include <algorithm>
 
+#include "base/system.h"
+#include "engine/label_ids.h"
 #include "engine/session.h"
+#include "engine/thread_scope.h"
 #include "frf/error.h"
+#include "graph/output.h"
 #include "graph/passes.h"
 
 namespace frf {
@@ -25,7 +29,7 @@ Segmenter::Segmenter(Model model, const SegmenterOptions& options) : info_(model
     return;
   }
   // Constants first: a half-precision file's weights stand behind Casts.
-  Graph graph = FoldBatchNorm(FoldConstants(model.graph.ForInference()));
+  Graph graph = FoldBatchNorm(FoldConstants(WithMainOutputOnly(model.graph)));
   if (graph.inputs.size() != 1 || graph.inputs[0].shape.size() != 4 || graph.inputs[0].shape[1] != 3) {
     throw Error(ErrorCode::kUnsupported,
                 fmt::format("{}: one image input of 1x3xHxW is wanted, {} inputs are declared", graph.name,
@@ -33,15 +37,11 @@ Segmenter::Segmenter(Model model, const SegmenterOptions& options) : info_(model
   }
   input_name_ = graph.inputs[0].name;
   input_type_ = graph.inputs[0].dtype;
+  file_ = model.file.empty() ? graph.name : model.file;
   output_name_ = graph.outputs.at(0).name;
   fixed_height_ = static_cast<int>(std::max<std::int64_t>(0, graph.inputs[0].shape[2]));
   fixed_width_ = static_cast<int>(std::max<std::int64_t>(0, graph.inputs[0].shape[3]));
-  if (fixed_height_ > 0 && options.height > 0 &&
-      (fixed_height_ != options.height || fixed_width_ != options.width)) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("the model's input is fixed at {}x{}, {}x{} was asked for", fixed_height_,
-                            fixed_width_, options.height, options.width));
-  }
+  if (options.height > 0) CheckFixedSize(fixed_height_, fixed_width_, options.height, options.width);
   if (options.height > 0) fixed_height_ = options.height, fixed_width_ = options.width;
   executor_ =
       std::make_unique<PlainExecutor>(std::move(graph), PlainOptions{options.threads, options.max_memory});
@@ -68,6 +68,7 @@ LabelImage Segmenter::RunPlain(const ImageView& image) {
   }
   const NetworkSize size =
       ChooseNetworkSize(info_.input, image.height, image.width, fixed_height_, fixed_width_);
+  const ThreadScope threads(options_.threads > 0 ? options_.threads : DefaultThreads());
   const Shape shape{1, 3, size.height, size.width};
   Tensor input;
   if (input_type_ == DType::kUint8) {
@@ -83,24 +84,30 @@ LabelImage Segmenter::RunPlain(const ImageView& image) {
     Preprocess(image, info_.input, size, input.data<float>());
   }
   const Tensor output = executor_->Run({{input_name_, input}}).at(output_name_);
-  if (output.dtype() == DType::kUint8) {
-    LabelImage labels{size.content_height, size.content_width, {}};
-    labels.ids.resize(static_cast<std::size_t>(labels.height) * labels.width);
-    for (int y = 0; y < labels.height; ++y) {
-      const std::uint8_t* row = output.data<std::uint8_t>() + static_cast<std::size_t>(y) * size.width;
-      std::copy(row, row + labels.width, &labels.at(y, 0));
+  // By its type and not its rank: ArgMax with keepdims gives labels of 1x1xHxW.
+  if (output.dtype() != DType::kFloat32) {
+    const std::string who = fmt::format("{}: output '{}'", file_, output_name_);
+    const Tensor ids = LabelsOf(output, info_.classes.count(), who);
+    if (ids.rank() < 2 || ids.size() != ids.dim(-2) * ids.dim(-1)) {
+      throw Error(ErrorCode::kUnsupported, fmt::format("{} is {} {}, neither class scores 1xCxHxW nor labels",
+                                                       who, Name(output.dtype()), ToString(output.shape())));
     }
-    return labels.height == image.height && labels.width == image.width
-               ? labels
-               : ResizeNearest(labels, image.height, image.width);
+    LabelImage labels{static_cast<int>(ids.dim(-2)), static_cast<int>(ids.dim(-1)), {}};
+    labels.ids.assign(ids.data<std::uint8_t>(), ids.data<std::uint8_t>() + ids.size());
+    LabelImage resized{image.height, image.width, {}};
+    resized.ids.resize(static_cast<std::size_t>(image.height) * image.width);
+    ResizeNearest(labels, ContentOf(labels.height, size.content_height, size.height),
+                  ContentOf(labels.width, size.content_width, size.width), resized.view());
+    return resized;
   }
   if (output.rank() != 4 || output.dim(1) != info_.classes.count()) {
     throw Error(ErrorCode::kCorruptFile, fmt::format("the network gives {} for {} classes in frf.classes",
                                                      ToString(output.shape()), info_.classes.count()));
   }
-  return LabelsFromScores(output.data<float>(), info_.classes.count(), static_cast<int>(output.dim(2)),
-                          static_cast<int>(output.dim(3)), size.content_height, size.content_width,
-                          image.height, image.width);
+  const int height = static_cast<int>(output.dim(2)), width = static_cast<int>(output.dim(3));
+  return LabelsFromScores(output.data<float>(), info_.classes.count(), height, width,
+                          ContentOf(height, size.content_height, size.height),
+                          ContentOf(width, size.content_width, size.width), image.height, image.width);
 }
 
 }  // namespace frf

@@ -44,7 +44,7 @@ class Segmenter {
   ModelInfo info_;
   SegmenterOptions options_;
   std::unique_ptr<Session> session_;  // the engine, or
-  std::string input_name_, output_name_;
+  std::string file_, input_name_, output_name_;
   DType input_type_ = DType::kFloat32;
   int fixed_height_ = 0, fixed_width_ = 0;
   std::unique_ptr<PlainExecutor> executor_;

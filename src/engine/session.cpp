@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sessions: sizes, resizing on the way in and out, plans of the last four sizes.
+// Sessions: sizes, resizing on the way in and out, plans of the last four sizes. Subtle: a network's output
+// may have another size than its input (a file without the last upsampling, an argmax at a quarter of it):
+// what speaks of the picture is then that share of the output.
 #include "engine/session.h"
 
 #include <fmt/format.h>
-#if defined(__GLIBC__)
-#include <malloc.h>
-#endif
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 
-#include "base/files.h"
-#include "base/hash.h"
 #include "base/system.h"
 #include "engine/plan/lower.h"
 #include "engine/plan/tune.h"
+#include "engine/thread_scope.h"
 #include "frf/error.h"
 
 namespace frf {
@@ -24,14 +22,16 @@ namespace {
 constexpr std::size_t kPlans = 4;
 
 // Half-pixel linear taps from `from` to `to` positions, multiplied with the taps by which the `from`
-// positions come from another map. False where an output would need more than four of its positions.
-bool Compose(const std::vector<kernels::WideTap>& inner, int from, int to,
+// positions come from another map. `from` may end within a position. False where an output would need more
+// than four of that map's.
+bool Compose(const std::vector<kernels::WideTap>& inner, double from, int to,
              std::vector<kernels::WideTap>& taps) {
   taps.clear();
   const float ratio = static_cast<float>(from) / static_cast<float>(to);
+  const int last = static_cast<int>(std::ceil(from)) - 1;
   for (int o = 0; o < to; ++o) {
     const float position = std::max(0.0f, (static_cast<float>(o) + 0.5f) * ratio - 0.5f);
-    const int low = std::min(static_cast<int>(position), from - 1), high = std::min(low + 1, from - 1);
+    const int low = std::min(static_cast<int>(position), last), high = std::min(low + 1, last);
     const float weight = position - static_cast<float>(low);
     kernels::WideTap tap{std::min(inner[low].first, inner[high].first), {0, 0, 0, 0}};
     for (const auto& [source, share] : {std::pair{low, 1.0f - weight}, {high, weight}}) {
@@ -57,89 +57,6 @@ Precision PrecisionNamed(const std::string& name) {
   throw Error(ErrorCode::kUsage, fmt::format("precision {}: there are f32, bf16 and f16", name));
 }
 
-LoadedModel::LoadedModel(Model model) : impl_(std::make_unique<Impl>()) {
-  impl_->info = std::move(model.info);
-  Graph& graph = model.graph;
-  if (graph.inputs.size() != 1 || graph.inputs[0].shape.size() != 4 || graph.inputs[0].shape[1] != 3) {
-    throw Error(ErrorCode::kUnsupported,
-                fmt::format("{}: one image input of 1x3xHxW is wanted, {} are declared", graph.name,
-                            graph.inputs.size()));
-  }
-  impl_->fixed_height = static_cast<int>(std::max<std::int64_t>(0, graph.inputs[0].shape[2]));
-  impl_->fixed_width = static_cast<int>(std::max<std::int64_t>(0, graph.inputs[0].shape[3]));
-  impl_->graph = std::make_shared<const Graph>(engine::PrepareOnce(graph));
-  model.graph = Graph();
-#if defined(__GLIBC__)
-  malloc_trim(0);  // the file's bytes and messages are gone; a robot should not keep their memory
-#endif
-}
-
-LoadedModel::~LoadedModel() = default;
-
-std::shared_ptr<LoadedModel> LoadedModel::Load(const std::string& name_or_path) {
-  const std::string path = FindModel(name_or_path);
-  std::string bytes = ReadFile(path);
-  const std::uint64_t hash = XxHash64(bytes);
-  Model model = ParseOnnx(bytes, path);
-  bytes = {};  // before the graph is prepared: memory is at its highest there
-  auto loaded = std::make_shared<LoadedModel>(std::move(model));
-  loaded->impl().path = path;
-  loaded->impl().file_hash = hash;
-  return loaded;
-}
-
-std::shared_ptr<const Graph> LoadedModel::Impl::GraphToPlan() {
-  const std::lock_guard lock(mutex);
-  if (graph) return graph;
-  if (path.empty()) throw Error(ErrorCode::kInternal, "a model of one session is planned twice");
-  const std::string bytes = ReadFile(path);
-  if (XxHash64(bytes) != file_hash) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{} has changed since it was loaded; load it again", path));
-  }
-  graph = std::make_shared<const Graph>(engine::PrepareOnce(ParseOnnx(bytes, path).graph));
-  return graph;
-}
-
-void LoadedModel::Impl::Planned() {
-  if (fixed_height == 0 || (path.empty() && !one_session)) return;
-  {
-    const std::lock_guard lock(mutex);
-    graph.reset();
-  }
-#if defined(__GLIBC__)
-  malloc_trim(0);
-#endif
-}
-
-std::shared_ptr<LoadedModel> LoadedModel::LoadBytes(const void* bytes, std::size_t size,
-                                                    const std::string& name) {
-  if (bytes == nullptr) throw Error(ErrorCode::kInvalidArgument, name + ": there are no bytes to read");
-  return std::make_shared<LoadedModel>(ParseOnnx(std::string(static_cast<const char*>(bytes), size), name));
-}
-
-int LoadedModel::classes() const { return impl_->info.classes.count(); }
-
-namespace {
-
-void CheckClass(int id, int classes) {
-  if (id < 0 || id >= classes)
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("class {} was asked for, the model has 0 to {}", id, classes - 1));
-}
-
-}  // namespace
-
-const std::string& LoadedModel::class_name(int id) const {
-  CheckClass(id, classes());
-  return impl_->info.classes.names[id];
-}
-
-const std::uint8_t* LoadedModel::class_color(int id) const {
-  CheckClass(id, classes());
-  return impl_->info.classes.palette[id].data();
-}
-
 Session::Session(const std::string& name_or_path, const SessionOptions& options)
     : Session(LoadedModel::Load(name_or_path), options) {}
 
@@ -153,12 +70,8 @@ Session::Session(std::shared_ptr<LoadedModel> model, const SessionOptions& optio
                     options.height, options.width, options.threads));
   }
   const LoadedModel::Impl& loaded = model->impl();
-  if (loaded.fixed_height > 0 && options.height > 0 &&
-      (loaded.fixed_height != options.height || loaded.fixed_width != options.width)) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("the model's input is fixed at {}x{}, {}x{} was asked for", loaded.fixed_height,
-                            loaded.fixed_width, options.height, options.width));
-  }
+  if (options.height > 0)
+    CheckFixedSize(loaded.fixed_height, loaded.fixed_width, options.height, options.width);
   (void)kernels::ConvKernelsFor(kernels::BestKernels(), options.precision);  // refused now, not at a frame
   impl_->model = std::move(model);
   impl_->options = options;
@@ -187,8 +100,11 @@ engine::Plan& Session::Impl::PlanFor(int height, int width) {
   LoadedModel::Impl& loaded = model->impl();
   engine::PreparedGraph prepared = engine::Prepare(*loaded.GraphToPlan(), {1, 3, height, width});
   engine::Lowered lowered = engine::Lower(prepared);
-  engine::PlanOptions wanted{
-      .threads = options.threads, .precision = options.precision, .max_memory = options.max_memory};
+  engine::PlanOptions wanted{.threads = options.threads,
+                             .precision = options.precision,
+                             .max_memory = options.max_memory,
+                             .classes = model->classes(),
+                             .file = loaded.name};
   const std::string key = engine::TuningKey(lowered, wanted);
   if (!engine::ReadTuning(key, wanted.choices) && options.tune) {
     wanted.choices = engine::Tune(prepared, wanted);
@@ -216,8 +132,10 @@ Session::Size Session::InputSize(int image_height, int image_width) const {
 }
 
 // Labels of the content's part of the plan's output, at the size of `labels`.
-void Session::Impl::RunTo(engine::Plan& plan, const engine::PlanInput& input, int content_height,
-                          int content_width, const LabelView& labels) {
+void Session::Impl::RunTo(engine::Plan& plan, const engine::PlanInput& input, const NetworkSize& size,
+                          const LabelView& labels) {
+  const double content_height = ContentOf(plan.output_height(), size.content_height, size.height),
+               content_width = ContentOf(plan.output_width(), size.content_width, size.width);
   const bool same = labels.height == plan.output_height() && labels.width == plan.output_width() &&
                     content_height == labels.height && content_width == labels.width;
   if (same) return plan.Run(input, {.labels = labels.data, .label_stride = labels.row_stride});
@@ -226,14 +144,7 @@ void Session::Impl::RunTo(engine::Plan& plan, const engine::PlanInput& input, in
     small.height = plan.output_height(), small.width = plan.output_width();
     small.ids.resize(static_cast<std::size_t>(small.height) * small.width);
     plan.Run(input, {.labels = small.ids.data(), .label_stride = small.width});
-    LabelImage content{content_height, content_width, {}};
-    content.ids.resize(static_cast<std::size_t>(content_height) * content_width);
-    for (int y = 0; y < content_height; ++y) std::memcpy(&content.at(y, 0), &small.at(y, 0), content_width);
-    const LabelImage resized = ResizeNearest(content, labels.height, labels.width);
-    for (int y = 0; y < labels.height; ++y)
-      std::memcpy(labels.data + y * labels.row_stride,
-                  &resized.ids[static_cast<std::size_t>(y) * labels.width], labels.width);
-    return;
+    return ResizeNearest(small, content_height, content_width, labels);
   }
   if (resize.plan != &plan || resize.content_height != content_height ||
       resize.content_width != content_width || resize.height != labels.height ||
@@ -294,11 +205,7 @@ void CheckPlanes(const LoadedModel::Impl& loaded, int height, int width) {
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("input planes of {}x{} hold nothing", height, width));
   CheckSide(height, width, "input planes");
-  if (loaded.fixed_height > 0 && (height != loaded.fixed_height || width != loaded.fixed_width)) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("the model's input is fixed at {}x{}, planes of {}x{} were given",
-                            loaded.fixed_height, loaded.fixed_width, height, width));
-  }
+  CheckFixedSize(loaded.fixed_height, loaded.fixed_width, height, width);
 }
 
 bool HasScores(const engine::Plan& plan) { return !plan.gives_labels() && plan.classes() > 0; }
@@ -325,6 +232,7 @@ void CheckClasses(const engine::Plan& plan, int classes) {
 template <typename Run>
 void WithInput(Session::Impl& session, const ImageView& image, const Run& run) {
   CheckImage(image);
+  const ThreadScope threads(session.options.threads);  // resizing asks OpenMP
   const LoadedModel::Impl& loaded = session.model->impl();
   const NetworkSize size = session.SizeFor(image.height, image.width);
   engine::Plan& plan = session.PlanFor(size.height, size.width);
@@ -359,7 +267,7 @@ void Session::Run(const ImageView& image, const LabelView& labels) {
   CheckLabels(labels);
   WithInput(*impl_, image, [&](engine::Plan& plan, const engine::PlanInput& input, const NetworkSize& size) {
     CheckClasses(plan, model().classes());
-    impl_->RunTo(plan, input, size.content_height, size.content_width, labels);
+    impl_->RunTo(plan, input, size, labels);
   });
 }
 
@@ -396,6 +304,7 @@ void Session::Scores(const ImageView& image, float* scores, std::size_t count) {
 
 Session::Shape Session::ScoresShape(int input_height, int input_width) {
   CheckPlanes(model().impl(), input_height, input_width);
+  const ThreadScope threads(impl_->options.threads);
   const engine::Plan& plan = impl_->PlanFor(input_height, input_width);
   CheckScores(plan);
   return {plan.classes(), plan.output_height(), plan.output_width()};
@@ -407,6 +316,7 @@ void Session::RunPlanes(const float* planes, int height, int width, const LabelV
     throw Error(ErrorCode::kInvalidArgument, "neither labels nor scores were asked for");
   CheckPlanes(model().impl(), height, width);
   if (labels) CheckLabels(*labels);
+  const ThreadScope threads(impl_->options.threads);
   engine::Plan& plan = impl_->PlanFor(height, width);
   if (labels) CheckClasses(plan, model().classes());
   const engine::PlanInput input{.planes = planes};
@@ -414,7 +324,7 @@ void Session::RunPlanes(const float* planes, int height, int width, const LabelV
     CheckScores(plan);
     plan.Run(input, {.scores = scores});
   }
-  if (labels) impl_->RunTo(plan, input, plan.output_height(), plan.output_width(), *labels);
+  if (labels) impl_->RunTo(plan, input, {height, width, height, width}, *labels);
 }
 
 }  // namespace frf

@@ -15,11 +15,15 @@
 
 namespace frf {
 
+// kInvalidArgument where a side is fixed (0: free) and another was asked for.
+void CheckFixedSize(int fixed_height, int fixed_width, int height, int width);
+
 Precision PrecisionNamed(const std::string& name);  // as NameOf calls it; kUsage for any other
 
 struct [[gnu::visibility("hidden")]] LoadedModel::Impl {  // hidden: not for those who link libfrf.so
   ModelInfo info;
-  int fixed_height = 0, fixed_width = 0;  // 0: free
+  std::string name;                       // of its file, for errors
+  int fixed_height = 0, fixed_width = 0;  // 0: free; one may be and the other not
   engine::WeightStore weights;
 
   // PrepareOnce'd; shapes as the file declares them. A file of one fixed size is planned once, as a rule: its
@@ -46,7 +50,8 @@ struct [[gnu::visibility("hidden")]] Session::Impl {
   // How labels of another size come from a plan's map; for the last request.
   struct Resize {
     const engine::Plan* plan = nullptr;
-    int content_height = 0, content_width = 0, height = 0, width = 0;
+    double content_height = 0, content_width = 0;  // of the plan's output
+    int height = 0, width = 0;
     bool fits = false;
     std::vector<kernels::WideTap> rows, columns;
   } resize;
@@ -55,7 +60,7 @@ struct [[gnu::visibility("hidden")]] Session::Impl {
 
   engine::Plan& PlanFor(int height, int width);
   NetworkSize SizeFor(int image_height, int image_width) const;
-  void RunTo(engine::Plan & plan, const engine::PlanInput& input, int content_height, int content_width,
+  void RunTo(engine::Plan & plan, const engine::PlanInput& input, const NetworkSize& size,
              const LabelView& labels);
 };
 

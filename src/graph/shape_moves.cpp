@@ -61,7 +61,7 @@ NodeTypes InferFlatten(const RuleContext& c) {
 
 NodeTypes InferSqueeze(const RuleContext& c) {
   const Shape& x = c.ShapeOf(0);
-  const auto axes = c.AttributeOrInput("axes", 1);
+  const auto axes = c.InputOrAttribute(1, "axes");
   std::vector<bool> drop(x.size(), false);
   for (std::size_t i = 0; i < x.size() && !axes; ++i) drop[i] = x[i] == 1;
   for (const std::int64_t axis : axes.value_or(Ints{})) {
@@ -78,7 +78,7 @@ NodeTypes InferSqueeze(const RuleContext& c) {
 
 NodeTypes InferUnsqueeze(const RuleContext& c) {
   const Shape& x = c.ShapeOf(0);
-  const auto axes = c.AttributeOrInput("axes", 1);
+  const auto axes = c.InputOrAttribute(1, "axes");
   if (!axes) c.Fail("has no axes");
   if (axes->size() > 16) c.Fail(fmt::format("adds {} axes", axes->size()));
   const std::size_t rank = x.size() + axes->size();
@@ -132,7 +132,7 @@ NodeTypes InferSplit(const RuleContext& c) {
   const Shape& x = c.ShapeOf(0);
   const std::int64_t axis = c.Axis(c.node.Int("axis", 0), x.size());
   const std::int64_t parts = static_cast<std::int64_t>(c.node.outputs.size());
-  auto sizes = c.AttributeOrInput("split", 1);
+  auto sizes = c.InputOrAttribute(1, "split");
   if (!sizes) {  // equal parts, the last one smaller
     const std::int64_t part = (x[axis] + parts - 1) / parts;
     sizes = Ints(parts, part);
@@ -197,7 +197,7 @@ NodeTypes InferTile(const RuleContext& c) {
 
 NodeTypes InferPad(const RuleContext& c) {
   Shape out = c.ShapeOf(0);
-  const auto pads = c.AttributeOrInput("pads", 1);
+  const auto pads = c.InputOrAttribute(1, "pads");
   if (!pads) c.Fail("has no pads");
   Ints axes = c.Has(3) ? c.Ints(3, "axes") : Ints{};
   if (axes.empty()) {
@@ -258,9 +258,9 @@ NodeTypes InferBlocks(const RuleContext& c) {
 
 SlicePlan PlanSlice(const RuleContext& c) {
   const Shape& x = c.ShapeOf(0);
-  const auto starts = c.AttributeOrInput("starts", 1), ends = c.AttributeOrInput("ends", 2);
+  const auto starts = c.InputOrAttribute(1, "starts"), ends = c.InputOrAttribute(2, "ends");
   if (!starts || !ends) c.Fail("has no starts or ends");
-  auto axes = c.AttributeOrInput("axes", 3);
+  auto axes = c.InputOrAttribute(3, "axes");
   if (!axes) {
     axes.emplace();
     for (std::size_t i = 0; i < starts->size(); ++i) axes->push_back(static_cast<std::int64_t>(i));
@@ -275,6 +275,7 @@ SlicePlan PlanSlice(const RuleContext& c) {
     const std::int64_t axis = c.Axis((*axes)[i], x.size()), dim = x[axis], step = steps[i];
     if (step == 0 || step == std::numeric_limits<std::int64_t>::min())
       c.Fail(fmt::format("a step of {}", step));
+    if (dim == 0) continue;  // nothing to take; the bounds below would cross
     const auto clamp = [&](std::int64_t at, std::int64_t low, std::int64_t high) {
       return std::clamp(at < 0 ? (at < -dim ? -1 : at + dim) : at, low, high);
     };
@@ -283,7 +284,7 @@ SlicePlan PlanSlice(const RuleContext& c) {
     const std::int64_t room = step > 0 ? end - start : start - end, stride = std::abs(step);
     plan.start[axis] = start;
     plan.step[axis] = step;
-    plan.count[axis] = dim == 0 || room <= 0 ? 0 : 1 + (room - 1) / stride;
+    plan.count[axis] = room <= 0 ? 0 : 1 + (room - 1) / stride;
   }
   return plan;
 }

@@ -27,8 +27,9 @@ struct RuleContext {
   bool Known(std::size_t i) const { return i < values.size() && values[i] != nullptr; }
   // Integer values of input i; fails when they are not known (they depend on the picture, or are too many).
   std::vector<std::int64_t> Ints(std::size_t i, const char* what) const;
-  // From attribute `key` (older opsets) or else input i; nothing when the node has neither.
-  std::optional<std::vector<std::int64_t>> AttributeOrInput(const std::string& key, std::size_t i) const;
+  // From input i or else attribute `key` (older opsets); nothing when the node has neither. Where a file
+  // gives both, the input counts: the executor reads them in this order too.
+  std::optional<std::vector<std::int64_t>> InputOrAttribute(std::size_t i, const std::string& key) const;
   std::int64_t Axis(std::int64_t axis, std::size_t rank) const;  // negative ones count from the back
   void WantRank(std::size_t i, std::size_t rank) const;
   void WantAtLeast(std::size_t i, std::size_t rank) const;

@@ -108,6 +108,8 @@ NodeTypes InferConv(const RuleContext& c) {
   }
   const Ints extra = PerAxis(c, "output_padding", axes, 0, 0);
   const Ints given = c.node.Ints("output_shape", {});
+  if (!given.empty() && given.size() != axes && given.size() != axes + 2)
+    c.Fail(fmt::format("output_shape has {} numbers for {} axes", given.size(), axes));
   for (std::size_t i = 0; i < axes; ++i) {
     std::int64_t size = w.strides[i] * (x[2 + i] - 1) + extra[i] + (w.kernel[i] - 1) * w.dilations[i] + 1 -
                         w.begin[i] - w.end[i];
@@ -160,7 +162,7 @@ NodeTypes InferMaxUnpool(const RuleContext& c) {
   return {{c.TypeOf(0), out}};
 }
 
-// Resize(x, roi, scales, sizes): sizes, or scales that are multiplied in float and rounded down.
+// Resize(x, roi, scales, sizes): sizes, or scales (ScaledSize).
 NodeTypes InferResize(const RuleContext& c) {
   const Shape& x = c.ShapeOf(0);
   const std::string policy = c.node.String("keep_aspect_ratio_policy", "stretch");
@@ -170,11 +172,17 @@ NodeTypes InferResize(const RuleContext& c) {
   if (axes.empty()) {
     for (std::size_t i = 0; i < x.size(); ++i) axes.push_back(static_cast<std::int64_t>(i));
   }
+  std::vector<bool> named(x.size(), false);
+  for (std::int64_t& axis : axes) {
+    axis = c.Axis(axis, x.size());
+    if (named[axis]) c.Fail(fmt::format("axis {} is named twice", axis));
+    named[axis] = true;
+  }
   Shape out = x;
   if (c.Has(3) && c.ShapeOf(3) != Shape{0}) {
     const Ints sizes = c.Ints(3, "sizes");
     if (sizes.size() != axes.size()) c.Fail(fmt::format("{} sizes for {} axes", sizes.size(), axes.size()));
-    for (std::size_t i = 0; i < axes.size(); ++i) out[c.Axis(axes[i], x.size())] = sizes[i];
+    for (std::size_t i = 0; i < axes.size(); ++i) out[axes[i]] = sizes[i];
   } else {
     c.Input(2);
     if (!c.Known(2)) c.Fail("its scales are not known before the graph runs");
@@ -183,8 +191,7 @@ NodeTypes InferResize(const RuleContext& c) {
       c.Fail(fmt::format("{} scales for {} axes", scales.size(), axes.size()));
     for (std::size_t i = 0; i < axes.size(); ++i) {
       if (!(scales[i] > 0.0f && scales[i] < 65536.0f)) c.Fail(fmt::format("a scale of {}", scales[i]));
-      std::int64_t& dim = out[c.Axis(axes[i], x.size())];
-      dim = static_cast<std::int64_t>(std::floor(static_cast<double>(static_cast<float>(dim) * scales[i])));
+      out[axes[i]] = ScaledSize(x[axes[i]], scales[i]);
     }
   }
   for (const std::int64_t dim : out) {
@@ -223,6 +230,10 @@ NodeTypes InferFrf(const RuleContext& c) {
 }
 
 }  // namespace
+
+std::int64_t ScaledSize(std::int64_t size, float scale) {
+  return static_cast<std::int64_t>(std::floor(static_cast<float>(size) * scale));
+}
 
 std::optional<NodeTypes> InferWindow(const RuleContext& c) {
   const std::string& op = c.node.op;

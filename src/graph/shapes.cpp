@@ -105,7 +105,7 @@ NodeTypes InferReduce(const RuleContext& c) {
     c.WantAtLeast(0, 1);
     reduced[c.Axis(c.node.Int("axis", 0), in.size())] = true;
   } else {
-    const auto axes = c.AttributeOrInput("axes", 1);
+    const auto axes = c.InputOrAttribute(1, "axes");
     if (axes && !axes->empty()) {
       for (const std::int64_t axis : *axes) reduced[c.Axis(axis, in.size())] = true;
     } else if (c.node.Int("noop_with_empty_axes", 0) == 0) {
@@ -135,7 +135,11 @@ NodeTypes InferQuantize(const RuleContext& c) {
       c.Fail(fmt::format("{} scales for {} along axis {}", scale[0], ToString(c.ShapeOf(0)), axis));
   }
   if (c.node.Is("DequantizeLinear")) return {{c.TypeOf(1), c.ShapeOf(0)}};
-  return {{c.Has(2) ? c.TypeOf(2) : DType::kUint8, c.ShapeOf(0)}};
+  if (c.Has(2)) return {{c.TypeOf(2), c.ShapeOf(0)}};
+  const std::int64_t code = c.node.Int("output_dtype", 0);  // opset 21: without a zero point
+  const auto type = code == 0 ? DType::kUint8 : DTypeFromOnnx(code);
+  if (!type) c.Unsupported(fmt::format("output_dtype {}", code));
+  return {{*type, c.ShapeOf(0)}};
 }
 
 NodeTypes InferDropout(const RuleContext& c) {
@@ -320,10 +324,10 @@ std::vector<std::int64_t> RuleContext::Ints(std::size_t i, const char* what) con
   return values[i]->ToVector<std::int64_t>();
 }
 
-std::optional<std::vector<std::int64_t>> RuleContext::AttributeOrInput(const std::string& key,
-                                                                       std::size_t i) const {
-  if (node.Has(key)) return node.Ints(key, {});
+std::optional<std::vector<std::int64_t>> RuleContext::InputOrAttribute(std::size_t i,
+                                                                       const std::string& key) const {
   if (Has(i)) return Ints(i, key.c_str());
+  if (node.Has(key)) return node.Ints(key, {});
   return std::nullopt;
 }
 

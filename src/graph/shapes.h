@@ -28,6 +28,10 @@ TypeMap InferShapes(const Graph& graph, const std::map<std::string, Shape>& inpu
 // For the usual network: one image input of 1 x C x height x width.
 TypeMap InferShapes(const Graph& graph, int height, int width);
 
+// Elements that Resize makes of `size` by a scale: the product is taken in float and rounded down, as ONNX
+// Runtime does. 40 * 0.7f is 28 in float, 27 in double; shape inference and the executor both ask here.
+std::int64_t ScaledSize(std::int64_t size, float scale);
+
 struct LayerCost {
   std::string node, op;
   Shape output;

@@ -25,14 +25,15 @@ struct Taps {  // value i = (1 - weight[i]) * source[low[i]] + weight[i] * sourc
   std::size_t size() const { return low.size(); }
 };
 
-Taps HalfPixelTaps(int src, int dst) {
+Taps HalfPixelTaps(double src, int dst) {
   Taps taps;
+  const int last = static_cast<int>(std::ceil(src)) - 1;
   const float ratio = static_cast<float>(src) / static_cast<float>(dst);
   for (int i = 0; i < dst; ++i) {
     const float position = std::max(0.0f, (static_cast<float>(i) + 0.5f) * ratio - 0.5f);
-    const int low = std::min(static_cast<int>(position), src - 1);
+    const int low = std::min(static_cast<int>(position), last);
     taps.low.push_back(low);
-    taps.high.push_back(std::min(low + 1, src - 1));
+    taps.high.push_back(std::min(low + 1, last));
     taps.weight.push_back(position - static_cast<float>(low));
   }
   return taps;
@@ -105,7 +106,7 @@ void SetBlended(const float* top, const float* bottom, float weight, int count, 
 struct Scores {
   const float* data;
   int classes, h, w;  // planes as stored
-  int content_w;      // columns that count
+  double content_w;   // columns that count
   Taps rows, columns;
 
   int height() const { return static_cast<int>(rows.size()); }
@@ -167,9 +168,9 @@ class Band {
 
 }  // namespace
 
-LabelImage LabelsFromScores(const float* scores, int classes, int h, int w, int content_h, int content_w,
-                            int height, int width) {
-  const int rows = content_h > 0 ? content_h : h, columns = content_w > 0 ? content_w : w;
+LabelImage LabelsFromScores(const float* scores, int classes, int h, int w, double content_h,
+                            double content_w, int height, int width) {
+  const double rows = content_h > 0 ? content_h : h, columns = content_w > 0 ? content_w : w;
   if (scores == nullptr || classes < 1 || classes > kMaxClasses || h < 1 || w < 1 || rows > h ||
       columns > w || height < 1 || width < 1) {
     throw Error(ErrorCode::kInvalidArgument,

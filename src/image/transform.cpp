@@ -95,18 +95,28 @@ LabelImage ResizeNearest(const LabelImage& src, int height, int width) {
   }
   LabelImage out{.height = height, .width = width};
   out.ids.resize(static_cast<std::size_t>(height) * width);
-  // floor((i + 0.5) * src / dst) in whole numbers
-  const auto source = [](int i, int from, int to) {
-    return static_cast<int>((2 * std::int64_t{i} + 1) * from / (2 * std::int64_t{to}));
+  ResizeNearest(src, src.height, src.width, out.view());
+  return out;
+}
+
+void ResizeNearest(const LabelImage& src, double content_h, double content_w, const LabelView& dst) {
+  if (!(content_h > 0 && content_w > 0 && content_h <= src.height && content_w <= src.width)) {
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("ResizeNearest: {}x{} labels have no part of {}x{}",
+                                                         src.height, src.width, content_h, content_w));
+  }
+  // floor((i + 0.5) * src / dst): for whole numbers exact, as the product is and the quotient is far enough
+  // from the next whole number.
+  const auto source = [](int i, double from, int to) {
+    return static_cast<int>((2.0 * i + 1.0) * from / (2.0 * to));
   };
-  std::vector<int> columns(static_cast<std::size_t>(width));
-  for (int x = 0; x < width; ++x) columns[static_cast<std::size_t>(x)] = source(x, src.width, width);
-  for (int y = 0; y < height; ++y) {
-    const std::uint8_t* from = &src.ids[static_cast<std::size_t>(source(y, src.height, height)) * src.width];
-    std::uint8_t* to = &out.ids[static_cast<std::size_t>(y) * width];
+  std::vector<int> columns(static_cast<std::size_t>(dst.width));
+  for (int x = 0; x < dst.width; ++x) columns[static_cast<std::size_t>(x)] = source(x, content_w, dst.width);
+  for (int y = 0; y < dst.height; ++y) {
+    const std::uint8_t* from =
+        &src.ids[static_cast<std::size_t>(source(y, content_h, dst.height)) * src.width];
+    std::uint8_t* to = dst.data + y * dst.row_stride;
     for (std::size_t x = 0; x < columns.size(); ++x) to[x] = from[columns[x]];
   }
-  return out;
 }
 
 NetworkSize ChooseNetworkSize(const InputSpec& input, int image_height, int image_width, int fixed_height,

@@ -19,6 +19,8 @@ Image ResizeBilinear(const ImageView& src, int height, int width, bool antialias
 Image ResizeArea(const ImageView& src, int height, int width);
 // Nearest at half-pixel centres: src = floor((dst + 0.5) * ratio).
 LabelImage ResizeNearest(const LabelImage& src, int height, int width);
+// The same of the top left part of `src`, which may end within a label, into `dst`.
+void ResizeNearest(const LabelImage& src, double content_h, double content_w, const LabelView& dst);
 
 // The size at which the network sees an image: input.height x input.width for Fit::kResize (when recorded),
 // else the image's own; rounded up to input.multiple by padding. `fixed` (height, width; 0 = none) always
@@ -30,14 +32,21 @@ struct NetworkSize {
 NetworkSize ChooseNetworkSize(const InputSpec& input, int image_height, int image_width, int fixed_height = 0,
                               int fixed_width = 0);
 
+// How many rows of a network's output of `rows` rows speak of the content: `content` of `size` rows of its
+// input. The same of columns. Whole where the output has the input's size, and where there is no padding.
+inline double ContentOf(int rows, int content, int size) {
+  return static_cast<double>(rows) * content / size;
+}
+
 // 8-bit RGB or BGR -> float32 planes 3 x height x width (RGB), value = (pixel - mean) / std; padding is the
 // mean (0). `dst` holds 3 * size.height * size.width floats.
 void Preprocess(const ImageView& src, const InputSpec& input, const NetworkSize& size, float* dst);
 
 // Full-size labels from scores (classes x h x w planes, float32) at height x width: bilinear half-pixel
-// resize, argmax, lowest id wins ties. `content` crops right and bottom padding first (0 = none).
-LabelImage LabelsFromScores(const float* scores, int classes, int h, int w, int content_h, int content_w,
-                            int height, int width);
+// resize, argmax, lowest id wins ties. `content` crops right and bottom padding first (0 = none) and may end
+// within a pixel.
+LabelImage LabelsFromScores(const float* scores, int classes, int h, int w, double content_h,
+                            double content_w, int height, int width);
 
 // The picture as it is meant to be seen, by EXIF orientation 1..8; the buffer of `dst` is used again.
 void ApplyOrientation(const Image& src, int orientation, Image& dst);

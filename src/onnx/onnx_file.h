@@ -20,6 +20,7 @@ struct Model {
   Graph graph;          // from a file: lowered, as it stands there; from a network: with frf operators
   ModelInfo info;       // from graph.metadata; on writing it replaces graph.metadata
   bool stamped = true;  // false: a foreign file without frf.* keys; info holds nothing but defaults
+  std::string file;     // as ParseOnnx was told, for errors later on; empty: it was not read
 };
 
 struct WriteOptions {

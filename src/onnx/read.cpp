@@ -16,6 +16,7 @@
 #include "base/files.h"
 #include "base/text.h"
 #include "graph/operators.h"
+#include "graph/output.h"
 #include "onnx/internal.h"
 #include "onnx/onnx_file.h"
 #include "onnx/proto.h"
@@ -35,6 +36,7 @@ class Reader {
     ParseProto(bytes);
     CheckHeader();
     Model model;
+    model.file = file_;
     ReadMetadata(model);
     Graph& graph = model.graph;
     graph.name = CheckedName(proto_.graph().name(), "the graph");
@@ -303,10 +305,11 @@ class Reader {
 
   void CheckClasses(const Model& model) const {
     if (!model.stamped || model.info.output != "scores") return;
-    const Shape& shape = model.graph.outputs[0].shape;
+    const GraphOutput& output = MainOutput(model.graph);
+    const Shape& shape = output.shape;
     if (shape.size() == 4 && shape[1] >= 0 && shape[1] != model.info.classes.count()) {
-      Corrupt(fmt::format("output '{}' has {} channels, 'frf.classes' names {}", model.graph.outputs[0].name,
-                          shape[1], model.info.classes.count()));
+      Corrupt(fmt::format("output '{}' has {} channels, 'frf.classes' names {}", output.name, shape[1],
+                          model.info.classes.count()));
     }
   }
 

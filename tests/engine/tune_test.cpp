@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "base/files.h"
+#include "base/version.h"
 #include "engine/helpers.h"
 #include "engine/plan/lower.h"
 #include "nets/nets.h"
@@ -62,12 +63,20 @@ TEST_F(Tuning, DamagedAndStaleFilesAreIgnored) {
   const std::string whole = ReadFile(OnlyFile());
   for (const std::string& text : {std::string(), std::string("{"), whole.substr(0, whole.size() / 2),
                                   std::string("[1,2]"), std::string("{\"key\":\"another\",\"choices\":{}}"),
-                                  std::string(whole).replace(whole.find("\"direct\""), 8, "\"fastest\"")}) {
+                                  std::string(whole).replace(whole.find("\"direct\""), 8, "\"fastest\""),
+                                  // A choice, but none that Tune makes: no such tiles with stride 1.
+                                  std::string(whole).replace(whole.find("\"direct\""), 8, "\"winograd2\"")}) {
     WriteFileAtomically(OnlyFile(), text);
     ConvChoices choices{{"kept", ConvChoice::kDirect}};
     EXPECT_FALSE(ReadTuning(key, choices)) << text;
     EXPECT_TRUE(choices.contains("kept")) << "nothing half-read";
   }
+}
+
+TEST_F(Tuning, AnotherVersionsFileIsNotRead) {
+  const std::string key = TuningKey(lowered_, options_);
+  EXPECT_NE(key.find(Version()), std::string::npos) << key;
+  EXPECT_NE(key.find(Commit()), std::string::npos) << key;
 }
 
 TEST_F(Tuning, AFolderThatCannotBeWrittenIsNoError) {

@@ -259,6 +259,62 @@ TEST(Shapes, SliceAtItsEdges) {
   EXPECT_FRF_ERROR(slice(10, 0, 5, 0), ErrorCode::kInvalidArgument, "a step of 0");
 }
 
+TEST(Shapes, BackwardSlicesFromBeforeTheFirstElement) {
+  const auto count = [](std::int64_t dim, std::int64_t end, std::int64_t step) {
+    return Call{"Slice", {Map({2, dim}), List({-100}), List({end}), List({1}), List({step})}}()[1];
+  };
+  EXPECT_EQ(count(10, -1000, -1), 1) << "the first";
+  EXPECT_EQ(count(10, 0, -1), 0);
+  EXPECT_EQ(
+      (Call{"Slice", {Tensor::Of<float>({2, 0}, {}), List({-100}), List({-1000}), List({1}), List({-1})}}()),
+      (Shape{2, 0}))
+      << "there is no first";
+}
+
+// 40 * 0.7f is 28 in float, as in ONNX Runtime, and 27.9999995 in double.
+TEST(Shapes, ScaledSizesAreProductsInFloat) {
+  EXPECT_EQ(ScaledSize(40, 0.7f), 28);
+  EXPECT_EQ(ScaledSize(40, 1.3f), 52);
+  EXPECT_EQ(ScaledSize(40, 0.55f), 22);
+  EXPECT_EQ(ScaledSize(5, 0.5f), 2);
+  EXPECT_EQ((Call{"Resize", {Map({1, 3, 40, 60}), kAbsent, Floats({1, 1, 0.7f, 1.3f})}}()),
+            (Shape{1, 3, 28, 78}));
+  EXPECT_FRF_ERROR(
+      (Call{"Resize", {Map({1, 3, 40, 60}), kAbsent, Floats({2, 2})}, {{"axes", Ints{2, -2}}}}()),
+      ErrorCode::kInvalidArgument, "axis 2 is named twice");
+}
+
+// A file may give an old opset's attribute beside the input that replaced it.
+TEST(Shapes, InputsCountNotAttributes) {
+  const Tensor x = Map({1, 6, 4, 1});
+  EXPECT_EQ((Call{"Pad", {x, List(Ints(8, 0))}, {{"pads", Ints{0, 0, 0, 0, 0, 0, 40, 40}}}}()), x.shape());
+  const Call split{"Split", {x, List({2, 4})}, {{"axis", std::int64_t{1}}, {"split", Ints{3, 3}}}, 2};
+  EXPECT_EQ(split.Infer(1).shape, (Shape{1, 4, 4, 1}));
+  EXPECT_EQ((Call{"Squeeze", {x, List({3})}, {{"axes", Ints{0}}}}()), (Shape{1, 6, 4}));
+  EXPECT_EQ((Call{"Unsqueeze", {x, List({4})}, {{"axes", Ints{0, 1}}}}()), (Shape{1, 6, 4, 1, 1}));
+  EXPECT_EQ((Call{"ReduceSum", {x, List({1})}, {{"axes", Ints{2}}}}()), (Shape{1, 1, 4, 1}));
+  EXPECT_EQ((Call{"Slice", {x, List({1}), List({3}), List({1})}, {{"starts", Ints{0}}}}()),
+            (Shape{1, 2, 4, 1}));
+}
+
+TEST(Shapes, TransposedConvolutionsOutputShape) {
+  const auto up = [](Ints shape) {
+    return Call{"ConvTranspose", {Map({1, 6, 5, 7}), Map({6, 2, 3, 3})}, {{"output_shape", shape}}}();
+  };
+  EXPECT_EQ(up({7, 9}), (Shape{1, 2, 7, 9}));
+  EXPECT_EQ(up({1, 2, 7, 9}), (Shape{1, 2, 7, 9}));
+  EXPECT_FRF_ERROR(up({1, 7, 9}), ErrorCode::kInvalidArgument, "output_shape has 3 numbers for 2 axes");
+}
+
+TEST(Shapes, TypeOfQuantizedValues) {
+  const Tensor x = Map({1, 6, 4, 5}), scale = Tensor::Described(DType::kFloat32, {});
+  EXPECT_EQ((Call{"QuantizeLinear", {x, scale}}.Infer().dtype), DType::kUint8);
+  EXPECT_EQ((Call{"QuantizeLinear", {x, scale}, {{"output_dtype", std::int64_t{3}}}}.Infer().dtype),
+            DType::kInt8);
+  EXPECT_EQ((Call{"QuantizeLinear", {x, scale, Tensor::Described(DType::kInt8, {})}}.Infer().dtype),
+            DType::kInt8);
+}
+
 // Values, not only shapes: what arithmetic inside the graph gives, seen through a ConstantOfShape or Reshape.
 Ints Value(const Call& call) {
   Graph graph = call.MakeGraph();

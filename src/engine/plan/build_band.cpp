@@ -76,8 +76,7 @@ bool StepBuilder::FitsBand(const NamedOperation& named) const {
 }
 
 BandStage StepBuilder::StageOf(const NamedOperation& named) const {
-  if (const auto* picture = std::get_if<PictureOp>(&named.op))
-    return {.height = BorderOf(named.name, *picture).height};
+  if (const auto* picture = std::get_if<PictureOp>(&named.op)) return {.height = BorderOf(*picture).height};
   if (const auto* op = std::get_if<PoolOp>(&named.op)) {
     const kernels::Pool& pool = op->geometry;
     return {.kernel = pool.kernel_h,
@@ -99,7 +98,7 @@ std::size_t StepBuilder::WindowRowBytes(const NamedOperation& named) const {
   const int id = Writes(named.op).at(0);
   std::size_t row = RowOf(RootOf(id));
   if (const auto* picture = std::get_if<PictureOp>(&named.op))
-    row = std::size_t{3} * BorderOf(named.name, *picture).width;
+    row = std::size_t{3} * BorderOf(*picture).width;
   return row * (IsBytes(id) ? 1 : sizeof(float));
 }
 
@@ -194,7 +193,7 @@ void StepBuilder::Build(const Band& band) {
                 .in_window = IsInner(id)};
     std::string kernel;
     if (const auto* picture = std::get_if<PictureOp>(&named.op)) {
-      PictureRows rows = MakePicture(named.name, *picture);
+      PictureRows rows = MakePicture(*picture);
       kernel = rows.kernel;
       stage.run = [rows](const BandCall& call, std::byte*, std::byte* window, float*) {
         void* const base =

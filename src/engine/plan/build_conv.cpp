@@ -57,8 +57,9 @@ ConvChoice StepBuilder::ChoiceOf(const std::string& name, const ConvOp& op) cons
   const int depth = src.padded(), out = PaddedChannels(static_cast<int>(op.weight.dim(0)));
   const bool strided = op.stride_h == 2, large = strided && 81.0 * depth * out > kMostStridedFloats;
   const bool pairs = KernelsFor(op).precision != Precision::kFloat32;
-  if (chosen != plan_.options_.choices.end() && chosen->second != ConvChoice::kAuto) {
-    const ConvChoice choice = chosen->second;
+  ConvChoice choice = chosen == plan_.options_.choices.end() ? ConvChoice::kAuto : chosen->second;
+  if (choice == ConvChoice::kWinograd2 && !strided) choice = ConvChoice::kAuto;  // no kernel has such tiles
+  if (choice != ConvChoice::kAuto) {
     const bool small_tiles = choice == ConvChoice::kWinograd6 || (large && choice == ConvChoice::kWinograd4);
     if (strided && small_tiles) return ConvChoice::kWinograd2;
     return pairs && choice == ConvChoice::kWinograd6 ? ConvChoice::kWinograd4 : choice;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engine/label_ids.h"
 #include "engine/plan/step_builder.h"
 #include "frf/error.h"
 
@@ -12,8 +13,21 @@ namespace frf::engine {
 
 using kernels::Map;
 
+namespace {
+
+// As errors call the network's output.
+std::string NameOutput(const PlanOptions& options, const std::string& output) {
+  return fmt::format("{}: output '{}'", options.file, output);
+}
+
+// A bordered picture is wider than the picture by at most so much (step_builder.cpp has the room).
+constexpr int kMostBorder = 32;
+
+}  // namespace
+
 // The picture keeps its three channels and a border of zeros when one convolution alone reads it: that one's
-// rows are then one piece of memory each.
+// rows are then one piece of memory each. A kernel that reaches far beyond the picture (FCN-8s pads by 100)
+// goes without: it is computed as any other convolution.
 bool StepBuilder::PictureIsBordered() const {
   const int picture = lowered_.picture;
   if (lowered_.values[picture].channels != 3) return false;
@@ -25,8 +39,24 @@ bool StepBuilder::PictureIsBordered() const {
     ++readers;
     conv = std::get_if<ConvOp>(&named.op);
   }
-  return readers == 1 && conv && conv->src == picture && conv->groups == 1 && conv->dilation_w == 1 &&
-         conv->phase_h == 1 && conv->phase_w == 1;
+  if (readers != 1 || !conv || conv->src != picture || conv->groups != 1 || conv->dilation_w != 1 ||
+      conv->phase_h != 1 || conv->phase_w != 1) {
+    return false;
+  }
+  const Value& value = lowered_.values[picture];
+  const PictureBorder border = BorderFor(*conv);
+  return border.height <= value.height + kMostBorder && border.width <= value.width + kMostBorder;
+}
+
+// The convolution's padding, and one kernel more at the far sides.
+StepBuilder::PictureBorder StepBuilder::BorderFor(const ConvOp& conv) const {
+  const Value &picture = lowered_.values[conv.src], &out = lowered_.values[conv.dst];
+  PictureBorder border{.top = std::max(0, conv.pad_top), .left = std::max(0, conv.pad_left)};
+  const int rows = static_cast<int>(conv.weight.dim(2)), columns = static_cast<int>(conv.weight.dim(3));
+  border.height = std::max(picture.height + border.top,
+                           (out.height - 1) * conv.stride_h + (rows - 1) * conv.dilation_h + 1);
+  border.width = std::max(picture.width + border.left, (out.width - 1) * conv.stride_w + columns);
+  return border;
 }
 
 void StepBuilder::Build(const std::string& name, const PlainOutputOp& op) {
@@ -34,7 +64,7 @@ void StepBuilder::Build(const std::string& name, const PlainOutputOp& op) {
   plan_.output_height_ = op.height;
   plan_.output_width_ = op.width;
   plan_.gives_labels_ = true;  // unless Run finds floats there and scores are asked for
-  step.run = [plan = &plan_, op, name](std::int64_t, float*) {
+  step.run = [plan = &plan_, op, name, who = NameOutput(plan_.options_, name)](std::int64_t, float*) {
     const Tensor& tensor = plan->plain_[op.value];
     if (plan->output_.scores) {
       if (tensor.dtype() != DType::kFloat32)
@@ -45,11 +75,11 @@ void StepBuilder::Build(const std::string& name, const PlainOutputOp& op) {
     }
     if (!plan->output_.labels) return;
     const std::int64_t pixels = static_cast<std::int64_t>(op.height) * op.width;
-    if (tensor.dtype() == DType::kFloat32 || tensor.size() != pixels) {
+    if (tensor.size() != pixels) {
       throw Error(ErrorCode::kUnsupported, fmt::format("{} is {} {}, neither class scores 1xCxHxW nor labels",
-                                                       name, Name(tensor.dtype()), ToString(tensor.shape())));
+                                                       who, Name(tensor.dtype()), ToString(tensor.shape())));
     }
-    const Tensor labels = tensor.Cast(DType::kUint8);
+    const Tensor labels = LabelsOf(tensor, plan->options_.classes, who);
     for (int y = 0; y < op.height; ++y) {
       std::memcpy(plan->output_.labels + y * plan->output_.label_stride,
                   labels.data<std::uint8_t>() + static_cast<std::size_t>(y) * op.width, op.width);
@@ -58,33 +88,22 @@ void StepBuilder::Build(const std::string& name, const PlainOutputOp& op) {
   Add(std::move(step));
 }
 
-StepBuilder::PictureBorder StepBuilder::BorderOf(const std::string& name, const PictureOp& op) const {
+StepBuilder::PictureBorder StepBuilder::BorderOf(const PictureOp& op) const {
   const Value& picture = lowered_.values[op.dst];
-  PictureBorder border{.height = picture.height, .width = picture.width};
-  if (!PictureIsBordered()) return border;
-  // The convolution's padding, and one kernel more at the far sides.
-  for (const NamedOperation& named : lowered_.ops) {
-    const auto* conv = std::get_if<ConvOp>(&named.op);
-    if (!conv || conv->src != op.dst) continue;
-    border.top = std::max(0, conv->pad_top), border.left = std::max(0, conv->pad_left);
-    const Value& out = lowered_.values[conv->dst];
-    border.height = std::max(
-        picture.height + border.top,
-        (out.height - 1) * conv->stride_h + static_cast<int>(conv->weight.dim(2) - 1) * conv->dilation_h + 1);
-    border.width = std::max(picture.width + border.left,
-                            (out.width - 1) * conv->stride_w + static_cast<int>(conv->weight.dim(3)));
+  if (PictureIsBordered()) {
+    for (const NamedOperation& named : lowered_.ops) {
+      const auto* conv = std::get_if<ConvOp>(&named.op);
+      if (conv && conv->src == op.dst) return BorderFor(*conv);
+    }
   }
-  if (border.height > picture.height + 32 || border.width > picture.width + 32) {
-    throw Error(ErrorCode::kUnsupported, name + ": the first kernel is too large");
-  }
-  return border;
+  return {.height = picture.height, .width = picture.width};
 }
 
-StepBuilder::PictureRows StepBuilder::MakePicture(const std::string& name, const PictureOp& op) {
+StepBuilder::PictureRows StepBuilder::MakePicture(const PictureOp& op) {
   Map dst = MapOf(op.dst);
   const Value& value = lowered_.values[op.dst];
   const bool bordered = PictureIsBordered();
-  const auto border = BorderOf(name, op);
+  const auto border = BorderOf(op);
   const int top = border.top, left = border.left, height = border.height, width = border.width;
   if (bordered) {
     dst.pixel = 3;
@@ -155,7 +174,7 @@ StepBuilder::PictureRows StepBuilder::MakePicture(const std::string& name, const
 }
 
 void StepBuilder::Build(const std::string& name, const PictureOp& op) {
-  PictureRows rows = MakePicture(name, op);
+  PictureRows rows = MakePicture(op);
   Step step{.name = name, .kernel = rows.kernel, .items = rows.height, .bytes = rows.bytes};
   step.run = [run = std::move(rows.run), base = rows.base](std::int64_t item, float*) { run(item, base); };
   Add(std::move(step));
@@ -203,6 +222,16 @@ void StepBuilder::Build(const std::string& name, const OutputOp& op) {
     }
   };
   Add(std::move(step));
+  const int classes = plan_.options_.classes;
+  if (!op.labels || classes == 0 || value.channels <= classes) return;
+  // The argmax of more scores than there are classes.
+  Step check{.name = name, .kernel = "label check", .serial = true};
+  check.run = [plan = &plan_, op, who = NameOutput(plan_.options_, op.output)](std::int64_t, float*) {
+    const PlanOutput& out = plan->output_;
+    if (out.labels)
+      CheckLabelIds({out.labels, op.height, op.width, out.label_stride}, plan->options_.classes, who);
+  };
+  Add(std::move(check));
 }
 
 }  // namespace frf::engine

@@ -20,6 +20,7 @@
 #include "engine/kernels/program.h"
 #include "engine/plan/quantized.h"
 #include "graph/graph.h"
+#include "graph/shapes.h"
 
 namespace frf::engine {
 
@@ -30,6 +31,8 @@ struct Value {
   std::vector<int> parts;       // true channels of a concatenation with gaps; empty: no gaps
   int parent = -1, offset = 0;  // slice of another map, in padded channels
   Tensor constant;              // of a plain value; or of a map in NCHW
+  // Of a plain value that a node makes: what everything behind it was planned for.
+  std::optional<TensorType> type;
   // A map that is rounded to 8 bits (quantized.h): bytes where the CPU has a dot product for them, else the
   // floats that they stand for.
   std::optional<kernels::Coding> coding;
@@ -110,6 +113,7 @@ struct PictureOp {
 };                 // the graph's input
 struct OutputOp {  // scores at `value`, to be resized by the taps, as labels or as scores
   int value = -1;
+  std::string output;         // as the graph calls it
   bool labels = false;        // the graph itself gives labels
   int height = 0, width = 0;  // of the graph's output
   std::vector<kernels::WideTap> rows, columns;

@@ -8,6 +8,7 @@
 
 #include "engine/plan/lowering.h"
 #include "frf/error.h"
+#include "graph/output.h"
 
 namespace frf::engine {
 
@@ -30,28 +31,25 @@ Lowered Lowering::Run() && {
   LowerInput();
   PlanGroups();
   PlanConcats();
-  std::vector<bool> mapped(graph_.outputs.size(), false);
-  for (std::size_t i = 0; i < graph_.outputs.size(); ++i) mapped[i] = TryOutput(graph_.outputs[i]);
-  std::vector<NamedOperation> outputs = std::move(lowered_.ops);  // the picture, then what TryOutput emitted
-  lowered_.ops = {outputs.front()};
+  // A plan has room for one output (PlanOutput): with more, each would overwrite the one before.
+  const GraphOutput& output = MainOutput(graph_);
+  const bool mapped = TryOutput(output);
+  std::vector<NamedOperation> ends = std::move(lowered_.ops);  // the picture, then what TryOutput emitted
+  lowered_.ops = {ends.front()};
   for (int n = 0; n < static_cast<int>(graph_.nodes.size()); ++n) {
     if (!done_[n]) LowerNode(n);
     done_[n] = true;
   }
-  for (std::size_t i = 1; i < outputs.size(); ++i) {
-    auto& output = std::get<OutputOp>(outputs[i].op);
-    output.value = FloatMapOf(outputs[i].name);
-    lowered_.ops.push_back(std::move(outputs[i]));
+  if (mapped) {
+    std::get<OutputOp>(ends.at(1).op).value = FloatMapOf(ends[1].name);
+    lowered_.ops.push_back(std::move(ends[1]));
+    return std::move(lowered_);
   }
-  for (std::size_t i = 0; i < graph_.outputs.size(); ++i) {
-    if (mapped[i]) continue;
-    const int value = PlainOf(graph_.outputs[i].name);
-    const Shape& shape = ShapeOf(graph_.outputs[i].name);
-    PlainOutputOp output{value, 1, 1};
-    if (!shape.empty()) output.width = static_cast<int>(shape.back());
-    if (shape.size() > 1) output.height = static_cast<int>(shape[shape.size() - 2]);
-    Emit(graph_.outputs[i].name, output);
-  }
+  const Shape& shape = ShapeOf(output.name);
+  PlainOutputOp plain{PlainOf(output.name), 1, 1};
+  if (!shape.empty()) plain.width = static_cast<int>(shape.back());
+  if (shape.size() > 1) plain.height = static_cast<int>(shape[shape.size() - 2]);
+  Emit(output.name, plain);
   return std::move(lowered_);
 }
 
@@ -258,6 +256,8 @@ void Lowering::LowerPlain(const Node& node) {
       continue;
     }
     lowered_.values.push_back(Value{.name = output, .map = false});
+    if (const auto type = types_.find(output); type != types_.end())
+      lowered_.values.back().type = type->second;
     op.outputs.push_back(static_cast<int>(lowered_.values.size()) - 1);
     plains_[output] = op.outputs.back();
   }
@@ -326,7 +326,7 @@ bool Lowering::TryOutput(const GraphOutput& output) {
     labels = true;
     node = producer(name);
   }
-  OutputOp op{.labels = labels};
+  OutputOp op{.output = output.name, .labels = labels};
   const Shape& shape = ShapeOf(name);
   op.height = static_cast<int>(shape[2]);
   op.width = static_cast<int>(shape[3]);

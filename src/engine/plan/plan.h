@@ -68,6 +68,10 @@ struct PlanOptions {
   // cannot.
   Precision precision = Precision::kFloat32;
   std::uint64_t max_memory = 0;  // arena and scratch; 0: DefaultMaxMemory(). Above: kOutOfMemory
+  // Of a network that ends in labels: how many classes they are held to (0: what a byte holds), and the file
+  // that an error names.
+  int classes = 0;
+  std::string file = "the network";
   std::unordered_map<std::string, ConvChoice> choices;  // by operation name; the rest by rule
   // Maps of at least so many bytes are kept out of memory where they can be (band.h): what leaves L2.
   // Maximum: none is.

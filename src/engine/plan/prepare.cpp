@@ -7,6 +7,7 @@
 
 #include "engine/plain.h"
 #include "frf/error.h"
+#include "graph/output.h"
 #include "graph/passes.h"
 #include "onnx/onnx_file.h"
 
@@ -48,7 +49,7 @@ Graph FixShapes(const Graph& graph, const TypeMap& types) {
   return fixed;
 }
 
-Graph PrepareOnce(const Graph& graph) { return FoldBatchNorm(FoldConstants(graph.ForInference())); }
+Graph PrepareOnce(const Graph& graph) { return FoldBatchNorm(FoldConstants(WithMainOutputOnly(graph))); }
 
 PreparedGraph Prepare(const Graph& graph, const Shape& input) {
   if (graph.inputs.size() != 1) {

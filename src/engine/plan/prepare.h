@@ -24,8 +24,8 @@ struct PreparedGraph {
 // Throws kInvalidArgument where the shape does not fit the graph.
 PreparedGraph Prepare(const Graph& graph, const Shape& input);
 
-// The part of Prepare that does not depend on the input's size, done once for a model: ForInference,
-// constants (half precision weights stand behind Casts; those in 8 bits stay so), batch norm.
+// The part of Prepare that does not depend on the input's size, done once for a model: its main output alone,
+// ForInference, constants (half precision weights stand behind Casts; those in 8 bits stay so), batch norm.
 Graph PrepareOnce(const Graph& graph);
 
 // Shape and Size of values whose shape is known become constants.

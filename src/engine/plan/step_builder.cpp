@@ -344,17 +344,35 @@ void StepBuilder::Build(const std::string& name, const ToPlainOp& op) {
   Add(std::move(step));
 }
 
+namespace {
+
+// Later steps copy as many bytes as shape inference promised, so a result of another size must not reach
+// them.
+void CheckInferred(const Node& node, std::size_t i, const Tensor& seen,
+                   const std::optional<TensorType>& wanted) {
+  if (!wanted || (seen.dtype() == wanted->dtype && seen.shape() == wanted->shape)) return;
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("{} ({}): output {} is {} {}, the plan was made for {} {}; do its attributes and "
+                          "inputs contradict each other?",
+                          node.name, node.op, i, Name(seen.dtype()), ToString(seen.shape()),
+                          Name(wanted->dtype), ToString(wanted->shape)));
+}
+
+}  // namespace
+
 void StepBuilder::Build(const std::string& name, const PlainNodeOp& op) {
   struct State {
     PlainNodeOp op;
     plain::MemoryMeter memory;
     plain::OpStates states;
     std::vector<bool> constant;
+    std::vector<std::optional<TensorType>> wanted;  // of the outputs
   };
   const std::uint64_t limit = plan_.options_.max_memory ? plan_.options_.max_memory : DefaultMaxMemory();
-  auto state = std::make_shared<State>(State{op, plain::MemoryMeter(limit), {}, {}});
+  auto state = std::make_shared<State>(State{op, plain::MemoryMeter(limit), {}, {}, {}});
   for (const int id : op.inputs)
     state->constant.push_back(id >= 0 && lowered_.values[id].constant.has_data());
+  for (const int id : op.outputs) state->wanted.push_back(id >= 0 ? lowered_.values[id].type : std::nullopt);
   if (!plain::IsSupported(op.node)) {
     throw Error(ErrorCode::kUnsupported,
                 fmt::format("{}: there is no operator {}{}{}", op.node.name, op.node.domain,
@@ -374,6 +392,7 @@ void StepBuilder::Build(const std::string& name, const PlainNodeOp& op) {
         throw Error(ErrorCode::kUnsupported, fmt::format("{} ({}): output {} is not computed",
                                                          state->op.node.name, state->op.node.op, i));
       }
+      CheckInferred(state->op.node, i, outputs[i], state->wanted[i]);
       plan->plain_[id] = outputs[i];
     }
     state->memory.ReleaseTemporaries();

@@ -88,8 +88,9 @@ class StepBuilder {
   struct PictureBorder {
     int top = 0, left = 0, height = 0, width = 0;  // rows above, columns beside; of all of it
   };
-  PictureBorder BorderOf(const std::string& name, const PictureOp& op) const;
-  PictureRows MakePicture(const std::string& name, const PictureOp& op);
+  PictureBorder BorderFor(const ConvOp& conv) const;  // the first convolution alone reads the picture
+  PictureBorder BorderOf(const PictureOp& op) const;
+  PictureRows MakePicture(const PictureOp& op);
   double MacsOf(const ConvOp& op) const;
   void BuildDirect(const std::string& name, const ConvOp& op, const kernels::Epilogue& epilogue,
                    int group = 0, std::shared_ptr<kernels::Program> after = nullptr, int after_input = 0);

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/system.h"
+#include "base/version.h"
 #include "engine/plan/lower.h"
 #include "frf/error.h"
 
@@ -30,16 +31,14 @@ const char* NameOf(ConvChoice choice) {
       return "winograd4";
     case ConvChoice::kWinograd6:
       return "winograd6";
-    case ConvChoice::kWinograd2:
-      return "winograd2";
     default:
       return "auto";
   }
 }
 
 bool ChoiceFromName(const std::string& name, ConvChoice& choice) {
-  for (const ConvChoice known :
-       {ConvChoice::kDirect, ConvChoice::kWinograd4, ConvChoice::kWinograd6, ConvChoice::kWinograd2}) {
+  // Tune's candidates alone; a file that names anything else is damaged.
+  for (const ConvChoice known : {ConvChoice::kDirect, ConvChoice::kWinograd4, ConvChoice::kWinograd6}) {
     if (name != NameOf(known)) continue;
     choice = known;
     return true;
@@ -69,8 +68,8 @@ std::filesystem::path TuningFolder() {
 
 std::string TuningKey(const Lowered& lowered, const PlanOptions& options) {
   const kernels::Kernels& k = options.kernels ? *options.kernels : kernels::BestKernels();
-  std::string key = fmt::format("format {}; {}; {}; {}; {} threads", kFormat, ThisMachine().cpu, k.isa,
-                                NameOf(options.precision), options.threads);
+  std::string key = fmt::format("frf {} {}; format {}; {}; {}; {}; {} threads", Version(), Commit(), kFormat,
+                                ThisMachine().cpu, k.isa, NameOf(options.precision), options.threads);
   for (const NamedOperation& named : lowered.ops) {
     const auto* conv = std::get_if<ConvOp>(&named.op);
     if (!conv) continue;

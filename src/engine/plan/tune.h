@@ -18,7 +18,8 @@ namespace frf::engine {
 
 using ConvChoices = std::unordered_map<std::string, ConvChoice>;
 
-// What a tuning holds for: CPU, instruction set, threads, and the network's convolutions at this size.
+// What a tuning holds for: frf's version and commit, CPU, instruction set, threads, and the network's
+// convolutions at this size.
 std::string TuningKey(const Lowered& lowered, const PlanOptions& options);
 
 // FRF_CACHE, else XDG_CACHE_HOME/frf, else ~/.cache/frf; empty where none of them is set.

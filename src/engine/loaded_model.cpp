@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// Files in memory: what is kept of them between plans, and their classes.
+#include <fmt/format.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
+#include <algorithm>
+
+#include "base/files.h"
+#include "base/hash.h"
+#include "engine/plan/prepare.h"
+#include "engine/session.h"
+#include "frf/error.h"
+
+namespace frf {
+
+LoadedModel::LoadedModel(Model model) : impl_(std::make_unique<Impl>()) {
+  impl_->info = std::move(model.info);
+  Graph& graph = model.graph;
+  impl_->name = model.file.empty() ? graph.name : model.file;
+  if (graph.inputs.size() != 1 || graph.inputs[0].shape.size() != 4 || graph.inputs[0].shape[1] != 3) {
+    throw Error(ErrorCode::kUnsupported,
+                fmt::format("{}: one image input of 1x3xHxW is wanted, {} are declared", graph.name,
+                            graph.inputs.size()));
+  }
+  impl_->fixed_height = static_cast<int>(std::max<std::int64_t>(0, graph.inputs[0].shape[2]));
+  impl_->fixed_width = static_cast<int>(std::max<std::int64_t>(0, graph.inputs[0].shape[3]));
+  impl_->graph = std::make_shared<const Graph>(engine::PrepareOnce(graph));
+  model.graph = Graph();
+#if defined(__GLIBC__)
+  malloc_trim(0);  // the file's bytes and messages are gone; a robot should not keep their memory
+#endif
+}
+
+LoadedModel::~LoadedModel() = default;
+
+std::shared_ptr<LoadedModel> LoadedModel::Load(const std::string& name_or_path) {
+  const std::string path = FindModel(name_or_path);
+  std::string bytes = ReadFile(path);
+  const std::uint64_t hash = XxHash64(bytes);
+  Model model = ParseOnnx(bytes, path);
+  bytes = {};  // before the graph is prepared: memory is at its highest there
+  auto loaded = std::make_shared<LoadedModel>(std::move(model));
+  loaded->impl().path = path;
+  loaded->impl().file_hash = hash;
+  return loaded;
+}
+
+std::shared_ptr<const Graph> LoadedModel::Impl::GraphToPlan() {
+  const std::lock_guard lock(mutex);
+  if (graph) return graph;
+  if (path.empty()) throw Error(ErrorCode::kInternal, "a model of one session is planned twice");
+  const std::string bytes = ReadFile(path);
+  if (XxHash64(bytes) != file_hash) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{} has changed since it was loaded; load it again", path));
+  }
+  graph = std::make_shared<const Graph>(engine::PrepareOnce(ParseOnnx(bytes, path).graph));
+  return graph;
+}
+
+void LoadedModel::Impl::Planned() {
+  if (fixed_height == 0 || fixed_width == 0) return;  // other sizes will be planned
+  if (path.empty() && !one_session) return;
+  {
+    const std::lock_guard lock(mutex);
+    graph.reset();
+  }
+#if defined(__GLIBC__)
+  malloc_trim(0);
+#endif
+}
+
+std::shared_ptr<LoadedModel> LoadedModel::LoadBytes(const void* bytes, std::size_t size,
+                                                    const std::string& name) {
+  if (bytes == nullptr) throw Error(ErrorCode::kInvalidArgument, name + ": there are no bytes to read");
+  return std::make_shared<LoadedModel>(ParseOnnx(std::string(static_cast<const char*>(bytes), size), name));
+}
+
+void CheckFixedSize(int fixed_height, int fixed_width, int height, int width) {
+  if ((fixed_height == 0 || fixed_height == height) && (fixed_width == 0 || fixed_width == width)) return;
+  const auto side = [](int fixed) { return fixed > 0 ? fmt::format("{}", fixed) : std::string("?"); };
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("the model's input is fixed at {}x{}, {}x{} was asked for", side(fixed_height),
+                          side(fixed_width), height, width));
+}
+
+int LoadedModel::classes() const { return impl_->info.classes.count(); }
+
+namespace {
+
+void CheckClass(int id, int classes) {
+  if (id < 0 || id >= classes)
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("class {} was asked for, the model has 0 to {}", id, classes - 1));
+}
+
+}  // namespace
+
+const std::string& LoadedModel::class_name(int id) const {
+  CheckClass(id, classes());
+  return impl_->info.classes.names[id];
+}
+
+const std::uint8_t* LoadedModel::class_color(int id) const {
+  CheckClass(id, classes());
+  return impl_->info.classes.palette[id].data();
+}
+
+}  // namespace frf
