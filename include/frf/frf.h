@@ -166,8 +166,9 @@ typedef struct frf_labels {
   ptrdiff_t row_stride;  // bytes from one row to the next, at least width
 } frf_labels;
 
-// The size, in pixels, at which the network sees an image of that size: what scores are at and planes must be
-// at. INVALID_ARGUMENT for an image size below 1.
+// The size, in pixels, at which the network sees an image of that size: what planes must be at, and what
+// scores are at unless the network's output is smaller (frf_session_scores_shape). INVALID_ARGUMENT for an
+// image size below 1.
 frf_status frf_session_input_size(const frf_session* session, int image_height, int image_width, int* height,
                                   int* width);
 
@@ -184,8 +185,8 @@ frf_status frf_session_scores_shape(frf_session* session, int height, int width,
 // OUT_OF_MEMORY; NOT_FOUND and IO where a fixed-size file has gone (frf_model_load).
 frf_status frf_session_run(frf_session* session, const frf_image* image, const frf_labels* labels);
 
-// Scores for an image, before any softmax: classes x height x width floats (CHW, see
-// frf_session_scores_shape) at the network's input size. `count` is the number of floats that `scores` has
+// Scores for an image, before any softmax: classes x rows x columns floats (CHW) as frf_session_scores_shape
+// says of the network's input size. `count` is the number of floats that `scores` has
 // room for; fewer than needed is INVALID_ARGUMENT and nothing is run. UNSUPPORTED where the network's output
 // is labels; else as frf_session_run.
 frf_status frf_session_run_scores(frf_session* session, const frf_image* image, float* scores, size_t count);

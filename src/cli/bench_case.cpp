@@ -8,6 +8,7 @@
 #include "cli/bench.h"
 #include "cli/bench_convert.h"
 #include "frf/error.h"
+#include "graph/output.h"
 
 namespace frf::cli {
 namespace {
@@ -68,7 +69,7 @@ class Ours : public Contestant {
 
 bool BenchCase::bytes_in() const { return model.graph.inputs.at(0).dtype == DType::kUint8; }
 
-bool BenchCase::gives_labels() const { return model.graph.outputs.at(0).dtype != DType::kFloat32; }
+bool BenchCase::gives_labels() const { return MainOutput(model.graph).dtype != DType::kFloat32; }
 
 std::string BenchCase::size() const { return fmt::format("{}x{}", height, width); }
 

@@ -21,6 +21,7 @@
 #include "cli/cli.h"
 #include "engine/plain.h"
 #include "frf/error.h"
+#include "graph/output.h"
 #include "image/transform.h"
 
 namespace frf::cli {
@@ -140,7 +141,7 @@ FrameResult ReferenceResult(const BenchCase& bench_case) {
     else
       std::copy(bench_case.planes.begin(), bench_case.planes.end(), image.data<float>());
     const Graph& graph = executor.graph();
-    const Tensor output = executor.Run({{graph.inputs[0].name, image}}).at(graph.outputs[0].name);
+    const Tensor output = executor.Run({{graph.inputs[0].name, image}}).at(MainOutput(graph).name);
     result.height = static_cast<int>(output.dim(-2));
     result.width = static_cast<int>(output.dim(-1));
     const std::int64_t pixels = std::int64_t{result.height} * result.width;

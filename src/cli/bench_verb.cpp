@@ -86,7 +86,7 @@ std::vector<Precision> ParsePrecisions(const std::string& text) {
                   fmt::format("{} does not go with --device or --step, which libtorch runs", name));
   }
   if (arguments.models.size() != 1)
-    throw Error(ErrorCode::kUsage, "--device and --step take one network's name");
+    throw Error(ErrorCode::kUsage, "--device and --step take one network's name or one run folder");
   std::vector<std::string> words{"bench", arguments.models[0], "--device",
                                  arguments.device.empty() ? "auto" : arguments.device};
   const auto add = [&](const std::string& name, const std::string& value) {
@@ -353,7 +353,7 @@ void AddBench(CLI::App& root, Action& action) {
       ->check(CLI::IsMember({"camvid", "cityscapes"}));
   app->add_option("--seed", a->seed, "of a network's random weights")->check(CLI::NonNegativeNumber);
   app->add_option("--device", a->device,
-                  "with libtorch instead (frf-train), one network by name: cpu, cuda, cuda:N");
+                  "with libtorch instead (frf-train), one network by name or run folder: cpu, cuda, cuda:N");
   app->add_flag("--step", a->step, "a training step (frf-train): forward, loss, backward, AdamW, average");
   app->add_option("--batch", a->batch, "images at once, with --device or --step")->check(CLI::Range(1, 1024));
   app->add_option("--amp", a->amp, "number format, with --device or --step: off, bf16, f16, auto");

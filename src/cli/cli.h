@@ -72,6 +72,10 @@ std::pair<int, int> ParseShard(const std::string& text);
 // The ids as label files hold them (frf.label_ids), void kept.
 LabelImage ToLabelIds(const LabelImage& labels, const Classes& classes);
 
+// Whether `file`, which `option` names, can be written, asked before hours of work: kUsage for a folder, kIo
+// where its own folder does not exist or takes no files.
+void CheckOutputFile(const std::string& file, const std::string& option);
+
 // Replaces this process by frf-train with `arguments`; refuses one built from another commit. Returns only by
 // throwing.
 [[noreturn]] void ExecTrain(const std::vector<std::string>& arguments);

@@ -61,10 +61,35 @@ struct Shown {
   std::optional<double> miou, accuracy;  // of a drawn street
 };
 
+// A picture, and what is known of it: `truth` stays null for photos and where the network knows other
+// classes than the drawn streets have, since ids alone would compare road with pole.
+struct Scene {
+  Sample sample;
+  const Classes* truth = nullptr;
+};
+
+Scene SceneFor(const Classes& classes, const DemoArguments& arguments) {
+  Scene scene;
+  if (!arguments.image.empty()) {
+    scene.sample.image = ReadImage(arguments.image);
+    return scene;
+  }
+  SceneSpec spec{.height = 360, .width = 480};
+  for (const auto& [variant, drawn] :
+       {std::pair("camvid", &CamVidClasses()), {"cityscapes", &CityscapesClasses()}}) {
+    if (classes.names != drawn->names) continue;
+    spec.variant = variant;
+    scene.truth = drawn;
+  }
+  scene.sample = DrawScene(arguments.seed, spec);
+  return scene;
+}
+
 // Labels first, timed afterwards: at least five frames, at most about a second and a half.
-Shown Show(const std::string& name, const std::string& numbers, const Sample& scene,
+Shown Show(const std::string& name, Model model, const std::string& numbers, const Scene& drawn,
            const DemoArguments& arguments) {
-  Segmenter segmenter(LoadModel(name), {.threads = arguments.threads});
+  const Sample& scene = drawn.sample;
+  Segmenter segmenter(std::move(model), {.threads = arguments.threads});
   Shown shown{
       name,         numbers,     segmenter.info().classes, segmenter.Run(scene.image.view()), {}, true,
       std::nullopt, std::nullopt};
@@ -81,7 +106,7 @@ Shown Show(const std::string& name, const std::string& numbers, const Sample& sc
     if (seconds_since(begin) > 2.0) break;
   }
   shown.stats = Summarize(times);
-  if (!scene.labels.ids.empty()) {
+  if (drawn.truth != nullptr && shown.classes.names == drawn.truth->names) {
     ConfusionMatrix matrix(shown.classes.count());
     matrix.Add(scene.labels, shown.labels);
     shown.miou = matrix.MeanIou();
@@ -110,14 +135,13 @@ int RunDemo(const DemoArguments& arguments) {
   const std::string name = !arguments.model.empty() ? arguments.model
                            : drawn                  ? "frfnet-slim-synth"
                                                     : "frfnet-camvid";
-  Sample scene;
-  if (drawn)
-    scene = DrawScene(arguments.seed, {.height = 360, .width = 480});
-  else
-    scene.image = ReadImage(arguments.image);
+  Model model = LoadModel(name);
+  const Scene seen = SceneFor(model.info.classes, arguments);
+  const Sample& scene = seen.sample;
 
-  std::vector<Shown> shown{Show(name, "float32", scene, arguments)};
-  if (IsThere(name + "-int8")) shown.push_back(Show(name + "-int8", "int8", scene, arguments));
+  std::vector<Shown> shown{Show(name, std::move(model), "float32", seen, arguments)};
+  if (const std::string int8 = name + "-int8"; IsThere(int8))
+    shown.push_back(Show(int8, LoadModel(int8), "int8", seen, arguments));
   const Shown& first = shown.front();
   const Classes& classes = first.classes;
 
@@ -128,7 +152,7 @@ int RunDemo(const DemoArguments& arguments) {
   WriteLabels((folder / "mask.png").string(), first.labels, &classes.palette);
   WritePng((folder / "overlay.png").string(), overlay);
   std::vector<std::pair<std::string, Image>> sheet{{"picture", scene.image}};
-  if (drawn) sheet.emplace_back("truth", Colorize(scene.labels, classes.palette));
+  if (seen.truth != nullptr) sheet.emplace_back("truth", Colorize(scene.labels, seen.truth->palette));
   for (const Shown& one : shown) {
     sheet.emplace_back(fmt::format("{}: {:.0f} fps{}", one.numbers, 1000 / one.stats.median,
                                    one.accuracy ? fmt::format(", {:.1f} % right", *one.accuracy * 100) : ""),
@@ -171,6 +195,9 @@ int RunDemo(const DemoArguments& arguments) {
                                       *one.miou * 100)
                         : "");
   }
+  if (drawn && seen.truth == nullptr)
+    fmt::print(
+        "  not scored: its classes are neither CamVid's nor Cityscapes', which streets are drawn with\n");
   if (shown.size() > 1) {
     fmt::print("  int8 is {:.2f} times as fast and gives the same label on {:.2f} % of pixels\n",
                first.stats.median / shown[1].stats.median, Agreement(first.labels, shown[1].labels) * 100);

@@ -14,7 +14,7 @@
 #include "base/system.h"
 #include "base/version.h"
 #include "cli/cli.h"
-#include "cli/modules.h"
+#include "cli/eval.h"
 #include "data/dataset.h"
 #include "engine/segmenter.h"
 #include "engine/session.h"
@@ -25,14 +25,6 @@
 
 namespace frf::cli {
 namespace {
-
-struct EvalArguments {
-  DatasetSpec data;
-  std::string model, against, size, backend = "engine", weights = "ema", report, save, precision = "f32";
-  std::uint64_t max_memory_mb = 0;
-  int threads = 0, limit = 0, pictures = 8;
-  bool json = false, stamp = false, last = false, modules = false;
-};
 
 struct Scored {
   int index;
@@ -85,21 +77,6 @@ std::string PredictionName(const std::string& sample) {
   }
   std::replace(stem.begin(), stem.end(), '/', '_');
   return stem + ".png";
-}
-
-void CheckClasses(const Classes& model, const Classes& data, const std::string& name) {
-  if (model.names == data.names) return;
-  if (model.count() != data.count()) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{} knows {} classes, the data set has {}: they cannot be compared", name,
-                            model.count(), data.count()));
-  }
-  for (int c = 0; c < data.count(); ++c) {
-    if (model.names[c] != data.names[c]) {
-      throw Error(ErrorCode::kInvalidArgument, fmt::format("class {} is '{}' in {} and '{}' in the data set",
-                                                           c, model.names[c], name, data.names[c]));
-    }
-  }
 }
 
 // Picture, truth, both predictions, and where they differ.
@@ -205,80 +182,16 @@ void Stamp(const EvalArguments& arguments, const Json& result) {
   WriteOnnx(model, path);
 }
 
-// The same call for frf-train. What it cannot do is refused here, not passed over.
-std::vector<std::string> WordsForTorch(const EvalArguments& arguments) {
-  for (const auto& [given, name] : {std::pair(!arguments.save.empty(), "--save"),
-                                    {arguments.limit > 0, "--limit"},
-                                    {arguments.max_memory_mb > 0, "--max-memory"},
-                                    {arguments.stamp, "--stamp"},
-                                    {!arguments.against.empty(), "--against"},
-                                    {arguments.modules, "--modules"},
-                                    {arguments.precision != "f32", "--precision"}}) {
-    if (given)
-      throw Error(
-          ErrorCode::kUsage,
-          fmt::format("{} does not go with --backend torch; leave it out, or use --backend engine", name));
-  }
-  const DatasetSpec& data = arguments.data;
-  std::vector<std::string> words{"eval", arguments.model, "--data", data.spec, "--split", data.split};
-  const auto add = [&](const std::string& name, const std::string& value) {
-    if (!value.empty()) words.insert(words.end(), {name, value});
+// The size at which the network sees an image. `input`: its shape as the file declares it, where a side may
+// be fixed.
+std::string SizeSeen(const InputSpec& spec, const Shape& input, const Image& image,
+                     const SegmenterOptions& options) {
+  const auto fixed = [&](std::size_t axis, int wanted) {
+    return input.size() == 4 && input[axis] > 0 ? static_cast<int>(input[axis]) : wanted;
   };
-  add("--list", data.list);
-  add("--variant", data.variant);
-  if (data.seed > 0) add("--seed", std::to_string(data.seed));
-  if (data.new_skies) words.push_back("--new-skies");
-  add("--size", arguments.size);
-  if (arguments.threads > 0) add("--threads", std::to_string(arguments.threads));
-  add("--report", arguments.report);
-  add("--pictures", std::to_string(2 * arguments.pictures));  // it counts worst and best together
-  if (arguments.weights != "ema") add("--weights", arguments.weights);
-  if (arguments.last) words.push_back("--last");
-  if (arguments.json) words.push_back("--json");
-  return words;
-}
-
-// What can be refused before hours of work is.
-void CheckOutputs(const EvalArguments& arguments, bool run_folder) {
-  if (arguments.stamp && arguments.data.new_skies)
-    throw Error(ErrorCode::kUsage, "--stamp records what the data say, not what --new-skies make of them");
-  if (arguments.stamp && run_folder) {
-    throw Error(
-        ErrorCode::kUsage,
-        fmt::format("--stamp writes into an ONNX file, {} is a run folder: frf export makes a file of it",
-                    arguments.model));
-  }
-  if (!arguments.save.empty()) MakeFolder(arguments.save);
-  if (arguments.report.empty()) return;
-  const std::filesystem::path report = arguments.report;
-  if (std::filesystem::is_directory(report))
-    throw Error(ErrorCode::kUsage,
-                fmt::format("--report {}: is a folder, a file's name is wanted", arguments.report));
-  if (report.has_parent_path()) MakeFolder(report.parent_path());
-}
-
-// With --limit it says how much of the split was looked at.
-std::string DescribeData(const Dataset& data, int count) {
-  if (count >= data.size()) return data.description();
-  return data.description() +
-         (count == 1 ? ", the first image only" : fmt::format(", the first {} images only", count));
-}
-
-int RunModules(const EvalArguments& arguments, const SegmenterOptions& options, const Model& model,
-               const Dataset& data) {
-  ScoredImages images;
-  const int count = arguments.limit > 0 ? std::min(arguments.limit, data.size()) : data.size();
-  for (int i = 0; i < count; ++i) images.samples.push_back(data.Get(i));
-  const std::string description = DescribeData(data, count);
-  const ModulesReport report = MeasureModules(model, options, images);
-  Json json = ToJson(report);
-  json["model"] = arguments.model;
-  json["data"] = description;
-  if (arguments.json)
-    PrintJson(json);
-  else
-    fmt::print("{} on {}\n{}", arguments.model, description, FormatModules(report));
-  return 0;
+  const NetworkSize size =
+      ChooseNetworkSize(spec, image.height, image.width, fixed(2, options.height), fixed(3, options.width));
+  return fmt::format("{}x{}", size.height, size.width);
 }
 
 int RunEval(const EvalArguments& arguments) {
@@ -291,12 +204,14 @@ int RunEval(const EvalArguments& arguments) {
     throw Error(ErrorCode::kUsage, "--precision goes with --backend engine; the plain executor is float32");
   if (!arguments.size.empty()) std::tie(options.height, options.width) = ParseSize(arguments.size, "--size");
   const bool run_folder = std::filesystem::is_directory(arguments.model);
+  CheckGiven(arguments, run_folder);
   Model model = run_folder ? LoadRun(arguments.model, arguments.weights == "raw", arguments.last)
                            : LoadModel(arguments.model);
   const auto data = OpenDataset(arguments.data);
   CheckClasses(model.info.classes, data->classes(), arguments.model);
-  CheckOutputs(arguments, run_folder);
-  if (arguments.modules) return RunModules(arguments, options, model, *data);
+  CheckOutputs(arguments);
+  if (arguments.modules) return RunEvalModules(arguments, options, model, *data);
+  const Shape input = model.graph.inputs.at(0).shape;
   Segmenter segmenter(std::move(model), options);
   const Classes& classes = segmenter.info().classes;
   std::unique_ptr<Other> other;
@@ -313,12 +228,15 @@ int RunEval(const EvalArguments& arguments) {
   ConfusionMatrix matrix(classes.count());
   std::vector<Scored> scored;
   double seconds = 0;
+  std::string size;
   Progress progress("eval", count);
   for (int i = 0; i < count; ++i) {
     const Sample sample = data->Get(i);
     const auto start = std::chrono::steady_clock::now();
     const LabelImage labels = segmenter.Run(sample.image.view());
     seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const std::string seen = SizeSeen(segmenter.info().input, input, sample.image, options);
+    size = i == 0 || seen == size ? seen : "native";  // they differ: each image's own
     ConfusionMatrix one(classes.count());
     one.Add(sample.labels, labels);
     matrix.Merge(one);
@@ -339,14 +257,10 @@ int RunEval(const EvalArguments& arguments) {
   }
   ClearProgressLine();
   const double ms = count > 0 ? seconds * 1000 / count : 0;
-  const Sample first = data->Get(0);
   Json result = ToJson(matrix, classes);
   result["model"] = arguments.model;
   result["data"] = description;
-  result["size"] = options.height > 0 ? arguments.size
-                   : segmenter.info().input.height > 0
-                       ? fmt::format("{}x{}", segmenter.info().input.height, segmenter.info().input.width)
-                       : fmt::format("{}x{}", first.image.height, first.image.width);
+  result["size"] = size;
   result["ms"] = ms;
   if (other) {
     result["against"] = {{"model", arguments.against},
@@ -402,9 +316,11 @@ void AddEval(CLI::App& root, Action& action) {
       ->check(CLI::IsMember({"f32", "bf16", "f16"}));
   app->add_option("--max-memory", a->max_memory_mb, "MiB that an image may need; 0: half of RAM")
       ->check(CLI::NonNegativeNumber);
-  app->add_option("--weights", a->weights,
-                  "run folder: which weights: ema, their running average, or raw, as the last step left them")
-      ->check(CLI::IsMember({"ema", "raw"}));
+  CLI::Option* weights =
+      app->add_option(
+             "--weights", a->weights,
+             "run folder: which weights: ema, their running average, or raw, as the last step left them")
+          ->check(CLI::IsMember({"ema", "raw"}));
   app->add_flag("--last", a->last, "run folder: the last checkpoint instead of the best");
   app->add_flag(
       "--modules", a->modules,
@@ -414,7 +330,10 @@ void AddEval(CLI::App& root, Action& action) {
   app->footer(R"(Examples:
   frf eval frfnet-camvid --data camvid:/data/camvid --split val --report val.html
   frf eval street-int8.onnx --against street.onnx --data camvid:/data/camvid --report int8.html)");
-  app->callback([a, &action] { action = [a] { return RunEval(*a); }; });
+  app->callback([a, weights, &action] {
+    a->weights_given = weights->count() > 0;
+    action = [a] { return RunEval(*a); };
+  });
 }
 
 }  // namespace frf::cli

@@ -15,6 +15,7 @@
 #include "cli/cli.h"
 #include "engine/plain.h"
 #include "frf/error.h"
+#include "graph/output.h"
 #include "image/transform.h"
 
 namespace frf::cli {
@@ -119,8 +120,10 @@ Proof Prove(const Model& model, const std::string& bytes, const ExportArguments&
   for (const auto& [height, width] : ProofSizes(model.info.input, fixed)) {
     const Tensor seen = PictureFor(model.graph, model.info.input, height, width),
                  fed = PictureFor(written.graph, model.info.input, height, width);
-    const Tensor wanted = reference.Run({{model.graph.inputs[0].name, seen}}).at(model.graph.outputs[0].name);
-    const Tensor got = from_file.Run({{written.graph.inputs[0].name, fed}}).at(written.graph.outputs[0].name);
+    const Tensor wanted =
+        reference.Run({{model.graph.inputs[0].name, seen}}).at(MainOutput(model.graph).name);
+    const Tensor got =
+        from_file.Run({{written.graph.inputs[0].name, fed}}).at(MainOutput(written.graph).name);
     const LabelImage a = LabelsOf(wanted, model.info.classes.count(), height, width);
     const LabelImage b = LabelsOf(got, model.info.classes.count(), height, width);
     for (std::size_t i = 0; i < a.ids.size(); ++i) equal += a.ids[i] == b.ids[i];
@@ -151,6 +154,7 @@ Proof Prove(const Model& model, const std::string& bytes, const ExportArguments&
 }
 
 int RunExport(const ExportArguments& arguments) {
+  CheckOutputFile(arguments.output, "-o");
   Model model = LoadSource(arguments);
   if (!arguments.class_bias.empty())
     AddClassBias(model, ParseClassBias(arguments.class_bias, model.info.classes));

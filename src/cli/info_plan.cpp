@@ -137,11 +137,13 @@ int RunInfoPlan(const PlanArguments& arguments) {
   Session::Impl& impl = session.impl();
   const LoadedModel::Impl& loaded = impl.model->impl();
   int height = arguments.height, width = arguments.width;
-  if (loaded.fixed_height > 0 && !arguments.size_given)
-    height = loaded.fixed_height, width = loaded.fixed_width;
-  if (loaded.fixed_height > 0 && (loaded.fixed_height != height || loaded.fixed_width != width)) {
+  const int fixed_height =
+      loaded.fixed_height > 0 ? loaded.fixed_height : height;  // a file may fix one side alone
+  const int fixed_width = loaded.fixed_width > 0 ? loaded.fixed_width : width;
+  if (!arguments.size_given) height = fixed_height, width = fixed_width;
+  if (fixed_height != height || fixed_width != width) {
     throw Error(ErrorCode::kUsage, fmt::format("{}: its input is fixed, --size {}x{} is wanted",
-                                               arguments.name, loaded.fixed_height, loaded.fixed_width));
+                                               arguments.name, fixed_height, fixed_width));
   }
   engine::Plan& plan = impl.PlanFor(height, width);
   const engine::PreparedGraph prepared =

@@ -54,14 +54,18 @@ int ListEverything(bool json) {
   return 0;
 }
 
-// A word that is neither weights nor a file is taken for a network's name: the error then names the nearest
-// networks.
+// A word that is neither weights nor a file may be meant for a network's name: the error then names shipped
+// weights and the nearest networks.
 std::string PathOf(const std::string& name) {
   try {
     return FindModel(name);
   } catch (const Error& error) {
-    if (error.code() == ErrorCode::kNotFound && name.find_first_of("./") == std::string::npos)
+    if (error.code() != ErrorCode::kNotFound || name.find_first_of("./") != std::string::npos) throw;
+    try {
       BuildNet(name, Json::object());
+    } catch (const Error& no_network) {
+      throw Error(ErrorCode::kNotFound, fmt::format("{}; {}", error.what(), no_network.what()));
+    }
     throw;
   }
 }
@@ -77,8 +81,6 @@ Counted GraphOf(const InfoArguments& arguments) {
     if (arguments.classes > 0) options["classes"] = arguments.classes;
     return {BuildNet(arguments.name, options), std::nullopt};
   }
-  if (!arguments.options.empty())
-    throw Error(ErrorCode::kUsage, "--net-options belongs to a network's name, not to a file");
   if (std::filesystem::is_directory(arguments.name))
     return {LoadRun(arguments.name, false, false).graph, std::nullopt};
   const Model model = ReadOnnx(PathOf(arguments.name), {.require_stamp = false});
@@ -112,6 +114,21 @@ void PrintTable(const Graph& graph, const Cost& cost, bool all) {
              FormatBytes(static_cast<std::uint64_t>(cost.peak_bytes)));
 }
 
+// Options that would change nothing are refused, not passed over.
+void CheckGiven(const InfoArguments& arguments, const CLI::App& app) {
+  const auto refuse = [&](std::initializer_list<const char*> names, const std::string& why) {
+    for (const char* name : names) {
+      if (app.count(name) > 0) throw Error(ErrorCode::kUsage, fmt::format("{} {}", name, why));
+    }
+  };
+  if (!arguments.name.empty() && !IsNet(arguments.name))
+    refuse({"--net-options", "--classes"}, "belongs to a network's name, not to a file");
+  if (arguments.plan)
+    refuse({"--draw", "--all", "--train"}, "does not go with --plan; ask for one after the other");
+  else
+    refuse({"--threads", "--precision"}, "goes with --plan");
+}
+
 int RunInfo(const InfoArguments& arguments) {
   if (arguments.list) return ListEverything(arguments.json);
   if (arguments.name.empty())
@@ -123,6 +140,7 @@ int RunInfo(const InfoArguments& arguments) {
                         arguments.size_given, arguments.threads, PrecisionNamed(arguments.precision),
                         arguments.json});
   }
+  if (!arguments.draw.empty()) CheckOutputFile(arguments.draw, "--draw");
   auto [graph, fixed] = GraphOf(arguments);
   if (fixed && !arguments.size_given) size = *fixed;
   if (!arguments.train) graph = graph.ForInference();
@@ -185,8 +203,9 @@ void AddInfo(CLI::App& root, Action& action) {
   app->footer(
       "Examples: frf info frfnet --size 512x1024 --draw frfnet.svg\n          frf info frfnet --size "
       "512x1024 --plan");
-  app->callback([a, size, &action] {
+  app->callback([a, app, size, &action] {
     a->size_given = size->count() > 0;
+    CheckGiven(*a, *app);
     action = [a] { return RunInfo(*a); };
   });
 }

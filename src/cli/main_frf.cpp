@@ -2,8 +2,12 @@
 // The program `frf`: parses the verb, runs it, turns every Error into one line and an exit code.
 #include <fmt/format.h>
 
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
 #include <new>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "base/log.h"
@@ -32,6 +36,36 @@ int Fail(const std::string& message, int code) {
   return code;
 }
 
+// A result that nobody received is a failure: `frf info frfnet > /dev/full`.
+int Finished(int code) {
+  errno = 0;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+  const std::string why = errno != 0 ? std::string(": ") + std::strerror(errno) : "";
+  return Fail("standard output: cannot write" + why, code != 0 ? code : 1);
+}
+
+// Every verb's -o: a name that a shell left empty ("-o $OUT") is none.
+void RefuseEmptyOutputs(CLI::App& app) {
+  const auto named = [](const std::string& value) {
+    return value.empty() ? std::string("an empty name was given, a file's or folder's is wanted")
+                         : std::string();
+  };
+  for (CLI::App* verb : app.get_subcommands(nullptr)) {
+    if (CLI::Option* output = verb->get_option_no_throw("--output")) output->check(named);
+    RefuseEmptyOutputs(*verb);
+  }
+}
+
+// The help that lists the options: of the innermost verb that was named.
+std::string HelpFor(const CLI::App& app) {
+  std::string words = "frf";
+  for (const CLI::App* verb = &app; !verb->get_subcommands().empty();) {
+    verb = verb->get_subcommands().back();
+    words += " " + verb->get_name();
+  }
+  return "see " + words + " --help";
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -51,6 +85,7 @@ int main(int argc, char** argv) {
   frf::cli::AddInfo(app, action);
   frf::cli::AddData(app, action);
   frf::cli::AddSynth(app, action);
+  RefuseEmptyOutputs(app);
   if (argc == 1) {
     fmt::print("{}", app.help());
     return 2;
@@ -58,18 +93,23 @@ int main(int argc, char** argv) {
   try {
     // `frf train ...` belongs to frf-train, its --help too: nothing of it is parsed here.
     app.parse(argc, argv);
-    return action();
+    return Finished(action());
   } catch (const CLI::RequiredError& error) {
     const std::vector<std::string> unknown = app.remaining(/*recurse=*/true);
-    if (unknown.empty()) return Fail(std::string(error.what()) + "; see frf --help", 2);
-    return Fail(fmt::format("'{}' is not known here; see frf --help", unknown.front()), 2);
+    if (unknown.empty()) return Fail(fmt::format("{}; {}", error.what(), HelpFor(app)), 2);
+    return Fail(fmt::format("'{}' is not known here; {}", unknown.front(), HelpFor(app)), 2);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
-    return Fail(std::string(error.what()) + "; see frf --help", 2);
+    if (error.get_exit_code() == 0) return Finished(app.exit(error));  // --help, --version
+    return Fail(fmt::format("{}; {}", error.what(), HelpFor(app)), 2);
   } catch (const frf::Error& error) {
     return Fail(error.what(), error.code() == frf::ErrorCode::kUsage ? 2 : 1);
   } catch (const std::bad_alloc&) {
     return Fail("out of memory; a smaller --size or fewer threads need less", 1);
+  } catch (const std::system_error& error) {
+    // What fmt::print throws where a long text cannot be written.
+    if (std::ferror(stdout) != 0)
+      return Fail(fmt::format("standard output: cannot write: {}", error.code().message()), 1);
+    return Fail(fmt::format("unexpected failure, please report it: {}", error.what()), 1);
   } catch (const std::exception& error) {
     return Fail(fmt::format("unexpected failure, please report it: {}", error.what()), 1);
   }

@@ -10,6 +10,7 @@
 #include "data/synth.h"
 #include "engine/plain.h"
 #include "frf/error.h"
+#include "graph/output.h"
 #include "graph/shapes.h"
 #include "image/transform.h"
 #include "nets/nets.h"
@@ -65,7 +66,7 @@ Model LoadForeign(const std::string& name) {
     throw Error(ErrorCode::kUnsupported, fmt::format("{}: an image input of 1x3xHxW is wanted", name));
   const int height = image[2] > 0 ? static_cast<int>(image[2]) : 256,
             width = image[3] > 0 ? static_cast<int>(image[3]) : 256;
-  const TensorType output = InferShapes(graph, height, width).at(graph.outputs.at(0).name);
+  const TensorType output = InferShapes(graph, height, width).at(MainOutput(graph).name);
   const bool scores = output.dtype == DType::kFloat32 && output.shape.size() == 4;
   const int classes =
       scores ? static_cast<int>(std::min<std::int64_t>(output.shape[1], kMaxClasses)) : kMaxClasses;

@@ -11,6 +11,13 @@
 
 namespace frf::cli {
 
+std::string Some(const std::vector<std::string>& names) {
+  constexpr std::size_t kShown = 4;
+  if (names.size() <= kShown + 1) return fmt::format("{}", fmt::join(names, ", "));
+  return fmt::format("{} and {} more", fmt::join(names.begin(), names.begin() + kShown, ", "),
+                     names.size() - kShown);
+}
+
 std::vector<int> EvenlyOf(const std::vector<int>& from, int count) {
   if (static_cast<int>(from.size()) <= count) return from;
   std::vector<int> picked;

@@ -20,6 +20,9 @@ struct ScoredImages {
 
 ScoredImages ReadImages(const Dataset& data, const std::vector<int>& which);
 
+// The first few names, and how many more.
+std::string Some(const std::vector<std::string>& names);
+
 // At most `count` of them, evenly spread.
 std::vector<int> EvenlyOf(const std::vector<int>& from, int count);
 

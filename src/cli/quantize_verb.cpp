@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <map>
 
@@ -33,14 +34,6 @@ struct QuantizeArguments {
   double percentile = 99.99, max_drop = -1;
   bool sensitivity = false, json = false;
 };
-
-// The first few, and how many more.
-std::string Some(const std::vector<std::string>& names) {
-  constexpr std::size_t kShown = 4;
-  if (names.size() <= kShown + 1) return fmt::format("{}", fmt::join(names, ", "));
-  return fmt::format("{} and {} more", fmt::join(names.begin(), names.begin() + kShown, ", "),
-                     names.size() - kShown);
-}
 
 // Everything that is measured once and tried in many forms.
 class Quantizer {
@@ -282,7 +275,7 @@ class Quantizer {
       options.size = {static_cast<int>(declared[2]), static_cast<int>(declared[3])};
     const std::string bytes = SerializeOnnx(quantized, options);
     ParseOnnx(bytes, arguments_.output);  // what we would refuse ourselves is not written
-    WriteFileAtomically(arguments_.output, bytes);
+    // The scores first: a full disk must not cost them.
     if (arguments_.json) {
       quant["tried"] = tried_;
       quant["output"] = arguments_.output;
@@ -291,14 +284,19 @@ class Quantizer {
       quant["iou"] = ToJson(got.Sum(), model_.info.classes)["iou"];
       quant["iou_float"] = ToJson(wanted.Sum(), model_.info.classes)["iou"];
       PrintJson(quant);
-      return;
+    } else {
+      Print(best, calibrated, wanted, got, drop, changed);
     }
-    Print(best, nodes, calibrated, wanted, got, drop, changed, bytes.size());
+    std::fflush(stdout);
+    WriteFileAtomically(arguments_.output, bytes);
+    if (arguments_.json) return;
+    fmt::print("{}: {:.1f} MB, {} of {} convolutions in int8\n", arguments_.output,
+               static_cast<double>(bytes.size()) * 1e-6, nodes.size() - best.scheme.float_nodes.size(),
+               nodes.size());
   }
 
-  void Print(const Candidate& best, const std::vector<std::string>& nodes, double calibrated,
-             const NetworkScore& wanted, const NetworkScore& got, const Drop& drop, double changed,
-             std::size_t bytes) const {
+  void Print(const Candidate& best, double calibrated, const NetworkScore& wanted, const NetworkScore& got,
+             const Drop& drop, double changed) const {
     fmt::print("{:<20} {:>10} {:>10} {:>15} {:>10}\n", "ranges", "bias", "equalised", "labels changed",
                "mean IoU");
     for (const Json& row : tried_) {
@@ -335,9 +333,6 @@ class Quantizer {
     fmt::print("float32 {:.1f} ms, int8 {:.1f} ms an image\n",
                wanted.seconds * 1000 / static_cast<double>(scoring_.samples.size()),
                got.seconds * 1000 / static_cast<double>(scoring_.samples.size()));
-    fmt::print("{}: {:.1f} MB, {} of {} convolutions in int8\n", arguments_.output,
-               static_cast<double>(bytes) * 1e-6, nodes.size() - best.scheme.float_nodes.size(),
-               nodes.size());
   }
 
   const QuantizeArguments& arguments_;
@@ -349,7 +344,20 @@ class Quantizer {
   Json tried_ = Json::array(), sensitivity_ = Json::array();
 };
 
+// Options that would change nothing are refused, not passed over.
+void CheckGiven(const QuantizeArguments& arguments, const CLI::App& app) {
+  if (app.count("--percentile") > 0 && arguments.method != "percentile") {
+    throw Error(ErrorCode::kUsage, fmt::format("--percentile goes with --method percentile, the method is {}",
+                                               arguments.method));
+  }
+  if (app.count("--score-split") > 0 && arguments.score_data.empty() && arguments.score_list.empty()) {
+    throw Error(ErrorCode::kUsage,
+                "--score-split goes with --score-data or --score-list; without them the figure is of --data");
+  }
+}
+
 int RunQuantize(const QuantizeArguments& arguments) {
+  CheckOutputFile(arguments.output, "-o");
   return Quantizer(arguments, LoadModel(arguments.model)).Run();
 }
 
@@ -401,7 +409,10 @@ Examples:
   frf quantize frfnet-camvid --data camvid:DIR -o street-int8.onnx
   frf quantize runs/first --data camvid:DIR --list dev-train.txt --score-list dev-test.txt --max-drop 0.3 -o q.onnx
   frf bench street-int8.onnx --against onnxruntime,openvino)");
-  app->callback([a, &action] { action = [a] { return RunQuantize(*a); }; });
+  app->callback([a, app, &action] {
+    CheckGiven(*a, *app);
+    action = [a] { return RunQuantize(*a); };
+  });
 }
 
 }  // namespace frf::cli

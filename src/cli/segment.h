@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the two halves of `frf segment` share: pictures (segment_verb.cpp) and videos (segment_video.cpp).
+// What the parts of `frf segment` share: the list of inputs (segment_jobs.cpp), pictures (segment_verb.cpp)
+// and videos (segment_video.cpp).
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -34,6 +36,13 @@ struct Job {
   std::string stem;  // output path without ending, relative to the output folder
   bool video = false, camera = false;
 };
+
+// The inputs, folders' files one by one, of this shard. Throws kUsage for what does not go together and where
+// a result would take an input's place.
+std::vector<Job> ListJobs(const SegmentArguments& arguments);
+
+// What a job writes: kind -> path; a video's "mask" is a folder. Empty for a camera that is only watched.
+std::map<std::string, std::string> OutputsOf(const SegmentArguments& arguments, const Job& job);
 
 // A mask's ids as --ids wants them, into `path`.
 void WriteMask(const std::string& path, const LabelImage& labels, const Classes& classes,

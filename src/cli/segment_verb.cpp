@@ -4,11 +4,9 @@
 // bad file does not stop the others; it is named on standard error and the exit code is 1 at the end.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <chrono>
 #include <filesystem>
-#include <set>
-#include <string_view>
+#include <map>
 
 #include "base/files.h"
 #include "base/log.h"
@@ -20,135 +18,24 @@
 #include "engine/session.h"
 #include "frf/error.h"
 #include "image/image_io.h"
-#include "video/video.h"
 
 namespace frf::cli {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kMaskEnding = "_mask.png", kColorEnding = "_color.png",
-                           kOverlayEnding = "_overlay.png";
-
-bool LooksLikeResult(const fs::path& path) {
-  const std::string name = path.filename().string();
-  return name.ends_with(kMaskEnding) || name.ends_with(kColorEnding) || name.ends_with(kOverlayEnding);
-}
-
-// What an earlier call wrote there is no input: the output folder, where it lies inside, and names that
-// results have.
-void AddFolder(const fs::path& folder, const fs::path& output, std::vector<Job>& jobs) {
-  std::vector<fs::path> found;
-  std::size_t results = 0;
-  std::error_code missing;  // an output folder that is not there yet holds nothing
-  const bool nested = !fs::equivalent(folder, output, missing);
-  for (auto it = fs::recursive_directory_iterator(folder, fs::directory_options::skip_permission_denied);
-       it != fs::end(it); ++it) {
-    if (nested && it->is_directory(missing) && fs::equivalent(it->path(), output, missing))
-      it.disable_recursion_pending();
-    else if (!it->is_regular_file() || !LooksLikeImageFile(it->path().string()))
-      continue;
-    else if (LooksLikeResult(it->path()))
-      ++results;
-    else
-      found.push_back(it->path());
-  }
-  const std::string passed_over = results == 0
-                                      ? ""
-                                      : fmt::format("{} named like results (*{}, *{}, *{}) passed over",
-                                                    results, kMaskEnding, kColorEnding, kOverlayEnding);
-  if (found.empty()) {
-    throw Error(ErrorCode::kNotFound, fmt::format("{}: no PNG or JPEG files in this folder{}{}",
-                                                  folder.string(), results > 0 ? "; " : "", passed_over));
-  }
-  if (results > 0) LogInfo(fmt::format("{}: {}", folder.string(), passed_over));
-  std::sort(found.begin(), found.end());
-  for (const auto& path : found)
-    jobs.push_back({path.string(), fs::relative(path, folder).replace_extension().string()});
-}
-
-// "camera0" for 0, "video2" for /dev/video2, "camera" for an address.
-Job CameraJob(const std::string& camera) {
-  const bool number = camera.find_first_not_of("0123456789") == std::string::npos;
-  std::string stem = number                                    ? "camera" + camera
-                     : camera.find("://") != std::string::npos ? "camera"
-                                                               : fs::path(camera).stem().string();
-  return {.input = camera, .stem = stem, .video = true, .camera = true};
-}
-
-std::vector<Job> ListJobs(const SegmentArguments& arguments) {
-  std::vector<Job> jobs;
-  for (const auto& input : arguments.inputs) {
-    // A folder called "x.png" is searched like any other folder.
-    std::error_code unreadable;  // a link to itself, say: reading it as a file gives the error that names it
-    if (fs::is_directory(input, unreadable))
-      AddFolder(input, arguments.output, jobs);
-    else
-      jobs.push_back({input, fs::path(input).stem().string(), LooksLikeVideoFile(input)});
-  }
-  if (!arguments.camera.empty()) jobs.push_back(CameraJob(arguments.camera));
-  if (jobs.empty())
-    throw Error(ErrorCode::kUsage,
-                "segment: images, folders or videos are wanted, or --camera; see frf segment --help");
-  std::set<std::string> taken;
-  for (Job& job : jobs) {
-    std::string stem = job.stem;
-    for (int n = 2; !taken.insert(stem).second; ++n) stem = fmt::format("{}_{}", job.stem, n);
-    job.stem = stem;
-  }
-  if (arguments.output_is_video() && (jobs.size() > 1 || !jobs[0].video)) {
-    throw Error(
-        ErrorCode::kUsage,
-        fmt::format("-o {}: one video or camera gives a video, {} given; name a folder", arguments.output,
-                    jobs.size() > 1 ? fmt::format("{} inputs are", jobs.size()) : "a picture is"));
-  }
-  if (arguments.output_is_picture() && (jobs.size() > 1 || jobs[0].video)) {
-    throw Error(ErrorCode::kUsage,
-                fmt::format("-o {}: one picture gives a picture, {} given; name a folder", arguments.output,
-                            jobs.size() > 1 ? fmt::format("{} inputs are", jobs.size()) : "a video is"));
-  }
-  const auto [index, count] = ParseShard(arguments.shard);
-  std::vector<Job> mine;
-  for (std::size_t i = 0; i < jobs.size(); ++i) {
-    if (static_cast<int>(i % count) == index) mine.push_back(jobs[i]);
-  }
-  return mine;
-}
-
-// The one kind that `-o out.png` holds: the overlay unless --write names another.
-std::string KindOfPicture(const SegmentArguments& arguments) {
-  const std::string kind = arguments.write_given ? arguments.write : "overlay";
-  if (kind.find(',') != std::string::npos) {
-    throw Error(ErrorCode::kUsage,
-                fmt::format("-o {} is one picture, --write {} are several; name a folder or one kind",
-                            arguments.output, kind));
-  }
-  if (kind == "mask" && CLI::detail::to_lower(fs::path(arguments.output).extension().string()) != ".png") {
-    throw Error(ErrorCode::kUsage,
-                fmt::format("-o {}: masks are PNG: JPEG changes the ids it stores", arguments.output));
-  }
-  return kind;
-}
-
 Json WritePicture(const SegmentArguments& arguments, const Classes& classes, const Job& job,
                   const Image& image, const LabelImage& labels) {
-  const bool one_file = arguments.output_is_picture();
-  const std::string only = one_file ? KindOfPicture(arguments) : "";
-  const fs::path stem = one_file ? fs::path(arguments.output) : fs::path(arguments.output) / job.stem;
-  if (stem.has_parent_path()) MakeFolder(stem.parent_path());
-  Json outputs = Json::object();
-  const auto wants = [&](const char* kind) { return one_file ? only == kind : arguments.Wants(kind); };
-  const auto path = [&](const char* kind, std::string_view ending) {
-    const std::string name = one_file ? arguments.output : stem.string() + std::string(ending);
-    outputs[kind] = name;
-    return name;
-  };
-  if (wants("mask")) WriteMask(path("mask", kMaskEnding), labels, classes, arguments);
-  if (wants("color")) WriteImage(path("color", kColorEnding), Colorize(labels, classes.palette));
-  if (wants("overlay")) {
-    WriteImage(
-        path("overlay", kOverlayEnding),
-        Overlay(image, labels, classes, {.opacity = arguments.opacity, .legend = !arguments.no_legend}));
+  const std::map<std::string, std::string> outputs = OutputsOf(arguments, job);
+  for (const auto& [kind, path] : outputs) {
+    if (fs::path(path).has_parent_path()) MakeFolder(fs::path(path).parent_path());
+    if (kind == "mask")
+      WriteMask(path, labels, classes, arguments);
+    else if (kind == "color")
+      WriteImage(path, Colorize(labels, classes.palette));
+    else
+      WriteImage(path, Overlay(image, labels, classes,
+                               {.opacity = arguments.opacity, .legend = !arguments.no_legend}));
   }
   return outputs;
 }
@@ -184,8 +71,6 @@ int RunSegment(const SegmentArguments& arguments) {
                            .precision = PrecisionNamed(arguments.precision)};
   if (!arguments.size.empty()) std::tie(options.height, options.width) = ParseSize(arguments.size, "--size");
   Segmenter segmenter(LoadModel(arguments.model), options);
-  (void)arguments.Wants("");  // unknown words, before any work is done
-  if (arguments.output_is_picture()) (void)KindOfPicture(arguments);
 
   Json files = Json::array();
   std::vector<double> times;
@@ -224,28 +109,6 @@ int RunSegment(const SegmentArguments& arguments) {
 }
 
 }  // namespace
-
-bool SegmentArguments::Wants(const std::string& kind) const {
-  bool wanted = false;
-  for (const auto& word : CLI::detail::split(write, ',')) {
-    if (word != "mask" && word != "color" && word != "overlay") {
-      throw Error(ErrorCode::kUsage,
-                  fmt::format("--write '{}': mask, color and overlay, comma-separated, are known", word));
-    }
-    wanted |= word == kind;
-  }
-  return wanted;
-}
-
-bool SegmentArguments::output_is_video() const {
-  std::error_code unreadable;
-  return LooksLikeVideoFile(output) && !fs::is_directory(output, unreadable);
-}
-
-bool SegmentArguments::output_is_picture() const {
-  std::error_code unreadable;
-  return LooksLikeImageFile(output) && !fs::is_directory(output, unreadable);
-}
 
 void WriteMask(const std::string& path, const LabelImage& labels, const Classes& classes,
                const SegmentArguments& arguments) {

@@ -7,6 +7,7 @@
 #include "base/system.h"
 #include "cli/cli.h"
 #include "data/synth.h"
+#include "frf/error.h"
 
 namespace frf::cli {
 namespace {
@@ -19,7 +20,14 @@ struct SynthArguments {
 
 int RunSynth(const SynthArguments& arguments) {
   SynthWriteOptions options = arguments.options;
-  if (!arguments.size.empty()) std::tie(options.height, options.width) = ParseSize(arguments.size, "--size");
+  if (!arguments.size.empty()) {
+    std::tie(options.height, options.width) = ParseSize(arguments.size, "--size");
+    try {
+      ValidateScene({.height = options.height, .width = options.width});
+    } catch (const Error& error) {
+      throw Error(ErrorCode::kUsage, fmt::format("--size {}: {}", arguments.size, error.what()));
+    }
+  }
   if (options.threads == 0) options.threads = DefaultThreads();
   const auto start = std::chrono::steady_clock::now();
   const int written = WriteSynth(options);
@@ -51,7 +59,8 @@ void AddSynth(CLI::App& root, Action& action) {
       ->check(CLI::NonNegativeNumber);
   app->add_option("--layout", a->options.layout, "files and names as this data set has them")
       ->check(CLI::IsMember({"camvid", "cityscapes"}));
-  app->add_option("--size", a->size, "HEIGHTxWIDTH; default 360x480, Cityscapes layout 512x1024");
+  app->add_option("--size", a->size,
+                  "HEIGHTxWIDTH, 32 to 8192 each; default 360x480, Cityscapes layout 512x1024");
   app->add_option("--threads", a->options.threads, "CPU threads; 0: all cores")->check(CLI::Range(0, 1024));
   app->add_flag("--json", a->json, "one JSON document on standard output");
   app->footer("Example: frf synth -o streets --count 500 && frf train --data camvid:streets -o runs/streets");

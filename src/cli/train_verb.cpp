@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // `frf train` is served by frf-train, which links libtorch: this process is replaced by it, so signals and
 // exit codes pass. Subtle: the two programs share file formats, so one built from another commit is refused
-// before it starts.
+// before it starts. What frf-train refuses must leave nothing behind, so its own parser sees the words before
+// files are converted for it.
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,13 +14,16 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 
 #include "base/files.h"
 #include "base/version.h"
 #include "cli/cli.h"
 #include "cli/qat.h"
+#include "data/dataset.h"
 #include "frf/error.h"
 #include "graph/weights.h"
+#include "nets/nets.h"
 
 namespace frf::cli {
 namespace {
@@ -47,6 +53,30 @@ std::string CommitOf(const std::string& program) {
   return commit;
 }
 
+// frf-train, built from this program's commit.
+std::string TrainProgram() {
+  const std::string program = FindTrainProgram();
+  const std::string theirs = CommitOf(program);
+  if (theirs != Commit()) {
+    throw Error(ErrorCode::kUnsupported,
+                fmt::format("{} was built from commit {}, frf from {}: build both again", program,
+                            theirs.empty() ? "unknown" : theirs, Commit()));
+  }
+  return program;
+}
+
+std::vector<char*> ArgumentsOf(const std::string& program, const std::vector<std::string>& words) {
+  std::vector<char*> argv{const_cast<char*>(program.c_str())};
+  for (const auto& word : words) argv.push_back(const_cast<char*>(word.c_str()));
+  argv.push_back(nullptr);
+  return argv;
+}
+
+[[noreturn]] void Exec(const std::string& program, const std::vector<std::string>& words) {
+  ::execv(program.c_str(), ArgumentsOf(program, words).data());
+  throw Error(ErrorCode::kIo, fmt::format("{}: cannot start: {}", program, std::strerror(errno)));
+}
+
 // "--name=value" and "-nvalue" become two words; `joined`: "--name=" or "-n".
 void SplitJoined(std::vector<std::string>& words, const std::string& joined) {
   for (std::size_t i = 0; i < words.size(); ++i) {
@@ -68,7 +98,7 @@ std::string* ValueOf(std::vector<std::string>& words, const std::string& name) {
 std::string NewRunFolder(std::vector<std::string>& words) {
   const std::string* run = ValueOf(words, "-o");
   if (run == nullptr) run = ValueOf(words, "--output");
-  if (run == nullptr) throw Error(ErrorCode::kUsage, "no run folder: name one with -o RUN");
+  if (run == nullptr || run->empty()) throw Error(ErrorCode::kUsage, "no run folder: name one with -o RUN");
   if (std::filesystem::exists(*run + "/config.json")) {
     throw Error(ErrorCode::kUsage,
                 *run + ": holds a run already; name another folder, or go on with it by --resume alone");
@@ -76,22 +106,90 @@ std::string NewRunFolder(std::vector<std::string>& words) {
   return *run;
 }
 
-// Then frf-train refuses what else is given.
-bool Resumes(const std::vector<std::string>& words) {
-  return std::find(words.begin(), words.end(), "--resume") != words.end();
+bool Has(const std::vector<std::string>& words, const char* word) {
+  return std::find(words.begin(), words.end(), word) != words.end();
 }
+
+bool IsForTrain(const std::string& weights) {
+  return std::filesystem::is_directory(weights) || weights.ends_with(".ckpt");
+}
+
+bool ConvertsQat(std::vector<std::string>& words) {
+  const std::string* const file = ValueOf(words, "--qat");
+  return file != nullptr && !file->ends_with(".ckpt");
+}
+
+// Whether files have to be converted: not where frf-train only prints, nor with --resume, where it refuses
+// what else is given.
+bool Converts(std::vector<std::string>& words) {
+  for (const char* word : {"--resume", "--help", "-h", "--print-recipe"}) {
+    if (Has(words, word)) return false;
+  }
+  bool any = ConvertsQat(words);
+  for (std::size_t i = 0; i + 1 < words.size(); ++i)
+    any |= (words[i] == "--init" || words[i] == "--teacher") && !IsForTrain(words[i + 1]);
+  return any;
+}
+
+// Exit code of frf-train for these words as far as it knows them without training (--print-recipe); where it
+// refuses them its message has been printed. The data are looked for here.
+int Rehearse(const std::string& program, std::vector<std::string> words) {
+  if (const auto init = std::find(words.begin(), words.end(), "--init");
+      ConvertsQat(words) && init + 1 < words.end())
+    words.erase(init, init + 2);  // ours: see ConvertQat
+  words.emplace_back("--print-recipe");
+  const pid_t child = ::fork();
+  if (child < 0)
+    throw Error(ErrorCode::kIo, fmt::format("{}: cannot start: {}", program, std::strerror(errno)));
+  if (child == 0) {
+    const int nowhere = ::open("/dev/null", O_WRONLY);
+    ::dup2(nowhere, STDOUT_FILENO);
+    ::execv(program.c_str(), ArgumentsOf(program, words).data());
+    ::_exit(127);
+  }
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (!WIFEXITED(status)) return 1;
+  if (WEXITSTATUS(status) != 0) return WEXITSTATUS(status);
+  DatasetSpec data{.split = "train"};
+  for (const auto& [name, value] : {std::pair("--data", &data.spec),
+                                    {"--split", &data.split},
+                                    {"--list", &data.list},
+                                    {"--variant", &data.variant}}) {
+    if (const std::string* given = ValueOf(words, name)) *value = *given;
+  }
+  if (data.spec.empty())
+    throw Error(ErrorCode::kUsage, "--data is wanted (camvid:DIR, cityscapes:DIR, folder:DIR, synth:COUNT)");
+  (void)OpenDataset(data);
+  return 0;
+}
+
+// A network that nobody knows is wrong usage, said before libtorch is loaded.
+void CheckNet(std::vector<std::string>& words) {
+  const std::string* const net = ValueOf(words, "--net");
+  if (net == nullptr || IsNet(*net)) return;
+  try {
+    BuildNet(*net, Json::object());
+  } catch (const Error& error) {
+    throw Error(ErrorCode::kUsage, fmt::format("--net: {}", error.what()));
+  }
+}
+
+// Conversions read everything first: what cannot be read leaves nothing behind either.
+using Writes = std::vector<std::function<void()>>;
 
 // --qat Q.onnx: frf-train gets the file's weights and codings as RUN/qat.ckpt. --init is answered here: it
 // names the float model that the file was made of.
-void ConvertQat(std::vector<std::string>& words) {
+void ConvertQat(std::vector<std::string>& words, Writes& writes) {
   std::string* const file = ValueOf(words, "--qat");
-  if (file == nullptr || file->ends_with(".ckpt") || Resumes(words)) return;
+  if (!ConvertsQat(words)) return;
   const std::string run = NewRunFolder(words);
   const std::string* const init = ValueOf(words, "--init");
   const std::string start = run + "/qat.ckpt";
-  const QatStart read = ReadQatStart(*file, init != nullptr ? *init : "");
-  MakeFolder(run);
-  SaveWeights(start, read.graph, ToJson(read.info), {{"quantization", ToJson(read.table)}});
+  writes.emplace_back([start, read = ReadQatStart(*file, init != nullptr ? *init : "")] {
+    SaveWeights(start, read.graph, ToJson(read.info), {{"quantization", ToJson(read.table)}});
+  });
   *file = start;
   if (init != nullptr) {
     const auto at = std::find(words.begin(), words.end(), "--init");
@@ -99,60 +197,60 @@ void ConvertQat(std::vector<std::string>& words) {
   }
 }
 
-bool IsForTrain(const std::string& weights) {
-  return std::filesystem::is_directory(weights) || weights.ends_with(".ckpt");
-}
-
 // frf-train reads no ONNX: it gets a checkpoint of the same weights, which stays with the run as
 // RUN/NAME.ckpt.
-void ConvertWeights(std::vector<std::string>& words, std::string& value, const std::string& option,
-                    const std::string& name) {
+void ConvertWeights(std::vector<std::string>& words, Writes& writes, std::string& value,
+                    const std::string& option, const std::string& name) {
   const std::string file = FindModel(value);
-  const Model model = ReadOnnx(file);
+  Model model = ReadOnnx(file);
   if (model.info.weights == "int8") {
     throw Error(ErrorCode::kUsage,
                 fmt::format("{}: holds 8-bit integers; --qat {} fine-tunes it, {} wants the "
                             "float model",
                             value, value, option));
   }
-  const std::string run = NewRunFolder(words);
-  MakeFolder(run);
-  const std::string checkpoint = fmt::format("{}/{}.ckpt", run, name);
-  SaveWeights(checkpoint, model.graph, ToJson(model.info),
-              {{"name", std::filesystem::path(file).stem().string()}});
+  const std::string checkpoint = fmt::format("{}/{}.ckpt", NewRunFolder(words), name);
+  writes.emplace_back([checkpoint, file, model = std::move(model)] {
+    SaveWeights(checkpoint, model.graph, ToJson(model.info),
+                {{"name", std::filesystem::path(file).stem().string()}});
+  });
   value = checkpoint;
 }
 
 // --init and --teacher: MODEL.onnx or the name of shipped weights.
-void ConvertInitAndTeachers(std::vector<std::string>& words) {
-  if (Resumes(words)) return;
+void ConvertInitAndTeachers(std::vector<std::string>& words, Writes& writes) {
   std::string* const init = ValueOf(words, "--init");
-  if (init != nullptr && !IsForTrain(*init)) ConvertWeights(words, *init, "--init", "init");
+  if (init != nullptr && !IsForTrain(*init)) ConvertWeights(words, writes, *init, "--init", "init");
   int teachers = 0;
   for (std::size_t i = 0; i + 1 < words.size(); ++i) {
     if (words[i] != "--teacher") continue;
     ++teachers;
     std::string& value = words[i + 1];
-    if (!IsForTrain(value)) ConvertWeights(words, value, "--teacher", fmt::format("teacher-{}", teachers));
+    if (!IsForTrain(value))
+      ConvertWeights(words, writes, value, "--teacher", fmt::format("teacher-{}", teachers));
   }
+}
+
+int RunTrain(std::vector<std::string> words) {
+  for (const char* name : {"--qat=", "--init=", "--teacher=", "--output=", "--net=", "--data=", "--split=",
+                           "--list=", "--variant=", "-o"})
+    SplitJoined(words, name);
+  CheckNet(words);
+  const std::string program = TrainProgram();
+  if (Converts(words)) {
+    if (const int refused = Rehearse(program, words); refused != 0) return refused;
+    Writes writes;
+    ConvertQat(words, writes);
+    ConvertInitAndTeachers(words, writes);
+    MakeFolder(NewRunFolder(words));
+    for (const auto& write : writes) write();
+  }
+  Exec(program, words);
 }
 
 }  // namespace
 
-void ExecTrain(const std::vector<std::string>& arguments) {
-  const std::string program = FindTrainProgram();
-  const std::string theirs = CommitOf(program);
-  if (theirs != Commit()) {
-    throw Error(ErrorCode::kUnsupported,
-                fmt::format("{} was built from commit {}, frf from {}: build both again", program,
-                            theirs.empty() ? "unknown" : theirs, Commit()));
-  }
-  std::vector<char*> argv{const_cast<char*>(program.c_str())};
-  for (const auto& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
-  argv.push_back(nullptr);
-  ::execv(program.c_str(), argv.data());
-  throw Error(ErrorCode::kIo, fmt::format("{}: cannot start: {}", program, std::strerror(errno)));
-}
+void ExecTrain(const std::vector<std::string>& arguments) { Exec(TrainProgram(), arguments); }
 
 void AddTrain(CLI::App& root, Action& action) {
   CLI::App* app =
@@ -163,10 +261,7 @@ void AddTrain(CLI::App& root, Action& action) {
     action = [arguments = app->remaining()]() -> int {
       std::vector<std::string> all{"train"};
       all.insert(all.end(), arguments.begin(), arguments.end());
-      for (const char* name : {"--qat=", "--init=", "--teacher=", "--output=", "-o"}) SplitJoined(all, name);
-      ConvertQat(all);
-      ConvertInitAndTeachers(all);
-      ExecTrain(all);
+      return RunTrain(std::move(all));
     };
   });
 }

@@ -17,15 +17,11 @@ namespace frf::cli {
 
 namespace fs = std::filesystem;
 
-namespace {
-
 bool IsMaskName(const fs::path& file) {
   const std::string stem = file.stem().string();
   return file.extension() == ".png" && stem.size() >= 6 &&
          std::all_of(stem.begin(), stem.end(), [](unsigned char c) { return std::isdigit(c); });
 }
-
-}  // namespace
 
 MaskFolder::MaskFolder(fs::path path)
     : path_(std::move(path)), temporary_(path_.string() + fmt::format(".tmp{}", ::getpid())) {
@@ -57,39 +53,29 @@ void MaskFolder::Finish() {
 VideoOutputs::VideoOutputs(const SegmentArguments& arguments, const Job& job, const Classes& classes,
                            const VideoInfo& info)
     : arguments_(arguments), classes_(classes) {
-  if (job.camera && !arguments.output_given) return;  // only watched, and counted
   if (arguments.output_is_video()) {
-    const bool colors = arguments.write_given && arguments.Wants("color");
-    const bool others =
-        arguments.write_given && (arguments.Wants("mask") || (arguments.Wants("overlay") && colors));
+    const bool others = arguments.write_given &&
+                        (arguments.Wants("mask") || (arguments.Wants("overlay") && arguments.Wants("color")));
     if (others) {
       throw Error(
           ErrorCode::kUsage,
           fmt::format("-o {} is one video, of --write overlay or --write color; for '{}' name a folder",
                       arguments.output, arguments.write));
     }
-    const fs::path parent = fs::path(arguments.output).parent_path();
-    if (!parent.empty()) MakeFolder(parent);
-    if (colors)
-      Create(color_, "color", arguments.output, info);
+  }
+  for (const auto& [kind, path] : OutputsOf(arguments, job)) {
+    if (fs::path(path).has_parent_path()) MakeFolder(fs::path(path).parent_path());
+    if (kind == "mask")
+      masks_ = std::make_unique<MaskFolder>(path);
     else
-      Create(overlay_, "overlay", arguments.output, info);
-    return;
+      Create(kind == "color" ? color_ : overlay_, path, info);
+    paths_[kind] = path;
   }
-  const std::string stem = (fs::path(arguments.output) / job.stem).string();
-  MakeFolder(fs::path(stem).parent_path());
-  if (arguments.Wants("mask")) {
-    masks_ = std::make_unique<MaskFolder>(stem + "_mask");
-    paths_["mask"] = masks_->name();
-  }
-  if (arguments.Wants("color")) Create(color_, "color", stem + "_color.mp4", info);
-  if (arguments.Wants("overlay")) Create(overlay_, "overlay", stem + "_overlay.mp4", info);
 }
 
-void VideoOutputs::Create(std::unique_ptr<VideoWriter>& writer, const char* kind, const std::string& path,
+void VideoOutputs::Create(std::unique_ptr<VideoWriter>& writer, const std::string& path,
                           const VideoInfo& info) {
   writer = LoadVideoLibrary().Create({.path = path, .info = info});
-  paths_[kind] = path;
   LogDebug(fmt::format("{}: written by {}", path, writer->encoder()));
 }
 

@@ -14,6 +14,9 @@
 
 namespace frf::cli {
 
+// Whether a file is called like a video's mask: "000017.png".
+bool IsMaskName(const std::filesystem::path& file);
+
 class MaskFolder {
  public:
   explicit MaskFolder(std::filesystem::path path);
@@ -22,7 +25,6 @@ class MaskFolder {
   MaskFolder& operator=(const MaskFolder&) = delete;
   std::string NextFile();  // 000000.png, 000001.png, ...
   void Finish();
-  std::string name() const { return path_.string(); }
 
  private:
   std::filesystem::path path_, temporary_;
@@ -37,8 +39,7 @@ class VideoOutputs {
   Json Finish();                  // kind -> path
 
  private:
-  void Create(std::unique_ptr<VideoWriter>& writer, const char* kind, const std::string& path,
-              const VideoInfo& info);
+  void Create(std::unique_ptr<VideoWriter>& writer, const std::string& path, const VideoInfo& info);
   const SegmentArguments& arguments_;
   const Classes& classes_;
   std::unique_ptr<MaskFolder> masks_;

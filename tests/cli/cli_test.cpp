@@ -195,8 +195,7 @@ TEST_F(CliModel, ShardsPartitionTheWork) {
     done += ParsedOutput(RunFrf(words))["files"].size();
   }
   EXPECT_EQ(done, 5u);
-  for (int i = 0; i < 5; ++i)
-    EXPECT_TRUE(std::filesystem::exists(work.path() / "out" / ("p" + std::to_string(i) + "_mask.png")));
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(std::filesystem::exists(work / fmt::format("out/p{}_mask.png", i)));
 }
 
 TEST_F(CliModel, EvalGivesScoresAndAReport) {

@@ -62,8 +62,9 @@ TEST(QatVerb, TrainsExportsAndRunsOnIntegers) {
                         (initializer.name.ends_with(".scale") || initializer.name.ends_with(".zero"));
     integers += weight;
     if (weight) changed += std::memcmp(own->value.raw(), initializer.value.raw(), own->value.bytes()) != 0;
-    if (coding)
+    if (coding) {
       EXPECT_EQ(own->value.ToVector<float>(), initializer.value.ToVector<float>()) << initializer.name;
+    }
   }
   EXPECT_GT(integers, 30);
   EXPECT_GT(changed, 30);

@@ -136,7 +136,9 @@ TEST(Builder, EveryCallHasAShape) {
     const std::string name = value.name == x.name ? "scores" : value.name;
     ASSERT_TRUE(types.contains(name)) << name;
     EXPECT_EQ(types.at(name).shape, shape) << name;
-    if (shape.size() == 4) EXPECT_EQ(value.channels, shape[1]) << name;
+    if (shape.size() == 4) {
+      EXPECT_EQ(value.channels, shape[1]) << name;
+    }
   }
   EXPECT_EQ(types.at(indices.name).dtype, DType::kInt32)
       << "indices that only Unpool reads lie within one plane";

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// What `frf eval` refuses before the work: options that would change nothing, outputs that cannot be written,
+// classes that differ; and its words for frf-train.
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "base/files.h"
+#include "cli/cli.h"
+#include "cli/eval.h"
+#include "frf/error.h"
+
+namespace frf::cli {
+
+void CheckClasses(const Classes& model, const Classes& data, const std::string& name) {
+  if (model.names == data.names) return;
+  if (model.count() != data.count()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{} knows {} classes, the data set has {}: they cannot be compared", name,
+                            model.count(), data.count()));
+  }
+  for (int c = 0; c < data.count(); ++c) {
+    if (model.names[c] != data.names[c]) {
+      throw Error(ErrorCode::kInvalidArgument, fmt::format("class {} is '{}' in {} and '{}' in the data set",
+                                                           c, model.names[c], name, data.names[c]));
+    }
+  }
+}
+
+std::vector<std::string> WordsForTorch(const EvalArguments& arguments) {
+  for (const auto& [given, name] : {std::pair(!arguments.save.empty(), "--save"),
+                                    {arguments.limit > 0, "--limit"},
+                                    {arguments.max_memory_mb > 0, "--max-memory"},
+                                    {arguments.stamp, "--stamp"},
+                                    {!arguments.against.empty(), "--against"},
+                                    {arguments.modules, "--modules"},
+                                    {arguments.precision != "f32", "--precision"}}) {
+    if (given)
+      throw Error(
+          ErrorCode::kUsage,
+          fmt::format("{} does not go with --backend torch; leave it out, or use --backend engine", name));
+  }
+  const DatasetSpec& data = arguments.data;
+  std::vector<std::string> words{"eval", arguments.model, "--data", data.spec, "--split", data.split};
+  const auto add = [&](const std::string& name, const std::string& value) {
+    if (!value.empty()) words.insert(words.end(), {name, value});
+  };
+  add("--list", data.list);
+  add("--variant", data.variant);
+  if (data.seed > 0) add("--seed", std::to_string(data.seed));
+  if (data.new_skies) words.push_back("--new-skies");
+  add("--size", arguments.size);
+  if (arguments.threads > 0) add("--threads", std::to_string(arguments.threads));
+  add("--report", arguments.report);
+  add("--pictures", std::to_string(2 * arguments.pictures));  // it counts worst and best together
+  if (arguments.weights != "ema") add("--weights", arguments.weights);
+  if (arguments.last) words.push_back("--last");
+  if (arguments.json) words.push_back("--json");
+  return words;
+}
+
+void CheckGiven(const EvalArguments& arguments, bool run_folder) {
+  if (!run_folder && (arguments.weights_given || arguments.last)) {
+    throw Error(ErrorCode::kUsage, fmt::format("{} belongs to a run folder, {} is none",
+                                               arguments.last ? "--last" : "--weights", arguments.model));
+  }
+  for (const auto& [given, name] : {std::pair(!arguments.report.empty(), "--report"),
+                                    {!arguments.against.empty(), "--against"},
+                                    {!arguments.save.empty(), "--save"},
+                                    {arguments.stamp, "--stamp"}}) {
+    if (arguments.modules && given) {
+      throw Error(ErrorCode::kUsage,
+                  fmt::format("{} does not go with --modules; ask for one after the other", name));
+    }
+  }
+  if (arguments.stamp && arguments.data.new_skies)
+    throw Error(ErrorCode::kUsage, "--stamp records what the data say, not what --new-skies make of them");
+  if (arguments.stamp && run_folder) {
+    throw Error(
+        ErrorCode::kUsage,
+        fmt::format("--stamp writes into an ONNX file, {} is a run folder: frf export makes a file of it",
+                    arguments.model));
+  }
+}
+
+void CheckOutputs(const EvalArguments& arguments) {
+  if (!arguments.save.empty()) MakeFolder(arguments.save);
+  if (arguments.report.empty()) return;
+  const std::filesystem::path folder = std::filesystem::path(arguments.report).parent_path();
+  if (!folder.empty()) MakeFolder(folder);
+  CheckOutputFile(arguments.report, "--report");
+}
+
+}  // namespace frf::cli

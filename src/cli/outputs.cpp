@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whether an output can be written, before the work that it is the result of. Subtle: WriteFileAtomically
+// writes beside a regular file, so its folder has to take files; a device or pipe is written in place.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "cli/cli.h"
+#include "frf/error.h"
+
+namespace frf::cli {
+
+namespace fs = std::filesystem;
+
+void CheckOutputFile(const std::string& file, const std::string& option) {
+  std::error_code code;  // what is not there is no error
+  if (fs::is_directory(file, code) || !fs::path(file).has_filename())
+    throw Error(ErrorCode::kUsage, fmt::format("{} {}: is a folder, a file's name is wanted", option, file));
+  const auto check = [&](const fs::path& place, int wanted) {
+    if (::access(place.c_str(), wanted) != 0)
+      throw Error(ErrorCode::kIo, fmt::format("{}: cannot write: {}", file, std::strerror(errno)));
+  };
+  if (fs::exists(file, code) && !fs::is_regular_file(file, code)) return check(file, W_OK);
+  const fs::path target = fs::weakly_canonical(file, code);  // through a link to the file
+  const fs::path folder = target.has_parent_path() ? target.parent_path() : fs::path(".");
+  if (!fs::is_directory(folder, code)) {
+    throw Error(ErrorCode::kIo,
+                fmt::format("{}: cannot write: the folder {} does not exist; make it, or name another file",
+                            file, fs::path(file).parent_path().string()));
+  }
+  check(folder, W_OK | X_OK);
+}
+
+}  // namespace frf::cli

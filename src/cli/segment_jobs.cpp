@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+// What `frf segment` is to do: its inputs one by one, the files that each becomes, and what is refused before
+// any work. Subtle: a result that takes an input's place would destroy it without a word, so files are
+// compared by device and number.
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+#include <set>
+#include <string_view>
+
+#include "base/log.h"
+#include "cli/cli.h"
+#include "cli/segment.h"
+#include "cli/video_outputs.h"
+#include "frf/error.h"
+#include "image/image_io.h"
+#include "video/video.h"
+
+namespace frf::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kMaskEnding = "_mask.png", kColorEnding = "_color.png",
+                           kOverlayEnding = "_overlay.png";
+
+bool LooksLikeResult(const fs::path& path) {
+  const std::string name = path.filename().string();
+  return name.ends_with(kMaskEnding) || name.ends_with(kColorEnding) || name.ends_with(kOverlayEnding);
+}
+
+// What an earlier call wrote there is no input: the output folder, where it lies inside, and names that
+// results have.
+void AddFolder(const fs::path& folder, const fs::path& output, std::vector<Job>& jobs) {
+  std::vector<fs::path> found;
+  std::size_t results = 0;
+  std::error_code missing;  // an output folder that is not there yet holds nothing
+  const bool nested = !fs::equivalent(folder, output, missing);
+  for (auto it = fs::recursive_directory_iterator(folder, fs::directory_options::skip_permission_denied);
+       it != fs::end(it); ++it) {
+    if (nested && it->is_directory(missing) && fs::equivalent(it->path(), output, missing))
+      it.disable_recursion_pending();
+    else if (!it->is_regular_file() || !LooksLikeImageFile(it->path().string()))
+      continue;
+    else if (LooksLikeResult(it->path()))
+      ++results;
+    else
+      found.push_back(it->path());
+  }
+  const std::string passed_over = results == 0
+                                      ? ""
+                                      : fmt::format("{} named like results (*{}, *{}, *{}) passed over",
+                                                    results, kMaskEnding, kColorEnding, kOverlayEnding);
+  if (found.empty()) {
+    throw Error(ErrorCode::kNotFound, fmt::format("{}: no PNG or JPEG files in this folder{}{}",
+                                                  folder.string(), results > 0 ? "; " : "", passed_over));
+  }
+  if (results > 0) LogInfo(fmt::format("{}: {}", folder.string(), passed_over));
+  std::sort(found.begin(), found.end());
+  // By the names alone: a link's target lies elsewhere, its results belong beside the others'.
+  for (const auto& path : found)
+    jobs.push_back({path.string(), path.lexically_relative(folder).replace_extension().string()});
+}
+
+// "camera0" for 0, "video2" for /dev/video2, "camera" for an address.
+Job CameraJob(const std::string& camera) {
+  const bool number = camera.find_first_not_of("0123456789") == std::string::npos;
+  std::string stem = number                                    ? "camera" + camera
+                     : camera.find("://") != std::string::npos ? "camera"
+                                                               : fs::path(camera).stem().string();
+  return {.input = camera, .stem = stem, .video = true, .camera = true};
+}
+
+// The one kind that `-o out.png` holds: the overlay unless --write names another.
+std::string KindOfPicture(const SegmentArguments& arguments) {
+  const std::string kind = arguments.write_given ? arguments.write : "overlay";
+  if (kind.find(',') != std::string::npos) {
+    throw Error(ErrorCode::kUsage,
+                fmt::format("-o {} is one picture, --write {} are several; name a folder or one kind",
+                            arguments.output, kind));
+  }
+  if (kind == "mask" && CLI::detail::to_lower(fs::path(arguments.output).extension().string()) != ".png") {
+    throw Error(ErrorCode::kUsage,
+                fmt::format("-o {}: masks are PNG: JPEG changes the ids it stores", arguments.output));
+  }
+  return kind;
+}
+
+// Options that would change nothing are refused, not passed over.
+void RefuseWithoutVideo(const SegmentArguments& arguments, const std::vector<Job>& jobs) {
+  for (const auto& [given, name] : {std::pair(!arguments.camera_size.empty(), "--camera-size"),
+                                    {arguments.camera_rate > 0, "--camera-rate"},
+                                    {!arguments.camera_format.empty(), "--camera-format"}}) {
+    if (given && arguments.camera.empty())
+      throw Error(ErrorCode::kUsage, fmt::format("{} goes with --camera, which is not given", name));
+  }
+  const bool videos = std::any_of(jobs.begin(), jobs.end(), [](const Job& job) { return job.video; });
+  if (arguments.frames > 0 && !videos)
+    throw Error(ErrorCode::kUsage, "--frames goes with videos and cameras, all inputs are pictures");
+}
+
+// Files by what they are, not by their names: through links, "./" and other spellings.
+class Files {
+ public:
+  void Add(const fs::path& path) {
+    if (const auto id = IdOf(path)) ids_.insert(*id);
+  }
+  bool Has(const fs::path& path) const {
+    const auto id = IdOf(path);
+    return id && ids_.contains(*id);
+  }
+
+ private:
+  using Id = std::pair<dev_t, ino_t>;
+  static std::optional<Id> IdOf(const fs::path& path) {
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0) return std::nullopt;  // not there yet, or an address
+    return Id{status.st_dev, status.st_ino};
+  }
+  std::set<Id> ids_;
+};
+
+// A result must take no input's place, its own picture's or another one's. As fs::equivalent, for thousands.
+void RefuseLosingInputs(const SegmentArguments& arguments, const std::vector<Job>& jobs) {
+  Files inputs,
+      folders;  // `folders`: with pictures called like a video's masks, which replace all such files
+  for (const Job& job : jobs) {
+    inputs.Add(job.input);
+    if (!job.camera && IsMaskName(job.input)) folders.Add(fs::absolute(job.input).parent_path());
+  }
+  for (const Job& job : jobs) {
+    for (const auto& [kind, path] : OutputsOf(arguments, job)) {
+      if (!inputs.Has(path) && !(job.video && kind == "mask" && folders.Has(path))) continue;
+      throw Error(ErrorCode::kUsage,
+                  fmt::format("{}: input and output are the same; the originals would be lost; name another "
+                              "with -o",
+                              path));
+    }
+  }
+}
+
+}  // namespace
+
+std::map<std::string, std::string> OutputsOf(const SegmentArguments& arguments, const Job& job) {
+  if (job.camera && !arguments.output_given) return {};  // only watched, and counted
+  if (arguments.output_is_picture()) return {{KindOfPicture(arguments), arguments.output}};
+  if (arguments.output_is_video()) {
+    const bool colors = arguments.write_given && arguments.Wants("color");
+    return {{colors ? "color" : "overlay", arguments.output}};
+  }
+  const std::string stem = (fs::path(arguments.output) / job.stem).string();
+  std::map<std::string, std::string> outputs;
+  const auto add = [&](const std::string& kind, std::string_view picture, const char* video) {
+    if (arguments.Wants(kind)) outputs[kind] = stem + (job.video ? std::string(video) : std::string(picture));
+  };
+  add("mask", kMaskEnding, "_mask");  // a video's: a folder
+  add("color", kColorEnding, "_color.mp4");
+  add("overlay", kOverlayEnding, "_overlay.mp4");
+  return outputs;
+}
+
+std::vector<Job> ListJobs(const SegmentArguments& arguments) {
+  std::vector<Job> jobs;
+  for (const auto& input : arguments.inputs) {
+    // A folder called "x.png" is searched like any other folder.
+    std::error_code unreadable;  // a link to itself, say: reading it as a file gives the error that names it
+    if (fs::is_directory(input, unreadable))
+      AddFolder(input, arguments.output, jobs);
+    else
+      jobs.push_back({input, fs::path(input).stem().string(), LooksLikeVideoFile(input)});
+  }
+  if (!arguments.camera.empty()) jobs.push_back(CameraJob(arguments.camera));
+  if (jobs.empty())
+    throw Error(ErrorCode::kUsage,
+                "segment: images, folders or videos are wanted, or --camera; see frf segment --help");
+  std::set<std::string> taken;
+  for (Job& job : jobs) {
+    std::string stem = job.stem;
+    for (int n = 2; !taken.insert(stem).second; ++n) stem = fmt::format("{}_{}", job.stem, n);
+    job.stem = stem;
+  }
+  (void)arguments.Wants("");  // unknown words
+  if (arguments.output_is_video() && (jobs.size() > 1 || !jobs[0].video)) {
+    throw Error(
+        ErrorCode::kUsage,
+        fmt::format("-o {}: one video or camera gives a video, {} given; name a folder", arguments.output,
+                    jobs.size() > 1 ? fmt::format("{} inputs are", jobs.size()) : "a picture is"));
+  }
+  if (arguments.output_is_picture() && (jobs.size() > 1 || jobs[0].video)) {
+    throw Error(ErrorCode::kUsage,
+                fmt::format("-o {}: one picture gives a picture, {} given; name a folder", arguments.output,
+                            jobs.size() > 1 ? fmt::format("{} inputs are", jobs.size()) : "a video is"));
+  }
+  if (arguments.output_is_picture()) (void)KindOfPicture(arguments);
+  RefuseWithoutVideo(arguments, jobs);
+  RefuseLosingInputs(arguments, jobs);
+  const auto [index, count] = ParseShard(arguments.shard);
+  std::vector<Job> mine;
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    if (static_cast<int>(i % count) == index) mine.push_back(jobs[i]);
+  }
+  return mine;
+}
+
+bool SegmentArguments::Wants(const std::string& kind) const {
+  bool wanted = false;
+  for (const auto& word : CLI::detail::split(write, ',')) {
+    if (word != "mask" && word != "color" && word != "overlay") {
+      throw Error(ErrorCode::kUsage,
+                  fmt::format("--write '{}': mask, color and overlay, comma-separated, are known", word));
+    }
+    wanted |= word == kind;
+  }
+  return wanted;
+}
+
+bool SegmentArguments::output_is_video() const {
+  std::error_code unreadable;
+  return LooksLikeVideoFile(output) && !fs::is_directory(output, unreadable);
+}
+
+bool SegmentArguments::output_is_picture() const {
+  std::error_code unreadable;
+  return LooksLikeImageFile(output) && !fs::is_directory(output, unreadable);
+}
+
+}  // namespace frf::cli

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// An option that would change nothing is refused, not passed over; and a usage error names the help that
+// lists the options.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "base/files.h"
+#include "data/synth.h"
+#include "image/image_io.h"
+#include "support/cli.h"
+
+namespace frf {
+namespace {
+
+using test::Finished;
+using test::RunFrf;
+
+void Refused(const std::vector<std::string>& words, const std::string& named) {
+  const Finished finished = RunFrf(words);
+  EXPECT_EQ(finished.code, 2) << words[0] << finished.err;
+  EXPECT_NE(finished.err.find(named), std::string::npos) << finished.err;
+  EXPECT_EQ(test::LineCount(finished.err), 1) << finished.err;
+  EXPECT_TRUE(finished.out.empty()) << finished.out;
+}
+
+TEST(GivenOptions, OfEval) {
+  const std::string model = "frfnet-slim-synth";
+  const auto refused = [&](std::vector<std::string> more, const std::string& named) {
+    more.insert(more.begin(), {"eval", model, "--data", "synth:1"});
+    Refused(more, named);
+  };
+  refused({"--modules", "--report", "r.html"}, "--report does not go with --modules");
+  refused({"--modules", "--against", model}, "--against does not go with --modules");
+  refused({"--modules", "--stamp"}, "--stamp does not go with --modules");
+  refused({"--modules", "--save", "x"}, "--save does not go with --modules");
+  refused({"--last"}, "--last belongs to a run folder");
+  refused({"--weights", "raw"}, "--weights belongs to a run folder");
+}
+
+TEST(GivenOptions, OfInfo) {
+  Refused({"info", "frfnet", "--plan", "--draw", "x.svg"}, "--draw does not go with --plan");
+  Refused({"info", "frfnet", "--plan", "--train"}, "--train does not go with --plan");
+  Refused({"info", "frfnet", "--threads", "2"}, "--threads goes with --plan");
+  Refused({"info", "frfnet-slim-synth", "--classes", "5"}, "--classes belongs to a network's name");
+  Refused({"info", "frfnet-slim-synth", "--plan", "--classes", "11"},
+          "--classes belongs to a network's name");
+  Refused({"info", "frfnet-slim-synth", "--net-options", "a=b"}, "--net-options belongs to a network's name");
+}
+
+TEST(GivenOptions, OfQuantize) {
+  const std::vector<std::string> call{"quantize", "frfnet-slim-synth", "--data", "synth:9", "-o", "q.onnx"};
+  const auto refused = [&](const std::vector<std::string>& more, const std::string& named) {
+    std::vector<std::string> words = call;
+    words.insert(words.end(), more.begin(), more.end());
+    Refused(words, named);
+  };
+  refused({"--percentile", "99"}, "--percentile goes with --method percentile");
+  refused({"--percentile", "99", "--method", "mse"}, "the method is mse");
+  refused({"--score-split", "test"}, "--score-split goes with --score-data");
+}
+
+TEST(GivenOptions, OfSegment) {
+  const test::TempFolder work;
+  WritePng(work / "p.png", DrawScene(1, {.height = 64, .width = 64}).image);
+  const auto refused = [&](std::vector<std::string> more, const std::string& named) {
+    more.insert(more.begin(), {"segment", work / "p.png", "-o", work / "out"});
+    Refused(more, named);
+    EXPECT_FALSE(std::filesystem::exists(work / "out"));
+  };
+  refused({"--frames", "3"}, "--frames goes with videos");
+  refused({"--camera-size", "480x640"}, "--camera-size goes with --camera");
+  refused({"--camera-rate", "30"}, "--camera-rate goes with --camera");
+  refused({"--camera-format", "mjpeg"}, "--camera-format goes with --camera");
+}
+
+TEST(UsageErrors, NameTheVerbsHelp) {
+  Refused({"segment", "--bogus"}, "see frf segment --help");
+  Refused({"eval"}, "see frf eval --help");
+  Refused({"synth", "-o", "x", "--count", "no"}, "see frf synth --help");
+  Refused({"data", "convert", "--bogus"}, "see frf data convert --help");
+  Refused({"data", "nonsense"}, "see frf data --help");
+  Refused({"nonsense"}, "see frf --help");
+}
+
+TEST(UsageErrors, SizesThatNoSceneHas) {
+  const test::TempFolder work;
+  Refused({"synth", "-o", work / "s", "--size", "1x1"}, "--size 1x1");
+  EXPECT_FALSE(std::filesystem::exists(work / "s"));
+}
+
+TEST(UsageErrors, InfoNamesShippedWeightsAndNetworks) {
+  const Finished typo = RunFrf({"info", "frfnet-camvi"});
+  EXPECT_EQ(typo.code, 1);
+  EXPECT_NE(typo.err.find("there are frfnet-camvid, "), std::string::npos) << typo.err;
+  EXPECT_NE(typo.err.find("the nearest are frfnet"), std::string::npos) << typo.err;
+}
+
+TEST(UsageErrors, BenchOnADeviceTakesARunFolderToo) {
+  Refused({"bench", "frfnet", "frfnet-slim", "--device", "cpu"}, "one run folder");
+  EXPECT_NE(RunFrf({"bench", "--help"}).out.find("or run folder"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace frf

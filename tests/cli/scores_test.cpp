@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// What eval and demo say of a network is true of it: the size at which it ran, and scores only where its
+// classes are the truth's.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/files.h"
+#include "data/synth.h"
+#include "image/image_io.h"
+#include "onnx/onnx_file.h"
+#include "support/cli.h"
+
+namespace frf {
+namespace {
+
+using test::Finished;
+using test::ParsedOutput;
+using test::RunFrf;
+
+TEST(EvalSize, OfAFileOfFixedSizeIsTheFiles) {
+  const test::TempFolder work;
+  const std::string file = work / "fixed.onnx";
+  ASSERT_EQ(RunFrf({"export", "frfnet-slim-synth", "-o", file, "--size", "64x96"}).code, 0);
+  const std::vector<std::string> call{"eval", file, "--data", "synth:2", "--json", "--stamp"};
+  EXPECT_EQ(ParsedOutput(RunFrf(call))["size"], "64x96");
+  EXPECT_EQ(ReadOnnx(file).info.eval.back()["size"], "64x96");
+  EXPECT_EQ(ParsedOutput(RunFrf({"eval", file, "--data", "synth:1", "--json", "--backend", "plain"}))["size"],
+            "64x96");
+}
+
+TEST(EvalSize, OfAFreeFileIsTheOneAskedForOrTrained) {
+  const auto size = [](const std::vector<std::string>& more) {
+    std::vector<std::string> words{"eval", "frfnet-slim-synth", "--data", "synth:1", "--json"};
+    words.insert(words.end(), more.begin(), more.end());
+    return ParsedOutput(RunFrf(words))["size"];
+  };
+  EXPECT_EQ(size({"--size", "64x96"}), "64x96");
+  EXPECT_EQ(size({}), "360x480");
+}
+
+TEST(EvalSize, OfANativeNetworkIsTheImages) {
+  const test::TempFolder work;
+  const std::string file = work / "native.onnx";
+  ASSERT_EQ(RunFrf({"export", "frfnet-slim-synth", "-o", file}).code, 0);
+  Model model = ReadOnnx(file);
+  model.info.input.fit = Fit::kNative;  // trained at 360x480 as before
+  WriteOnnx(model, file);
+  for (const std::string size : {"64x96", "96x128"}) {
+    ASSERT_EQ(RunFrf({"synth", "-o", work / size, "--count", "2", "--val-share", "0.5", "--size", size}).code,
+              0);
+  }
+  EXPECT_EQ(ParsedOutput(RunFrf({"eval", file, "--data", "camvid:" + (work / "64x96"), "--json"}))["size"],
+            "64x96");
+  // Two sizes in one folder.
+  const test::TempFolder mixed;
+  for (const char* part : {"images/val", "masks/val"})
+    std::filesystem::create_directories(mixed.path() / part);
+  const Classes classes = model.info.classes;
+  WriteFileAtomically(mixed / "classes.json",
+                      Json{{"names", classes.names}, {"palette", classes.palette}, {"void", 255}}.dump());
+  for (const int height : {64, 96}) {
+    const Sample scene = DrawScene(static_cast<std::uint64_t>(height), {.height = height, .width = 96});
+    WritePng(mixed / fmt::format("images/val/{}.png", height), scene.image);
+    WriteLabels(mixed / fmt::format("masks/val/{}.png", height), scene.labels);
+  }
+  EXPECT_EQ(ParsedOutput(RunFrf({"eval", file, "--data", "folder:" + (mixed / ""), "--json"}))["size"],
+            "native");
+}
+
+TEST(DemoScores, OnlyWhereTheClassesAreTheDrawnStreets) {
+  const test::TempFolder work;
+  const auto demo = [&](const std::string& model) {
+    return RunFrf({"demo", "-m", model, "-o", work / "demo", "--json", "--threads", "1"});
+  };
+  ASSERT_EQ(RunFrf({"export", "frfnet-slim", "--classes", "cityscapes", "-o", work / "city.onnx"}).code, 0);
+  EXPECT_TRUE(ParsedOutput(demo(work / "city.onnx"))["miou"].is_number()) << "drawn with those 19 classes";
+  EXPECT_EQ(ReadImage(work / "demo/demo.png").width, 3 * 480 + 2 * 8) << "picture, truth, float32";
+
+  // The same names in another order: ids alone would compare road with pole.
+  Model model = ReadOnnx(work / "city.onnx");
+  std::reverse(model.info.classes.names.begin(), model.info.classes.names.end());
+  WriteOnnx(model, work / "other.onnx");
+  const Json other = ParsedOutput(demo(work / "other.onnx"));
+  EXPECT_TRUE(other["miou"].is_null());
+  EXPECT_TRUE(other["pixel_accuracy"].is_null());
+  const Finished said = RunFrf({"demo", "-m", work / "other.onnx", "-o", work / "demo"});
+  EXPECT_NE(said.out.find("not scored"), std::string::npos) << said.out;
+  EXPECT_EQ(said.out.find("mean IoU"), std::string::npos) << said.out;
+  EXPECT_EQ(ReadImage(work / "demo/demo.png").width, 2 * 480 + 8) << "picture, float32";
+}
+
+}  // namespace
+}  // namespace frf
