@@ -10,6 +10,7 @@
 #include <cstring>
 #include <filesystem>
 #include <sstream>
+#include <utility>
 
 #include "base/files.h"
 #include "base/log.h"
@@ -24,16 +25,16 @@ RunFolder::RunFolder(const std::string& path) : path_(path) {
 RunFolder::RunFolder(RunFolder&& other) noexcept
     : path_(std::move(other.path_)),
       lock_(std::exchange(other.lock_, -1)),
+      made_(other.made_),
       warned_(other.warned_),
       silent_(other.silent_) {}
 
 RunFolder::~RunFolder() {
   if (lock_ < 0) return;
-  if (!Has("config.json") &&
-      !Has("last.ckpt")) {  // refused before it began: a folder that was made for it goes too
+  if (!Has("config.json") && !Has("last.ckpt")) {  // refused before it began
     std::error_code ignored;
     std::filesystem::remove(path_ + "/lock", ignored);
-    std::filesystem::remove(path_, ignored);  // where nothing else is in it
+    if (made_) std::filesystem::remove(path_, ignored);  // where nothing else is in it
   }
   ::close(lock_);
 }
@@ -42,6 +43,7 @@ bool RunFolder::Has(const std::string& name) const { return std::filesystem::exi
 
 RunFolder RunFolder::Create(const std::string& path) {
   RunFolder run(path);
+  run.made_ = !std::filesystem::exists(run.path_);
   MakeFolder(run.path_);
   run.Lock();
   if (run.Has("config.json") || run.Has("last.ckpt")) {
@@ -77,6 +79,7 @@ void RunFolder::Lock() {
   if (lock_ < 0)
     throw Error(ErrorCode::kIo, fmt::format("{}: cannot create: {}", name, std::strerror(errno)));
   if (::flock(lock_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    ::close(std::exchange(lock_, -1));
     throw Error(ErrorCode::kUsage,
                 path_ + ": another frf-train is writing here; wait for it or name another folder");
   }

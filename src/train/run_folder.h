@@ -44,6 +44,7 @@ class RunFolder {
   void RemoveLeftovers() const;
   std::string path_;
   int lock_ = -1;
+  bool made_ = false;  // by this call, for this run
   bool warned_ = false, silent_ = false;
 };
 

@@ -67,7 +67,12 @@ TEST(RunFolder, RefusesWhatWouldOverwriteARun) {
     const RunFolder run = RunFolder::Create(path + "/");
     EXPECT_EQ(run.path(), path);
     EXPECT_FRF_ERROR(RunFolder::Create(path), ErrorCode::kUsage, "another frf-train");
+    EXPECT_TRUE(run.Has("lock"));
   }
+  EXPECT_FALSE(std::filesystem::exists(path));  // it never began
+  std::filesystem::create_directory(path);
+  { const RunFolder run = RunFolder::Create(path); }
+  EXPECT_TRUE(std::filesystem::exists(path));  // it was there before
   EXPECT_FRF_ERROR(RunFolder::Open(path), ErrorCode::kNotFound, "config.json");
   WriteFileAtomically(path + "/config.json", "{}");
   EXPECT_FRF_ERROR(RunFolder::Create(path), ErrorCode::kUsage, "--resume");
