@@ -6,20 +6,13 @@
 #include <filesystem>
 
 #include "base/files.h"
+#include "engine/c_api_status.h"
 #include "engine/small_model.h"
 #include "frf/frf.h"
 #include "support/support.h"
 
 namespace frf::test {
 namespace {
-
-#define EXPECT_STATUS(call, wanted, part)                                              \
-  do {                                                                                 \
-    EXPECT_EQ(call, wanted) << frf_last_error();                                       \
-    const std::string message = frf_last_error();                                      \
-    EXPECT_NE(message.find(part), std::string::npos) << #call << " says: " << message; \
-    EXPECT_EQ(message.find('\n'), std::string::npos) << message;                       \
-  } while (false)
 
 TEST(CApiFiles, AFailedReadLeavesTheImageAlone) {
   const TempFolder folder;

@@ -8,6 +8,7 @@
 
 #include "base/files.h"
 #include "base/version.h"
+#include "engine/c_api_status.h"
 #include "engine/small_model.h"
 #include "frf/frf.h"
 #include "frf/session.h"
@@ -61,14 +62,6 @@ class CApi : public ::testing::Test {
 };
 std::string* CApi::bytes_ = nullptr;
 frf_model* CApi::model_ = nullptr;
-
-#define EXPECT_STATUS(call, wanted, part)                                              \
-  do {                                                                                 \
-    EXPECT_EQ(call, wanted) << frf_last_error();                                       \
-    const std::string message = frf_last_error();                                      \
-    EXPECT_NE(message.find(part), std::string::npos) << #call << " says: " << message; \
-    EXPECT_EQ(message.find('\n'), std::string::npos) << message;                       \
-  } while (false)
 
 TEST_F(CApi, VersionsAgree) {
   EXPECT_STREQ(frf_version(), Version());
