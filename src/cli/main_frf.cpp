@@ -2,15 +2,14 @@
 // The program `frf`: parses the verb, runs it, turns every Error into one line and an exit code.
 #include <fmt/format.h>
 
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <new>
 #include <string>
 #include <system_error>
 #include <vector>
 
 #include "base/log.h"
+#include "base/output.h"
 #include "base/progress.h"
 #include "base/version.h"
 #include "cli/cli.h"
@@ -36,12 +35,9 @@ int Fail(const std::string& message, int code) {
   return code;
 }
 
-// A result that nobody received is a failure: `frf info frfnet > /dev/full`.
 int Finished(int code) {
-  errno = 0;
-  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
-  const std::string why = errno != 0 ? std::string(": ") + std::strerror(errno) : "";
-  return Fail("standard output: cannot write" + why, code != 0 ? code : 1);
+  const std::string lost = frf::FlushOutput();
+  return lost.empty() ? code : Fail(lost, code != 0 ? code : 1);
 }
 
 // Every verb's -o: a name that a shell left empty ("-o $OUT") is none.

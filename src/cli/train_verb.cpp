@@ -160,7 +160,8 @@ int Rehearse(const std::string& program, std::vector<std::string> words) {
     if (const std::string* given = ValueOf(words, name)) *value = *given;
   }
   if (data.spec.empty())
-    throw Error(ErrorCode::kUsage, "--data is wanted (camvid:DIR, cityscapes:DIR, folder:DIR, synth:COUNT)");
+    throw Error(ErrorCode::kUsage,
+                "--data is wanted (camvid:DIR, cityscapes:DIR, folder:DIR, pack:FILE, synth:COUNT)");
   (void)OpenDataset(data);
   return 0;
 }

@@ -25,9 +25,9 @@ void CheckIds(const T* ids, std::int64_t count, int classes, const std::string& 
 
 }  // namespace
 
-Tensor LabelsOf(const Tensor& ids, int classes, const std::string& who) {
+Tensor LabelsOf(const Tensor& ids, std::int64_t pixels, int classes, const std::string& who) {
   const DType type = ids.dtype();
-  if (type == DType::kFloat32 || type == DType::kFloat64 || type == DType::kFloat16) {
+  if (ids.size() != pixels || type == DType::kFloat32 || type == DType::kFloat64 || type == DType::kFloat16) {
     throw Error(ErrorCode::kUnsupported, fmt::format("{} is {} {}, neither class scores 1xCxHxW nor labels",
                                                      who, Name(type), ToString(ids.shape())));
   }

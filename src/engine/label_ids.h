@@ -10,9 +10,10 @@
 
 namespace frf {
 
-// Integers of any type as bytes. Throws kCorruptFile for an id that is neither a class, 0 to classes - 1, nor
-// 255, void; `who` (file and output) starts the error. classes = 0: whatever a byte holds.
-Tensor LabelsOf(const Tensor& ids, int classes, const std::string& who);
+// `pixels` integers of any type as bytes. Throws kUnsupported for another number of them or floats,
+// kCorruptFile for an id that is neither a class, 0 to classes - 1, nor 255, void; `who` (file and output)
+// starts the error. classes = 0: whatever a byte holds.
+Tensor LabelsOf(const Tensor& ids, std::int64_t pixels, int classes, const std::string& who);
 
 // The same check of labels that are bytes already.
 void CheckLabelIds(const LabelView& labels, int classes, const std::string& who);

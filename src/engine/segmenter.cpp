@@ -87,11 +87,8 @@ LabelImage Segmenter::RunPlain(const ImageView& image) {
   // By its type and not its rank: ArgMax with keepdims gives labels of 1x1xHxW.
   if (output.dtype() != DType::kFloat32) {
     const std::string who = fmt::format("{}: output '{}'", file_, output_name_);
-    const Tensor ids = LabelsOf(output, info_.classes.count(), who);
-    if (ids.rank() < 2 || ids.size() != ids.dim(-2) * ids.dim(-1)) {
-      throw Error(ErrorCode::kUnsupported, fmt::format("{} is {} {}, neither class scores 1xCxHxW nor labels",
-                                                       who, Name(output.dtype()), ToString(output.shape())));
-    }
+    const std::int64_t pixels = output.rank() < 2 ? -1 : output.dim(-2) * output.dim(-1);
+    const Tensor ids = LabelsOf(output, pixels, info_.classes.count(), who);
     LabelImage labels{static_cast<int>(ids.dim(-2)), static_cast<int>(ids.dim(-1)), {}};
     labels.ids.assign(ids.data<std::uint8_t>(), ids.data<std::uint8_t>() + ids.size());
     LabelImage resized{image.height, image.width, {}};

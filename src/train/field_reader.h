@@ -36,6 +36,12 @@ struct FieldReader {
     values.clear();
     for (const Json& each : *found) values.push_back(As<T>(key, each));
   }
+  // A choice by its name; `from_name` throws for one that it does not know.
+  template <typename T, typename FromName>
+  void Named(const char* key, T& value, const FromName& from_name) const {
+    if (const auto found = json.find(key); found != json.end())
+      value = from_name(As<std::string>(key, *found));
+  }
 
  private:
   template <typename T>

@@ -91,9 +91,7 @@ Json ToJson(const LossSpec& spec) {
 LossSpec LossSpecFromJson(const Json& json, const std::string& what) {
   LossSpec spec;
   const FieldReader read{json, what + ": loss"};
-  std::string kind = Name(spec.kind);
-  read("kind", kind);
-  spec.kind = LossKindFromName(kind);
+  read.Named("kind", spec.kind, LossKindFromName);
   read("class_weights", spec.class_weights);
   read("auxiliary_weight", spec.auxiliary_weight);
   read("ohem_threshold", spec.ohem_threshold);

@@ -3,9 +3,12 @@
 // commit.
 #include <fmt/format.h>
 
+#include <cstdio>
 #include <new>
+#include <system_error>
 
 #include "base/log.h"
+#include "base/output.h"
 #include "base/progress.h"
 #include "base/version.h"
 #include "frf/error.h"
@@ -47,9 +50,8 @@ int main(int argc, char** argv) {
       return 2;
     }
     const int code = action();
-    // Scores that a full disk did not take must not look saved.
-    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) return Fail("standard output: cannot write", 1);
-    return code;
+    const std::string lost = frf::FlushOutput();
+    return lost.empty() ? code : Fail(lost, code != 0 ? code : 1);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     return Fail(std::string(error.what()) + "; see frf train --help", 2);
@@ -57,6 +59,11 @@ int main(int argc, char** argv) {
     return Fail(error.what(), error.code() == frf::ErrorCode::kUsage ? 2 : 1);
   } catch (const std::bad_alloc&) {
     return Fail("out of memory; a smaller --batch or --crop needs less", 1);
+  } catch (const std::system_error& error) {
+    // What fmt::print throws where a long text cannot be written.
+    if (std::ferror(stdout) != 0)
+      return Fail(fmt::format("standard output: cannot write: {}", error.code().message()), 1);
+    return Fail(fmt::format("unexpected failure, please report it: {}", error.what()), 1);
   } catch (const std::exception& error) {
     return Fail(fmt::format("unexpected failure, please report it: {}", error.what()), 1);
   }

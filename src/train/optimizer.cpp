@@ -60,9 +60,7 @@ Json ToJson(const OptimizerSpec& spec) {
 OptimizerSpec OptimizerSpecFromJson(const Json& json, const std::string& what) {
   OptimizerSpec spec;
   const FieldReader read{json, what + ": optimizer"};
-  std::string kind = Name(spec.kind);
-  read("kind", kind);
-  spec.kind = OptimizerKindFromName(kind);
+  read.Named("kind", spec.kind, OptimizerKindFromName);
   read("beta1", spec.beta1);
   read("beta2", spec.beta2);
   read("epsilon", spec.epsilon);

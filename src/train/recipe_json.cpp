@@ -182,9 +182,8 @@ Recipe ReadRecipe(const Json& given, const std::string& what) {
   Recipe recipe;
   VisitRecipe(recipe, FieldReader{json, what});
   ReadSize(json, what, recipe.crop_height, recipe.crop_width);
-  std::string input;
-  FieldReader{json, what}("input", input);
-  recipe.input = InputFromName(input, what);
+  FieldReader{json, what}.Named("input", recipe.input,
+                                [&](const std::string& name) { return InputFromName(name, what); });
   const FieldReader augment{json.at("augment"), what + ": augment"};
   VisitAugment(recipe.augment, augment);
   augment("rare_classes", recipe.augment.rare_classes);

@@ -127,9 +127,7 @@ Json ToJson(const ScheduleSpec& spec) {
 ScheduleSpec ScheduleSpecFromJson(const Json& json, const std::string& what) {
   ScheduleSpec spec;
   const FieldReader read{json, what + ": schedule"};
-  std::string kind = Name(spec.kind);
-  read("kind", kind);
-  spec.kind = ScheduleKindFromName(kind);
+  read.Named("kind", spec.kind, ScheduleKindFromName);
   read("rate", spec.rate);
   read("final_rate", spec.final_rate);
   read("steps", spec.steps);

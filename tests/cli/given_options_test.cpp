@@ -14,15 +14,8 @@ namespace frf {
 namespace {
 
 using test::Finished;
+using test::Refused;
 using test::RunFrf;
-
-void Refused(const std::vector<std::string>& words, const std::string& named) {
-  const Finished finished = RunFrf(words);
-  EXPECT_EQ(finished.code, 2) << words[0] << finished.err;
-  EXPECT_NE(finished.err.find(named), std::string::npos) << finished.err;
-  EXPECT_EQ(test::LineCount(finished.err), 1) << finished.err;
-  EXPECT_TRUE(finished.out.empty()) << finished.out;
-}
 
 TEST(GivenOptions, OfEval) {
   const std::string model = "frfnet-slim-synth";

@@ -18,14 +18,8 @@ namespace {
 
 using test::Finished;
 using test::ParsedOutput;
+using test::Refused;
 using test::RunFrf;
-
-void Refused(const std::vector<std::string>& words, const std::string& named) {
-  const Finished finished = RunFrf(words);
-  EXPECT_EQ(finished.code, 2) << words[0] << finished.err;
-  EXPECT_NE(finished.err.find(named), std::string::npos) << finished.err;
-  EXPECT_TRUE(finished.out.empty()) << finished.out;
-}
 
 TEST(Refusals, NumbersBelowZeroAndUnknownWords) {
   Refused({"eval", "frfnet-camvid", "--data", "synth:1", "--limit", "-3"}, "--limit");

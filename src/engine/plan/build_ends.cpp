@@ -20,17 +20,14 @@ std::string NameOutput(const PlanOptions& options, const std::string& output) {
   return fmt::format("{}: output '{}'", options.file, output);
 }
 
-// A bordered picture is wider than the picture by at most so much (step_builder.cpp has the room).
-constexpr int kMostBorder = 32;
-
 }  // namespace
 
 // The picture keeps its three channels and a border of zeros when one convolution alone reads it: that one's
 // rows are then one piece of memory each. A kernel that reaches far beyond the picture (FCN-8s pads by 100)
 // goes without: it is computed as any other convolution.
-bool StepBuilder::PictureIsBordered() const {
+const ConvOp* StepBuilder::BorderedReader() const {
   const int picture = lowered_.picture;
-  if (lowered_.values[picture].channels != 3) return false;
+  if (lowered_.values[picture].channels != 3) return nullptr;
   int readers = 0;
   const ConvOp* conv = nullptr;
   for (const NamedOperation& named : lowered_.ops) {
@@ -41,11 +38,12 @@ bool StepBuilder::PictureIsBordered() const {
   }
   if (readers != 1 || !conv || conv->src != picture || conv->groups != 1 || conv->dilation_w != 1 ||
       conv->phase_h != 1 || conv->phase_w != 1) {
-    return false;
+    return nullptr;
   }
   const Value& value = lowered_.values[picture];
   const PictureBorder border = BorderFor(*conv);
-  return border.height <= value.height + kMostBorder && border.width <= value.width + kMostBorder;
+  const bool fits = border.height <= value.height + kMostBorder && border.width <= value.width + kMostBorder;
+  return fits ? conv : nullptr;
 }
 
 // The convolution's padding, and one kernel more at the far sides.
@@ -75,11 +73,7 @@ void StepBuilder::Build(const std::string& name, const PlainOutputOp& op) {
     }
     if (!plan->output_.labels) return;
     const std::int64_t pixels = static_cast<std::int64_t>(op.height) * op.width;
-    if (tensor.size() != pixels) {
-      throw Error(ErrorCode::kUnsupported, fmt::format("{} is {} {}, neither class scores 1xCxHxW nor labels",
-                                                       who, Name(tensor.dtype()), ToString(tensor.shape())));
-    }
-    const Tensor labels = LabelsOf(tensor, plan->options_.classes, who);
+    const Tensor labels = LabelsOf(tensor, pixels, plan->options_.classes, who);
     for (int y = 0; y < op.height; ++y) {
       std::memcpy(plan->output_.labels + y * plan->output_.label_stride,
                   labels.data<std::uint8_t>() + static_cast<std::size_t>(y) * op.width, op.width);
@@ -90,12 +84,7 @@ void StepBuilder::Build(const std::string& name, const PlainOutputOp& op) {
 
 StepBuilder::PictureBorder StepBuilder::BorderOf(const PictureOp& op) const {
   const Value& picture = lowered_.values[op.dst];
-  if (PictureIsBordered()) {
-    for (const NamedOperation& named : lowered_.ops) {
-      const auto* conv = std::get_if<ConvOp>(&named.op);
-      if (conv && conv->src == op.dst) return BorderFor(*conv);
-    }
-  }
+  if (const ConvOp* conv = BorderedReader()) return BorderFor(*conv);
   return {.height = picture.height, .width = picture.width};
 }
 

@@ -150,10 +150,10 @@ void StepBuilder::PlaceValues() {
 std::size_t StepBuilder::BytesOf(int id) const {
   const Value& value = lowered_.values[id];
   std::size_t channels = static_cast<std::size_t>(value.height) * RowOf(id);
-  // Room for a border on every side, as wide as any kernel here.
-  if (id == lowered_.picture)
-    channels =
-        (value.height + 32UL) * (value.width + 32UL) * std::max(3, PictureIsBordered() ? 3 : value.padded());
+  if (id == lowered_.picture) {
+    const std::size_t height = value.height + kMostBorder, width = value.width + kMostBorder;
+    channels = height * width * (PictureIsBordered() ? 3 : std::max(3, value.padded()));
+  }
   return IsBytes(id) ? channels + 64
                      : channels * sizeof(float);  // kernels read whole blocks of 16 bytes and of four
 }

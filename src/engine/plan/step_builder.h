@@ -53,7 +53,10 @@ class StepBuilder {
   const float* Keep(const FloatBuffer& buffer);
   const float* Keep(const std::vector<float>& values);
   const float* Zeros(std::size_t floats);
-  bool PictureIsBordered() const;
+  static constexpr int kMostBorder = 32;  // rows and columns more than the picture has, at most
+  // The convolution that alone reads the picture, where its border is so small; else null.
+  const ConvOp* BorderedReader() const;
+  bool PictureIsBordered() const { return BorderedReader() != nullptr; }
 
   // Every second step goes from its last item to its first: maps are larger than the caches, and what was
   // written last is still there.
@@ -88,7 +91,7 @@ class StepBuilder {
   struct PictureBorder {
     int top = 0, left = 0, height = 0, width = 0;  // rows above, columns beside; of all of it
   };
-  PictureBorder BorderFor(const ConvOp& conv) const;  // the first convolution alone reads the picture
+  PictureBorder BorderFor(const ConvOp& conv) const;
   PictureBorder BorderOf(const PictureOp& op) const;
   PictureRows MakePicture(const PictureOp& op);
   double MacsOf(const ConvOp& op) const;
