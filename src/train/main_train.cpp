@@ -23,10 +23,22 @@ int Fail(const std::string& message, int code) {
   return code;
 }
 
+// What a user types for a verb: `frf train`, since frf passes it on, but `frf-train weights`.
+const char* ProgramOf(const std::string& verb) {
+  return verb.empty() || verb == "weights" ? "frf-train" : "frf";
+}
+
+std::string HelpFor(const CLI::App& app) {
+  const std::vector<CLI::App*> verbs = app.get_subcommands();
+  const std::string verb = verbs.empty() ? "" : verbs.back()->get_name();
+  return fmt::format("see {}{}{} --help", ProgramOf(verb), verb.empty() ? "" : " ", verb);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"frf-train: train, evaluate and time networks with libtorch (called by frf)", "frf"};
+  CLI::App app{"frf-train: train, evaluate and time networks with libtorch (called by frf)",
+               ProgramOf(argc > 1 ? argv[1] : "")};
   app.set_version_flag("--version", fmt::format("frf-train {} ({})", frf::Version(), frf::Commit()));
   bool commit = false;
   std::string wanted;
@@ -54,7 +66,7 @@ int main(int argc, char** argv) {
     return lost.empty() ? code : Fail(lost, code != 0 ? code : 1);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
-    return Fail(std::string(error.what()) + "; see frf train --help", 2);
+    return Fail(fmt::format("{}; {}", error.what(), HelpFor(app)), 2);
   } catch (const frf::Error& error) {
     return Fail(error.what(), error.code() == frf::ErrorCode::kUsage ? 2 : 1);
   } catch (const std::bad_alloc&) {

@@ -76,6 +76,22 @@ TEST(UsageErrors, NameTheVerbsHelp) {
   Refused({"nonsense"}, "see frf --help");
 }
 
+TEST(UsageErrors, NameTheVerbsHelpInTrainingToo) {
+  if (!test::HasTrain()) GTEST_SKIP() << "frf-train was not built";
+  Refused({"train", "--bogus"}, "see frf train --help");
+  const std::string train = FRF_BINARY_DIR "/bin/frf-train";
+  const auto refused = [&](const std::vector<std::string>& words, const std::string& help) {
+    const Finished run = test::RunProgram(train, words);
+    EXPECT_EQ(run.code, 2);
+    EXPECT_NE(run.err.find(help), std::string::npos) << run.err;
+  };
+  refused({"eval", "--bogus"}, "see frf eval --help");
+  refused({"weights", "--bogus"}, "see frf-train weights --help");
+  refused({"--bogus"}, "see frf-train --help");
+  EXPECT_NE(test::RunProgram(train, {"weights", "--help"}).out.find("Usage: frf-train weights"),
+            std::string::npos);
+}
+
 TEST(UsageErrors, SizesThatNoSceneHas) {
   const test::TempFolder work;
   Refused({"synth", "-o", work / "s", "--size", "1x1"}, "--size 1x1");
