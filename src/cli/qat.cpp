@@ -17,14 +17,15 @@ namespace frf::cli {
 namespace {
 
 // Whether rounding `floats` by output channel gives `rounded`, but for what half precision may have moved.
-bool RoundsTo(const Tensor& floats, const Tensor& rounded) {
+// `step`: of the map that the convolution reads.
+bool RoundsTo(const Tensor& floats, const Tensor& rounded, const Tensor& bias, float step) {
   const std::int64_t out = rounded.dim(0), each = rounded.size() / std::max<std::int64_t>(1, out);
   for (std::int64_t o = 0; o < out; ++o) {
     const float* const a = floats.data<float>() + o * each;
     const float* const b = rounded.data<float>() + o * each;
     float largest = 0;
     for (std::int64_t i = 0; i < each; ++i) largest = std::max(largest, std::abs(b[i]));
-    const float most = 0.6f * largest / 127.0f + 1e-12f;
+    const float most = 0.6f * engine::WeightScale(largest, bias.data<float>()[o], step) + 1e-12f;
     for (std::int64_t i = 0; i < each; ++i) {
       if (!(std::abs(a[i] - b[i]) <= most)) return false;
     }
@@ -43,9 +44,11 @@ void TakeFloats(QatStart& start, const std::string& file, const std::string& ini
   for (const Node& node : start.graph.nodes) {
     if (!start.table.convolutions.contains(node.name)) continue;
     Initializer& own = *start.graph.FindInitializer(node.inputs[1]);
+    const Tensor& bias = start.graph.FindInitializer(node.inputs[2])->value;
+    const float step = start.table.values.at(node.inputs[0]).step;
     const Initializer* floats = ready.graph.FindInitializer(own.name);
     if (floats == nullptr || floats->value.shape() != own.value.shape() ||
-        floats->value.dtype() != DType::kFloat32 || !RoundsTo(floats->value, own.value)) {
+        floats->value.dtype() != DType::kFloat32 || !RoundsTo(floats->value, own.value, bias, step)) {
       throw Error(ErrorCode::kUsage,
                   fmt::format("--init {}: {} was not made of it: '{}' rounds to other integers", init, file,
                               own.name));

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/quantize_score.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <random>
@@ -68,6 +70,29 @@ Drop DropOf(const NetworkScore& wanted, const NetworkScore& got) {
   std::sort(drops.begin(), drops.end());
   drop.low = drops[25], drop.high = drops[974];
   return drop;
+}
+
+void PrintSensitivity(const Json& rows) {
+  fmt::print("{:<40} {:>15} {:>8}  95 %\n", "this one alone in int8", "labels changed", "points");
+  for (const Json& row : rows) {
+    fmt::print("{:<40} {:>13.3f} % {:>8.2f}  {:.2f} to {:.2f}\n", row["node"].get<std::string>(),
+               row["labels_changed"].get<double>() * 100, row["drop"].get<double>(),
+               row["drop_low"].get<double>(), row["drop_high"].get<double>());
+  }
+  fmt::print("\n");
+}
+
+void PrintScores(const Classes& classes, const NetworkScore& wanted, const NetworkScore& got,
+                 const Drop& drop) {
+  const auto before = wanted.Sum().Iou(), after = got.Sum().Iou();
+  fmt::print("{:<14} {:>9} {:>9} {:>8}\n", "class", "float32", "int8", "points");
+  for (int c = 0; c < classes.count(); ++c) {
+    if (!before[c] || !after[c]) continue;
+    fmt::print("{:<14} {:>7.2f} % {:>7.2f} % {:>+8.2f}\n", classes.names[c], *before[c] * 100,
+               *after[c] * 100, (*after[c] - *before[c]) * 100);
+  }
+  fmt::print("{:<14} {:>7.2f} % {:>7.2f} % {:>+8.2f}\n", "mean IoU", wanted.MeanIou() * 100,
+             got.MeanIou() * 100, -drop.points);
 }
 
 }  // namespace frf::cli

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "data/dataset.h"
 #include "engine/segmenter.h"
 #include "metrics/confusion.h"
@@ -51,5 +52,11 @@ struct Drop {
   double points = 0, low = 0, high = 0;
 };
 Drop DropOf(const NetworkScore& wanted, const NetworkScore& got);
+
+// Tables: what each convolution costs ({node, labels_changed, drop, drop_low, drop_high} a row), and the IoU
+// of classes.
+void PrintSensitivity(const Json& rows);
+void PrintScores(const Classes& classes, const NetworkScore& wanted, const NetworkScore& got,
+                 const Drop& drop);
 
 }  // namespace frf::cli

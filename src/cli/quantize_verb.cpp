@@ -11,6 +11,7 @@
 #include <map>
 
 #include "base/files.h"
+#include "base/log.h"
 #include "base/progress.h"
 #include "base/system.h"
 #include "cli/cli.h"
@@ -247,7 +248,9 @@ class Quantizer {
     const NetworkScore got = ScoreNetwork(quantized, options_, scoring_, "int8, held out");
     const Drop drop = DropOf(wanted, got);
     const double changed = Disagreement(wanted, got);
-    quantized.info.weights = "int8";
+    const bool integers = nodes.size() > best.scheme.float_nodes.size();
+    quantized.info.weights = integers ? "int8" : "f32";
+    quantized.info.eval = Json::array();  // scores of the float network
     Json quant{
         {"method", best.scheme.range.name()},
         {"bias_correction", best.scheme.bias_correction},
@@ -288,6 +291,14 @@ class Quantizer {
       Print(best, calibrated, wanted, got, drop, changed);
     }
     std::fflush(stdout);
+    if (arguments_.max_drop >= 0 && drop.points > arguments_.max_drop) {
+      LogWarning(fmt::format(
+          "the held-out images lose {:.2f} points, more than --max-drop {:g}, which is kept on the {} "
+          "images of the selection; choose by more of them (--select-images) or ask for a smaller drop",
+          drop.points, arguments_.max_drop, selection_.samples.size()));
+    }
+    if (!integers)
+      LogWarning(arguments_.output + ": all convolutions stay float32, nothing is rounded to 8 bits");
     WriteFileAtomically(arguments_.output, bytes);
     if (arguments_.json) return;
     fmt::print("{}: {:.1f} MB, {} of {} convolutions in int8\n", arguments_.output,
@@ -309,24 +320,8 @@ class Quantizer {
                best.prepared->equalized > 0 ? ", equalised" : "", selection_.samples.size(),
                Some(selection_.recordings), calibration_.samples.size(), Some(calibration_.recordings),
                calibrated);
-    if (!sensitivity_.empty()) {
-      fmt::print("{:<40} {:>15} {:>8}  95 %\n", "this one alone in int8", "labels changed", "points");
-      for (const Json& row : sensitivity_) {
-        fmt::print("{:<40} {:>13.3f} % {:>8.2f}  {:.2f} to {:.2f}\n", row["node"].get<std::string>(),
-                   row["labels_changed"].get<double>() * 100, row["drop"].get<double>(),
-                   row["drop_low"].get<double>(), row["drop_high"].get<double>());
-      }
-      fmt::print("\n");
-    }
-    const auto before = wanted.Sum().Iou(), after = got.Sum().Iou();
-    fmt::print("{:<14} {:>9} {:>9} {:>8}\n", "class", "float32", "int8", "points");
-    for (int c = 0; c < model_.info.classes.count(); ++c) {
-      if (!before[c] || !after[c]) continue;
-      fmt::print("{:<14} {:>7.2f} % {:>7.2f} % {:>+8.2f}\n", model_.info.classes.names[c], *before[c] * 100,
-                 *after[c] * 100, (*after[c] - *before[c]) * 100);
-    }
-    fmt::print("{:<14} {:>7.2f} % {:>7.2f} % {:>+8.2f}\n", "mean IoU", wanted.MeanIou() * 100,
-               got.MeanIou() * 100, -drop.points);
+    if (!sensitivity_.empty()) PrintSensitivity(sensitivity_);
+    PrintScores(model_.info.classes, wanted, got, drop);
     fmt::print(
         "drop {:.2f} points, 95 % {:.2f} to {:.2f}; {:.2f} % of labels changed; {} held-out images of {}\n",
         drop.points, drop.low, drop.high, changed * 100, scoring_.samples.size(), Some(scoring_.recordings));
@@ -344,11 +339,15 @@ class Quantizer {
   Json tried_ = Json::array(), sensitivity_ = Json::array();
 };
 
-// Options that would change nothing are refused, not passed over.
+// Options that would change nothing, or mean nothing, are refused, not passed over.
 void CheckGiven(const QuantizeArguments& arguments, const CLI::App& app) {
   if (app.count("--percentile") > 0 && arguments.method != "percentile") {
     throw Error(ErrorCode::kUsage, fmt::format("--percentile goes with --method percentile, the method is {}",
                                                arguments.method));
+  }
+  if (app.count("--max-drop") > 0 && !(arguments.max_drop >= 0)) {
+    throw Error(ErrorCode::kUsage,
+                fmt::format("--max-drop {:g}: points of mean IoU are wanted, 0 or more", arguments.max_drop));
   }
   if (app.count("--score-split") > 0 && arguments.score_data.empty() && arguments.score_list.empty()) {
     throw Error(ErrorCode::kUsage,

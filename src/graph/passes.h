@@ -21,8 +21,9 @@ Graph FoldBatchNorm(const Graph& graph);
 // any more stay; ForInference() drops them.
 Graph UnrollRunningSums(const Graph& graph, const TypeMap& types);
 
-// Weights and biases that several convolutions share: all but the first get copies of their own,
-// "<node>.weight", "<node>.bias", so that each can be rounded by itself.
+// Weights and biases of convolutions that something else reads too: all convolutions but the first, and that
+// one too where other nodes than convolutions read them, get copies of their own, "<node>.weight",
+// "<node>.bias", so that each can be rounded by itself.
 Graph OwnConvolutionWeights(const Graph& graph);
 
 }  // namespace frf

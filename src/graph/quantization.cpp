@@ -77,6 +77,15 @@ QuantizationTable QuantizationTableFromJson(const Json& json, const std::string&
 Graph OwnConvolutionWeights(const Graph& graph) {
   Graph result = graph;
   std::map<std::string, int> readers;
+  std::set<std::string> taken;
+  for (const GraphInput& input : graph.inputs) taken.insert(input.name);
+  for (const Initializer& initializer : graph.initializers) taken.insert(initializer.name);
+  for (const GraphOutput& output : graph.outputs) ++readers[output.name];
+  for (const Node& node : graph.nodes) {
+    taken.insert(node.outputs.begin(), node.outputs.end());
+    for (std::size_t i = 0; i < node.inputs.size(); ++i)
+      readers[node.inputs[i]] += !IsOnnx(node, "Conv") || i == 0;
+  }
   for (Node& node : result.nodes) {
     if (!IsOnnx(node, "Conv")) continue;
     for (std::size_t i = 1; i < node.inputs.size() && i < 3; ++i) {
@@ -85,7 +94,7 @@ Graph OwnConvolutionWeights(const Graph& graph) {
       if (!shared) continue;
       Initializer own = *shared;
       own.name = fmt::format("{}.{}", node.name, i == 1 ? "weight" : "bias");
-      if (result.FindInitializer(own.name)) own.name += ".own";
+      while (!taken.insert(own.name).second) own.name += ".own";
       node.inputs[i] = own.name;
       result.initializers.push_back(std::move(own));
     }

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // `frf quantize` as a user runs it, with the shipped weights on drawn scenes.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <limits>
 
 #include "base/files.h"
 #include "base/json.h"
+#include "cli/qat.h"
+#include "engine/quantize/insert.h"
 #include "onnx/onnx_file.h"
-#include "support/process.h"
+#include "support/cli.h"
 
 namespace frf {
 namespace {
@@ -22,6 +27,18 @@ std::vector<std::string> Quantize(const std::string& output, std::vector<std::st
   return words;
 }
 
+// The shipped network with a scale and a bias of its first batch norm's first channel.
+std::string Altered(const std::string& file, float scale, float bias) {
+  Model model = ReadOnnx(FRF_SOURCE_DIR "/weights/frfnet-slim-synth.onnx");
+  for (const auto& [name, value] : {std::pair{"weight", scale}, std::pair{"bias", bias}}) {
+    Initializer& initializer = *model.graph.FindInitializer(std::string("stem.conv1.bn.") + name);
+    initializer.value = initializer.value.Clone();
+    initializer.value.data<float>()[0] = value;
+  }
+  WriteOnnx(model, file);
+  return file;
+}
+
 TEST(QuantizeVerb, WritesWhatItMeasured) {
   const test::TempFolder folder;
   const std::string file = folder / "q.onnx";
@@ -34,6 +51,8 @@ TEST(QuantizeVerb, WritesWhatItMeasured) {
   EXPECT_LT(result["scoring"]["drop"].get<double>(), 1.5);
   const Model model = ReadOnnx(file);
   EXPECT_EQ(model.info.weights, "int8");
+  EXPECT_FALSE(ReadOnnx(FRF_SOURCE_DIR "/weights/frfnet-slim-synth.onnx").info.eval.empty());
+  EXPECT_TRUE(model.info.eval.empty()) << "what the float network scored is not what this one scores";
   EXPECT_EQ(model.info.quant["method"], result["method"]);
   EXPECT_LT(std::filesystem::file_size(file), 3600000U);
 
@@ -71,6 +90,46 @@ TEST(QuantizeVerb, BudgetsAndLayersThatStayFloat) {
   EXPECT_FALSE(model.info.quant["sensitivity"].empty());
 }
 
+TEST(QuantizeVerb, ADropAboveTheBudgetIsWarnedOf) {
+  const test::TempFolder folder;
+  std::vector<std::string> words =
+      Quantize(folder / "q.onnx", {"--method", "percentile", "--size", "64x96", "--max-drop", "0", "--json"});
+  std::replace(words.begin(), words.end(), std::string("4000000"), std::string("4000100"));
+  const Finished finished = RunFrf(words);
+  const double drop = test::ParsedOutput(finished)["scoring"]["drop"].get<double>();
+  EXPECT_EQ(finished.err.find("more than --max-drop 0") != std::string::npos, drop > 0)
+      << drop << finished.err;
+}
+
+TEST(QuantizeVerb, WhereAllStaysFloatTheFileIsTheFloatNetwork) {
+  const test::TempFolder folder;
+  const std::string file = folder / "q.onnx";
+  const std::vector<std::string> nodes = engine::QuantizableNodes(engine::ReadyForQuantization(
+      ReadOnnx(FRF_SOURCE_DIR "/weights/frfnet-slim-synth.onnx").graph, {1, 3, 64, 96}));
+  const Finished finished =
+      RunFrf(Quantize(file, {"--method", "minmax", "--size", "64x96", "--json", "--keep-float",
+                             fmt::format("{}", fmt::join(nodes, ","))}));
+  EXPECT_LT(test::ParsedOutput(finished)["scoring"]["labels_changed"].get<double>(), 1e-4);
+  EXPECT_NE(finished.err.find("all convolutions stay float32"), std::string::npos) << finished.err;
+  const Model model = ReadOnnx(file);
+  EXPECT_EQ(model.info.weights, "f32");
+  EXPECT_TRUE(std::none_of(model.graph.nodes.begin(), model.graph.nodes.end(),
+                           [](const Node& node) { return node.Is("QuantizeLinear"); }));
+}
+
+TEST(QuantizeVerb, TrainingUnderRoundingKnowsAChannelOfVanishingWeights) {
+  const test::TempFolder folder;
+  const std::string floats = Altered(folder / "floats.onnx", 1e-9f, 2), file = folder / "q.onnx";
+  std::vector<std::string> words = Quantize(file, {"--method", "minmax", "--size", "64x96", "--json"});
+  words[1] = floats;
+  test::ParsedOutput(RunFrf(words));
+  const cli::QatStart start = cli::ReadQatStart(file, floats);
+  const float* const weight = start.graph.FindInitializer("stem.conv1.weight")->value.data<float>();
+  EXPECT_NE(weight[0], 0) << "the float model's, which the file's integers are too coarse for";
+  EXPECT_LT(std::abs(weight[0]), 1e-7f);
+  EXPECT_NEAR(start.graph.FindInitializer("stem.conv1.bias")->value.data<float>()[0], 2, 1e-4);
+}
+
 TEST(QuantizeVerb, WhatCannotBeDoneIsSaidAndNothingIsWritten) {
   const test::TempFolder folder;
   const std::string file = folder / "q.onnx";
@@ -86,6 +145,10 @@ TEST(QuantizeVerb, WhatCannotBeDoneIsSaidAndNothingIsWritten) {
         "19");
   fails({"quantize", "no-such-model", "--data", "synth:9", "-o", file}, 1, "no-such-model");
   fails({"quantize", "frfnet-slim-synth", "-o", file}, 2, "--data");
+  fails(Quantize(file, {"--max-drop", "-1"}), 2, "--max-drop -1: points of mean IoU are wanted");
+  fails(Quantize(file, {"--max-drop", "nan"}), 2, "--max-drop nan");
+  const std::string broken = Altered(folder / "broken.onnx", 1, std::numeric_limits<float>::quiet_NaN());
+  fails({"quantize", broken, "--data", "synth:9", "-o", file}, 1, "node 'stem.conv1' (Conv) holds NaN");
   const std::string once = folder / "once.onnx";
   ASSERT_EQ(RunFrf(Quantize(once, {"--method", "minmax"})).code, 0);
   fails({"quantize", once, "--data", "synth:9", "-o", file}, 1, "quantised already");

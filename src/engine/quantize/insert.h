@@ -6,11 +6,12 @@
 //   StatisticsCollector collector(ready.graph, MeasuredValues(ready));  ... collector.Add(image) ...
 //   Graph quantized = InsertQuantization(ready, collector.statistics(), {.range = {RangeKind::kMse}});
 //
-// Which values: the inputs of every ungrouped convolution; what a concatenation is made of, and what a
-// maximum pool reads, in the coding of the result; and maps that several nodes or a resize read. What stands
-// between them (gates, masks, attention) stays float in the file with one QuantizeLinear behind it, and so do
-// scores. Activations: uint8, one coding a value; weights: int8 in [-127, 127], one scale an output channel
-// (Jacob et al. 2018, Krishnamoorthi 2018); bias: int32 with scale s_x * s_w.
+// Which values: the inputs of every ungrouped convolution that does not stay float; what a concatenation is
+// made of, and what a maximum pool reads, in the coding of the result; and maps of such convolutions that
+// several nodes or a resize read. What stands between them (gates, masks, attention) stays float in the file
+// with one QuantizeLinear behind it, and so do scores. A map with a coding is rounded for all its readers.
+// Activations: uint8, one coding a value; weights: int8 in [-127, 127], one scale an output channel (Jacob et
+// al. 2018, Krishnamoorthi 2018); bias: int32 with scale s_x * s_w.
 #pragma once
 
 #include <map>
@@ -28,6 +29,7 @@ struct ReadyGraph {
   Graph graph;    // inference, constants and batch norm folded, running sums unrolled: all before rounding
   TypeMap types;  // at the size that was given; sizes in the graph stay as they were
 };
+// Throws kInvalidArgument naming the first convolution whose weights or biases are not finite.
 ReadyGraph ReadyForQuantization(const Graph& graph, const Shape& input);
 
 struct QuantizeScheme {
@@ -44,6 +46,11 @@ int EqualizeLayers(ReadyGraph& ready);
 
 // Convolutions that may run on integers, in the graph's order.
 std::vector<std::string> QuantizableNodes(const ReadyGraph& ready);
+
+// Of an output channel whose largest weight is `largest`, behind a map of steps `step`: the largest is 127,
+// but never so fine that the bias, in steps of scale * step, leaves 30 bits. Such weights are as good as
+// zero beside the bias; a 31st bit is left to the sum of products, which other runtimes add in 32 bits.
+float WeightScale(float largest, float bias, float step);
 
 // What InsertQuantization wants statistics of.
 std::vector<std::string> MeasuredValues(const ReadyGraph& ready);

@@ -32,19 +32,30 @@ void WidenTo(ValueStatistics& s, float largest) {
   while (s.limit < largest) Widen(s);
 }
 
-void Accumulate(ValueStatistics& s, const Tensor& tensor, const std::string& name, int threads) {
+// `reader`: a node that reads the value `name`.
+void Accumulate(ValueStatistics& s, const Tensor& tensor, const std::string& name, const Node& reader,
+                int threads) {
   const std::int64_t channels = tensor.dim(1), plane = tensor.dim(2) * tensor.dim(3);
   const float* const data = tensor.data<float>();
   float low = 0, high = 0;
+  std::vector<double> sums(channels, 0.0);
 #pragma omp parallel for num_threads(threads) reduction(min : low) reduction(max : high)
   for (std::int64_t c = 0; c < channels; ++c) {
+    double sum = 0;
     for (std::int64_t i = 0; i < plane; ++i) {
-      low = std::min(low, data[c * plane + i]);
-      high = std::max(high, data[c * plane + i]);
+      const float v = data[c * plane + i];
+      low = std::min(low, v);
+      high = std::max(high, v);
+      sum += v;
     }
+    sums[c] = sum;
   }
-  if (!std::isfinite(low) || !std::isfinite(high)) {
-    throw Error(ErrorCode::kInvalidArgument, fmt::format("{} is not finite on a calibration image", name));
+  // NaN passes std::min and std::max; no sum of doubles is finite behind it or an infinity.
+  if (!std::all_of(sums.begin(), sums.end(), [](double sum) { return std::isfinite(sum); })) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("'{}', which node '{}' ({}) reads, holds NaN or infinity on a calibration image, "
+                            "finite numbers are wanted; are the weights before it sound?",
+                            name, reader.name, reader.op));
   }
   s.low = std::min(s.low, low);
   s.high = std::max(s.high, high);
@@ -57,13 +68,11 @@ void Accumulate(ValueStatistics& s, const Tensor& tensor, const std::string& nam
     std::vector<std::int32_t> bins(kBins, 0);
 #pragma omp for
     for (std::int64_t c = 0; c < channels; ++c) {
-      double sum = 0;
       for (std::int64_t i = 0; i < plane; ++i) {
         const float v = data[c * plane + i];
-        sum += v;
         ++bins[std::clamp(static_cast<int>(v * scale + static_cast<float>(kBins / 2)), 0, kBins - 1)];
       }
-      s.channel_sums[c] += sum;
+      s.channel_sums[c] += sums[c];
     }
 #pragma omp critical
     for (int b = 0; b < kBins; ++b) s.bins[b] += bins[b];
@@ -77,7 +86,7 @@ struct Range {
 kernels::Coding CodingOf(Range range) {
   const double low = std::min(range.low, 0.0), high = std::max(range.high, 0.0);
   double step = (high - low) / 255;
-  if (!(step > 1e-20)) step = 1e-20;  // a map of zeros
+  if (!(step > 1e-20)) step = 1.0 / 255;  // a map of zeros: any step does that leaves a bias room
   return {static_cast<float>(step), static_cast<int>(std::clamp(std::nearbyint(-low / step), 0.0, 255.0))};
 }
 
@@ -142,7 +151,7 @@ void StatisticsCollector::Add(const Tensor& image) {
     for (const std::string& input : node.inputs) {
       const auto wanted = statistics_.find(input);
       if (wanted == statistics_.end() || !seen.insert(input).second) continue;
-      Accumulate(wanted->second, value(input), input, threads_);
+      Accumulate(wanted->second, value(input), input, node, threads_);
     }
   });
   ++images_;
