@@ -32,6 +32,7 @@ const Json& JsonObject(const Json& value, const Source& at) {
 namespace {
 
 constexpr int kFormat = 1;
+constexpr int kMaxLabelId = 255;  // masks are 8-bit
 
 double ShortestDouble(float value) { return std::strtod(fmt::format("{}", value).c_str(), nullptr); }
 
@@ -112,7 +113,7 @@ void SetLabelIds(ModelInfo& info, const Json& value, const Source& at) {
     if (static_cast<int>(value.size()) != count) {
       at.Fail(fmt::format("has {} ids for {} classes", value.size(), count));
     }
-    for (int i = 0; i < count; ++i) ids[i] = static_cast<int>(Integer(value[i], at, 0, 65535));
+    for (int i = 0; i < count; ++i) ids[i] = static_cast<int>(Integer(value[i], at, 0, kMaxLabelId));
   } else {
     for (const auto& [key, id] : JsonObject(value, at).items()) {
       int index = -1;
@@ -120,7 +121,7 @@ void SetLabelIds(ModelInfo& info, const Json& value, const Source& at) {
       if (code != std::errc() || end != key.data() + key.size() || index < 0 || index >= count) {
         at.Fail(fmt::format("names class '{}', there are {} classes", Printable(key), count));
       }
-      ids[index] = static_cast<int>(Integer(id, at, 0, 65535));
+      ids[index] = static_cast<int>(Integer(id, at, 0, kMaxLabelId));
     }
   }
   info.classes.label_ids = std::move(ids);

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "cli/class_bias.h"
 #include "cli/cli.h"
+#include "engine/label_ids.h"
 #include "engine/plain.h"
 #include "frf/error.h"
 #include "graph/output.h"
@@ -73,14 +74,22 @@ Graph RoundedToHalf(const Graph& graph) {
   return rounded;
 }
 
-LabelImage LabelsOf(const Tensor& output, int classes, int height, int width) {
-  if (output.dtype() == DType::kUint8) {
-    LabelImage labels{height, width, {}};
-    labels.ids.assign(output.data<std::uint8_t>(), output.data<std::uint8_t>() + output.size());
+// Of scores or labels, integers of any type and rank, at the output's own size; `who` (file and output)
+// starts errors.
+LabelImage OutputLabels(const Tensor& output, int classes, const std::string& who) {
+  if (output.dtype() != DType::kFloat32) {
+    const std::int64_t pixels = output.rank() < 2 ? -1 : output.dim(-2) * output.dim(-1);
+    const Tensor ids = LabelsOf(output, pixels, classes, who);
+    LabelImage labels{static_cast<int>(ids.dim(-2)), static_cast<int>(ids.dim(-1)), {}};
+    labels.ids.assign(ids.data<std::uint8_t>(), ids.data<std::uint8_t>() + ids.size());
     return labels;
   }
-  return LabelsFromScores(output.data<float>(), classes, static_cast<int>(output.dim(2)),
-                          static_cast<int>(output.dim(3)), 0, 0, height, width);
+  if (output.rank() != 4 || output.dim(0) != 1 || output.dim(1) != classes) {
+    throw Error(ErrorCode::kCorruptFile, fmt::format("{} is {}, scores 1x{}xHxW of its classes are wanted",
+                                                     who, ToString(output.shape()), classes));
+  }
+  const int height = static_cast<int>(output.dim(2)), width = static_cast<int>(output.dim(3));
+  return LabelsFromScores(output.data<float>(), classes, height, width, 0, 0, height, width);
 }
 
 struct Proof {
@@ -116,16 +125,22 @@ Proof Prove(const Model& model, const std::string& bytes, const ExportArguments&
   PlainExecutor reference(arguments.half ? RoundedToHalf(model.graph) : model.graph);
   PlainExecutor from_file(written.graph);
   Proof proof;
+  const std::string &output = MainOutput(model.graph).name, &output_written = MainOutput(written.graph).name;
   std::int64_t equal = 0, all = 0;
   for (const auto& [height, width] : ProofSizes(model.info.input, fixed)) {
     const Tensor seen = PictureFor(model.graph, model.info.input, height, width),
                  fed = PictureFor(written.graph, model.info.input, height, width);
-    const Tensor wanted =
-        reference.Run({{model.graph.inputs[0].name, seen}}).at(MainOutput(model.graph).name);
-    const Tensor got =
-        from_file.Run({{written.graph.inputs[0].name, fed}}).at(MainOutput(written.graph).name);
-    const LabelImage a = LabelsOf(wanted, model.info.classes.count(), height, width);
-    const LabelImage b = LabelsOf(got, model.info.classes.count(), height, width);
+    const Tensor wanted = reference.Run({{model.graph.inputs[0].name, seen}}).at(output);
+    const Tensor got = from_file.Run({{written.graph.inputs[0].name, fed}}).at(output_written);
+    const int classes = model.info.classes.count();
+    const LabelImage a = OutputLabels(wanted, classes, fmt::format("{}: '{}'", arguments.source, output));
+    const LabelImage b =
+        OutputLabels(got, classes, fmt::format("{}: '{}'", arguments.output, output_written));
+    if (a.height != b.height || a.width != b.width) {
+      throw Error(ErrorCode::kInternal,
+                  fmt::format("{}: not written: read back it gives labels of {}x{}, {}x{} are wanted",
+                              arguments.output, b.height, b.width, a.height, a.width));
+    }
     for (std::size_t i = 0; i < a.ids.size(); ++i) equal += a.ids[i] == b.ids[i];
     all += static_cast<std::int64_t>(a.ids.size());
     if (got.dtype() == DType::kFloat32) {
@@ -178,7 +193,8 @@ int RunExport(const ExportArguments& arguments) {
   }
   if (!arguments.license.empty()) model.info.license = arguments.license;
   model.info.weights = arguments.half ? "f16" : model.info.weights;
-  model.info.output = arguments.argmax ? "labels" : model.info.output;
+  // What --meta says of a foreign file, or leaves out, does not make scores of integers.
+  if (arguments.argmax || MainOutput(model.graph).dtype != DType::kFloat32) model.info.output = "labels";
   const std::string bytes = SerializeOnnx(model, options);
   const Proof proof = Prove(model, bytes, arguments, options.size);
   WriteFileAtomically(arguments.output, bytes);
@@ -201,7 +217,9 @@ int RunExport(const ExportArguments& arguments) {
 void AddExport(CLI::App& root, Action& action) {
   auto a = std::make_shared<ExportArguments>();
   CLI::App* app = root.add_subcommand("export", "write a standard ONNX file and prove it against the graph");
-  app->add_option("source", a->source, "run folder, network name (random weights), or ONNX file")->required();
+  app->add_option("source", a->source,
+                  "run folder, network name (random weights), ONNX file or name of shipped weights")
+      ->required();
   app->add_option("-o,--output", a->output, "the ONNX file")->required();
   app->add_option("--size", a->size, "fix the input at HEIGHTxWIDTH; default: height and width stay free");
   app->add_flag("--half", a->half, "half-precision weights (arithmetic stays float32)");

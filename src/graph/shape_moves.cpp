@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 
+#include "graph/operators.h"
 #include "graph/shape_rules.h"
 
 namespace frf {
@@ -80,7 +81,7 @@ NodeTypes InferUnsqueeze(const RuleContext& c) {
   const Shape& x = c.ShapeOf(0);
   const auto axes = c.InputOrAttribute(1, "axes");
   if (!axes) c.Fail("has no axes");
-  if (axes->size() > 16) c.Fail(fmt::format("adds {} axes", axes->size()));
+  if (axes->size() > kMaxRank) c.Fail(fmt::format("adds {} axes", axes->size()));
   const std::size_t rank = x.size() + axes->size();
   std::vector<bool> added(rank, false);
   for (const std::int64_t axis : *axes) {

@@ -288,6 +288,9 @@ class Inference {
   }
 
   static void Check(const RuleContext& context, const TensorType& type) {
+    if (type.shape.size() > kMaxRank)
+      context.Fail(fmt::format("its output would have {} dimensions, at most {} are known", type.shape.size(),
+                               kMaxRank));
     std::int64_t count = 1;
     for (const std::int64_t dim : type.shape) {
       if (dim < 0) context.Fail(fmt::format("its output would be {}", ToString(type.shape)));

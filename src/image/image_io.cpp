@@ -174,12 +174,12 @@ std::string Ending(const std::string& path) { return Lower(fs::path(path).extens
 
 void CheckDecodeCost(const DecodeCost& cost, const char* format, const std::string& name,
                      const ImageLimits& limits) {
-  const std::int64_t pixels = cost.height * cost.width;
   const std::string size = fmt::format("{} of {}x{} pixels", format, cost.height, cost.width);
   if (cost.width > limits.max_side || cost.height > limits.max_side) {
     throw Error(ErrorCode::kOutOfMemory,
                 fmt::format("{}: {}, at most {} a side are read", name, size, limits.max_side));
   }
+  const std::int64_t pixels = cost.height * cost.width;  // behind the check of sides, so it fits
   if (pixels > limits.max_pixels) {
     throw Error(ErrorCode::kOutOfMemory, fmt::format("{}: {}, at most {} million in all are read", name, size,
                                                      limits.max_pixels / 1'000'000));

@@ -5,10 +5,9 @@
 // bounded beforehand.
 #include <fmt/format.h>
 
+#include <array>
 #include <csetjmp>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 
 #include "frf/error.h"
 #include "image/codec.h"
@@ -267,18 +266,20 @@ Image DecodeJpeg(std::string_view bytes, const std::string& name, const ImageLim
 
 namespace {
 
+// Its own destination: the one of jpeg_mem_dest frees its first buffer when it grows and names the new one
+// only at the end, so that after an error between the two nobody knows what to free.
 struct JpegWriter {
   jpeg_compress_struct info;
   jpeg_error_mgr errors;
+  jpeg_destination_mgr destination;
   std::jmp_buf jump;
-  unsigned char* out = nullptr;  // malloc'ed by libjpeg
-  unsigned long size = 0;
+  std::array<JOCTET, 1 << 14> buffer;
+  std::string out;
   bool created = false;
   char message[JMSG_LENGTH_MAX] = {};
 
   ~JpegWriter() {
     if (created) jpeg_destroy_compress(&info);
-    std::free(out);
   }
 };
 
@@ -286,6 +287,35 @@ void OnWriteError(j_common_ptr info) {
   auto* writer = static_cast<JpegWriter*>(info->client_data);
   info->err->format_message(info, writer->message);
   std::longjmp(writer->jump, 1);
+}
+
+void OnBuffer(j_compress_ptr info) {
+  auto* writer = static_cast<JpegWriter*>(info->client_data);
+  writer->destination.next_output_byte = writer->buffer.data();
+  writer->destination.free_in_buffer = writer->buffer.size();
+}
+
+void Store(j_compress_ptr info, std::size_t count) {
+  auto* writer = static_cast<JpegWriter*>(info->client_data);
+  bool stored = true;
+  try {
+    writer->out.append(reinterpret_cast<const char*>(writer->buffer.data()), count);
+  } catch (...) {  // no exception may cross libjpeg
+    stored = false;
+  }
+  if (!stored) ERREXIT1(info, JERR_OUT_OF_MEMORY, 0);
+}
+
+// The whole buffer counts, whatever free_in_buffer says.
+boolean OnFull(j_compress_ptr info) {
+  Store(info, static_cast<JpegWriter*>(info->client_data)->buffer.size());
+  OnBuffer(info);
+  return TRUE;
+}
+
+void OnEnd(j_compress_ptr info) {
+  const auto* writer = static_cast<JpegWriter*>(info->client_data);
+  Store(info, writer->buffer.size() - writer->destination.free_in_buffer);
 }
 
 bool Write(JpegWriter& writer, const Image& image, int quality) {
@@ -296,7 +326,11 @@ bool Write(JpegWriter& writer, const Image& image, int quality) {
   if (setjmp(writer.jump) != 0) return false;
   jpeg_create_compress(&writer.info);
   writer.created = true;
-  jpeg_mem_dest(&writer.info, &writer.out, &writer.size);
+  writer.destination = {};
+  writer.destination.init_destination = OnBuffer;
+  writer.destination.empty_output_buffer = OnFull;
+  writer.destination.term_destination = OnEnd;
+  writer.info.dest = &writer.destination;
   writer.info.image_width = static_cast<JDIMENSION>(image.width);
   writer.info.image_height = static_cast<JDIMENSION>(image.height);
   writer.info.input_components = image.channels;
@@ -332,10 +366,11 @@ std::string EncodeJpeg(const Image& image, int quality) {
   }
   JpegWriter writer;
   if (!Write(writer, image, quality)) {
-    throw Error(ErrorCode::kInvalidArgument,
+    const bool memory = writer.errors.msg_code == JERR_OUT_OF_MEMORY;
+    throw Error(memory ? ErrorCode::kOutOfMemory : ErrorCode::kInvalidArgument,
                 fmt::format("cannot encode a JPEG of {}x{}: {}", image.height, image.width, writer.message));
   }
-  return std::string(reinterpret_cast<const char*>(writer.out), writer.size);
+  return std::move(writer.out);
 }
 
 }  // namespace frf

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/model_info.h"
@@ -16,6 +17,10 @@ inline constexpr std::int64_t kOnnxFloat = 1, kOnnxUint8 = 2, kOnnxHalf = 10;
 // The image: the input of that name, else the first one.
 GraphInput& ImageInput(Graph& graph);
 const GraphInput& ImageInput(const Graph& graph);
+
+// Classes that the main output gives scores of; nothing where it gives labels (integers, of any rank) or its
+// type does not say.
+std::optional<std::int64_t> ScoreClasses(const Graph& graph);
 
 // No operators beyond ONNX's are left.
 bool IsLowered(const Graph& graph);

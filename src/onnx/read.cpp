@@ -11,6 +11,7 @@
 #include <climits>
 #include <new>
 #include <stdexcept>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "base/files.h"
@@ -145,7 +146,7 @@ class Reader {
     }
     const onnx::TypeProto_Tensor& type = proto.type().tensor_type();
     port.dtype = TypeFromOnnx(type.elem_type(), fmt::format("{}: {} '{}'", file_, kind, port.name));
-    if (type.shape().dim_size() > 16)
+    if (type.shape().dim_size() > kMaxRank)
       Corrupt(fmt::format("{} '{}' has {} dimensions", kind, port.name, type.shape().dim_size()));
     for (const onnx::TensorShapeProto_Dimension& dim : type.shape().dim()) {
       const bool fixed =
@@ -168,12 +169,11 @@ class Reader {
   }
 
   void ReadOutputs(Graph& graph) const {
+    std::unordered_set<std::string> names;
     for (const onnx::ValueInfoProto& proto : proto_.graph().output()) {
       GraphOutput output;
       ReadType(proto, "output", output);
-      for (const GraphOutput& other : graph.outputs) {
-        if (other.name == output.name) Corrupt(fmt::format("two outputs are named '{}'", output.name));
-      }
+      if (!names.insert(output.name).second) Corrupt(fmt::format("two outputs are named '{}'", output.name));
       graph.outputs.push_back(std::move(output));
     }
     if (graph.outputs.empty()) Corrupt("the graph has no output");
@@ -208,6 +208,8 @@ class Reader {
       if (!proto.name().empty()) names.insert(proto.name());
     }
     std::unordered_set<std::string> used;
+    // By stem: searched from 2 each time, many nodes of one name would cost their square.
+    std::unordered_map<std::string, int> next_suffix;
     for (onnx::NodeProto& proto : *proto_.mutable_graph()->mutable_node()) {
       Node node;
       node.op = CheckedName(proto.op_type(), "an operator");
@@ -216,8 +218,9 @@ class Reader {
           node.name.empty() ? fmt::format("{}_{}", node.op, graph.nodes.size()) : node.name;
       if (node.name.empty() || used.contains(node.name)) {
         node.name = stem;
-        for (int i = 2; names.contains(node.name) || used.contains(node.name); ++i)
-          node.name = fmt::format("{}_{}", stem, i);
+        int& suffix = next_suffix.try_emplace(stem, 2).first->second;
+        while (names.contains(node.name) || used.contains(node.name))
+          node.name = fmt::format("{}_{}", stem, suffix++);
       }
       used.insert(node.name);
       ReadNode(proto, node);
@@ -305,11 +308,10 @@ class Reader {
 
   void CheckClasses(const Model& model) const {
     if (!model.stamped || model.info.output != "scores") return;
-    const GraphOutput& output = MainOutput(model.graph);
-    const Shape& shape = output.shape;
-    if (shape.size() == 4 && shape[1] >= 0 && shape[1] != model.info.classes.count()) {
-      Corrupt(fmt::format("output '{}' has {} channels, 'frf.classes' names {}", output.name, shape[1],
-                          model.info.classes.count()));
+    const auto classes = ScoreClasses(model.graph);
+    if (classes && *classes != model.info.classes.count()) {
+      Corrupt(fmt::format("output '{}' has {} channels, 'frf.classes' names {}", MainOutput(model.graph).name,
+                          *classes, model.info.classes.count()));
     }
   }
 

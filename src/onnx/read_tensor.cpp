@@ -7,12 +7,11 @@
 #include <limits>
 
 #include "base/text.h"
+#include "graph/operators.h"
 #include "onnx/proto.h"
 
 namespace frf {
 namespace {
-
-constexpr int kMaxRank = 16;
 
 [[noreturn]] void Corrupt(const std::string& what, const std::string& message) {
   throw Error(ErrorCode::kCorruptFile, what + " " + message);

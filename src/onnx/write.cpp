@@ -11,6 +11,7 @@
 #include <unordered_set>
 
 #include "base/files.h"
+#include "graph/output.h"
 #include "onnx/internal.h"
 #include "onnx/onnx_file.h"
 #include "onnx/proto.h"
@@ -147,11 +148,10 @@ bool GivesLabels(const Graph& graph) {
 }
 
 void CheckClasses(const Graph& graph, const ModelInfo& info) {
-  if (graph.outputs.empty()) return;
-  const Shape& shape = graph.outputs[0].shape;
-  if (shape.size() == 4 && shape[1] >= 0 && shape[1] != info.classes.count()) {
+  const auto classes = ScoreClasses(graph);
+  if (classes && *classes != info.classes.count()) {
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("the network has {} classes, {} names are given for them", shape[1],
+                fmt::format("the network has {} classes, {} names are given for them", *classes,
                             info.classes.count()));
   }
 }
@@ -168,6 +168,12 @@ Metadata StampedMetadata(const ModelInfo& info, const Graph& graph) {
 }
 
 }  // namespace
+
+std::optional<std::int64_t> ScoreClasses(const Graph& graph) {
+  const GraphOutput& output = MainOutput(graph);
+  const bool scores = output.dtype == DType::kFloat32 && output.shape.size() == 4 && output.shape[1] >= 0;
+  return scores ? std::optional(output.shape[1]) : std::nullopt;
+}
 
 std::string SerializeOnnx(const Model& model, const WriteOptions& options) {
   Graph graph = model.graph;

@@ -3,6 +3,8 @@
 // every device, so that a Reshape fed by it never waits for the accelerator.
 #include <fmt/format.h>
 
+#include <optional>
+
 #include "train/module.h"
 #include "train/ops_internal.h"
 
@@ -16,6 +18,16 @@ Ints ToInts(const torch::Tensor& tensor) {
   return Ints(flat.data_ptr<std::int64_t>(), flat.data_ptr<std::int64_t>() + flat.numel());
 }
 
+// From the input at `position` or else attribute `key` (older opsets); nothing when the node has neither.
+// Where it has both the input counts, as in shape inference and in the engine.
+std::optional<Ints> InputOrAttribute(const Node& node, const Graph& graph, std::size_t position,
+                                     const std::string& key) {
+  if (position < node.inputs.size() && !node.inputs[position].empty())
+    return ConstantOf(node, graph, position).ToVector<std::int64_t>();
+  if (node.Has(key)) return node.Ints(key, {});
+  return std::nullopt;
+}
+
 // ONNX: 0 copies the input's dimension, -1 is inferred.
 torch::Tensor ReshapeTo(const torch::Tensor& x, Ints shape) {
   for (std::size_t i = 0; i < shape.size(); ++i) {
@@ -26,10 +38,7 @@ torch::Tensor ReshapeTo(const torch::Tensor& x, Ints shape) {
 
 // Axes as an attribute (before opset 13 or 18) or as input 1; empty: all.
 TorchOp CompileReduce(const Node& node, const Graph& graph) {
-  Ints axes = node.Ints("axes", {});
-  if (axes.empty() && node.inputs.size() > 1 && !node.inputs[1].empty()) {
-    axes = ConstantOf(node, graph, 1).ToVector<std::int64_t>();
-  }
+  const Ints axes = InputOrAttribute(node, graph, 1, "axes").value_or(Ints{});
   const bool keep = node.Int("keepdims", 1) != 0;
   const std::string op = node.op;
   return [=](OpCall& call) {
@@ -48,10 +57,7 @@ TorchOp CompileReduce(const Node& node, const Graph& graph) {
 
 TorchOp CompileSplit(const Node& node, const Graph& graph) {
   const std::int64_t axis = node.Int("axis", 0);
-  Ints sizes = node.Ints("split", {});
-  if (sizes.empty() && node.inputs.size() > 1 && !node.inputs[1].empty()) {
-    sizes = ConstantOf(node, graph, 1).ToVector<std::int64_t>();
-  }
+  const Ints sizes = InputOrAttribute(node, graph, 1, "split").value_or(Ints{});
   const std::int64_t parts = static_cast<std::int64_t>(node.outputs.size());
   return [=](OpCall& call) {
     const torch::Tensor& x = call.in[0];
@@ -100,8 +106,9 @@ TorchOp CompileGather(const Node& node) {
 
 TorchOp CompilePad(const Node& node, const Graph& graph) {
   const std::string mode = node.String("mode", "constant");
-  const Ints pads =
-      node.Has("pads") ? node.Ints("pads", {}) : ConstantOf(node, graph, 1).ToVector<std::int64_t>();
+  const auto given = InputOrAttribute(node, graph, 1, "pads");
+  if (!given) FailNode(node, ErrorCode::kCorruptFile, "has no pads");
+  const Ints& pads = *given;
   if (mode != "constant")
     FailNode(node, ErrorCode::kUnsupported, fmt::format("has no form for mode {}", mode));
   double value = 0;
@@ -136,7 +143,9 @@ TorchOp CompileConcat(const Node& node) {
 
 // Axes of Squeeze and Unsqueeze, sorted; every one counts in the larger of the two shapes.
 TorchOp CompileSqueeze(const Node& node, const Graph& graph, bool insert) {
-  Ints axes = node.Has("axes") ? node.Ints("axes", {}) : ConstantOf(node, graph, 1).ToVector<std::int64_t>();
+  const auto given = InputOrAttribute(node, graph, 1, "axes");
+  if (!given) FailNode(node, ErrorCode::kUnsupported, "has no libtorch form without axes");
+  const Ints axes = *given;
   return [=](OpCall& call) {
     torch::Tensor x = call.in[0];
     const std::int64_t rank = x.dim() + (insert ? static_cast<std::int64_t>(axes.size()) : 0);

@@ -158,6 +158,8 @@ TEST(ModelInfo, WrongValuesNameFileAndKey) {
                                                                   {"frf.label_ids", R"({"2":1})"},
                                                                   {"frf.label_ids", "[1]"},
                                                                   {"frf.label_ids", R"({"0":-1})"},
+                                                                  {"frf.label_ids", R"({"0":256})"},
+                                                                  {"frf.label_ids", "[3,65535]"},
                                                                   {"frf.input.mean", "[1,2]"},
                                                                   {"frf.input.mean", "[1,2,1e99]"},
                                                                   {"frf.input.mean", "\xff"},

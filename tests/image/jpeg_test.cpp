@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// JPEG: colour spaces with Photoshop's inverted inks, progressive, EXIF orientation by the standard's table.
+// JPEG: colour spaces with Photoshop's inverted inks, progressive, EXIF orientation by the standard's table,
+// and writing.
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <cstdlib>
+#include <fstream>
 
 #include "image/codec.h"
 #include "image/image_io.h"
@@ -155,6 +161,51 @@ TEST(Jpeg, WhatIsWrittenReadsBackNearly) {
   EXPECT_FRF_ERROR(EncodeJpeg(fine, 0), ErrorCode::kInvalidArgument, "1..100");
   Image long_row{.height = 1, .width = 65536, .channels = 1, .pixels = std::vector<std::uint8_t>(65536)};
   EXPECT_FRF_ERROR(EncodeJpeg(long_row), ErrorCode::kInvalidArgument, "65500");
+}
+
+Image Noise(int height, int width) {
+  Image image{.height = height, .width = width, .channels = 3};
+  image.pixels.resize(image.bytes());
+  unsigned state = 1;
+  for (std::uint8_t& pixel : image.pixels)
+    pixel = static_cast<std::uint8_t>((state = state * 69069 + 1) >> 24);
+  return image;
+}
+
+TEST(Jpeg, LargeOnesAreWrittenWhole) {
+  const Image image = Noise(300, 500);
+  const std::string jpeg = EncodeJpeg(image, 100);
+  EXPECT_GT(jpeg.size(), 200'000u);
+  const Image back = DecodeImage(jpeg, "noise.jpg");
+  for (std::size_t i = 0; i < image.pixels.size(); ++i) ASSERT_NEAR(back.pixels[i], image.pixels[i], 6) << i;
+}
+
+// In a process of its own, whose address space ends a few MiB above what it has: a JPEG of 30 MB does not
+// fit.
+TEST(Jpeg, WritingEndsInAnErrorWhereMemoryEnds) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers reserve address space of their own";
+#endif
+  const Image image = Noise(3000, 4000);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    long pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    const rlim_t most =
+        static_cast<rlim_t>(pages) * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE)) + (12 << 20);
+    const rlimit limit{most, most};
+    int seen = pages > 0 && ::setrlimit(RLIMIT_AS, &limit) == 0 ? 1 : 2;
+    try {
+      (void)EncodeJpeg(image, 100);
+    } catch (const Error& error) {
+      if (seen == 1 && error.code() == ErrorCode::kOutOfMemory) seen = 0;
+    }
+    ::_exit(seen);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status)) << "ended by signal " << WTERMSIG(status);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 }  // namespace

@@ -3,8 +3,10 @@
 // with the file's name; none crashes or asks for memory that the bytes do not justify.
 #define ONNX_NAMESPACE onnx
 #define ONNX_ML 1
+#include <fmt/format.h>
 #include <onnx/onnx_pb.h>
 
+#include <chrono>
 #include <functional>
 
 #include "onnx/sample.h"
@@ -244,6 +246,60 @@ TEST(Hostile, RecordsAreCountedBeforeTheyAreBuilt) {
   }
   bytes += nodes;
   EXPECT_FRF_ERROR(ParseOnnx(bytes, "bomb.onnx"), ErrorCode::kCorruptFile, "records");
+}
+
+// `count` nodes in a row, all of that name, from the image to the scores.
+std::string SameNames(int count, const std::string& name, const std::string& second = "") {
+  return Changed([&](onnx::ModelProto& m) {
+    onnx::GraphProto& graph = *m.mutable_graph();
+    graph.clear_node();
+    for (int i = 0; i < count; ++i) {
+      onnx::NodeProto& node = *graph.add_node();
+      node.set_op_type("Relu");
+      node.set_name(i == 1 && !second.empty() ? second : name);
+      node.add_input(i == 0 ? "image" : fmt::format("v{}", i - 1));
+      node.add_output(i + 1 == count ? "scores" : fmt::format("v{}", i));
+    }
+    graph.mutable_output(0)->mutable_type()->mutable_tensor_type()->clear_shape();
+  });
+}
+
+TEST(Foreign, RepeatedNamesGetTheNextFreeNumber) {
+  const Model model = ParseOnnx(SameNames(5, "a", "a_3"), "x.onnx");
+  std::vector<std::string> names;
+  for (const Node& node : model.graph.nodes) names.push_back(node.name);
+  EXPECT_EQ(names, (std::vector<std::string>{"a", "a_3", "a_2", "a_4", "a_5"}));
+}
+
+TEST(Hostile, ManyNodesOfOneNameCostNoMoreThanOthers) {
+  const std::string bytes = SameNames(40'000, "a");
+  const auto start = std::chrono::steady_clock::now();
+  const Model model = ParseOnnx(bytes, "x.onnx");
+  EXPECT_EQ(model.graph.nodes.back().name, "a_40000");
+  // Searched from 2 each time these are 800 million names: a minute.
+  EXPECT_LT(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), 15);
+}
+
+TEST(Foreign, ClassesAreCountedInTheMainOutputAndInScoresOnly) {
+  const Model small = ParseOnnx(SmallFile(), "x.onnx");
+  // Labels of 1x1xHxW, as ArgMax with keepdims gives them, have no channel a class.
+  Model labels = small;
+  labels.graph.nodes.push_back({.name = "best", .op = "ArgMax", .inputs = {"scores"}, .outputs = {"ids"}});
+  labels.graph.nodes.back().attributes["axis"] = std::int64_t{1};
+  labels.graph.outputs = {{.name = "ids", .dtype = DType::kInt64, .shape = {-1, 1, -1, -1}}};
+  for (const char* said : {"scores", "labels"}) {
+    labels.info.output = said;
+    EXPECT_EQ(ParseOnnx(SerializeOnnx(labels), "x.onnx").graph.outputs[0].dtype, DType::kInt64);
+  }
+  // Features of any number of channels may stand before the scores.
+  Model features = small;
+  GraphOutput first = small.graph.outputs[0];
+  first.name = small.graph.nodes[0].outputs[0];
+  first.shape = {-1, 64, -1, -1};
+  features.graph.outputs.insert(features.graph.outputs.begin(), first);
+  EXPECT_EQ(ParseOnnx(SerializeOnnx(features), "x.onnx").graph.outputs.size(), 2u);
+  features.graph.outputs[1].shape = {-1, 64, -1, -1};
+  EXPECT_FRF_ERROR(SerializeOnnx(features), ErrorCode::kInvalidArgument, "64 classes, 2 names");
 }
 
 TEST(Foreign, TypedFieldsConstantsAndMissingNamesAreRead) {

@@ -128,6 +128,8 @@ void AddPngBombs(List& list) {
   };
   list.push_back({"two-billion-a-side.png", PngOf(0x7fffffff, 0x7fffffff, 16, kPngRgba, tiny), kRefused, 0, 0,
                   "a side"});
+  list.push_back({"four-billion-a-side.png", PngOf(0xffffffff, 0xffffffff, 8, kPngRgb, tiny), kRefused, 0, 0,
+                  "a side"});  // their product is no int64
   list.push_back({"negative-side.png", PngOf(0xffffffff, 3, 8, kPngRgb, tiny), kRefused, 0, 0, "a side"});
   list.push_back({"65500-a-side.png", PngOf(65500, 65500, 8, kPngRgb, tiny), kRefused, 0, 0, "million"});
   list.push_back(

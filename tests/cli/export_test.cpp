@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// `frf export` of files that others wrote: networks that end in labels, of any type and rank, and outputs of
+// another size than the picture's.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "base/files.h"
+#include "graph/builder.h"
+#include "onnx/onnx_file.h"
+#include "support/cli.h"
+
+namespace frf {
+namespace {
+
+using test::Finished;
+using test::ParsedOutput;
+using test::RunFrf;
+
+// Scores of three classes, unstamped.
+Graph Scores(int stride = 1) {
+  Builder g("foreign");
+  g.Output(g.Conv(g.Input("image", 3), {.out = 3, .kernel = 3, .stride = stride}), "scores",
+           OutputRole::kScores);
+  Graph graph = std::move(g).Build();
+  InitializeWeights(graph, 5);
+  return graph;
+}
+
+// [Cast <-] ArgMax in place of its scores.
+Graph Labels(DType type, bool keep, bool says_shape) {
+  Graph graph = Scores();
+  graph.nodes.push_back({.name = "best",
+                         .op = "ArgMax",
+                         .inputs = {"scores"},
+                         .outputs = {"ids"},
+                         .attributes = {{"axis", std::int64_t{1}}, {"keepdims", std::int64_t{keep}}}});
+  graph.nodes.push_back({.name = "cast",
+                         .op = "Cast",
+                         .inputs = {"ids"},
+                         .outputs = {"labels"},
+                         .attributes = {{"to", std::int64_t{OnnxType(type)}}}});
+  graph.outputs = {{.name = "labels", .dtype = type}};
+  if (says_shape) graph.outputs[0].shape = keep ? Shape{-1, 1, -1, -1} : Shape{-1, -1, -1};
+  return graph;
+}
+
+// Writes the graph without a stamp, and one to give it by --meta; `output`: what that says, "" nothing.
+void Write(const test::TempFolder& work, const Graph& graph, const std::string& output = "") {
+  Json meta{{"classes", {"a", "b", "c"}}, {"input.mean", {0, 0, 0}}, {"input.std", {1, 1, 1}}};
+  if (!output.empty()) meta["output"] = output;
+  WriteFileAtomically(work / "meta.json", meta.dump());
+  WriteOnnx({.graph = graph, .stamped = false}, work / "a.onnx");
+}
+
+Finished Stamp(const test::TempFolder& work, const std::vector<std::string>& more = {}) {
+  std::vector<std::string> words{"export", work / "a.onnx", "--meta", work / "meta.json",
+                                 "-o",     work / "b.onnx", "--json"};
+  words.insert(words.end(), more.begin(), more.end());
+  return RunFrf(words);
+}
+
+TEST(ExportForeign, NetworksThatEndInLabelsOfAnyTypeAndRank) {
+  for (const DType type : {DType::kInt64, DType::kInt32, DType::kUint8}) {
+    for (const bool keep : {false, true}) {
+      for (const char* said : {"", "labels"}) {
+        SCOPED_TRACE(fmt::format("{}, keepdims {}, meta says '{}'", Name(type), keep, said));
+        const test::TempFolder work;
+        Write(work, Labels(type, keep, /*says_shape=*/type != DType::kInt32), said);
+        const Json json = ParsedOutput(Stamp(work));
+        EXPECT_EQ(json["labels_equal"], 1.0);
+        EXPECT_TRUE(json["scores_difference"].is_null());
+        EXPECT_EQ(ReadOnnx(work / "b.onnx").info.output, "labels");
+      }
+    }
+  }
+}
+
+TEST(ExportForeign, LabelsThatAreNoClassAreRefusedByName) {
+  const test::TempFolder work;
+  Write(work, Labels(DType::kInt64, false, true));
+  WriteFileAtomically(work / "meta.json",
+                      Json{{"classes", {"a"}}, {"input.mean", {0, 0, 0}}, {"input.std", {1, 1, 1}}}.dump());
+  const Finished finished = Stamp(work);
+  EXPECT_EQ(finished.code, 1);
+  EXPECT_NE(finished.err.find("a.onnx: 'labels' gives label "), std::string::npos) << finished.err;
+  EXPECT_FALSE(std::filesystem::exists(work / "b.onnx"));
+}
+
+TEST(ExportForeign, ArgMaxOfScoresThatAreSmallerThanThePicture) {
+  const test::TempFolder work;
+  Write(work, Scores(4));
+  EXPECT_EQ(ParsedOutput(Stamp(work))["labels_equal"], 1.0);
+  EXPECT_EQ(ParsedOutput(Stamp(work, {"--argmax"}))["labels_equal"], 1.0);
+}
+
+TEST(ExportForeign, ScoresOfOtherClassesThanGivenAreRefusedWhereTheFileDoesNotSayTheirNumber) {
+  const test::TempFolder work;
+  Graph graph = Scores();
+  graph.outputs[0].shape = {};
+  Write(work, graph);
+  WriteFileAtomically(
+      work / "meta.json",
+      Json{{"classes", {"a", "b", "c", "d", "e"}}, {"input.mean", {0, 0, 0}}, {"input.std", {1, 1, 1}}}
+          .dump());
+  const Finished finished = Stamp(work);
+  EXPECT_EQ(finished.code, 1);
+  EXPECT_NE(finished.err.find("'scores' is 1x3x64x64, scores 1x5xHxW"), std::string::npos) << finished.err;
+}
+
+}  // namespace
+}  // namespace frf
