@@ -10,7 +10,7 @@ target_precompile_headers(frf_video REUSE_FROM frf_base)
 file(RELATIVE_PATH frf_video_folder /${CMAKE_INSTALL_BINDIR} /${CMAKE_INSTALL_LIBDIR}/frf)
 target_compile_definitions(frf_video PRIVATE FRF_VIDEO_FOLDER="${frf_video_folder}")
 
-if(FRF_VIDEO STREQUAL "OFF" OR FRF_VIDEO STREQUAL "FALSE" OR FRF_VIDEO STREQUAL "0")
+if(NOT FRF_VIDEO)  # OFF in any spelling of CMake's; AUTO is not one
   return()
 endif()
 find_package(PkgConfig)

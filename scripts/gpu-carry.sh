@@ -5,13 +5,13 @@
 #
 #   scripts/gpu-carry.sh FOLDER DATA [LIST ...]        scripts/gpu-carry.sh carry camvid:/data/camvid dev-train.txt dev-test.txt
 #
-# QUALITY=90 is that of the JPEGs; 0 keeps PNG. FRF names the program (default: build/bin/frf).
+# QUALITY=90 is that of the JPEGs; 0 keeps PNG. FRF names the program (default: build/bin/frf in the checkout). Relative paths
+# are seen from the folder of the call.
 set -euo pipefail
-cd "$(dirname "$0")/.."
-[ $# -ge 2 ] || { sed -n '3,9p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2; }
+[ $# -ge 2 ] || { sed -n '3,/^[^#]/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 folder=$1 data=$2
 shift 2
-frf=${FRF:-build/bin/frf}
+frf=${FRF:-$(dirname "$0")/../build/bin/frf}
 [ -x "$frf" ] || { echo "$frf: no such program; make demo builds it, or name another by FRF=" >&2; exit 2; }
 
 mkdir -p "$folder"

@@ -30,6 +30,7 @@ start=$(seconds)
   { cat "$folder/whole.log" >&2; exit 1; }
 whole=$(echo "$(seconds) $start" | awk '{print $1 - $2}')
 wanted=$(hash_of "$folder/whole.json")
+[ -n "$wanted" ] || { echo "$program train --json printed no weights_hash: nothing to compare" >&2; exit 1; }
 echo "left alone: $whole s, weights $wanted"
 
 failed=0

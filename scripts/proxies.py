@@ -118,19 +118,29 @@ def folder_name(group, arm, seed):
     return f"{'base' if arm == 'base' and group not in OWN else group + '-' + word}-s{seed}"
 
 
+def log_of(folder):
+    """The lines of a run's log.jsonl as objects, those without that a kill or a full disk damaged."""
+    try:
+        lines = (folder / "log.jsonl").read_bytes().split(b"\n")
+    except OSError:
+        return
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except ValueError:  # wrong UTF-8 too
+            continue
+        if isinstance(entry, dict):
+            yield entry
+
+
 def finished(folder):
     """The finished run's line for --results, or None."""
     result, seconds, commit = None, 0.0, ""
-    try:
-        lines = (folder / "log.jsonl").read_text().splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        entry = json.loads(line)
+    for entry in log_of(folder):
         commit = entry.get("commit", commit)
-        if entry["type"] == "epoch":
+        if entry.get("type") == "epoch":
             seconds += entry.get("seconds", 0)  # none where a run was stopped just as an epoch ended
-        if entry["type"] == "validation" and entry.get("final"):
+        if entry.get("type") == "validation" and entry.get("final"):
             result = {"run": folder.name, "miou": round(entry["miou"], 5), "iou": {k: v and round(v, 4) for k, v in entry["iou"].items()}}
     return result and {**result, "seconds": round(seconds), "commit": commit}
 

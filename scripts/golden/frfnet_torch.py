@@ -149,7 +149,7 @@ class Msc(nn.Module):
                 rows[first + k] = scale * torch.cos(math.pi * u * i) / height
                 columns[first + k] = torch.cos(math.pi * v * j) / width
             basis = rows.float().double()[:, :, None] * columns.float().double()[:, None, :]
-            self.bases[key] = basis.float().to(like.dtype).contiguous()
+            self.bases[key] = basis.float().to(like).contiguous()
         return self.bases[key]
 
     def forward(self, x):
@@ -158,6 +158,8 @@ class Msc(nn.Module):
 
 
 class Ffm(nn.Module):
+    THRESHOLD = float(np.float32(0.4))
+
     def __init__(self, width):
         super().__init__()
         self.conv1 = ConvBn(width, width, 3)
@@ -168,9 +170,9 @@ class Ffm(nn.Module):
     def forward(self, y, o):
         with torch.no_grad():
             diff = torch.sigmoid(o) - torch.sigmoid(y)
-            threshold = np.float32(0.4).item()
-            t1, t2 = (diff > threshold).to(y.dtype), (-diff > threshold).to(y.dtype)
-            self.margin = (diff.abs() - threshold).abs().min().item()
+            t1, t2 = (diff > self.THRESHOLD).to(y.dtype), (-diff > self.THRESHOLD).to(y.dtype)
+            if self.training:  # reading it makes the CPU wait for a GPU
+                self.margin = (diff.abs() - self.THRESHOLD).abs().min().item()
             if self.fed is not None:
                 t1, t2 = self.fed
         return self.conv2(self.conv1(o * (1 + t1) + y * (1 + t2)))

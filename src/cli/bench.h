@@ -37,8 +37,12 @@ Peaks MeasurePeaks(int threads);
 std::string ToText(const Peaks& peaks);
 Json ToJson(const Peaks& peaks);
 
+// As the table calls the models: a network by its name, a file by its stem, a folder by its last part; those
+// that would be called the same by the path that was given.
+std::vector<std::string> CaseNames(const std::vector<std::string>& models);
+
 struct BenchCase {
-  std::string name;  // as the table calls the model
+  std::string name;  // of CaseNames
   Model model;       // with class names, made up where the file has none
   std::shared_ptr<LoadedModel> loaded;
   int height = 0, width = 0, threads = 1;

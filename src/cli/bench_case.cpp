@@ -2,11 +2,15 @@
 // A case of the benchmark, and frf itself as one of those who run it.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
+#include <filesystem>
+#include <iterator>
 
 #include "base/version.h"
 #include "cli/bench.h"
 #include "cli/bench_convert.h"
+#include "cli/cli.h"
 #include "frf/error.h"
 #include "graph/output.h"
 
@@ -65,7 +69,23 @@ class Ours : public Contestant {
   std::vector<float> scores_;
 };
 
+std::string ShortName(const std::string& model) {
+  namespace fs = std::filesystem;
+  if (IsNet(model)) return model;
+  if (!fs::is_directory(model)) return fs::path(model).stem().string();
+  const fs::path folder = fs::path(model).lexically_normal();  // "runs/first/" ends in an empty part
+  return (folder.has_filename() ? folder : folder.parent_path()).filename().string();
+}
+
 }  // namespace
+
+std::vector<std::string> CaseNames(const std::vector<std::string>& models) {
+  std::vector<std::string> shorts, names;
+  std::transform(models.begin(), models.end(), std::back_inserter(shorts), ShortName);
+  for (std::size_t i = 0; i < models.size(); ++i)
+    names.push_back(std::count(shorts.begin(), shorts.end(), shorts[i]) > 1 ? models[i] : shorts[i]);
+  return names;
+}
 
 bool BenchCase::bytes_in() const { return model.graph.inputs.at(0).dtype == DType::kUint8; }
 

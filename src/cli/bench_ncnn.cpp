@@ -8,8 +8,13 @@
 namespace frf::cli {
 
 const char* const kNcnnProgram = R"PY(
-import glob, importlib.util, os, subprocess, sys, time
+import ctypes, glob, importlib.util, os, subprocess, sys, time
 commands, answers = os.fdopen(3, "r"), os.fdopen(4, "w")
+
+def die_with_parent():  # as peers with a C API do; pnnx ends with us, who may be killed while it works
+    ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL
+
+die_with_parent()
 
 def answer(*words):
     answers.write("\t".join(words).replace("\n", " ") + "\n")
@@ -29,7 +34,8 @@ def converted(model, shape):
     if not programs:
         raise RuntimeError("pnnx, which makes ncnn's files, is not installed; make peers installs it")
     size = ",".join(map(str, shape))
-    done = subprocess.run([programs[0], model, f"inputshape=[{size}]", "fp16=0"], capture_output=True, text=True)
+    done = subprocess.run([programs[0], model, f"inputshape=[{size}]", "fp16=0"], capture_output=True, text=True,
+                          preexec_fn=die_with_parent)
     stem = os.path.splitext(model)[0]
     if done.returncode != 0 or not os.path.exists(stem + ".ncnn.param"):
         words = (done.stderr or done.stdout).strip().splitlines()

@@ -9,7 +9,8 @@
 //   whenever something fails                                  < error TEXT
 //
 // INPUT and OUTPUT are files that both ends map: planes of the image, and what the model gives. `run` times
-// the inference alone. A line that never comes, or an end of file, is an error, too.
+// the inference alone. A line that never comes, or an end of file, is an error, too. A peer that failed is
+// ended: still at work on its frame it would take cores from the others while they are timed.
 #pragma once
 
 #include <sys/types.h>
@@ -40,7 +41,7 @@ class SharedBytes {
   std::size_t size_ = 0;
 };
 
-// The other end, started with a command line; killed with the object.
+// The other end, started with a command line; killed with the object, and as soon as it fails.
 class PeerProcess {
  public:
   // What it prints goes to `log`. Throws kIo.
@@ -49,14 +50,15 @@ class PeerProcess {
   PeerProcess(const PeerProcess&) = delete;
 
   // Sends words, if any, and waits for the answer's words behind `wanted` ("ok"). Throws kInternal with the
-  // peer's own error, or with how it ended.
+  // peer's own error, or with how it ended; either way it has ended.
   std::vector<std::string> Ask(const std::vector<std::string>& words, const std::string& wanted,
                                double seconds);
-  int id() const { return process_; }
+  int id() const { return process_; }  // -1: it has ended
 
  private:
   std::string ReadLine(double seconds);
   std::string HowItEnded();
+  void End();
   pid_t process_ = -1;
   int to_ = -1, from_ = -1;
   std::string received_;

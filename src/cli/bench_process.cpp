@@ -121,9 +121,14 @@ PeerProcess::PeerProcess(const std::vector<std::string>& command, const std::fil
 PeerProcess::~PeerProcess() {
   ::close(to_);
   ::close(from_);
+  End();
+}
+
+void PeerProcess::End() {
   if (process_ <= 0) return;
   ::kill(process_, SIGKILL);
   ::waitpid(process_, nullptr, 0);
+  process_ = -1;
 }
 
 std::string PeerProcess::HowItEnded() {
@@ -164,7 +169,10 @@ std::string PeerProcess::ReadLine(double seconds) {
     pollfd wanted{from_, POLLIN, 0};
     const int ready = ::poll(&wanted, 1, std::max(0, static_cast<int>(left)));
     if (ready < 0 && errno == EINTR) continue;
-    if (ready == 0) throw Error(ErrorCode::kInternal, fmt::format("no answer within {:.0f} s", seconds));
+    if (ready == 0) {
+      End();
+      throw Error(ErrorCode::kInternal, fmt::format("no answer within {:g} s; it was ended", seconds));
+    }
     char buffer[4096];
     const ssize_t count = ::read(from_, buffer, sizeof buffer);
     if (count <= 0) throw Error(ErrorCode::kInternal, HowItEnded());
@@ -193,14 +201,15 @@ std::vector<std::string> PeerProcess::Ask(const std::vector<std::string>& words,
     if (done < line.size()) throw Error(ErrorCode::kInternal, HowItEnded());
   }
   std::vector<std::string> answer = Split(ReadLine(seconds));
+  if (answer[0] == wanted) {
+    answer.erase(answer.begin());
+    return answer;
+  }
+  End();
   if (answer[0] == "error")
     throw Error(ErrorCode::kInternal, Printable(answer.size() > 1 ? answer[1] : "", 240));
-  if (answer[0] != wanted) {
-    throw Error(ErrorCode::kInternal,
-                fmt::format("'{}' was expected, it said '{}'", wanted, Printable(answer[0])));
-  }
-  answer.erase(answer.begin());
-  return answer;
+  throw Error(ErrorCode::kInternal,
+              fmt::format("'{}' was expected, it said '{}'", wanted, Printable(answer[0])));
 }
 
 }  // namespace frf::cli

@@ -79,6 +79,9 @@ std::vector<Precision> ParsePrecisions(const std::string& text) {
 [[noreturn]] void BenchWithTorch(const BenchArguments& arguments, const std::vector<int>& threads) {
   for (const auto& [given, name] : {std::pair(!arguments.against.empty(), "--against"),
                                     {arguments.tune, "--tune"},
+                                    {arguments.to != "labels", "--to"},
+                                    {arguments.seed != 0, "--seed"},
+                                    {!arguments.venv.empty(), "--venv"},
                                     {arguments.precision != "f32", "--precision"},
                                     {!arguments.output.empty(), "-o"}}) {
     if (given)
@@ -144,7 +147,7 @@ Image PictureOf(int height, int width) {
 }
 
 std::vector<BenchCase> CasesOf(const BenchArguments& arguments, const std::vector<std::pair<int, int>>& sizes,
-                               const std::string& name, int threads) {
+                               const std::string& name, const std::string& shown, int threads) {
   const bool network = IsNet(name);
   if (!network && !arguments.options.empty())
     throw Error(ErrorCode::kUsage, "--net-options belongs to a network's name, not to a file");
@@ -155,7 +158,7 @@ std::vector<BenchCase> CasesOf(const BenchArguments& arguments, const std::vecto
   std::vector<BenchCase> cases;
   for (const auto& [height, width] : SizesOf(sizes, model, name, network)) {
     BenchCase made;
-    made.name = network ? name : std::filesystem::path(name).stem().string();
+    made.name = shown;
     made.model = model;
     made.loaded = loaded;
     made.height = height, made.width = width;
@@ -267,8 +270,9 @@ int RunBench(const BenchArguments& arguments) {
   const std::vector<int> threads = ParseThreads(arguments.threads);
   if (!arguments.device.empty() || arguments.step) BenchWithTorch(arguments, threads);
   if (arguments.batch > 0 || !arguments.amp.empty())
-    throw Error(ErrorCode::kUsage,
-                "--batch and --amp go with --device or --step; the engine takes one frame after another");
+    throw Error(
+        ErrorCode::kUsage,
+        "--batch goes with --step, --amp with --device or --step; the engine takes one frame after another");
   if (arguments.models.empty())
     throw Error(ErrorCode::kUsage,
                 "frf bench wants a model file or a network's name; frf info --list shows the networks");
@@ -283,8 +287,10 @@ int RunBench(const BenchArguments& arguments) {
   report.to_labels = arguments.to == "labels";
   report.compared = !peers.empty();
   for (const int count : threads) report.peaks.push_back(MeasurePeaks(count));
-  for (const std::string& name : arguments.models) {
-    for (const BenchCase& bench_case : CasesOf(arguments, sizes, name, threads.front()))
+  const std::vector<std::string> names = CaseNames(arguments.models);
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    for (const BenchCase& bench_case :
+         CasesOf(arguments, sizes, arguments.models[i], names[i], threads.front()))
       RunCase(arguments, bench_case, threads, precisions, peers, venv, report.rows);
   }
   ClearProgressLine();
@@ -337,7 +343,9 @@ void AddBench(CLI::App& root, Action& action) {
       ->check(CLI::IsMember({"labels", "scores"}));
   app->add_option("--threads", a->threads,
                   "CPU threads, with commas between for several in turns; 0: all cores");
-  app->add_option("--runs", a->runs, "timed frames a row; 0: 100, fewer where they would take over 20 s")
+  app->add_option(
+         "--runs", a->runs,
+         "timed frames a row; 0: 100, fewer where they would take over 20 s (20 with --device or --step)")
       ->check(CLI::Range(0, 1'000'000));
   app->add_option("--precision", a->precision,
                   "of frf's convolutions: f32, bf16, f16, or several with commas between");
@@ -355,7 +363,7 @@ void AddBench(CLI::App& root, Action& action) {
   app->add_option("--device", a->device,
                   "with libtorch instead (frf-train), one network by name or run folder: cpu, cuda, cuda:N");
   app->add_flag("--step", a->step, "a training step (frf-train): forward, loss, backward, AdamW, average");
-  app->add_option("--batch", a->batch, "images at once, with --device or --step")->check(CLI::Range(1, 1024));
+  app->add_option("--batch", a->batch, "images a step, with --step")->check(CLI::Range(1, 1024));
   app->add_option("--amp", a->amp, "number format, with --device or --step: off, bf16, f16, auto");
   app->add_option("-o,--output", a->output, "folder for bench.md, a table, and bench.svg, a plot");
   app->add_flag("--json", a->json, "one JSON document on standard output");
