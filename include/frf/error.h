@@ -4,8 +4,8 @@
 //   try {
 //     frf::Image image = frf::ReadImage("street.png");
 //   } catch (const frf::Error& error) {
-//     std::fprintf(stderr, "%s\n", error.what());  // "street.png: PNG ends after 812 bytes; was the copy cut
-//     short?"
+//     // "street.png: PNG ends after 812 bytes; was the copy cut short?"
+//     std::fprintf(stderr, "%s\n", error.what());
 //   }
 #pragma once
 

@@ -5,8 +5,8 @@
 //   frf_session* session = NULL;
 //   frf_session_options options = FRF_SESSION_OPTIONS_INIT;
 //   options.threads = 2;
-//   if (frf_model_load("frfnet-camvid", &model) != FRF_OK || frf_session_create(model, &options, &session) !=
-//   FRF_OK) {
+//   if (frf_model_load("frfnet-camvid", &model) != FRF_OK ||
+//       frf_session_create(model, &options, &session) != FRF_OK) {
 //     fprintf(stderr, "%s\n", frf_last_error());
 //   } else {
 //     frf_image frame = {bgr, 720, 960, 3 * 960, FRF_BGR};  // a camera's buffer as it is
@@ -22,22 +22,19 @@
 //
 // Rules that hold for every function:
 // - Errors. A function that can fail returns an frf_status, FRF_OK being 0; frf_last_error() tells in one
-// line what was
-//   wanted, what was seen and what to do. No C++ exception leaves a function, nothing is printed, and no code
-//   of frf ends the process (docs/deploy.md names what beneath it may). A null pointer where none is allowed
-//   is FRF_INVALID_ARGUMENT. What a function was to write is untouched after an error, labels and scores
-//   excepted; a handle it was to make is NULL.
+//   line what was wanted, what was seen and what to do. No C++ exception leaves a function, nothing is
+//   printed, and no code of frf ends the process (docs/deploy.md names what beneath it may). A null pointer
+//   where none is allowed is FRF_INVALID_ARGUMENT. What a function was to write is untouched after an error,
+//   labels and scores excepted; a handle it was to make is NULL.
 // - Ownership. What a function makes (`frf_model**`, `frf_session**`, frf_image_read) the caller releases,
-// once, by the
-//   function named beside it; releasing NULL does nothing. What the caller hands in stays the caller's and
-//   may be released as soon as the function returns: nothing is kept but what is said. Strings returned
-//   belong to the library.
+//   once, by the function named beside it; releasing NULL does nothing. What the caller hands in stays the
+//   caller's and may be released as soon as the function returns: nothing is kept but what is said. Strings
+//   returned belong to the library.
 // - Threads. A model never changes once loaded: any number of threads may use it. A session is used by one
-// thread at a time,
-//   not always the same; sessions of one model run side by side and share its packed weights. frf_last_error
-//   is per thread.
+//   thread at a time, not always the same; sessions of one model run side by side and share its packed
+//   weights. frf_last_error is per thread.
 // - Layout. Pictures and labels are rows from the top, left to right; sizes are in pixels, strides in bytes,
-// both signed.
+//   both signed.
 #pragma once
 
 #include <stddef.h>
@@ -97,8 +94,8 @@ frf_status frf_model_load_memory(const void* bytes, size_t size, frf_model** mod
 // Releases the handle. Sessions made of the model hold what they need of it: they may live on, in any order.
 void frf_model_free(frf_model* model);
 
-// Number of classes, 1 to 255; a label is below it, or 255 (void: unlabelled), which no network answers. 0
-// for NULL.
+// Number of classes, 1 to 255; a label is below it, or 255 (void: unlabelled), which only a file
+// that itself ends in labels can answer. 0 for NULL.
 int frf_model_class_count(const frf_model* model);
 
 // "road". Valid as long as the handle. NULL where the model is or `id` is not in [0, class count).
@@ -141,7 +138,8 @@ enum { FRF_FLOAT32 = 0, FRF_BFLOAT16 = 1, FRF_FLOAT16 = 2 };
 
 // Makes a session; `options` may be NULL for the defaults. *session is released by frf_session_free. Nothing
 // is planned yet. INVALID_ARGUMENT (one of height and width alone, a negative number, another size than a
-// file's fixed one), OUT_OF_MEMORY.
+// file's fixed one, an unknown precision, a `size` that no version had), UNSUPPORTED (a precision that this
+// CPU cannot compute in), OUT_OF_MEMORY.
 frf_status frf_session_create(const frf_model* model, const frf_session_options* options,
                               frf_session** session);
 
@@ -203,7 +201,8 @@ frf_status frf_session_run_planes(frf_session* session, const float* planes, int
 
 // Reads a PNG or JPEG file, recognised by its content, as 8-bit RGB without padding; EXIF rotation is
 // applied. image->data is the caller's, to write to as well, until frf_image_free releases it. NOT_FOUND, IO,
-// CORRUPT_FILE (cut short, damaged), UNSUPPORTED, OUT_OF_MEMORY (above 100 megapixels).
+// INVALID_ARGUMENT (a folder), CORRUPT_FILE (cut short, damaged), UNSUPPORTED, OUT_OF_MEMORY (above 100
+// megapixels).
 frf_status frf_image_read(const char* path, frf_image* image);
 
 // Releases what frf_image_read made, and nothing else, and sets data to NULL.

@@ -16,8 +16,8 @@
 namespace frf {
 
 // PNG or JPEG by content, not by name. Always three channels, RGB, 8 bits: 16 bits are scaled, alpha is
-// dropped, EXIF rotation is applied. Throws kNotFound, kIo, kCorruptFile, kUnsupported, kOutOfMemory (above
-// 100 megapixels).
+// dropped, EXIF rotation is applied. Throws kNotFound, kIo, kInvalidArgument (a folder), kCorruptFile,
+// kUnsupported, kOutOfMemory (above 100 megapixels).
 Image ReadImage(const std::string& path);
 
 // 1, 3 or 4 channels. A file that was there stays whole until the new one is complete.

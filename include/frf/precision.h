@@ -10,7 +10,7 @@ namespace frf {
 enum class Precision : std::uint8_t {
   kFloat32,
   kBfloat16,  // 8 bits of mantissa, float32's range; a session's sums in float32; wants AVX-512 with BF16
-  kFloat16,   // 11 bits, up to 65504; a session's sums likewise; wants AVX-512 with FP16
+  kFloat16,   // 11 bits, up to 65504; a session's sums in float16 too; wants AVX-512 with FP16
 };
 
 constexpr const char* NameOf(Precision precision) {

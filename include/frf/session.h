@@ -4,8 +4,8 @@
 //   frf::Session session("frfnet-camvid", {.threads = 2});
 //   frf::LabelImage labels = session.Run(frf::ReadImage("street.png").view());
 //
-//   // A camera loop without an allocation: BGR rows of a cv::Mat as they are, labels into a buffer of one's
-//   own. frf::ImageView frame{mat.data, mat.rows, mat.cols, (std::ptrdiff_t)mat.step, frf::PixelOrder::kBgr};
+//   // A camera loop without an allocation: BGR rows of a cv::Mat, labels into a buffer of one's own.
+//   frf::ImageView frame{mat.data, mat.rows, mat.cols, (std::ptrdiff_t)mat.step, frf::PixelOrder::kBgr};
 //   session.Run(frame, {buffer, mat.rows, mat.cols, mat.cols});
 //
 // The first Run at a size plans: it allocates, packs weights and chooses kernels. After that Run allocates
@@ -31,7 +31,8 @@ struct Model;  // of the ONNX reader; most programs never name it
 // An ONNX file in memory, ready to be planned for any size.
 class LoadedModel {
  public:
-  // A file, or the name of shipped weights ("frfnet-camvid"). Throws kNotFound, kCorruptFile, kUnsupported.
+  // A file, or the name of shipped weights ("frfnet-camvid"). Throws kNotFound, kCorruptFile, kUnsupported,
+  // kIo, kOutOfMemory.
   static std::shared_ptr<LoadedModel> Load(const std::string& name_or_path);
   // The same from the bytes of a file, which are copied; `name` starts the errors.
   static std::shared_ptr<LoadedModel> LoadBytes(const void* bytes, std::size_t size,
@@ -87,9 +88,9 @@ class Session {
   std::vector<float> Scores(const ImageView& image);
   void Scores(const ImageView& image, float* scores, std::size_t count);
 
-  // Input that is normalised already: channels x height x width floats, (pixel - mean) / deviation as the
-  // file says. `labels` or `scores` may be null; scores have the shape that ScoresShape gives for this height
-  // and width.
+  // Input that is normalised already: 3 x height x width floats, (pixel - mean) / deviation as the
+  // file says. `labels` or `scores` may be null, not both (kInvalidArgument); scores have the shape that
+  // ScoresShape gives for this height and width.
   void RunPlanes(const float* planes, int height, int width, const LabelView* labels, float* scores);
 
   struct Size {

@@ -80,6 +80,14 @@ std::pair<int, int> ParseShard(const std::string& text) {
     const int job_index = number(std::getenv("JOB_COMPLETION_INDEX")),
               job_count = number(std::getenv("JOB_COMPLETIONS"));
     if (job_index >= 0 && job_count > job_index) return {job_index, job_count};
+    // Kubernetes sets the index alone; every pod that took all pictures would be a silent waste.
+    if (job_index >= 0)
+      throw Error(
+          ErrorCode::kUsage,
+          fmt::format("JOB_COMPLETION_INDEX is {}, but JOB_COMPLETIONS, which the pod's spec should set "
+                      "to the job's completions, {}; or name the share with --shard I/N",
+                      job_index,
+                      job_count < 0 ? std::string("is not set") : fmt::format("is {}", job_count)));
     return {0, 1};
   }
   int index = -1, count = 0, used = 0;

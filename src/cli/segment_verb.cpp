@@ -144,7 +144,8 @@ void AddSegment(CLI::App& root, Action& action) {
   app->add_option("--threads", arguments->threads, "CPU threads; 0: all cores")->check(CLI::Range(0, 1024));
   app->add_option(
       "--shard", arguments->shard,
-      "I/N: label only every N-th image from the I-th (default: Slurm's or Kubernetes' job index)");
+      "I/N: label only every N-th image from the I-th (default: what Slurm's or Kubernetes' job says, "
+      "docs/deploy.md)");
   app->add_option("--precision", arguments->precision,
                   "of convolutions: f32; bf16 or f16, faster where the CPU has them (docs/deploy.md)")
       ->check(CLI::IsMember({"f32", "bf16", "f16"}));

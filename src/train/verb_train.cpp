@@ -182,10 +182,10 @@ void AddNetwork(CLI::App& app, Arguments& a) {
       ->capture_default_str();
   app.add_option("--net-options", a.net_options, "KEY=VALUE,...: options of the network (frf info --list)")
       ->group(group);
-  app.add_option(
-         "--init", a.options.init,
-         "start from a run folder's or checkpoint's weights: layers that fit are kept, the classifier is "
-         "redrawn where classes differ")
+  app.add_option("--init", a.options.init,
+                 "start from weights (run folder, checkpoint, ONNX file or name of shipped ones): layers "
+                 "that fit are kept, the classifier is "
+                 "redrawn where classes differ")
       ->group(group);
   app.add_option("--teacher", a.options.teachers,
                  "learn from this trained network's answers beside the labels (distillation): run folder, "

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "base/files.h"
@@ -187,15 +188,34 @@ TEST_F(CliModel, ShardsPartitionTheWork) {
     inputs.push_back(work / fmt::format("p{}.png", i));
     WritePng(inputs.back(), DrawScene(static_cast<std::uint64_t>(i), {.height = 64, .width = 64}).image);
   }
-  std::size_t done = 0;
-  for (const std::string shard : {"0/2", "1/2"}) {
-    std::vector<std::string> words{"segment", "-o",      work / "out", "-m",     Model(), "--write",
-                                   "mask",    "--shard", shard,        "--size", "64x64", "--json"};
+  const auto run = [&](const std::vector<std::string>& shard, const std::string& environment) {
+    std::filesystem::remove_all(work / "out");
+    std::vector<std::string> words{"segment", "-o",   work / "out", "-m",    Model(),
+                                   "--write", "mask", "--size",     "64x64", "--json"};
+    words.insert(words.end(), shard.begin(), shard.end());
     words.insert(words.end(), inputs.begin(), inputs.end());
-    done += ParsedOutput(RunFrf(words))["files"].size();
-  }
-  EXPECT_EQ(done, 5u);
-  for (int i = 0; i < 5; ++i) EXPECT_TRUE(std::filesystem::exists(work / fmt::format("out/p{}_mask.png", i)));
+    return RunFrf(words, environment);
+  };
+  const auto share = [&](const std::vector<std::string>& shard, const std::string& environment) {
+    std::vector<std::string> done;
+    const std::size_t told = ParsedOutput(run(shard, environment))["files"].size();
+    for (const auto& file : std::filesystem::directory_iterator(work / "out"))
+      done.push_back(file.path().filename().string());
+    EXPECT_EQ(told, done.size());
+    std::sort(done.begin(), done.end());
+    return done;
+  };
+  const std::vector<std::string> even{"p0_mask.png", "p2_mask.png", "p4_mask.png"},
+      odd{"p1_mask.png", "p3_mask.png"};
+  EXPECT_EQ(share({"--shard", "0/2"}, ""), even);
+  EXPECT_EQ(share({"--shard", "1/2"}, ""), odd);
+  EXPECT_EQ(share({}, "SLURM_ARRAY_TASK_ID=8 SLURM_ARRAY_TASK_MIN=7 SLURM_ARRAY_TASK_COUNT=2"), odd);
+  EXPECT_EQ(share({}, "JOB_COMPLETION_INDEX=1 JOB_COMPLETIONS=2"), odd);
+  EXPECT_EQ(share({}, "").size(), 5u);
+  const test::Finished alone = run({}, "JOB_COMPLETION_INDEX=1");
+  EXPECT_EQ(alone.code, 2);
+  EXPECT_NE(alone.err.find("JOB_COMPLETIONS, which the pod's spec should set"), std::string::npos)
+      << alone.err;
 }
 
 TEST_F(CliModel, EvalGivesScoresAndAReport) {

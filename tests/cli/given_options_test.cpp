@@ -107,6 +107,12 @@ TEST(UsageErrors, InfoNamesShippedWeightsAndNetworks) {
 
 TEST(UsageErrors, BenchOnADeviceTakesARunFolderToo) {
   Refused({"bench", "frfnet", "frfnet-slim", "--device", "cpu"}, "one run folder");
+  for (const auto& more : std::vector<std::vector<std::string>>{
+           {"--to", "scores"}, {"--seed", "3"}, {"--venv", "here"}, {"--tune"}}) {
+    std::vector<std::string> words{"bench", "frfnet", "--device", "cpu"};
+    words.insert(words.end(), more.begin(), more.end());
+    Refused(words, more[0] + " does not go with --device or --step");
+  }
   EXPECT_NE(RunFrf({"bench", "--help"}).out.find("or run folder"), std::string::npos);
 }
 

@@ -108,7 +108,7 @@ const Kernels& KernelsNamed(const std::string& isa) {
     if (isa == kernels->isa) return *kernels;
     there += (there.empty() ? "" : ", ") + std::string(kernels->isa);
   }
-  throw Error(ErrorCode::kUsage, fmt::format("FRF_FORCE_ISA={}: this machine runs {}", isa, there));
+  throw Error(ErrorCode::kInvalidArgument, fmt::format("FRF_FORCE_ISA={}: this machine runs {}", isa, there));
 }
 
 const Kernels& BestKernels() {

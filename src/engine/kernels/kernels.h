@@ -259,8 +259,8 @@ const Kernels* Avx512Kernels();
 const ConvKernels& ConvKernelsFor(const Kernels& kernels, Precision precision);
 std::vector<const ConvKernels*> AllConvKernels();  // those that run here, emulated ones too, for tests
 
-// The best that this CPU runs, or what FRF_FORCE_ISA names. Throws kUsage where that is unknown or cannot run
-// here.
+// The best that this CPU runs, or what FRF_FORCE_ISA names. Throws kInvalidArgument where that is unknown or
+// cannot run here.
 const Kernels& BestKernels();
 const Kernels& KernelsNamed(const std::string& isa);
 std::vector<const Kernels*> AllKernels();  // those that run here, for tests
