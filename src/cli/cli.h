@@ -32,6 +32,9 @@ void AddBench(CLI::App& root, Action& action);
 void AddQuantize(CLI::App& root, Action& action);
 void AddTrain(CLI::App& root, Action& action);
 
+// As CLI::Range of real numbers, which NaN passes.
+CLI::Validator Between(double low, double high);
+
 // Prints one JSON document, indented, on standard output.
 void PrintJson(const Json& json);
 

@@ -69,6 +69,15 @@ Model LoadModel(const std::string& name) {
   return ReadOnnx(FindModel(name));
 }
 
+CLI::Validator Between(double low, double high) {
+  const auto check = [low, high](const std::string& text) {
+    double value = 0;
+    const bool inside = CLI::detail::lexical_cast(text, value) && value >= low && value <= high;
+    return inside ? std::string() : fmt::format("Value {} not in range {:g} to {:g}", text, low, high);
+  };
+  return {check, fmt::format("FLOAT in [{:g} - {:g}]", low, high)};
+}
+
 std::pair<int, int> ParseShard(const std::string& text) {
   const auto number = [](const char* value) { return value == nullptr ? -1 : std::atoi(value); };
   if (text.empty()) {

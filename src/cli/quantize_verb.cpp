@@ -389,7 +389,7 @@ void AddQuantize(CLI::App& root, Action& action) {
       ->check(CLI::IsMember({"auto", "minmax", "percentile", "mse"}));
   app->add_option("--percentile", a->percentile,
                   "with --method percentile: share of the numbers inside the range, in per cent")
-      ->check(CLI::Range(50.0, 100.0));
+      ->check(Between(50.0, 100.0));
   app->add_option("--max-drop", a->max_drop,
                   "points of mean IoU that may be lost; convolutions that hurt most stay float32");
   app->add_flag("--sensitivity", a->sensitivity, "measure each convolution alone, as --max-drop does");

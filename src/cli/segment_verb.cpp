@@ -139,7 +139,7 @@ void AddSegment(CLI::App& root, Action& action) {
   app->add_option("--size", arguments->size,
                   "network input size HEIGHTxWIDTH (default: as the model was trained)");
   app->add_option("--opacity", arguments->opacity, "of the class colours in overlays")
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(Between(0.0, 1.0));
   app->add_flag("--no-legend", arguments->no_legend, "overlays without names of classes");
   app->add_option("--threads", arguments->threads, "CPU threads; 0: all cores")->check(CLI::Range(0, 1024));
   app->add_option(
@@ -159,7 +159,7 @@ void AddSegment(CLI::App& root, Action& action) {
                   "HEIGHTxWIDTH wanted of the camera (default: as it likes)");
   app->add_option("--camera-rate", arguments->camera_rate,
                   "frames a second wanted of the camera; 0: as it likes")
-      ->check(CLI::Range(0.0, 1000.0));
+      ->check(Between(0.0, 1000.0));
   app->add_option("--camera-format", arguments->camera_format,
                   "what the camera is to send, for instance mjpeg (default: as it likes)");
   app->add_option("--frames", arguments->frames, "of a video or camera, read at most so many; 0: all")

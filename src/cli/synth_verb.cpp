@@ -54,7 +54,7 @@ void AddSynth(CLI::App& root, Action& action) {
   app->add_option("--test-count", a->options.test_count, "test scenes beside them")
       ->check(CLI::Range(0, 1'000'000));
   app->add_option("--val-share", a->options.val_share, "share of --count that is val")
-      ->check(CLI::Range(0.0, 0.9));
+      ->check(Between(0.0, 0.9));
   app->add_option("--seed", a->options.seed, "of the first scene; the same seed draws the same scenes again")
       ->check(CLI::NonNegativeNumber);
   app->add_option("--layout", a->options.layout, "files and names as this data set has them")

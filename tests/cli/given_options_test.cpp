@@ -67,6 +67,13 @@ TEST(GivenOptions, OfSegment) {
   refused({"--camera-format", "mjpeg"}, "--camera-format goes with --camera");
 }
 
+TEST(UsageErrors, NotANumberIsInNoRange) {
+  Refused({"segment", "p.png", "-o", "out", "--opacity", "nan"}, "nan not in range 0 to 1");
+  Refused({"synth", "-o", "s", "--val-share", "nan"}, "nan not in range 0 to 0.9");
+  Refused({"quantize", "m.onnx", "-o", "q.onnx", "--percentile", "nan"}, "nan not in range 50 to 100");
+  Refused({"segment", "p.png", "-o", "out", "--opacity", "1.5"}, "1.5 not in range 0 to 1");
+}
+
 TEST(UsageErrors, NameTheVerbsHelp) {
   Refused({"segment", "--bogus"}, "see frf segment --help");
   Refused({"eval"}, "see frf eval --help");
