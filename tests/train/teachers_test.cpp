@@ -63,7 +63,10 @@ TEST(Teachers, SeePicturesNormalisedAsTheyAreUsedTo) {
   };
   const torch::Tensor seen =
       Teachers({teacher}, student, torch::kCPU).Probabilities(normalised(student.input), Precision::kFloat32);
-  EXPECT_LT(Largest(seen - Answer(teacher, normalised(teacher.info.input))), 1e-4);
+  // The two ways to its numbers round differently, and an FFM mask at its threshold may fall the other way.
+  const torch::Tensor wanted = Answer(teacher, normalised(teacher.info.input));
+  EXPECT_LT(Largest(seen - wanted), 2e-3);
+  EXPECT_GT(Largest(Answer(teacher, normalised(student.input)) - wanted), 0.5);
 }
 
 TEST(Teachers, AreReadFromCheckpointsAndRefusedByName) {
