@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "engine/plain_op.h"
+#include "graph/operators.h"
 
 namespace frf::plain {
 namespace {
@@ -61,7 +62,7 @@ std::vector<Tensor> Squeeze(OpContext& c) {
 std::vector<Tensor> Unsqueeze(OpContext& c) {
   const Tensor& x = c.Input(0);
   const std::size_t count = (c.Has(1) ? c.Integers(1) : c.node.Ints("axes", {})).size();
-  if (count > 16) c.Bad(fmt::format("{} axes are too many", count));
+  if (count > kMaxRank) c.Bad(fmt::format("{} axes are too many", count));
   const int rank = x.rank() + static_cast<int>(count);
   const std::vector<int> axes = c.Axes(1, rank);
   Shape shape;

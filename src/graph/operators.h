@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "graph/graph.h"
+
 namespace frf {
 
 struct OperatorInfo {
@@ -22,5 +24,8 @@ inline constexpr int kMaxRank = 16;
 
 const std::vector<OperatorInfo>& Operators();
 const OperatorInfo* FindOperator(std::string_view name, std::string_view domain);  // nullptr when unknown
+
+// Whether the node is ONNX's operator of that name.
+inline bool IsOnnx(const Node& node, std::string_view op) { return node.domain.empty() && node.Is(op); }
 
 }  // namespace frf

@@ -7,13 +7,12 @@
 #include <cmath>
 
 #include "frf/error.h"
+#include "graph/operators.h"
 #include "graph/passes.h"
 #include "graph/shapes.h"
 
 namespace frf {
 namespace {
-
-bool IsOnnx(const Node& node, std::string_view op) { return node.domain.empty() && node.Is(op); }
 
 // Whether input `i` of the node is looked at for its size alone.
 bool SizeAlone(const Node& node, std::size_t i) {

@@ -2,12 +2,11 @@
 // Unrolls running sums in front of 1x1 convolutions; see passes.h.
 #include <unordered_map>
 
+#include "graph/operators.h"
 #include "graph/passes.h"
 
 namespace frf {
 namespace {
-
-bool IsOnnx(const Node& node, std::string_view op) { return node.domain.empty() && node.Is(op); }
 
 // weight [out, in, 1, 1]: input channels [from, from + count) are added to [to, to + count).
 void AddBlock(Tensor& weight, std::int64_t from, std::int64_t to, std::int64_t count) {

@@ -5,11 +5,10 @@
 #include <optional>
 
 #include "engine/plain.h"
+#include "graph/operators.h"
 
 namespace frf::engine {
 namespace {
-
-bool IsOnnx(const Node& node, const char* op) { return node.domain.empty() && node.Is(op); }
 
 class Taker {
  public:

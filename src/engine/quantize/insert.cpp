@@ -11,11 +11,10 @@
 #include "engine/plain.h"
 #include "engine/quantize/ready_index.h"
 #include "frf/error.h"
+#include "graph/operators.h"
 
 namespace frf::engine {
 namespace {
-
-bool IsOnnx(const Node& node, std::string_view op) { return node.domain.empty() && node.Is(op); }
 
 bool HasBias(const Node& conv) { return conv.inputs.size() > 2 && !conv.inputs[2].empty(); }
 

@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <map>
 
+#include "graph/operators.h"
+
 namespace frf::engine {
 namespace {
-
-bool IsOnnx(const Node& node, std::string_view op) { return node.domain.empty() && node.Is(op); }
 
 bool IsResize(const Node& node) {
   return IsOnnx(node, "Resize") || (node.domain == kFrfDomain && node.Is("ResizeLike"));

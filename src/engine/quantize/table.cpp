@@ -8,11 +8,10 @@
 #include "engine/plain.h"
 #include "engine/quantize/insert.h"
 #include "frf/error.h"
+#include "graph/operators.h"
 
 namespace frf::engine {
 namespace {
-
-bool IsOnnx(const Node& node, std::string_view op) { return node.domain.empty() && node.Is(op); }
 
 class TableReader {
  public:
