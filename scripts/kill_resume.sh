@@ -6,11 +6,13 @@
 #   scripts/kill_resume.sh [FRF_TRAIN] [KILLS] [WORKERS ...]        default: build/bin/frf-train 20 1 4
 set -euo pipefail
 
+case "${1:-}" in -h | --help) sed -n '3,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 program=$(readlink -f "${1:-build/bin/frf-train}")
 kills_wanted=${2:-20}
 shift $(($# < 2 ? $# : 2))
 workers_list=("${@:-1}")
 [ $# -eq 0 ] && workers_list=(1 4)
+[[ $kills_wanted =~ ^[1-9][0-9]*$ ]] || { echo "KILLS '$kills_wanted': a whole number is wanted" >&2; exit 2; }
 [ -x "$program" ] || { echo "$program: no such program; build it, or name it as the first argument" >&2; exit 2; }
 
 folder=$(mktemp -d)

@@ -19,6 +19,7 @@ import json
 import os
 import pathlib
 import queue
+import shutil
 import statistics
 import subprocess
 import sys
@@ -118,10 +119,10 @@ def folder_name(group, arm, seed):
     return f"{'base' if arm == 'base' and group not in OWN else group + '-' + word}-s{seed}"
 
 
-def log_of(folder):
-    """The lines of a run's log.jsonl as objects, those without that a kill or a full disk damaged."""
+def objects_in(file):
+    """The JSON objects of a file, one a line, without lines that a kill or a full disk damaged."""
     try:
-        lines = (folder / "log.jsonl").read_bytes().split(b"\n")
+        lines = file.read_bytes().split(b"\n")
     except OSError:
         return
     for line in lines:
@@ -136,7 +137,7 @@ def log_of(folder):
 def finished(folder):
     """The finished run's line for --results, or None."""
     result, seconds, commit = None, 0.0, ""
-    for entry in log_of(folder):
+    for entry in objects_in(folder / "log.jsonl"):
         commit = entry.get("commit", commit)
         if entry.get("type") == "epoch":
             seconds += entry.get("seconds", 0)  # none where a run was stopped just as an epoch ended
@@ -147,9 +148,7 @@ def finished(folder):
 
 def results_of(arguments):
     """Run's name -> its line in --results; none for a length of one's own, whose runs are not comparable."""
-    if arguments.epochs or not arguments.results.exists():
-        return {}
-    return {line["run"]: line for line in map(json.loads, arguments.results.read_text().splitlines())}
+    return {} if arguments.epochs else {line["run"]: line for line in objects_in(arguments.results) if "run" in line}
 
 
 def final_score(arguments, folder):
@@ -163,8 +162,24 @@ def record(arguments, folder):
     result = finished(folder)
     if result is None or arguments.epochs or folder.name in results_of(arguments):
         return
-    with RECORDING, open(arguments.results, "a") as out:
-        out.write(json.dumps(result) + "\n")
+    with RECORDING, open(arguments.results, "ab+") as out:
+        if out.tell() and (out.seek(-1, os.SEEK_END), out.read())[1] != b"\n":
+            out.write(b"\n")  # after a line that was cut off
+        out.write(json.dumps(result).encode() + b"\n")
+
+
+def exit_code(words, **how):
+    """Runs a program to its end. Ctrl-C reaches it too and lets it save, for which subprocess.run would leave it a quarter of a second."""
+    process, stopped = subprocess.Popen(words, **how), False
+    while True:
+        try:
+            code = process.wait()
+            break
+        except KeyboardInterrupt:
+            stopped = True
+    if stopped:
+        raise KeyboardInterrupt
+    return code
 
 
 def train(arguments, group, arm, seed, cores=None):
@@ -172,7 +187,7 @@ def train(arguments, group, arm, seed, cores=None):
     folder = arguments.runs / folder_name(group, arm, seed)
     if final_score(arguments, folder) is not None:
         return 0
-    if (folder / "last.ckpt").exists():
+    if (folder / "config.json").exists():  # before its first checkpoint too
         words = ["-o", str(folder), "--resume"]
     else:
         recipe = arguments.runs / (f"{group}.json" if group in OWN else "base.json")
@@ -197,10 +212,10 @@ def train(arguments, group, arm, seed, cores=None):
     print(f"== {arm}, seed {seed}: frf train {' '.join(words)}", flush=True)
     environment = {"GOMP_SPINCOUNT": "30000", **os.environ}
     if cores is None:
-        return subprocess.run([arguments.frf_train, "train", *words], env=environment).returncode
+        return exit_code([arguments.frf_train, "train", *words], env=environment)
     with open(f"{folder}.log", "a") as log:
-        return subprocess.run([arguments.frf_train, "train", *words], env=environment, stdout=log, stderr=log,
-                              preexec_fn=lambda: os.sched_setaffinity(0, cores)).returncode
+        return exit_code([arguments.frf_train, "train", *words], env=environment, stdout=log, stderr=log,
+                         preexec_fn=lambda: os.sched_setaffinity(0, cores))
 
 
 def train_all(arguments, group, todo):
@@ -280,6 +295,17 @@ def table(arguments, group):
               f"{macs / 1e9:.2f} |{f' {times[arm]:.1f} |' if times else ''} {minutes:.0f} |")
 
 
+def positive(text):
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def seeds(text):
+    return [int(seed) for seed in text.split(",")]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("do", choices=["run", "table", "list"])
@@ -292,10 +318,10 @@ def main():
     parser.add_argument("--init", help="the run folder or model to go on from; late wants one")
     parser.add_argument("--teacher", help="recipe's arm with a teacher: a run folder or checkpoint; the arm is left out without one")
     parser.add_argument("--only", help="arms, with commas between; default: all of the group")
-    parser.add_argument("--seeds", default="0,1", help="[%(default)s]")
-    parser.add_argument("--val-every", type=int, default=EPOCHS, help="epochs between validations [%(default)s: the end alone]")
-    parser.add_argument("--epochs", type=int, help=f"another length than {EPOCHS}: for a dry run, in a folder of its own")
-    parser.add_argument("--jobs", type=int, default=1, help="runs side by side, each on its share of the cores: two of one thread each get "
+    parser.add_argument("--seeds", type=seeds, default="0,1", help="[%(default)s]")
+    parser.add_argument("--val-every", type=positive, default=EPOCHS, help="epochs between validations [%(default)s: the end alone]")
+    parser.add_argument("--epochs", type=positive, help=f"another length than {EPOCHS}: for a dry run, in a folder of its own")
+    parser.add_argument("--jobs", type=positive, default=1, help="runs side by side, each on its share of the cores: two of one thread each get "
                         "through a fifth more images than one of two [%(default)s]")
     parser.add_argument("--ms", action="store_true", help="table: time a frame of each arm too (a minute; wants a quiet machine)")
     parser.add_argument("--device", help="cpu, cuda; default: as frf train")
@@ -307,6 +333,9 @@ def main():
         print("\n".join(f"{arm}: {json.dumps(what)}" for arm, what in ARMS[arguments.group].items()))
         return
     arguments.results = arguments.results or arguments.runs / "results.jsonl"
+    for option in ("frf", "frf_train") if arguments.do == "run" else ("frf",):
+        if shutil.which(getattr(arguments, option)) is None:
+            parser.error(f"{getattr(arguments, option)}: no such program; make test builds it, or name another with --{option.replace('_', '-')}")
     if arguments.do == "table":
         table(arguments, arguments.group)
         return
@@ -324,7 +353,10 @@ def main():
         arms = [arm for arm in arms if arm not in taught]
     arguments.runs.mkdir(parents=True, exist_ok=True)
     # An arm's seeds follow each other, so that a stop leaves arms that can be judged.
-    train_all(arguments, arguments.group, [(arm, int(seed)) for arm in arms for seed in arguments.seeds.split(",")])
+    try:
+        train_all(arguments, arguments.group, [(arm, seed) for arm in arms for seed in arguments.seeds])
+    except KeyboardInterrupt:
+        sys.exit("stopped; run the same command again to go on")
     table(arguments, arguments.group)
 
 

@@ -47,7 +47,7 @@ if [ "$(id -u)" -ne 0 ]; then
     echo "Not root and sudo is absent. As root: apt-get install ${missing[*]}" >&2
     exit 1
   fi
-  sudo=(sudo)
+  sudo=(sudo DEBIAN_FRONTEND=noninteractive)  # sudo hands on no environment, and a question would be asked into the log
 fi
 export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)

@@ -8,6 +8,7 @@
 # libarcher; and since its libomp understands GCC's calls too, oneDNN (built by Debian with GCC) is given the same one. What
 # oneDNN does with its own memory cannot be seen: it is not instrumented. Wants Debian's clang and libomp-dev.
 set -euo pipefail
+case "${1:-}" in -h | --help) sed -n '3,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."
 filter=${1:-'Session.*:Plan.*:CApi.*:Band.*:Kernels/*EveryIsa.*:Shapes/ByteConvs.*:ByteMaps.*:Quantize.*:Tuning.*:Gemm.*:ByteConv.*:FuseProgram.*:Networks.*'}
 llvm=$(llvm-config --libdir 2>/dev/null || ls -d /usr/lib/llvm-*/lib | sort -V | tail -n 1)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Machine facts. Subtle: inside a container the cgroup's limits, not the hardware's, decide memory and cores.
+// Machine facts. Subtle: in a container or a service the cgroup's limits, not the hardware's, decide memory
+// and cores.
 #include "base/system.h"
 
 #include <fmt/format.h>
@@ -9,6 +10,8 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+
+#include "base/cgroup.h"
 
 namespace frf {
 namespace {
@@ -24,19 +27,14 @@ std::string CpuName() {
   return "unknown CPU";
 }
 
-int AvailableCores() {
+int AvailableCores(const CgroupLimits& limits) {
   cpu_set_t set;
   CPU_ZERO(&set);
-  int cores = ::sched_getaffinity(0, sizeof(set), &set) == 0
-                  ? CPU_COUNT(&set)
-                  : static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN));
-  std::ifstream quota_file("/sys/fs/cgroup/cpu.max");
-  std::string quota;
-  double period = 0;
-  if (quota_file >> quota >> period && quota != "max" && period > 0) {
-    cores = std::min(cores, std::max(1, static_cast<int>(std::ceil(std::stod(quota) / period))));
-  }
-  return std::max(1, cores);
+  const int cores = ::sched_getaffinity(0, sizeof(set), &set) == 0
+                        ? CPU_COUNT(&set)
+                        : static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN));
+  // A part of a core is rounded up.
+  return std::max(1, static_cast<int>(std::ceil(std::min<double>(cores, limits.cores))));
 }
 
 std::string BestIsa() {
@@ -48,19 +46,19 @@ std::string BestIsa() {
   return "baseline";
 }
 
-std::uint64_t MemoryBytes() {
-  auto bytes = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
-               static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-  std::ifstream limit_file("/sys/fs/cgroup/memory.max");
-  std::uint64_t limit = 0;
-  if (limit_file >> limit && limit > 0) bytes = std::min(bytes, limit);
-  return bytes;
+std::uint64_t MemoryBytes(const CgroupLimits& limits) {
+  const auto bytes = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
+                     static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  return std::min(bytes, limits.memory_bytes);
 }
 
 }  // namespace
 
 const Machine& ThisMachine() {
-  static const Machine machine{CpuName(), AvailableCores(), BestIsa(), MemoryBytes()};
+  static const Machine machine = [] {
+    const CgroupLimits limits = ReadCgroupLimits();
+    return Machine{CpuName(), AvailableCores(limits), BestIsa(), MemoryBytes(limits)};
+  }();
   return machine;
 }
 

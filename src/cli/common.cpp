@@ -84,8 +84,14 @@ std::pair<int, int> ParseShard(const std::string& text) {
     const int slurm_index = number(std::getenv("SLURM_ARRAY_TASK_ID")),
               slurm_count = number(std::getenv("SLURM_ARRAY_TASK_COUNT"));
     const int slurm_first = std::max(0, number(std::getenv("SLURM_ARRAY_TASK_MIN")));
-    if (slurm_index >= slurm_first && slurm_count > 0 && slurm_index - slurm_first < slurm_count)
-      return {slurm_index - slurm_first, slurm_count};
+    if (slurm_index >= slurm_first && slurm_count > 0) {
+      if (slurm_index - slurm_first < slurm_count) return {slurm_index - slurm_first, slurm_count};
+      throw Error(
+          ErrorCode::kUsage,
+          fmt::format("SLURM_ARRAY_TASK_ID is {}, but {} tasks from {} on are wanted without gaps; use "
+                      "--array={}-{}, or name the share with --shard I/N",
+                      slurm_index, slurm_count, slurm_first, slurm_first, slurm_first + slurm_count - 1));
+    }
     const int job_index = number(std::getenv("JOB_COMPLETION_INDEX")),
               job_count = number(std::getenv("JOB_COMPLETIONS"));
     if (job_index >= 0 && job_count > job_index) return {job_index, job_count};

@@ -74,10 +74,11 @@ struct Peers::Impl {
       return c10::make_intrusive<c10d::PrefixStore>(fmt::format("frf/{}", world.attempt), tcp);
     } catch (const std::exception& error) {
       if (serve) {
-        throw Error(ErrorCode::kIo,
-                    fmt::format("{}: cannot listen on port {}, where the other ranks look for it: "
-                                "{}; set another MASTER_PORT on all ranks",
-                                Name(world.rank), world.port, FirstLine(error.what())));
+        throw Error(
+            ErrorCode::kIo,
+            fmt::format("{}: the ranks cannot meet at {}: {}; on all ranks MASTER_ADDR is to name this "
+                        "machine, and MASTER_PORT a port that is free here",
+                        Name(world.rank), Place(), FirstLine(error.what())));
       }
       throw Error(
           ErrorCode::kIo,

@@ -212,6 +212,11 @@ TEST_F(CliModel, ShardsPartitionTheWork) {
   EXPECT_EQ(share({}, "SLURM_ARRAY_TASK_ID=8 SLURM_ARRAY_TASK_MIN=7 SLURM_ARRAY_TASK_COUNT=2"), odd);
   EXPECT_EQ(share({}, "JOB_COMPLETION_INDEX=1 JOB_COMPLETIONS=2"), odd);
   EXPECT_EQ(share({}, "").size(), 5u);
+  // --array=0-6:2: by number alone two of the four tasks would take all pictures.
+  const test::Finished gaps =
+      run({}, "SLURM_ARRAY_TASK_ID=6 SLURM_ARRAY_TASK_MIN=0 SLURM_ARRAY_TASK_COUNT=4");
+  EXPECT_EQ(gaps.code, 2);
+  EXPECT_NE(gaps.err.find("use --array=0-3, or name the share with --shard"), std::string::npos) << gaps.err;
   const test::Finished alone = run({}, "JOB_COMPLETION_INDEX=1");
   EXPECT_EQ(alone.code, 2);
   EXPECT_NE(alone.err.find("JOB_COMPLETIONS, which the pod's spec should set"), std::string::npos)

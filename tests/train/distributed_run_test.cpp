@@ -7,6 +7,7 @@
 #include "base/checkpoint.h"
 #include "base/files.h"
 #include "base/json.h"
+#include "data/trees.h"
 #include "train/distributed_support.h"
 
 namespace frf {
@@ -228,6 +229,51 @@ TEST(DistributedRun, WrongUseIsSaid) {
   Rank half(NewRun(folder / "half", 1) + kHow, {"WORLD_SIZE=2"});
   EXPECT_EQ(half.Wait(kPatience), 2);
   EXPECT_NE(half.err().find("RANK is not set"), std::string::npos) << half.err();
+  // Not the port is wrong, which libtorch finds free, but where it is looked for.
+  const int port = test::FreePort();
+  Rank far(NewRun(folder / "far", 1) + Words{"--dist-timeout", "1"},
+           Words{"MASTER_ADDR=no-such-host.invalid"} + test::RankEnvironment(0, 2, port));
+  EXPECT_EQ(far.Wait(kPatience), 1);
+  EXPECT_NE(far.err().find("cannot meet at no-such-host.invalid:" + std::to_string(port)), std::string::npos)
+      << far.err();
+  EXPECT_NE(far.err().find("MASTER_ADDR is to name this machine"), std::string::npos) << far.err();
+}
+
+// Images are dealt out by number: a rank whose numbers mean other images would train and score on wrong ones.
+TEST(DistributedRun, ARankWithOtherDataIsRefused) {
+  FRF_SKIP_WITHOUT_GLOO();
+  struct Case {
+    const char *removed, *added, *classes, *message;  // in rank 1's copy
+  };
+  const char* const own = R"({"names": ["shelf", "floor"]})";
+  for (const Case& c : {Case{"train/b", "train/z", own, "4 images; rank 0 has as many of other names"},
+                        Case{"", "val/w", own, "2 images; rank 0 has 1;"},
+                        Case{"", "", R"({"names": ["floor", "shelf"]})", "calls class 0 'floor'"}}) {
+    test::TempFolder folder;
+    const auto make = [&](const std::string& root, const char* classes, const Words& names) {
+      test::PutText(root + "/classes.json", classes);
+      for (const std::string& name : names) {
+        test::PutImage(root + "/images/" + name + ".png", test::Picture(64, 64));
+        test::PutLabels(root + "/masks/" + name + ".png", test::Stripes(64, 64, 2));
+      }
+    };
+    Words names{"train/a", "train/b", "train/c", "train/d", "val/v"};
+    make(folder / "zero", own, names);
+    std::erase(names, c.removed);
+    if (*c.added != '\0') names.push_back(c.added);
+    make(folder / "one", c.classes, names);
+    Words words = NewRun(folder / "run", 1) + kHow;
+    words.erase(words.begin() + 5, words.begin() + 7);  // --scene-size
+    const int port = test::FreePort();
+    words[4] = "folder:" + (folder / "zero");
+    Rank zero(words, test::RankEnvironment(0, 2, port));
+    words[4] = "folder:" + (folder / "one");
+    Rank one(words, test::RankEnvironment(1, 2, port));
+    EXPECT_EQ(one.Wait(kPatience), 2);
+    EXPECT_EQ(zero.Wait(kPatience), 1);
+    EXPECT_NE(one.err().find(c.message), std::string::npos) << one.err();
+    EXPECT_NE(zero.err().find("rank 1 of 2 stopped: "), std::string::npos) << zero.err();
+  }
 }
 
 }  // namespace

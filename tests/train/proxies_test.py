@@ -1,12 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""scripts/proxies.py reads a run's log as frf-train does: a line that a kill or a full disk damaged costs that line."""
+"""scripts/proxies.py reads a run's log as frf-train does: a line that a kill or a full disk damaged costs that line. And with a
+program that plays frf-train: Ctrl-C waits until it has saved, and a run that was killed before its first checkpoint goes on."""
+import os
 import pathlib
+import signal
+import subprocess
 import sys
 import tempfile
+import time
 
 sys.dont_write_bytecode = True  # leaves nothing in scripts/
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent.parent / "scripts"))
 from proxies import finished  # noqa: E402
+
+SCRIPT = pathlib.Path(sys.path[0]) / "proxies.py"
+# Notes its words and trains until Ctrl-C, after which saving takes a second; with --resume it is done at once.
+TRAIN = """#!/usr/bin/env bash
+echo "$@" >>words
+run=$3
+mkdir -p "$run"
+case " $* " in *" --resume "*)
+  echo '{"type":"validation","final":true,"miou":0.25,"iou":{}}' >"$run/log.jsonl"; exit 0 ;; esac
+touch "$run/config.json"
+trap 'sleep 1; touch "$run/saved"; exit 1' INT
+touch training
+for i in $(seq 600); do sleep 0.1; done
+"""
 
 LINES = [
     b'{"type":"start","commit":"abc"}',
@@ -29,3 +48,41 @@ with tempfile.TemporaryDirectory() as folder:
     (run / "log.jsonl").write_bytes(b"\n".join(LINES) + b"\n")
     assert finished(run) == WANTED, finished(run)
 print("damaged lines cost themselves only")
+
+
+def proxies(*words):
+    return subprocess.Popen([sys.executable, "-B", SCRIPT, *words], cwd=folder, start_new_session=True, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, text=True)
+
+
+def output_of(process, code):
+    said = process.communicate(timeout=120)[0]
+    assert process.returncode == code, said
+    assert "Traceback" not in said, said
+    return said
+
+
+with tempfile.TemporaryDirectory() as folder:
+    for name, text in (("train", TRAIN), ("info", '#!/bin/sh\necho \'{"params":1,"macs":1}\'\n')):
+        pathlib.Path(folder, name).write_text(text)
+        pathlib.Path(folder, name).chmod(0o755)
+    words = ["reading", "--runs", "runs", "--frf", "./info", "--frf-train", "./train"]
+    run = ["run", *words, "--data", "d", "--list", "l", "--val-list", "v", "--only", "base", "--seeds", "0"]
+    process = proxies(*run)
+    while not pathlib.Path(folder, "training").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    assert "stopped; run the same command again" in output_of(process, 1)
+    assert pathlib.Path(folder, "runs/base-s0/saved").exists(), "Ctrl-C did not wait until the run was saved"
+
+    results = pathlib.Path(folder, "runs/results.jsonl")
+    results.write_text('{"run":"base-s1","mi')  # cut off
+    assert "| base | 25.0 % |" in output_of(proxies(*run), 0)
+    assert pathlib.Path(folder, "words").read_text().splitlines()[-1] == "train -o runs/base-s0 --resume"
+    lines = results.read_text().splitlines()
+    assert len(lines) == 2 and lines[1].startswith('{"run": "base-s0", "miou": 0.25'), lines
+
+    for wrong in (["--jobs", "0"], ["--seeds", "0,x"], ["--frf-train", "./none"]):
+        assert wrong[1] in output_of(proxies(*run, *wrong), 2)
+print("runs are stopped and gone on with")

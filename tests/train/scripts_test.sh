@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# scripts/gpu-carry.sh, gpu-train.sh and kill_resume.sh with programs that play frf, frf-train, timeout, apt-get and dpkg: what
+# scripts/gpu-carry.sh, gpu-train.sh and kill_resume.sh with programs that play frf, frf-train, cmake, timeout, apt-get and dpkg: what
 # they make of exit codes, of a run that is there already, of little time and of relative paths. The real ones: gpu_dry_run.sh.
 # shellcheck disable=SC2016  # $ is for the players
 set -euo pipefail
@@ -31,6 +31,7 @@ echo "$@" >>"$NOTES"
 mkdir -p "$3"; touch "$3/config.json" "$3/log.jsonl"; [ -n "${NOTHING:-}" ] || touch "$3/last.ckpt"
 echo "trained"; exit "${CODE:-0}"'
 play "$work/bin/timeout" 'echo "limit $2" >>"$NOTES"; shift 2; "$@" || code=$?; [ -z "${CLOCK:-}" ] || exit 124; exit "${code:-0}"'
+play "$work/bin/cmake" 'echo "cmake $*" >>"$NOTES"; [ -z "${BROKEN:-}" ] || { echo "does not compile"; exit 1; }'
 play "$work/bin/apt-get" 'touch a.deb'
 play "$work/bin/dpkg" 'mkdir -p "$3/usr/include" "$3/usr/lib"; touch "$3/usr/include/a.h"'
 play "$work/frf" 'echo "$@" >>"$NOTES"; touch "$5"'
@@ -43,7 +44,11 @@ new_run="^train -o ../build/run --data pack:$work/far/carry/data.pack --device c
 check "a new run" 0 gpu_train --minutes 9 -- --list list.txt
 noted "$new_run --list list.txt$" "a new run"
 noted '^limit 4[78][0-9]$' "a new run"
+# The program that is there may be of an older checkout.
+noted '^cmake --build ../build -j [0-9]+ --target frf-train$' "a new run"
 [ -s out/best.ckpt ] && [ -f out/config.json ] && [ -f out/log.jsonl ] || fail "a new run: files are not here"
+BROKEN=1 check "a checkout that does not compile" 1 gpu_train
+said "does not compile" "a checkout that does not compile"
 
 check "a run that is there" 0 gpu_train -- --workers 3
 said "going on with the run that is here" "a run that is there"
@@ -73,7 +78,7 @@ CODE=1 NOTHING=1 check "training without a checkpoint" 1 gpu_train
 said "left no checkpoint" "training without a checkpoint"
 check "no time" 1 gpu_train --minutes 1
 said "60 of which are for bringing files back" "no time"
-[ ! -e "$NOTES" ] || fail "no time: training was started"
+! grep -q '^train' "$NOTES" || fail "no time: training was started"
 check "half minutes" 2 gpu_train --minutes 9.5
 check "a missing value" 2 "$scripts/gpu-train.sh" --carry
 
@@ -85,6 +90,12 @@ FRF=../frf check "carry" 0 "$scripts/gpu-carry.sh" new/folder camvid:here list.t
 noted "^data pack camvid:here -o $work/far/new/folder/data.pack" "carry"
 [ -f new/folder/list.txt ] && [ -f new/folder/deps/include/a.h ] || fail "carry: files are not here"
 
-check "no hash" 1 "$scripts/kill_resume.sh" "$work/build/bin/frf-train" 0
+check "no hash" 1 "$scripts/kill_resume.sh" "$work/build/bin/frf-train" 1
 said "no weights_hash" "no hash"
+check "help" 0 "$scripts/kill_resume.sh" --help
+said "scripts/kill_resume.sh [FRF_TRAIN] [KILLS] [WORKERS ...]" "help"
+for kills in 0 many; do
+  check "no kills" 2 "$scripts/kill_resume.sh" "$work/build/bin/frf-train" "$kills"
+  said "KILLS '$kills': a whole number" "no kills"
+done
 echo "passed"
