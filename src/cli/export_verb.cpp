@@ -15,6 +15,7 @@
 #include "cli/cli.h"
 #include "engine/label_ids.h"
 #include "engine/plain.h"
+#include "engine/session.h"
 #include "frf/error.h"
 #include "graph/output.h"
 #include "image/transform.h"
@@ -171,6 +172,7 @@ Proof Prove(const Model& model, const std::string& bytes, const ExportArguments&
 int RunExport(const ExportArguments& arguments) {
   CheckOutputFile(arguments.output, "-o");
   Model model = LoadSource(arguments);
+  CheckImageInput(model.graph, arguments.source);
   if (!arguments.class_bias.empty())
     AddClassBias(model, ParseClassBias(arguments.class_bias, model.info.classes));
   WriteOptions options{

@@ -130,21 +130,24 @@ Json ToJson(const StepLine& line, const Peaks& peaks) {
 
 }  // namespace
 
+SizePair SizeToCount(const std::string& name, SizePair fixed, SizePair wanted, bool given) {
+  const SizePair own{fixed.first > 0 ? fixed.first : wanted.first,  // a file may fix one side alone
+                     fixed.second > 0 ? fixed.second : wanted.second};
+  if (given && own != wanted) {
+    throw Error(ErrorCode::kUsage,
+                fmt::format("{}: its input is fixed, --size {}x{} is wanted", name, own.first, own.second));
+  }
+  return own;
+}
+
 int RunInfoPlan(const PlanArguments& arguments) {
   const int threads = arguments.threads > 0 ? arguments.threads : DefaultThreads();
   Session session(std::make_shared<LoadedModel>(ModelFor(arguments)),
                   {.threads = threads, .precision = arguments.precision});
   Session::Impl& impl = session.impl();
   const LoadedModel::Impl& loaded = impl.model->impl();
-  int height = arguments.height, width = arguments.width;
-  const int fixed_height =
-      loaded.fixed_height > 0 ? loaded.fixed_height : height;  // a file may fix one side alone
-  const int fixed_width = loaded.fixed_width > 0 ? loaded.fixed_width : width;
-  if (!arguments.size_given) height = fixed_height, width = fixed_width;
-  if (fixed_height != height || fixed_width != width) {
-    throw Error(ErrorCode::kUsage, fmt::format("{}: its input is fixed, --size {}x{} is wanted",
-                                               arguments.name, fixed_height, fixed_width));
-  }
+  const auto [height, width] = SizeToCount(arguments.name, {loaded.fixed_height, loaded.fixed_width},
+                                           {arguments.height, arguments.width}, arguments.size_given);
   engine::Plan& plan = impl.PlanFor(height, width);
   const engine::PreparedGraph prepared =
       engine::Prepare(*impl.model->impl().GraphToPlan(), {1, 3, height, width});

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 
 #include "frf/precision.h"
 
@@ -19,5 +20,10 @@ struct PlanArguments {
   bool json = false;
 };
 int RunInfoPlan(const PlanArguments& arguments);
+
+// Height and width; 0 in `fixed` for a side that is free. `wanted` holds where the file fixes nothing else:
+// kUsage where it does and `given` says that the user asked.
+using SizePair = std::pair<int, int>;
+SizePair SizeToCount(const std::string& name, SizePair fixed, SizePair wanted, bool given);
 
 }  // namespace frf::cli

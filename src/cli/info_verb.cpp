@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <optional>
 
 #include "base/files.h"
 #include "base/system.h"
@@ -72,19 +71,23 @@ std::string PathOf(const std::string& name) {
 
 struct Counted {
   Graph graph;
-  std::optional<std::pair<int, int>> fixed;  // of a file
+  SizePair fixed;  // of a file; 0: that side is free
 };
 
 Counted GraphOf(const InfoArguments& arguments) {
   if (IsNet(arguments.name)) {
     Json options = ParseNetOptions(arguments.name, arguments.options);
     if (arguments.classes > 0) options["classes"] = arguments.classes;
-    return {BuildNet(arguments.name, options), std::nullopt};
+    return {BuildNet(arguments.name, options), {}};
   }
   if (std::filesystem::is_directory(arguments.name))
-    return {LoadRun(arguments.name, false, false).graph, std::nullopt};
+    return {GraphAsDefined(LoadRun(arguments.name, false, false)), {}};
   const Model model = ReadOnnx(PathOf(arguments.name), {.require_stamp = false});
-  return {GraphAsDefined(model), FixedSize(model.graph)};
+  const Shape& shape = model.graph.inputs.at(0).shape;
+  const auto side = [&](std::size_t axis) {
+    return shape.size() == 4 ? static_cast<int>(std::max<std::int64_t>(0, shape[axis])) : 0;
+  };
+  return {GraphAsDefined(model), {side(2), side(3)}};
 }
 
 std::string Giga(std::int64_t macs) {
@@ -134,15 +137,15 @@ int RunInfo(const InfoArguments& arguments) {
   if (arguments.name.empty())
     throw Error(ErrorCode::kUsage,
                 "frf info wants a model file or a network's name; --list shows the networks");
-  std::pair<int, int> size = ParseSize(arguments.size, "--size");
+  const SizePair wanted = ParseSize(arguments.size, "--size");
   if (arguments.plan) {
-    return RunInfoPlan({arguments.name, arguments.options, arguments.classes, size.first, size.second,
+    return RunInfoPlan({arguments.name, arguments.options, arguments.classes, wanted.first, wanted.second,
                         arguments.size_given, arguments.threads, PrecisionNamed(arguments.precision),
                         arguments.json});
   }
   if (!arguments.draw.empty()) CheckOutputFile(arguments.draw, "--draw");
   auto [graph, fixed] = GraphOf(arguments);
-  if (fixed && !arguments.size_given) size = *fixed;
+  const SizePair size = SizeToCount(arguments.name, fixed, wanted, arguments.size_given);
   if (!arguments.train) graph = graph.ForInference();
   const TypeMap types = InferShapes(graph, size.first, size.second);
   const Cost cost = CountCost(graph, types);

@@ -6,6 +6,8 @@
 #endif
 
 #include <algorithm>
+#include <climits>
+#include <filesystem>
 
 #include "base/files.h"
 #include "base/hash.h"
@@ -15,15 +17,23 @@
 
 namespace frf {
 
+void CheckImageInput(const Graph& graph, const std::string& file) {
+  const auto refuse = [&](const std::string& seen) {
+    throw Error(ErrorCode::kUnsupported,
+                fmt::format("{}: {}; one image, float32 or uint8 1x3xHxW, is wanted", file, seen));
+  };
+  if (graph.inputs.size() != 1) refuse(fmt::format("has {} inputs", graph.inputs.size()));
+  const GraphInput& input = graph.inputs[0];
+  const bool type = input.dtype == DType::kFloat32 || input.dtype == DType::kUint8;
+  if (!type || input.shape.size() != 4 || input.shape[1] != 3)
+    refuse(fmt::format("input '{}' is {} {}", input.name, Name(input.dtype), ToString(input.shape)));
+}
+
 LoadedModel::LoadedModel(Model model) : impl_(std::make_unique<Impl>()) {
   impl_->info = std::move(model.info);
   Graph& graph = model.graph;
   impl_->name = model.file.empty() ? graph.name : model.file;
-  if (graph.inputs.size() != 1 || graph.inputs[0].shape.size() != 4 || graph.inputs[0].shape[1] != 3) {
-    throw Error(ErrorCode::kUnsupported,
-                fmt::format("{}: one image input of 1x3xHxW is wanted, {} are declared", graph.name,
-                            graph.inputs.size()));
-  }
+  CheckImageInput(graph, impl_->name);
   impl_->fixed_height = static_cast<int>(std::max<std::int64_t>(0, graph.inputs[0].shape[2]));
   impl_->fixed_width = static_cast<int>(std::max<std::int64_t>(0, graph.inputs[0].shape[3]));
   impl_->graph = std::make_shared<const Graph>(engine::PrepareOnce(graph));
@@ -37,12 +47,12 @@ LoadedModel::~LoadedModel() = default;
 
 std::shared_ptr<LoadedModel> LoadedModel::Load(const std::string& name_or_path) {
   const std::string path = FindModel(name_or_path);
-  std::string bytes = ReadFile(path);
+  std::string bytes = ReadFile(path, INT_MAX);  // ParseOnnx takes no more
   const std::uint64_t hash = XxHash64(bytes);
   Model model = ParseOnnx(bytes, path);
   bytes = {};  // before the graph is prepared: memory is at its highest there
   auto loaded = std::make_shared<LoadedModel>(std::move(model));
-  loaded->impl().path = path;
+  loaded->impl().path = std::filesystem::absolute(path);  // the program may leave its folder meanwhile
   loaded->impl().file_hash = hash;
   return loaded;
 }

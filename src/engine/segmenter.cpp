@@ -30,14 +30,10 @@ Segmenter::Segmenter(Model model, const SegmenterOptions& options) : info_(model
   }
   // Constants first: a half-precision file's weights stand behind Casts.
   Graph graph = FoldBatchNorm(FoldConstants(WithMainOutputOnly(model.graph)));
-  if (graph.inputs.size() != 1 || graph.inputs[0].shape.size() != 4 || graph.inputs[0].shape[1] != 3) {
-    throw Error(ErrorCode::kUnsupported,
-                fmt::format("{}: one image input of 1x3xHxW is wanted, {} inputs are declared", graph.name,
-                            graph.inputs.size()));
-  }
+  file_ = model.file.empty() ? graph.name : model.file;
+  CheckImageInput(graph, file_);
   input_name_ = graph.inputs[0].name;
   input_type_ = graph.inputs[0].dtype;
-  file_ = model.file.empty() ? graph.name : model.file;
   output_name_ = graph.outputs.at(0).name;
   fixed_height_ = static_cast<int>(std::max<std::int64_t>(0, graph.inputs[0].shape[2]));
   fixed_width_ = static_cast<int>(std::max<std::int64_t>(0, graph.inputs[0].shape[3]));
@@ -98,8 +94,9 @@ LabelImage Segmenter::RunPlain(const ImageView& image) {
     return resized;
   }
   if (output.rank() != 4 || output.dim(1) != info_.classes.count()) {
-    throw Error(ErrorCode::kCorruptFile, fmt::format("the network gives {} for {} classes in frf.classes",
-                                                     ToString(output.shape()), info_.classes.count()));
+    throw Error(ErrorCode::kCorruptFile,
+                fmt::format("{}: output '{}' is {} for {} classes in frf.classes", file_, output_name_,
+                            ToString(output.shape()), info_.classes.count()));
   }
   const int height = static_cast<int>(output.dim(2)), width = static_cast<int>(output.dim(3));
   return LabelsFromScores(output.data<float>(), info_.classes.count(), height, width,

@@ -127,6 +127,11 @@ NetworkSize Session::Impl::SizeFor(int image_height, int image_width) const {
 }
 
 Session::Size Session::InputSize(int image_height, int image_width) const {
+  if (image_height < 1 || image_width < 1) {
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("an image of {}x{} has no pixels, a side is at least 1", image_height, image_width));
+  }
   const NetworkSize size = impl_->SizeFor(image_height, image_width);
   return {size.height, size.width};
 }
@@ -220,11 +225,12 @@ std::size_t ScoreCount(const engine::Plan& plan) {
 }
 
 // A label must be one of the model's classes.
-void CheckClasses(const engine::Plan& plan, int classes) {
+void CheckClasses(const engine::Plan& plan, const LoadedModel::Impl& loaded) {
+  const int classes = loaded.info.classes.count();
   if (HasScores(plan) && plan.classes() != classes) {
     throw Error(ErrorCode::kCorruptFile,
-                fmt::format("the network gives {} scores a pixel for {} classes in frf.classes",
-                            plan.classes(), classes));
+                fmt::format("{}: the network gives {} scores a pixel for {} classes in frf.classes",
+                            loaded.name, plan.classes(), classes));
   }
 }
 
@@ -266,7 +272,7 @@ void WithInput(Session::Impl& session, const ImageView& image, const Run& run) {
 void Session::Run(const ImageView& image, const LabelView& labels) {
   CheckLabels(labels);
   WithInput(*impl_, image, [&](engine::Plan& plan, const engine::PlanInput& input, const NetworkSize& size) {
-    CheckClasses(plan, model().classes());
+    CheckClasses(plan, model().impl());
     impl_->RunTo(plan, input, size, labels);
   });
 }
@@ -318,7 +324,7 @@ void Session::RunPlanes(const float* planes, int height, int width, const LabelV
   if (labels) CheckLabels(*labels);
   const ThreadScope threads(impl_->options.threads);
   engine::Plan& plan = impl_->PlanFor(height, width);
-  if (labels) CheckClasses(plan, model().classes());
+  if (labels) CheckClasses(plan, model().impl());
   const engine::PlanInput input{.planes = planes};
   if (scores) {
     CheckScores(plan);

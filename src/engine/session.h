@@ -15,6 +15,9 @@
 
 namespace frf {
 
+// kUnsupported unless the graph has one input, an image; `file` starts the error.
+void CheckImageInput(const Graph& graph, const std::string& file);
+
 // kInvalidArgument where a side is fixed (0: free) and another was asked for.
 void CheckFixedSize(int fixed_height, int fixed_width, int height, int width);
 

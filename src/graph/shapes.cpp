@@ -123,7 +123,9 @@ NodeTypes InferReduce(const RuleContext& c) {
 }
 
 NodeTypes InferQuantize(const RuleContext& c) {
-  if (c.Has(2) && c.ShapeOf(2) != c.ShapeOf(1)) {
+  // A number may stand beside a list of one: ONNX Runtime's quantiser writes that of biases.
+  if (c.Has(2) && c.ShapeOf(2) != c.ShapeOf(1) &&
+      (NumElements(c.ShapeOf(1)) != 1 || NumElements(c.ShapeOf(2)) != 1)) {
     c.Fail(fmt::format("scale is {}, zero point is {}", ToString(c.ShapeOf(1)), ToString(c.ShapeOf(2))));
   }
   const Shape& scale = c.ShapeOf(1);

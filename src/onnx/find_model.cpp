@@ -65,7 +65,11 @@ std::vector<std::string> NamesIn(const std::vector<fs::path>& folders) {
 
 std::string FindModel(const std::string& name_or_path) {
   std::error_code code;
-  if (fs::is_regular_file(name_or_path, code)) return name_or_path;
+  const fs::file_status status = fs::status(name_or_path, code);
+  if (fs::is_regular_file(status)) return name_or_path;
+  const bool refused =
+      code == std::errc::permission_denied || code == std::errc::too_many_symbolic_link_levels;
+  const std::string why = code.message();
   const std::vector<fs::path> folders = WeightFolders();
   if (!name_or_path.empty() && name_or_path.find('/') == std::string::npos) {
     for (const fs::path& folder : folders) {
@@ -74,10 +78,14 @@ std::string FindModel(const std::string& name_or_path) {
       }
     }
   }
-  if (fs::is_directory(name_or_path, code)) {
+  if (fs::is_directory(status)) {
     throw Error(ErrorCode::kNotFound,
                 name_or_path + ": is a folder, an ONNX file was wanted; `frf export` makes one of a run");
   }
+  if (fs::exists(status))
+    throw Error(ErrorCode::kIo, name_or_path + ": is a pipe or a device, an ONNX file was wanted");
+  if (refused)
+    throw Error(ErrorCode::kIo, fmt::format("{}: cannot open: {}", Printable(name_or_path, 400), why));
   const std::vector<std::string> names = NamesIn(folders);
   throw Error(ErrorCode::kNotFound,
               fmt::format("{}: no such file, nor weights of that name; {}", Printable(name_or_path, 400),

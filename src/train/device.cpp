@@ -6,6 +6,7 @@
 #include <ATen/autocast_mode.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/system.h"
@@ -18,9 +19,13 @@
 namespace frf {
 
 void ConfigureCpu(int threads) {
-  const int count = threads > 0 ? threads : DefaultThreads();
+  int count = threads > 0 ? threads : DefaultThreads();
   InstallCachingAllocator();
 #if defined(_OPENMP)
+  // oneDNN waits for every thread that it was promised: OMP_DYNAMIC would let a team have fewer, as
+  // OMP_THREAD_LIMIT does.
+  omp_set_dynamic(0);
+  count = std::min(count, omp_get_thread_limit());
   omp_set_num_threads(count);
 #endif
   at::set_num_threads(count);

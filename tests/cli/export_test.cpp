@@ -86,6 +86,18 @@ TEST(ExportForeign, LabelsThatAreNoClassAreRefusedByName) {
   EXPECT_FALSE(std::filesystem::exists(work / "b.onnx"));
 }
 
+TEST(ExportForeign, InputsThatAreNoImageAreRefusedByFileAndForm) {
+  const test::TempFolder work;
+  Graph graph = Scores();
+  graph.inputs[0].dtype = DType::kFloat64;
+  Write(work, graph);
+  const Finished finished = Stamp(work);
+  EXPECT_EQ(finished.code, 1);
+  EXPECT_NE(finished.err.find("a.onnx: input 'image' is float64 ?x3x?x?; one image, float32 or uint8"),
+            std::string::npos)
+      << finished.err;
+}
+
 TEST(ExportForeign, ArgMaxOfScoresThatAreSmallerThanThePicture) {
   const test::TempFolder work;
   Write(work, Scores(4));

@@ -259,6 +259,19 @@ TEST(ForeignOutputs, IdsThatAreNoClassAreRefusedByName) {
   }
 }
 
+TEST(ForeignOutputs, IdsCastToBoolAreZeroOrOne) {  // "anything but the background"
+  Graph graph = EndedInLabels(Heads({"scores"}, {1}), DType::kUint8);
+  graph.nodes[graph.nodes.size() - 1].inputs = {"any"};
+  Node any{.name = "any", .op = "Cast", .inputs = {"ids"}, .outputs = {"any"}};
+  any.attributes["to"] = std::int64_t{OnnxType(DType::kBool)};
+  graph.nodes.insert(graph.nodes.end() - 1, any);
+  const Image image = Photo(24, 40);
+  const Model model = Stamped(graph);
+  const LabelImage labels = Engine(model).Run(image.view());
+  EXPECT_EQ(*std::max_element(labels.ids.begin(), labels.ids.end()), 1);
+  EXPECT_EQ(labels.ids, Segmenter(model, {.threads = 1, .plain = true}).Run(image.view()).ids);
+}
+
 TEST(ForeignOutputs, ArgmaxOverMoreScoresThanClassesIsHeldToTheClasses) {
   const Image image = Photo(24, 36);
   Graph graph = EndedInLabels(Heads({"scores"}, {1}, 5), DType::kUint8);

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <filesystem>
 #include <thread>
 
 #include "base/files.h"
@@ -160,6 +161,53 @@ TEST(Session, RefusesWhatCannotBe) {
       Session(std::make_shared<LoadedModel>(MakeModel("frfnet-slim", {}, {.size = std::pair{64, 64}})),
               {.height = 32, .width = 32}),
       Error);
+}
+
+TEST(Session, InputsThatAreNoImageAreRefusedByFileAndForm) {
+  struct Case {
+    DType type;
+    Shape shape;
+    const char* seen;
+  };
+  const Case cases[] = {
+      {DType::kFloat32, {1, -1, -1, 3}, "test.onnx: input 'image' is float32 1x?x?x3; one"},
+      {DType::kFloat64, {-1, 3, -1, -1}, "test.onnx: input 'image' is float64 ?x3x?x?; one"},
+      {DType::kFloat16, {1, 3, 64, 64}, "float16"},
+      {DType::kFloat32, {3, -1, -1}, "float32 3x?x?"}};
+  const Model model = MakeModel();
+  for (const Case& c : cases) {
+    Model other = model;
+    other.graph.inputs[0].dtype = c.type;
+    other.graph.inputs[0].shape = c.shape;
+    EXPECT_FRF_ERROR(LoadedModel{other}, ErrorCode::kUnsupported, c.seen);
+    EXPECT_FRF_ERROR(Segmenter(other, {.plain = true}), ErrorCode::kUnsupported, c.seen);
+  }
+  Model two = model;
+  two.graph.inputs.push_back({.name = "other", .shape = {1, 3, -1, -1}});
+  EXPECT_FRF_ERROR(LoadedModel{two}, ErrorCode::kUnsupported, "test.onnx: has 2 inputs; one image, float32");
+}
+
+TEST(Session, ScoresThatDoNotFitTheClassesAreTheFilesFault) {
+  Model model = MakeModel();
+  model.info.classes.names.push_back("e");
+  model.info.classes.palette.push_back({0, 0, 0});
+  const Image photo = Photo(32, 32);
+  Session session(std::make_shared<LoadedModel>(model), {.threads = 1});
+  EXPECT_FRF_ERROR(session.Run(photo.view()), ErrorCode::kCorruptFile,
+                   "test.onnx: the network gives 4 scores");
+  EXPECT_FRF_ERROR(session.InputSize(0, 5), ErrorCode::kInvalidArgument, "an image of 0x5 has no pixels");
+}
+
+TEST(Session, AFixedFileIsFoundFromAnotherFolderToo) {
+  const TempFolder folder;
+  const std::filesystem::path here = std::filesystem::current_path();
+  WriteFileAtomically(folder / "fixed.onnx", MakeModelBytes("frfnet-slim", {}, {.size = std::pair(32, 32)}));
+  std::filesystem::current_path(folder.path());
+  const auto model = LoadedModel::Load("fixed.onnx");
+  std::filesystem::current_path(here);
+  const Image photo = Photo(32, 32);
+  const LabelImage labels = Session(model, {.threads = 1}).Run(photo.view());
+  EXPECT_EQ(Session(model, {.threads = 1}).Run(photo.view()).ids, labels.ids);  // reads the file again
 }
 
 // A file of one fixed size gives its graph back once it is planned; another session reads it again.

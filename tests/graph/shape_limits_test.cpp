@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What shape inference refuses for its size, not for its form.
+// What shape inference refuses for its size, not for its form, and one form that it does not refuse.
 #include "graph/operators.h"
 #include "graph/shapes.h"
 #include "support/support.h"
@@ -29,6 +29,27 @@ TEST(ShapeLimits, TensorsHaveAtMostSixteenDimensions) {
   EXPECT_FRF_ERROR(InferShapes(Reshaped(kMaxRank + 1), image), ErrorCode::kInvalidArgument,
                    "node 'wide' (Reshape): its output would have 17 dimensions, at most 16 are known");
   EXPECT_FRF_ERROR(InferShapes(Reshaped(4096), image), ErrorCode::kInvalidArgument, "4096 dimensions");
+}
+
+// ONNX Runtime's quantiser writes biases so.
+TEST(ShapeLimits, AScaleMayBeAListOfOneBesideAZeroPointThatIsANumber) {
+  const auto dequantized = [](const Tensor& scale, const Tensor& zero) {
+    Graph graph;
+    graph.inputs = {{.name = "image", .dtype = DType::kUint8, .shape = {1, 3, 8, 8}}};
+    for (const auto& [name, value] : {std::pair{"scale", scale}, {"zero", zero}}) {
+      graph.initializers.push_back(
+          {.name = name, .role = Role::kConstant, .init = Init::kGiven, .value = value});
+    }
+    graph.nodes = {
+        {.name = "d", .op = "DequantizeLinear", .inputs = {"image", "scale", "zero"}, .outputs = {"x"}}};
+    graph.outputs = {{.name = "x"}};
+    return InferShapes(graph, {{"image", {1, 3, 8, 8}}}).at("x").shape;
+  };
+  const Tensor one = Tensor::Of<float>({1}, {0.5f}), zero = Tensor::Scalar(std::uint8_t{0});
+  EXPECT_EQ(dequantized(one, zero), (Shape{1, 3, 8, 8}));
+  EXPECT_EQ(dequantized(Tensor::Scalar(0.5f), Tensor::Of<std::uint8_t>({1}, {0})), (Shape{1, 3, 8, 8}));
+  EXPECT_FRF_ERROR(dequantized(Tensor::Of<float>({3}, {1, 2, 3}), zero), ErrorCode::kInvalidArgument,
+                   "scale is 3, zero point is scalar");
 }
 
 }  // namespace

@@ -316,8 +316,10 @@ bool Lowering::TryOutput(const GraphOutput& output) {
   };
   const Node* node = producer(name);
   if (!IsMap(name)) {  // [Squeeze or Cast] <- ArgMax
-    for (int i = 0; i < 2 && node && (node->Is("Cast") || node->Is("Squeeze")); ++i)
+    for (int i = 0; i < 2 && node && (node->Is("Cast") || node->Is("Squeeze")); ++i) {
+      if (types_.at(node->outputs[0]).dtype == DType::kBool) return false;  // every id above 0 becomes 1
       take(node), node = producer(name);
+    }
     if (!node || !node->Is("ArgMax") || node->Int("axis", 0) != 1 || node->Int("select_last_index", 0) != 0)
       return false;
     if (!IsMap(node->inputs[0]) || ShapeOf(node->inputs[0])[1] > 255) return false;
