@@ -28,25 +28,31 @@ struct DemoArguments {
   bool json = false;
 };
 
-// Pictures beside each other with a caption above each.
+// Pictures beside each other with a caption above each, as large as the picture bears, so that it can be read
+// where the whole sheet is scaled to a screen. A picture that is narrower than its caption gets more room.
 Image SideBySide(const std::vector<std::pair<std::string, Image>>& pictures) {
-  constexpr int kGap = 8, kCaption = 24;
   constexpr Color kPaper{24, 26, 30}, kInk{232, 234, 238};  // as the legend's
-  Image sheet{.height = 0, .width = -kGap, .channels = 3};
+  constexpr int kMargin = 6;                                // of a caption, at scale 1 on both sides together
+  int scale = std::max(1, pictures.at(0).second.width / 240);
+  for (const auto& [caption, picture] : pictures)
+    scale = std::clamp(picture.width / (TextWidth(caption) + kMargin), 1, scale);
+  const int gap = 4 * scale, head = 12 * scale;
+  const auto width_of = [&](const std::string& caption, const Image& picture) {
+    return std::max(picture.width, TextWidth(caption, scale) + kMargin * scale);
+  };
+  Image sheet{.height = 0, .width = -gap, .channels = 3};
   for (const auto& [caption, picture] : pictures) {
-    sheet.height = std::max(sheet.height, picture.height + kCaption);
-    sheet.width += picture.width + kGap;
+    sheet.height = std::max(sheet.height, picture.height + head);
+    sheet.width += width_of(caption, picture) + gap;
   }
   for (std::size_t i = 0; i < sheet.bytes(); ++i) sheet.pixels.push_back(kPaper[i % 3]);
   int left = 0;
   for (const auto& [caption, picture] : pictures) {
-    const int scale = TextWidth(caption, 2) + 12 <= picture.width ? 2 : 1;
-    DrawText(sheet, left + 6, (kCaption - kTextHeight * scale) / 2, caption, kInk, scale);
+    DrawText(sheet, left + kMargin * scale / 2, (head - kTextHeight * scale) / 2, caption, kInk, scale);
     for (int y = 0; y < picture.height; ++y) {
-      std::copy_n(picture.at(y, 0), static_cast<std::size_t>(picture.width) * 3,
-                  sheet.at(y + kCaption, left));
+      std::copy_n(picture.at(y, 0), static_cast<std::size_t>(picture.width) * 3, sheet.at(y + head, left));
     }
-    left += picture.width + kGap;
+    left += width_of(caption, picture) + gap;
   }
   return sheet;
 }

@@ -35,6 +35,7 @@ struct Job {
   std::string input;
   std::string stem;  // output path without ending, relative to the output folder
   bool video = false, camera = false;
+  std::string error = {};  // why it is no input after all, such as a folder that cannot be looked into
 };
 
 // The inputs, folders' files one by one, of this shard. Throws kUsage for what does not go together and where
@@ -49,8 +50,8 @@ void WriteMask(const std::string& path, const LabelImage& labels, const Classes&
                const SegmentArguments& arguments);
 
 // Labels one video or camera and prints its summary unless --json. Gives its entry of the report; "error" or
-// "interrupted" in it where it did not come to its end. Throws what the next job would meet too: no FFmpeg,
-// outputs that cannot be created.
+// "interrupted" in it where it did not come to its end; a StopSignal of the caller's ends it early. Throws
+// what the next job would meet too: no FFmpeg, outputs that cannot be created.
 Json SegmentVideo(const SegmentArguments& arguments, const Job& job, Segmenter& segmenter);
 
 }  // namespace frf::cli

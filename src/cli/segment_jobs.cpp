@@ -4,8 +4,11 @@
 // compared by device and number.
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <optional>
 #include <set>
@@ -26,35 +29,65 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kMaskEnding = "_mask.png", kColorEnding = "_color.png",
                            kOverlayEnding = "_overlay.png";
+constexpr std::string_view kMasksEnding = "_mask";  // of the folder with a video's masks
 
-bool LooksLikeResult(const fs::path& path) {
+// `inside`: the folder that it stands in is not the one that was named but was found in it.
+bool LooksLikeResult(const fs::path& path, bool inside) {
   const std::string name = path.filename().string();
-  return name.ends_with(kMaskEnding) || name.ends_with(kColorEnding) || name.ends_with(kOverlayEnding);
+  const bool of_video =
+      inside && path.parent_path().filename().string().ends_with(kMasksEnding) && IsMaskName(path);
+  return of_video || name.ends_with(kMaskEnding) || name.ends_with(kColorEnding) ||
+         name.ends_with(kOverlayEnding);
+}
+
+// What is in the way of looking into a folder; "" where nothing is.
+std::string Barred(const fs::path& folder) {
+  if (::access(folder.c_str(), R_OK | X_OK) == 0) return "";
+  return fmt::format("{}: cannot look into this folder: {}", folder.string(), std::strerror(errno));
+}
+
+// A link to nothing counts as a file: reading it gives the error that names it.
+bool IsFileOrLostLink(const fs::file_status& status) {
+  return status.type() == fs::file_type::regular || status.type() == fs::file_type::not_found ||
+         status.type() == fs::file_type::none;
 }
 
 // What an earlier call wrote there is no input: the output folder, where it lies inside, and names that
-// results have.
+// results have. A folder in it that cannot be looked into is an input that fails, so that its pictures are
+// not missing without a word.
 void AddFolder(const fs::path& folder, const fs::path& output, std::vector<Job>& jobs) {
+  if (const std::string barred = Barred(folder); !barred.empty()) throw Error(ErrorCode::kIo, barred);
   std::vector<fs::path> found;
   std::size_t results = 0;
+  bool any_barred = false;
   std::error_code missing;  // an output folder that is not there yet holds nothing
   const bool nested = !fs::equivalent(folder, output, missing);
   for (auto it = fs::recursive_directory_iterator(folder, fs::directory_options::skip_permission_denied);
        it != fs::end(it); ++it) {
-    if (nested && it->is_directory(missing) && fs::equivalent(it->path(), output, missing))
-      it.disable_recursion_pending();
-    else if (!it->is_regular_file() || !LooksLikeImageFile(it->path().string()))
+    std::error_code code;  // a link to itself has no status
+    const fs::file_status status = it->status(code);
+    if (fs::is_directory(status)) {
+      if (nested && fs::equivalent(it->path(), output, missing)) {
+        it.disable_recursion_pending();
+      } else if (!it->is_symlink(code)) {
+        const std::string path = it->path().string(), barred = Barred(path);
+        if (barred.empty()) continue;
+        jobs.push_back({.input = path, .stem = path, .error = barred});
+        any_barred = true;
+      }
+    } else if (!IsFileOrLostLink(status) || !LooksLikeImageFile(it->path().string())) {
       continue;
-    else if (LooksLikeResult(it->path()))
+    } else if (LooksLikeResult(it->path(), it.depth() > 0)) {
       ++results;
-    else
+    } else {
       found.push_back(it->path());
+    }
   }
-  const std::string passed_over = results == 0
-                                      ? ""
-                                      : fmt::format("{} named like results (*{}, *{}, *{}) passed over",
-                                                    results, kMaskEnding, kColorEnding, kOverlayEnding);
-  if (found.empty()) {
+  const std::string passed_over =
+      results == 0 ? ""
+                   : fmt::format("{} named like results (*{}, *{}, *{}, *{}/000000.png) passed over", results,
+                                 kMaskEnding, kColorEnding, kOverlayEnding, kMasksEnding);
+  if (found.empty() && !any_barred) {
     throw Error(ErrorCode::kNotFound, fmt::format("{}: no PNG or JPEG files in this folder{}{}",
                                                   folder.string(), results > 0 ? "; " : "", passed_over));
   }
@@ -132,6 +165,7 @@ void RefuseLosingInputs(const SegmentArguments& arguments, const std::vector<Job
     if (!job.camera && IsMaskName(job.input)) folders.Add(fs::absolute(job.input).parent_path());
   }
   for (const Job& job : jobs) {
+    if (!job.error.empty()) continue;
     for (const auto& [kind, path] : OutputsOf(arguments, job)) {
       if (!inputs.Has(path) && !(job.video && kind == "mask" && folders.Has(path))) continue;
       throw Error(ErrorCode::kUsage,
@@ -140,6 +174,29 @@ void RefuseLosingInputs(const SegmentArguments& arguments, const std::vector<Job
                               path));
     }
   }
+}
+
+// a.jpg and a.png: the second one's results are called "a_2", or, where another input is called so, "a_3".
+// Gives a line that says so; "" where no two inputs share a name.
+std::string NumberEqualStems(std::vector<Job>& jobs) {
+  std::set<std::string> names, taken;
+  for (const Job& job : jobs) names.insert(job.stem);
+  std::size_t numbered = 0;
+  std::string first;
+  for (Job& job : jobs) {
+    std::string stem = job.stem;
+    for (int n = 2; taken.contains(stem); ++n) {
+      const std::string next = fmt::format("{}_{}", job.stem, n);
+      if (!names.contains(next)) stem = next;
+    }
+    taken.insert(stem);
+    if (stem == job.stem) continue;
+    if (numbered++ == 0) first = fmt::format("{} gives {}_*", job.input, stem);
+    job.stem = stem;
+  }
+  if (numbered == 0) return "";
+  return fmt::format("inputs of one name have their results numbered: {}{}", first,
+                     numbered > 1 ? fmt::format(", and {} more", numbered - 1) : "");
 }
 
 }  // namespace
@@ -176,18 +233,14 @@ std::vector<Job> ListJobs(const SegmentArguments& arguments) {
   if (jobs.empty())
     throw Error(ErrorCode::kUsage,
                 "segment: images, folders or videos are wanted, or --camera; see frf segment --help");
-  std::set<std::string> taken;
-  for (Job& job : jobs) {
-    std::string stem = job.stem;
-    for (int n = 2; !taken.insert(stem).second; ++n) stem = fmt::format("{}_{}", job.stem, n);
-    job.stem = stem;
-  }
+  const std::string numbered = NumberEqualStems(jobs);
   (void)arguments.Wants("");  // unknown words
   if (arguments.output_is_video() && (jobs.size() > 1 || !jobs[0].video)) {
     throw Error(
         ErrorCode::kUsage,
         fmt::format("-o {}: one video or camera gives a video, {} given; name a folder", arguments.output,
-                    jobs.size() > 1 ? fmt::format("{} inputs are", jobs.size()) : "a picture is"));
+                    jobs.size() > 1 ? fmt::format("{} inputs are", jobs.size())
+                                    : fmt::format("{}, whose ending is no video's, is", jobs[0].input)));
   }
   if (arguments.output_is_picture() && (jobs.size() > 1 || jobs[0].video)) {
     throw Error(ErrorCode::kUsage,
@@ -198,6 +251,7 @@ std::vector<Job> ListJobs(const SegmentArguments& arguments) {
   RefuseWithoutVideo(arguments, jobs);
   RefuseLosingInputs(arguments, jobs);
   const auto [index, count] = ParseShard(arguments.shard);
+  if (!numbered.empty()) LogInfo(numbered);
   std::vector<Job> mine;
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     if (static_cast<int>(i % count) == index) mine.push_back(jobs[i]);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // `frf segment IN... -o OUT`: label images, one by one or whole folders, and videos (segment_video.cpp). For
 // each input an id mask, a colour mask and an overlay with a legend, all at the input's own size. Subtle: one
-// bad file does not stop the others; it is named on standard error and the exit code is 1 at the end.
+// bad file does not stop the others; it is named on standard error and the exit code is 1 at the end. Ctrl-C
+// ends behind the picture at hand, whose files are then whole, and what was done is reported.
 #include <fmt/format.h>
 
 #include <chrono>
@@ -12,6 +13,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "base/stats.h"
+#include "base/stop_signal.h"
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/segment.h"
@@ -44,6 +46,10 @@ Json WritePicture(const SegmentArguments& arguments, const Classes& classes, con
 Json SegmentPicture(const SegmentArguments& arguments, const Job& job, Segmenter& segmenter,
                     std::vector<double>& times) {
   Json entry{{"input", job.input}};
+  if (!job.error.empty()) {
+    entry["error"] = job.error;
+    return entry;
+  }
   Image image;
   LabelImage labels;
   try {
@@ -76,7 +82,9 @@ int RunSegment(const SegmentArguments& arguments) {
   std::vector<double> times;
   std::size_t failed = 0;
   Progress progress("segment", static_cast<std::int64_t>(jobs.size()));
+  const StopSignal signals;
   for (const Job& job : jobs) {
+    if (StopSignal::Requested()) break;
     Json entry = job.video ? SegmentVideo(arguments, job, segmenter)
                            : SegmentPicture(arguments, job, segmenter, times);
     const bool interrupted = entry.contains("interrupted");
@@ -104,8 +112,13 @@ int RunSegment(const SegmentArguments& arguments) {
           times.size(), arguments.model, target, stats.median, stats.mad);
     }
   }
-  if (failed > 0 && jobs.size() > 1) LogError(fmt::format("{} of {} inputs failed", failed, jobs.size()));
-  return failed > 0 ? 1 : 0;
+  const bool stopped = files.size() < jobs.size();
+  if (stopped)
+    LogWarning(fmt::format("stopped after {} of {} inputs; what was labelled by then is written",
+                           files.size(), jobs.size()));
+  else if (failed > 0 && jobs.size() > 1)
+    LogError(fmt::format("{} of {} inputs failed", failed, jobs.size()));
+  return failed > 0 || stopped ? 1 : 0;
 }
 
 }  // namespace
@@ -127,7 +140,8 @@ void AddSegment(CLI::App& root, Action& action) {
       "inputs", arguments->inputs,
       "PNG or JPEG files, folders of them (searched recursively), or videos (mp4, mov, mkv, avi ...)");
   CLI::Option* output = app->add_option("-o,--output", arguments->output,
-                                        "folder for the results, the input's sub-folders are kept; or one "
+                                        "folder for the results, the input's sub-folders are kept (of a.jpg "
+                                        "and a.png one gives a_*, the other a_2_*); or one "
                                         "file: out.png for one picture, out.mp4 for one video or camera");
   app->add_option("-m,--model", arguments->model, "ONNX file, run folder, or name of shipped weights");
   CLI::Option* write = app->add_option("--write", arguments->write,

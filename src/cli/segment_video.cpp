@@ -43,9 +43,10 @@ Labelled LabelAll(const SegmentArguments& arguments, const Job& job, Segmenter& 
   const auto seconds = [&] {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   };
-  Progress progress("segment", arguments.frames > 0 && !job.camera
-                                   ? std::min(arguments.frames, source.info().frames)
-                                   : source.info().frames);
+  std::int64_t expected = source.info().frames;  // 0: unknown
+  if (arguments.frames > 0 && !job.camera)
+    expected = expected > 0 ? std::min(arguments.frames, expected) : arguments.frames;
+  Progress progress("segment", expected);
   PipelineOptions options{.max_frames = arguments.frames, .stop = [] { return StopSignal::Requested(); }};
   std::int64_t done = 0;
   const auto label = [&](VideoFrame& frame) {
@@ -117,7 +118,6 @@ Json SegmentVideo(const SegmentArguments& arguments, const Job& job, Segmenter& 
   } catch (const Error& error) {
     throw Error(error.code(), fmt::format("{}: {}", job.input, error.what()));
   }
-  const StopSignal signals;
   std::unique_ptr<FrameSource> source;
   try {
     source = library->Open(SourceFor(arguments, job));

@@ -111,6 +111,12 @@ std::string FirstBytes(std::string_view head) {
   }
   for (const Magic& magic : kOthers) {
     if (head.size() >= magic.offset && head.substr(magic.offset).starts_with(magic.bytes)) {
+      if (std::string_view(magic.name).ends_with(" video")) {
+        throw Error(ErrorCode::kUnsupported,
+                    fmt::format("{}: is {}, a PNG or JPEG file is wanted; frf segment takes videos, which it "
+                                "knows by their ending: mp4, mov, mkv, webm, avi",
+                                name, magic.name));
+      }
       throw Error(ErrorCode::kUnsupported,
                   fmt::format("{}: is {}; frf reads PNG and JPEG, convert it first", name, magic.name));
     }

@@ -50,6 +50,8 @@ TEST(ExportAgain, AFixedSizeStays) {
   Refused({"export", work / "a.onnx", "--size", "64x64", "-o", work / "c.onnx"}, "20x36");
   Refused({"export", work / "a.onnx", "--seed", "1", "-o", work / "c.onnx"}, "--seed");
   EXPECT_EQ(ParsedOutput(RunFrf({"info", work / "a.onnx", "--json"}))["size"], "20x36");
+  for (const std::string plan : {"--all", "--plan"})
+    Refused({"info", work / "a.onnx", "--size", "64x64", plan}, "its input is fixed, --size 20x36 is wanted");
 }
 
 TEST(ExportAgain, BytesStayBytes) {

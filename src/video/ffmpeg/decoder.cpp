@@ -11,6 +11,7 @@ extern "C" {
 #include <bit>
 #include <cmath>
 #include <fstream>
+#include <optional>
 #include <string_view>
 #include <thread>
 
@@ -33,8 +34,9 @@ bool IsOwnIndex(const AVFormatContext& format) {  // containers whose index says
 std::int64_t EndOf(const AVIndexEntry& entry) { return entry.pos + entry.size; }
 
 // Whether the file reaches the end that a Matroska segment states in its head: an ID and a size in which the
-// first byte's leading zeros say how many bytes follow. What was written live may state none.
-bool HoldsWholeSegment(const std::string& path) {
+// first byte's leading zeros say how many bytes follow. Nothing where it states none, as what was written
+// live.
+std::optional<bool> HoldsWholeSegment(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   const auto number = [&](bool keep_marker) {
     const int first = file.get();
@@ -43,12 +45,12 @@ bool HoldsWholeSegment(const std::string& path) {
     for (int i = 0; i < more; ++i) value = value << 8 | static_cast<std::uint8_t>(file.get());
     return value;
   };
-  if (number(true) != 0x1A45DFA3) return false;
+  if (number(true) != 0x1A45DFA3) return std::nullopt;
   const std::uint64_t head = number(false);
   file.seekg(static_cast<std::streamoff>(std::min<std::uint64_t>(head, 1 << 20)), std::ios::cur);
-  if (number(true) != 0x18538067) return false;
+  if (number(true) != 0x18538067) return std::nullopt;
   const std::uint64_t size = number(false);
-  if (!file || size >= (std::uint64_t{1} << 48)) return false;  // all ones: not stated
+  if (!file || size >= (std::uint64_t{1} << 48)) return std::nullopt;  // all ones: not stated
   const auto start = static_cast<std::uint64_t>(file.tellg());
   file.seekg(0, std::ios::end);
   return static_cast<std::uint64_t>(file.tellg()) >= start + size;
@@ -271,9 +273,10 @@ void Decoder::CountDamage(int sent) {
   if (sent < 0) ++damaged_;  // one packet; the next ones may be sound
 }
 
-// Whether the container promised more than it held. Only gaps beyond rounding and a longer sound track count,
-// and no last frame that is shown for long, as a screen recording's is: where the container counts its
-// packets (and CheckIndex has seen that they lie within the file) some must be missing too.
+// Whether the container promised more than it held. A Matroska segment's size settles it. Elsewhere only gaps
+// beyond rounding and a longer sound track count, and no last frame that is shown for long, as a screen
+// recording's is: where the container counts its packets (and CheckIndex has seen that they lie within the
+// file) some must be missing too.
 void Decoder::NoteEnd() {
   if (options_.camera) return;
   if (delivered_ == 0)
@@ -284,11 +287,12 @@ void Decoder::NoteEnd() {
   const double end = static_cast<double>(last_pts_) * base + std::max(shown, 1 / info_.rate.value());
   const double promised =
       stream_->duration > 0 ? static_cast<double>(stream_->duration) * base : SecondsOfTag(*stream_);
-  const bool whole =
-      IsOwnIndex(*format_)
-          ? stream_->nb_frames > 0 && delivered_ + damaged_ >= stream_->nb_frames
-          : std::string_view(format_->iformat->name).starts_with("matroska") && HoldsWholeSegment(name_);
-  cut_short_ = partial_packet_ || (!whole && promised - end > std::max(1.0, promised / 10));
+  std::optional<bool> whole;
+  if (std::string_view(format_->iformat->name).starts_with("matroska"))
+    whole = HoldsWholeSegment(name_);
+  else if (IsOwnIndex(*format_) && stream_->nb_frames > 0 && delivered_ + damaged_ >= stream_->nb_frames)
+    whole = true;
+  cut_short_ = partial_packet_ || !whole.value_or(promised - end <= std::max(1.0, promised / 10));
   if (!cut_short_) return;
   end_note_ = fmt::format("{}: ends after {} frames ({:.1f} s{}); was the copy cut short?", name_, delivered_,
                           end, promised > end ? fmt::format(" of {:.1f}", promised) : "");

@@ -55,6 +55,12 @@ bool KeepsLastDuration(const AVOutputFormat& container) {
   return std::find(std::begin(kContainers), std::end(kContainers), container.name) != std::end(kContainers);
 }
 
+// One time a packet, when it is decoded: of frames that are shown in another order (B-frames) the times would
+// be lost.
+bool KeepsOneTimeOnly(const AVOutputFormat& container) {
+  return std::string_view(container.name) == "avi" || std::string_view(container.name) == "asf";
+}
+
 class Encoder final : public VideoWriter {
  public:
   explicit Encoder(const WriterOptions& options)
@@ -191,6 +197,7 @@ class Encoder final : public VideoWriter {
     const VideoInfo& info = options_.info;
     codec.width = info.width, codec.height = info.height;
     codec.pix_fmt = pixels;
+    if (KeepsOneTimeOnly(*format_->oformat)) codec.max_b_frames = 0;
     codec.framerate = {info.rate.num, info.rate.den};
     codec.time_base = {info.time_base.num, info.time_base.den};
     // MPEG-4 part 2 counts time in at most 16 bits; a 60000th of a second holds the usual rates exactly.
