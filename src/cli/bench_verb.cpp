@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdio>
 #include <filesystem>
 #include <sstream>
 
@@ -108,14 +109,16 @@ std::vector<Precision> ParsePrecisions(const std::string& text) {
   ExecTrain(words);
 }
 
+// --against onnxruntime,openvino: distinct ones, in the order given.
 std::vector<std::string> PeersOf(const BenchArguments& arguments) {
-  const std::vector<std::string> peers = SplitAtCommas(arguments.against, "--against");
-  for (const std::string& peer : peers) {
+  std::vector<std::string> peers;
+  for (const std::string& peer : SplitAtCommas(arguments.against, "--against")) {
     const auto& known = PeerNames();
     if (std::find(known.begin(), known.end(), peer) == known.end()) {
       throw Error(ErrorCode::kUsage,
                   fmt::format("--against '{}': known are {}", peer, fmt::join(known, ", ")));
     }
+    if (std::find(peers.begin(), peers.end(), peer) == peers.end()) peers.push_back(peer);
   }
   return peers;
 }
@@ -295,17 +298,17 @@ int RunBench(const BenchArguments& arguments) {
   }
   ClearProgressLine();
   Warn(report);
-  if (!arguments.output.empty()) {
-    const std::filesystem::path folder = arguments.output;
-    WriteFileAtomically(folder / "bench.md", Markdown(report));
-    WriteFileAtomically(folder / "bench.svg", PlotSvg(report));
-  }
-  if (arguments.json) {
+  // The times first: a full disk must not cost them.
+  if (arguments.json)
     PrintJson(ToJson(report));
-  } else {
+  else
     PrintTable(report);
-    if (!arguments.output.empty()) fmt::print("written: {0}/bench.md and {0}/bench.svg\n", arguments.output);
-  }
+  std::fflush(stdout);
+  if (arguments.output.empty()) return 0;
+  const std::filesystem::path folder = arguments.output;
+  WriteFileAtomically(folder / "bench.md", Markdown(report));
+  WriteFileAtomically(folder / "bench.svg", PlotSvg(report));
+  if (!arguments.json) fmt::print("written: {0}/bench.md and {0}/bench.svg\n", arguments.output);
   return 0;
 }
 

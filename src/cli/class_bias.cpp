@@ -52,7 +52,8 @@ std::vector<float> ParseClassBias(const std::string& text, const Classes& classe
     }
     float value = 0;
     const char *begin = part.data() + equals + 1, *end = part.data() + part.size();
-    const auto [stop, error] = std::from_chars(begin, end, value);
+    const bool plus = *begin == '+' && begin[1] != '-';  // which from_chars does not know
+    const auto [stop, error] = std::from_chars(begin + plus, end, value);
     if (error != std::errc() || stop != end || !std::isfinite(value) || std::abs(value) > 100)
       throw Error(ErrorCode::kUsage,
                   fmt::format("--class-bias '{}': '{}' is not a number from -100 to 100", part, begin));
@@ -68,8 +69,11 @@ void AddClassBias(Model& model, const std::vector<float>& bias) {
   own.value = own.value.Clone();
   for (std::size_t c = 0; c < bias.size(); ++c) own.value.data<float>()[c] += bias[c];
   Json noted = Json::object();
+  if (model.info.train.is_object())
+    noted = model.info.train.value("class_bias", noted);  // of an earlier export
   for (std::size_t c = 0; c < bias.size(); ++c) {
-    if (bias[c] != 0) noted[model.info.classes.names[c]] = bias[c];
+    const std::string& name = model.info.classes.names[c];
+    if (bias[c] != 0) noted[name] = noted.value(name, 0.0f) + bias[c];
   }
   model.info.train["class_bias"] = noted;
   model.info.eval = Json::array();

@@ -54,9 +54,12 @@ std::string DifferenceTable(const ConfusionMatrix& matrix, const Other& other, c
   const auto ours = matrix.Iou(), theirs = other.matrix.Iou();
   std::string table = fmt::format("{:<14} {:>9} {:>9} {:>8}\n", "class", "this", "against", "points");
   for (int c = 0; c < classes.count(); ++c) {
-    if (!ours[c] || !theirs[c]) continue;
-    table += fmt::format("{:<14} {:>7.2f} % {:>7.2f} % {:>+8.2f}\n", classes.names[c], *ours[c] * 100,
-                         *theirs[c] * 100, (*ours[c] - *theirs[c]) * 100);
+    if (!ours[c] && !theirs[c]) continue;
+    // One that only one of them names counts in its mean alone, so it must not be missing here.
+    const bool both = ours[c] && theirs[c];
+    table += fmt::format("{:<14} {:>9} {:>9} {:>8}\n", classes.names[c], Percent(ours[c], 2),
+                         Percent(theirs[c], 2),
+                         both ? fmt::format("{:+.2f}", (*ours[c] - *theirs[c]) * 100) : "-");
   }
   const double mine = matrix.MeanIou().value_or(0), its = other.matrix.MeanIou().value_or(0);
   table += fmt::format("{:<14} {:>7.2f} % {:>7.2f} % {:>+8.2f}\n", "mean IoU", mine * 100, its * 100,
@@ -195,7 +198,11 @@ std::string SizeSeen(const InputSpec& spec, const Shape& input, const Image& ima
 }
 
 int RunEval(const EvalArguments& arguments) {
-  if (arguments.backend == "torch") ExecTrain(WordsForTorch(arguments));
+  if (arguments.backend == "torch") {
+    const std::vector<std::string> words = WordsForTorch(arguments);
+    CheckOutputs(arguments);
+    ExecTrain(words);
+  }
   SegmenterOptions options{.threads = arguments.threads,
                            .max_memory = arguments.max_memory_mb << 20,
                            .plain = arguments.backend == "plain",

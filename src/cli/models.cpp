@@ -38,7 +38,15 @@ Model RandomModel(const RandomNet& net) {
   Model model;
   model.info.net = net.name;
   model.info.classes = cityscapes ? CityscapesClasses() : CamVidClasses();
-  model.info.net_options = CompleteOptions(net.name, ParseNetOptions(net.name, net.options));
+  const Json given = ParseNetOptions(net.name, net.options);
+  if (given.contains("classes") && given["classes"] != model.info.classes.count()) {
+    throw Error(
+        ErrorCode::kUsage,
+        fmt::format("--net-options classes={}: {} has {} classes, and names are wanted for them; leave "
+                    "it out",
+                    given["classes"].dump(), net.classes, model.info.classes.count()));
+  }
+  model.info.net_options = CompleteOptions(net.name, given);
   model.info.net_options["classes"] = model.info.classes.count();
   model.graph = BuildNet(net.name, model.info.net_options).ForInference();
   std::tie(model.info.input.height, model.info.input.width) =

@@ -36,7 +36,9 @@ ScoredImages ReadImages(const Dataset& data, const std::vector<int>& which) {
   return images;
 }
 
-std::vector<std::vector<int>> SplitByRecording(const Dataset& data, int parts, bool drawn) {
+std::vector<std::vector<int>> SplitByRecording(const Dataset& data, const std::vector<int>& wanted,
+                                               bool drawn) {
+  const int parts = static_cast<int>(wanted.size());
   std::map<std::string, std::vector<int>> by_name;
   for (int i = 0; i < data.size(); ++i) by_name[RecordingOf(data.name(i))].push_back(i);
   std::vector<std::vector<int>> split;
@@ -45,11 +47,19 @@ std::vector<std::vector<int>> SplitByRecording(const Dataset& data, int parts, b
     for (auto& [name, images] : by_name) recordings.push_back(std::move(images));
     std::stable_sort(recordings.begin(), recordings.end(),
                      [](const auto& a, const auto& b) { return a.size() > b.size(); });
-    for (std::size_t r = 0; r < recordings.size(); ++r) {
-      if (static_cast<int>(r) < parts)
-        split.push_back(recordings[r]);
-      else
-        split.back().insert(split.back().end(), recordings[r].begin(), recordings[r].end());
+    if (recordings.front().size() == 1 && data.size() > parts) {
+      LogWarning(
+          fmt::format("{}: by the files' names every image is a recording of its own; where they are frames "
+                      "of one drive, neighbouring ones may hide what rounding breaks",
+                      data.description()));
+    }
+    split.emplace_back();
+    for (int left = data.size(); const std::vector<int>& recording : recordings) {
+      split.back().insert(split.back().end(), recording.begin(), recording.end());
+      left -= static_cast<int>(recording.size());
+      const int part = static_cast<int>(split.size()) - 1, parts_left = parts - part - 1,
+                size = static_cast<int>(split.back().size());
+      if (parts_left > 0 && (size >= wanted[part] || left <= parts_left * size)) split.emplace_back();
     }
     return split;
   }

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "base/progress.h"
+#include "base/stats.h"
 
 namespace frf::cli {
 
@@ -21,17 +22,21 @@ NetworkScore ScoreNetwork(const Model& model, const SegmenterOptions& options, c
                           const std::string& title) {
   Segmenter segmenter(model, options);
   NetworkScore score;
+  std::vector<double> times;
   Progress progress(title, static_cast<std::int64_t>(images.samples.size()));
   for (const Sample& sample : images.samples) {
     const auto start = std::chrono::steady_clock::now();
     LabelImage labels = segmenter.Run(sample.image.view());
-    score.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    times.push_back(
+        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
     ConfusionMatrix one(segmenter.info().classes.count());
     one.Add(sample.labels, labels);
     score.images.push_back(std::move(one));
     score.labels.push_back(std::move(labels));
     if (!title.empty()) progress.Advance();
   }
+  if (times.size() > 1) times.erase(times.begin());  // planning is a part of it
+  if (!times.empty()) score.ms = Summarize(times).median;
   return score;
 }
 
@@ -87,9 +92,11 @@ void PrintScores(const Classes& classes, const NetworkScore& wanted, const Netwo
   const auto before = wanted.Sum().Iou(), after = got.Sum().Iou();
   fmt::print("{:<14} {:>9} {:>9} {:>8}\n", "class", "float32", "int8", "points");
   for (int c = 0; c < classes.count(); ++c) {
-    if (!before[c] || !after[c]) continue;
-    fmt::print("{:<14} {:>7.2f} % {:>7.2f} % {:>+8.2f}\n", classes.names[c], *before[c] * 100,
-               *after[c] * 100, (*after[c] - *before[c]) * 100);
+    if (!before[c] && !after[c]) continue;
+    // One that only one of them names counts in its mean alone, so it must not be missing here.
+    const bool both = before[c] && after[c];
+    fmt::print("{:<14} {:>9} {:>9} {:>8}\n", classes.names[c], Percent(before[c], 2), Percent(after[c], 2),
+               both ? fmt::format("{:+.2f}", (*after[c] - *before[c]) * 100) : "-");
   }
   fmt::print("{:<14} {:>7.2f} % {:>7.2f} % {:>+8.2f}\n", "mean IoU", wanted.MeanIou() * 100,
              got.MeanIou() * 100, -drop.points);

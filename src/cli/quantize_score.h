@@ -27,14 +27,17 @@ std::string Some(const std::vector<std::string>& names);
 // At most `count` of them, evenly spread.
 std::vector<int> EvenlyOf(const std::vector<int>& from, int count);
 
-// `parts` lists of positions: whole recordings, the largest first; where there are too few, or the scenes are
-// `drawn`, stretches of the data. Throws kInvalidArgument for fewer images than parts.
-std::vector<std::vector<int>> SplitByRecording(const Dataset& data, int parts, bool drawn);
+// As many lists of positions as `wanted` has numbers: whole recordings, the largest first, until a list has
+// so many images or there are no more left for each of the others; the last one has what is left. Where
+// recordings are too few, or the scenes are `drawn`, stretches of the data. Throws kInvalidArgument for fewer
+// images than lists.
+std::vector<std::vector<int>> SplitByRecording(const Dataset& data, const std::vector<int>& wanted,
+                                               bool drawn);
 
 struct NetworkScore {
   std::vector<ConfusionMatrix> images;
   std::vector<LabelImage> labels;  // predicted
-  double seconds = 0;              // of all images
+  double ms = 0;  // an image: the median, without the first one's planning where there are others
   ConfusionMatrix Sum() const;
   double MeanIou() const { return Sum().MeanIou().value_or(0); }
 };

@@ -15,6 +15,7 @@
 #include "base/progress.h"
 #include "base/system.h"
 #include "cli/cli.h"
+#include "cli/eval.h"
 #include "cli/quantize_score.h"
 #include "engine/quantize/insert.h"
 #include "frf/error.h"
@@ -99,16 +100,14 @@ class Quantizer {
                                .list = list,
                                .seed = arguments_.seed,
                                .variant = arguments_.variant});
-      if (data->classes().count() != model_.info.classes.count()) {
-        throw Error(ErrorCode::kInvalidArgument,
-                    fmt::format("{} knows {} classes, {} has {}", arguments_.model,
-                                model_.info.classes.count(), spec, data->classes().count()));
-      }
+      CheckClasses(model_.info.classes, data->classes(), arguments_.model);
       return data;
     };
     const auto data = open(arguments_.data, arguments_.split, arguments_.list);
     const bool apart = !arguments_.score_data.empty() || !arguments_.score_list.empty();
-    const auto parts = SplitByRecording(*data, apart ? 2 : 3, arguments_.data.starts_with("synth:"));
+    std::vector<int> wanted{arguments_.images, arguments_.select_images};
+    if (!apart) wanted.push_back(arguments_.score_images);
+    const auto parts = SplitByRecording(*data, wanted, arguments_.data.starts_with("synth:"));
     calibration_ = ReadImages(*data, EvenlyOf(parts[0], arguments_.images));
     selection_ = ReadImages(*data, EvenlyOf(parts[1], arguments_.select_images));
     if (!apart) {
@@ -325,9 +324,7 @@ class Quantizer {
     fmt::print(
         "drop {:.2f} points, 95 % {:.2f} to {:.2f}; {:.2f} % of labels changed; {} held-out images of {}\n",
         drop.points, drop.low, drop.high, changed * 100, scoring_.samples.size(), Some(scoring_.recordings));
-    fmt::print("float32 {:.1f} ms, int8 {:.1f} ms an image\n",
-               wanted.seconds * 1000 / static_cast<double>(scoring_.samples.size()),
-               got.seconds * 1000 / static_cast<double>(scoring_.samples.size()));
+    fmt::print("float32 {:.1f} ms, int8 {:.1f} ms an image\n", wanted.ms, got.ms);
   }
 
   const QuantizeArguments& arguments_;
@@ -401,8 +398,8 @@ void AddQuantize(CLI::App& root, Action& action) {
   app->add_option("--threads", a->threads, "CPU threads; 0: all cores")->check(CLI::Range(0, 1024));
   app->add_flag("--json", a->json, "one JSON document on standard output");
   app->footer(
-      R"(Images are split by recording (a file's name up to the first '_'): the largest for ranges, the next to choose by, the
-others for the figure that is reported.
+      R"(Images are split by recording (a file's name up to the first '_'): the largest for ranges (one, or as many as give
+--images), the next to choose by, the others for the figure that is reported.
 
 Examples:
   frf quantize frfnet-camvid --data camvid:DIR -o street-int8.onnx

@@ -17,6 +17,8 @@
 #include <functional>
 
 #include "base/files.h"
+#include "base/json.h"
+#include "base/text.h"
 #include "base/version.h"
 #include "cli/cli.h"
 #include "cli/qat.h"
@@ -211,9 +213,10 @@ void ConvertWeights(std::vector<std::string>& words, Writes& writes, std::string
                             value, value, option));
   }
   const std::string checkpoint = fmt::format("{}/{}.ckpt", NewRunFolder(words), name);
-  writes.emplace_back([checkpoint, file, model = std::move(model)] {
+  const std::string stem = std::filesystem::path(file).stem().string();
+  writes.emplace_back([checkpoint, stem, model = std::move(model)] {
     SaveWeights(checkpoint, model.graph, ToJson(model.info),
-                {{"name", std::filesystem::path(file).stem().string()}});
+                {{"name", IsUtf8(stem) ? stem : Printable(stem)}});
   });
   value = checkpoint;
 }

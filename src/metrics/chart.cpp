@@ -80,8 +80,9 @@ std::string EscapeHtml(const std::string& text) {
 }
 
 ChartAxis LinearAxis(double low, double high, int ticks, bool ends_on_ticks) {
+  if (low == high) low = std::min(0.0, low), high = std::max(0.0, high);  // one value: beside 0
   if (low >= 0 && low <= high / 2) low = 0;
-  if (!(high > low)) low -= 0.5, high += 0.5;
+  if (!(high > low)) high = low + 1;
   ChartAxis axis{low, high, {}};
   const double step = TickStep(high - low, ticks);
   if (ends_on_ticks)

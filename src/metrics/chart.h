@@ -22,9 +22,9 @@ struct ChartLine {
 };
 std::string ChartHtml(const ChartSpec& spec, const std::vector<ChartLine>& lines);
 
-// Where an axis begins and ends and what stands at it. Linear axes begin at 0 where the values come near it,
-// and end on ticks; logarithmic ones have ticks at 1, 2 and 5 times powers of ten and closer where those are
-// too few.
+// Where an axis begins and ends and what stands at it. Linear axes begin at 0 where the values come near it
+// or are all the same, and end on ticks; logarithmic ones have ticks at 1, 2 and 5 times powers of ten and
+// closer where those are too few.
 struct ChartAxis {
   double low = 0, high = 1;
   std::vector<double> ticks;

@@ -34,7 +34,8 @@ Json InferenceOptions(Json options) {
 
 bool SameKind(const ModelInfo& a, const ModelInfo& b) {
   return a.net == b.net && InferenceOptions(a.net_options) == InferenceOptions(b.net_options) &&
-         a.classes.names == b.classes.names && a.weights == b.weights;
+         a.classes.names == b.classes.names && a.weights == b.weights && a.input.mean == b.input.mean &&
+         a.input.std == b.input.std;
 }
 
 }  // namespace
@@ -51,7 +52,8 @@ Graph MeanOfRuns(const std::vector<std::string>& runs, bool raw, bool last, Mode
     if (!SameKind(info, other)) {
       throw Error(
           ErrorCode::kUsage,
-          fmt::format("{} and {} differ in network, options or classes; only weights of one kind have a mean",
+          fmt::format("{} and {} differ in network, options, classes or the mean and deviation of their "
+                      "input; only weights of one kind have a mean",
                       runs.front(), runs[n]));
     }
     Accumulate(next, share, sums);

@@ -13,7 +13,7 @@ namespace frf {
 
 // Parameters and states of the runs' best.ckpt (or last.ckpt), averaged or raw, each the mean over the runs
 // in double precision; `info` is the first one's with train.mean_of. One run: its weights as they are. Throws
-// kUsage where runs differ in network, options or classes.
+// kUsage where runs differ in network, options, classes, or mean and deviation of the input.
 Graph MeanOfRuns(const std::vector<std::string>& runs, bool raw, bool last, ModelInfo& info);
 
 }  // namespace frf

@@ -271,9 +271,11 @@ ScheduleSpec ScheduleOf(const Recipe& recipe, std::int64_t steps_per_epoch) {
         static_cast<std::int64_t>(std::lround(recipe.warmup_epochs * static_cast<double>(steps_per_epoch)));
     schedule.warmup_steps = std::min(std::max(schedule.warmup_steps, wanted), schedule.steps / 5);
   }
-  schedule.decay_steps = schedule.kind == ScheduleKind::kWarmupStableDecay
-                             ? std::llround(recipe.decay_share * static_cast<double>(schedule.steps))
-                             : 0;
+  schedule.decay_steps = 0;
+  if (schedule.kind == ScheduleKind::kWarmupStableDecay) {
+    const std::int64_t wanted = std::llround(recipe.decay_share * static_cast<double>(schedule.steps));
+    schedule.decay_steps = std::min(wanted, schedule.steps - schedule.warmup_steps);
+  }
   return schedule;
 }
 

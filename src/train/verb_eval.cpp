@@ -2,6 +2,9 @@
 // `frf eval RUN --backend torch`: the same module that trains, scored.
 #include <fmt/format.h>
 
+#include <cstdio>
+#include <filesystem>
+
 #include "base/system.h"
 #include "base/version.h"
 #include "frf/error.h"
@@ -23,6 +26,11 @@ struct EvalArguments {
 };
 
 int RunEval(const EvalArguments& a) {
+  if (!std::filesystem::is_directory(a.run)) {
+    throw Error(ErrorCode::kUsage, fmt::format("{}: is no run folder, which --backend torch wants; "
+                                               "--backend engine reads ONNX files",
+                                               a.run));
+  }
   ConfigureCpu(a.threads);
   ModelInfo info;
   GraphModule module(LoadRunGraph(a.run, a.weights == "raw", a.last, info));
@@ -36,6 +44,18 @@ int RunEval(const EvalArguments& a) {
                 fmt::format("{} was trained for other classes than {} has", a.run, data->description()));
   }
   const Evaluation evaluation = Evaluate(module, *data, options);
+  // The scores first: a full disk must not cost them.
+  if (a.json) {
+    Json json = ToJson(evaluation.matrix, info.classes);
+    json["model"] = a.run;
+    json["data"] = data->description();
+    json["backend"] = "torch";
+    json["seconds"] = evaluation.seconds;
+    fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+  } else {
+    fmt::print("{}\n{}", data->description(), FormatTable(evaluation.matrix, info.classes));
+  }
+  std::fflush(stdout);
   if (!a.report.empty()) {
     HtmlReport report(fmt::format("{} on {}", a.run, data->description()));
     report.Facts({{"run", a.run},
@@ -53,15 +73,6 @@ int RunEval(const EvalArguments& a) {
     report.Legend(info.classes);
     report.Pictures(ExampleRows(module, *data, options, evaluation.scores, a.pictures));
     report.Write(a.report);
-  }
-  if (a.json) {
-    Json json = ToJson(evaluation.matrix, info.classes);
-    json["model"] = a.run;
-    json["backend"] = "torch";
-    json["seconds"] = evaluation.seconds;
-    fmt::print("{}\n", json.dump(2));
-  } else {
-    fmt::print("{}\n{}", data->description(), FormatTable(evaluation.matrix, info.classes));
   }
   return 0;
 }
@@ -90,9 +101,13 @@ void AddEval(CLI::App& root, Action& action) {
   app->add_option("--size", a->size, "HEIGHTxWIDTH of the network's input; default: as trained");
   app->add_option("--device", a->device, "auto, cpu, cuda, cuda:N")->capture_default_str();
   app->add_option("--amp", a->amp, "auto, off, bf16, f16")->capture_default_str();
-  app->add_option("--threads", a->threads, "0: one a core")->capture_default_str();
+  app->add_option("--threads", a->threads, "0: one a core")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
   app->add_option("--report", a->report, "write an HTML report here");
-  app->add_option("--pictures", a->pictures, "images in the report")->capture_default_str();
+  app->add_option("--pictures", a->pictures, "images in the report")
+      ->check(CLI::Range(0, 2000))
+      ->capture_default_str();
   app->add_option("--weights", a->weights,
                   "which: ema, their running average, or raw, as the last step left them")
       ->check(CLI::IsMember({"ema", "raw"}))

@@ -50,6 +50,9 @@ TEST(ChartAxis, LinearStartsAtZeroWhereItIsNear) {
     EXPECT_LT(one.low, one.high);
     EXPECT_GE(one.ticks.size(), 2u);
   }
+  const ChartAxis share = LinearAxis(0.3, 0.3, 5, true);  // a first validation
+  EXPECT_EQ(share.low, 0) << "no IoU below 0 %";
+  EXPECT_LE(share.high, 0.4);
 }
 
 TEST(ChartAxis, LogarithmicTicksAreRoundNumbers) {

@@ -76,6 +76,18 @@ TEST(Recipe, WarmUpNeverEatsAShortRun) {
   EXPECT_EQ(schedule.decay_steps, 8);
 }
 
+TEST(Recipe, ADecayThatLeavesNoRoomForWarmUpBeginsBehindIt) {
+  Recipe recipe = LoadRecipe("best");
+  recipe.decay_share = 1;
+  Check(recipe);
+  SetEpochs(recipe, 10);
+  const ScheduleSpec schedule = ScheduleOf(recipe, 4);
+  EXPECT_EQ(schedule.warmup_steps, 8);
+  EXPECT_EQ(schedule.decay_steps, 32);
+  Check(schedule);
+  EXPECT_EQ(RatesAt(schedule, 39).rate, recipe.schedule.final_rate);
+}
+
 TEST(Recipe, OverridesByPath) {
   Recipe recipe = LoadRecipe("best");
   recipe = Override(recipe, "optimizer.weight_decay=0.05");

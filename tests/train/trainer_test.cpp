@@ -275,6 +275,13 @@ TEST(Trainer, MeanOfRunsIsTheMean) {
   }
   EXPECT_GT(compared, 100000);  // the runs differ
   EXPECT_FRF_ERROR(MeanOfRuns({a, other}, false, false, info), ErrorCode::kUsage, "differ in network");
+  // The same network, but its pictures are normalised otherwise.
+  std::filesystem::copy(b, folder / "d");
+  Json config = ParseJson(ReadFile(folder / "d/config.json"), "config.json");
+  config["model"]["input.std"] = {1, 1, 1};
+  WriteFileAtomically(folder / "d/config.json", config.dump());
+  EXPECT_FRF_ERROR(MeanOfRuns({a, folder / "d"}, false, false, info), ErrorCode::kUsage,
+                   "mean and deviation of their input");
 }
 
 }  // namespace
