@@ -181,11 +181,11 @@ std::vector<std::string> OfFormat(std::vector<std::string> files, const std::str
   return files;
 }
 
-void RefuseSame(const std::string& in, const std::string& out) {
+void RefuseSame(const std::string& in, const std::string& out,
+                const char* harm = "the originals would be lost") {
   std::error_code code;
   if (!fs::equivalent(in, out, code)) return;
-  throw Error(ErrorCode::kUsage,
-              fmt::format("{}: input and output are the same; the originals would be lost", out));
+  throw Error(ErrorCode::kUsage, fmt::format("{}: input and output are the same; {}", out, harm));
 }
 
 void WriteClasses(const std::string& out, const Classes& classes) {
@@ -253,6 +253,8 @@ ConvertResult ConvertLabelFiles(const std::string& in, const std::string& out,
 }
 
 ConvertResult ConvertToFolder(const DatasetSpec& spec, const std::string& out) {
+  const auto [kind, root] = ParseDataSpec(spec.spec);
+  if (kind == "folder") RefuseSame(root, out, "every image would stand there twice");
   ConvertResult result;
   for (const std::string& found : spec.list.empty() ? FindSplits(spec) : std::vector<std::string>{"all"}) {
     const std::string split = found == "all" ? "train" : found;
@@ -300,6 +302,7 @@ ConvertResult AddToFolder(const std::string& images, const std::string& masks, c
   for (const std::string& picture : pictures)
     by_stem.emplace(fs::path(picture).replace_extension().generic_string(), picture);
   const fs::path image_out = fs::path(out) / "images" / split, mask_out = fs::path(out) / "masks" / split;
+  RefuseSame(masks, mask_out.string());
   MakeFolder(image_out);
   MakeFolder(mask_out);
   WriteClasses(out, classes);

@@ -6,8 +6,8 @@
 //
 // palette may be left out (then masks are ids); label_ids are the values in the masks where those are not 0,
 // 1, 2 ...; void is an id or a list of ids (default 255); void_color a colour or a list (default black).
-// Splits are folders below images/ and masks/, or SPLIT.txt with one stem or path a line. Subtle: a mask
-// counts as colours if its PNG is RGB.
+// Splits are folders below images/ and masks/, or SPLIT.txt with one path a line, with or without its
+// ending. Subtle: a mask counts as colours if its PNG is RGB.
 #include <fmt/format.h>
 
 #include <map>
@@ -171,24 +171,30 @@ void AddByStem(Listing& listing, const std::string& below) {
   }
 }
 
-// A line is a path below the root, a path below images/, or a stem.
+// `stem` with the image ending that is there, in lower case or in upper; empty where none is.
+std::string WithEnding(const fs::path& root, const std::string& stem) {
+  for (const char* ending : {".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG"}) {
+    if (fs::is_regular_file(root / (stem + ending))) return stem + ending;
+  }
+  return {};
+}
+
+// A line is a path below the root, a path below images/, or either without its ending; as `find` writes it,
+// with "./" before.
 void AddLine(Listing& listing, const ListLine& line) {
   const fs::path root(listing.root);
-  std::string image = line.image;
-  for (const char* prefix : {"", "images/"}) {
-    for (const char* ending : {"", ".png", ".jpg", ".jpeg"}) {
-      if (fs::is_regular_file(root / (prefix + line.image + ending))) {
-        image = prefix + line.image + ending;
-        prefix = nullptr;
-        break;
-      }
-    }
-    if (prefix == nullptr) break;
+  const std::string given = fs::path(line.image).lexically_normal().generic_string();
+  std::string image;
+  for (const std::string& name : {given, "images/" + given}) {
+    if (image.empty()) image = fs::is_regular_file(root / name) ? name : WithEnding(root, name);
   }
+  if (image.empty()) image = given;
   std::string label = line.label;
   if (label.empty()) {
-    std::string below = image.starts_with("images/") ? image.substr(7) : image;
-    label = "masks/" + fs::path(below).replace_extension(".png").generic_string();
+    const std::string below = image.starts_with("images/") ? image.substr(7) : image;
+    const std::string stem = "masks/" + fs::path(below).replace_extension().generic_string();
+    label = WithEnding(root, stem);
+    if (label.empty()) label = stem + ".png";
   }
   AddPair(listing, image, (root / image).string(), (root / label).string());
 }

@@ -60,7 +60,7 @@ LabelImage MapColors(const Image& stored, const LabelCoding& coding, const std::
 // Reads a label file by its coding.
 LabelImage ReadCodedLabels(const std::string& path, const LabelCoding& coding);
 // Whether the file's pixels are colours: by its coding or, where that leaves it open, as the PNG stores them.
-// A JPEG is refused: it changes values.
+// A JPEG is refused: it changes values; so are colours where no class has one.
 bool HoldsColors(const std::string& path, const LabelCoding& coding);
 
 struct Pair {
@@ -71,7 +71,7 @@ struct Pair {
 // Something wrong with the listing itself. OpenDataset throws the first fatal one; the check reports them
 // all.
 struct ListingProblem {
-  std::string kind;  // "missing image", "missing label", "label without image", "ambiguous"
+  std::string kind;  // "missing image", "missing label", "label without image", "ambiguous", "no image"
   std::string file, message;
   bool fatal = true;
   std::string other;  // the pair's other file

@@ -71,7 +71,14 @@ bool HoldsColors(const std::string& path, const LabelCoding& coding) {
   }
   if (coding.kind != LabelCoding::Kind::kEither) return coding.kind == LabelCoding::Kind::kColors;
   if (file.gcount() < 26 || std::memcmp(head, "\x89PNG\r\n\x1a\n", 8) != 0) return false;
-  return head[25] == 2 || head[25] == 6;  // IHDR's colour type: RGB, RGBA
+  const bool colors = head[25] == 2 || head[25] == 6;  // IHDR's colour type: RGB, RGBA
+  if (colors && coding.colors.empty()) {
+    throw Error(ErrorCode::kUnsupported,
+                path +
+                    ": stores RGB, and classes.json has no \"palette\" to read colours by: add one, or save "
+                    "class ids in a grey or palette PNG");
+  }
+  return colors;
 }
 
 LabelImage ReadCodedLabels(const std::string& path, const LabelCoding& coding) {

@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "base/files.h"
+#include "base/log.h"
 #include "data/internal.h"
 #include "image/image_io.h"
 
@@ -42,7 +43,9 @@ std::string FindListFile(const std::string& list, const std::string& root) {
 }
 
 std::vector<ListLine> ReadListFile(const std::string& path) {
-  std::istringstream text(ReadFile(path, std::uint64_t{64} << 20));
+  std::string content = ReadFile(path, std::uint64_t{64} << 20);
+  if (content.starts_with("\xef\xbb\xbf")) content.erase(0, 3);  // the byte order mark of Windows' editors
+  std::istringstream text(std::move(content));
   std::vector<ListLine> lines;
   std::string line;
   for (int number = 1; std::getline(text, line); ++number) {
@@ -117,6 +120,10 @@ std::vector<std::string> FindSplits(const DatasetSpec& spec) {
     } catch (const Error& error) {
       if (error.code() != ErrorCode::kNotFound) throw;
       if (first_error.empty()) first_error = error.what();
+      // A folder without images is no split, but whoever made it may think that it is one.
+      const fs::path images = fs::path(ParseDataSpec(spec.spec).second) / "images" / split;
+      if (kind == "folder" && fs::is_directory(images))
+        LogWarning(fmt::format("{}: holds no image, so split '{}' is left out", images.string(), split));
     }
   }
   if (found.empty()) throw Error(ErrorCode::kNotFound, first_error);
@@ -132,6 +139,12 @@ Listing ListFiles(const DatasetSpec& spec) {
                                            : ListFolder(spec, root);
   if (listing.pairs.empty() && listing.problems.empty()) {
     throw Error(ErrorCode::kNotFound, fmt::format("{}: no images for split '{}'", root, spec.split));
+  }
+  const auto fatal = [](const ListingProblem& problem) { return problem.fatal; };
+  if (listing.pairs.empty() && std::none_of(listing.problems.begin(), listing.problems.end(), fatal)) {
+    listing.problems.push_back(
+        {"no image", root,
+         fmt::format("{}: no images for split '{}', though labels are there", root, spec.split)});
   }
   return listing;
 }

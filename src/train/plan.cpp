@@ -33,6 +33,11 @@ bool HasOption(const std::string& net, const std::string& option) {
 
 Json NetOptions(const TrainOptions& options, int classes) {
   Json wanted = options.net_options;
+  if (wanted.contains("classes") && wanted["classes"] != classes) {
+    throw Error(ErrorCode::kUsage, fmt::format("--net-options classes={}: the data have {} classes, which "
+                                               "decides; leave it out",
+                                               wanted["classes"].dump(), classes));
+  }
   wanted["classes"] = classes;
   if (options.recipe.auxiliary && HasOption(options.net, "aux") && !wanted.contains("aux"))
     wanted["aux"] = true;

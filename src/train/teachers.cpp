@@ -46,16 +46,6 @@ Teacher FromRun(const std::string& run) {
   return teacher;
 }
 
-void CheckClasses(const Teacher& teacher, const ModelInfo& student) {
-  if (teacher.info.classes.names == student.classes.names) return;
-  throw Error(
-      ErrorCode::kUsage,
-      fmt::format("--teacher {}: knows {} classes ({}, ...), the data have {} ({}, ...): the same ones "
-                  "are wanted",
-                  teacher.name, teacher.info.classes.count(), teacher.info.classes.names.front(),
-                  student.classes.count(), student.classes.names.front()));
-}
-
 // What rank 0 has, on every rank: descriptions here, weights once they lie on the device.
 void ShareDescriptions(std::vector<Teacher>& teachers, Distributed& distributed) {
   Json json = Json::array();
@@ -88,6 +78,16 @@ Teacher ReadTeacher(const std::string& path) {
                             path, path));
   }
   return std::filesystem::is_directory(path) ? FromRun(path) : FromCheckpoint(path);
+}
+
+void CheckClasses(const Teacher& teacher, const ModelInfo& student) {
+  if (teacher.info.classes.names == student.classes.names) return;
+  throw Error(
+      ErrorCode::kUsage,
+      fmt::format("--teacher {}: knows {} classes ({}, ...), the data have {} ({}, ...): the same ones "
+                  "are wanted",
+                  teacher.name, teacher.info.classes.count(), teacher.info.classes.names.front(),
+                  student.classes.count(), student.classes.names.front()));
 }
 
 void SaveTeacher(const std::string& path, const Teacher& teacher) {

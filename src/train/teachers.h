@@ -33,6 +33,8 @@ struct Teacher {
 // A run folder, or a checkpoint that says what network it holds (SaveTeacher's, best.ckpt, what `frf-train
 // weights` writes). Throws kUsage for 8-bit networks and ONNX files, kCorruptFile where weights do not fit.
 Teacher ReadTeacher(const std::string& path);
+// kUsage where the teacher knows other classes than the student.
+void CheckClasses(const Teacher& teacher, const ModelInfo& student);
 void SaveTeacher(const std::string& path, const Teacher& teacher);
 
 class Teachers {

@@ -70,6 +70,7 @@ Json ToJson(const TrainState& s) {
   return {{"epoch", s.epoch},
           {"epoch_step", s.epoch_step},
           {"step", s.step},
+          {"images", s.images},
           {"loss_sum", s.loss_sum},
           {"last_loss", s.last_loss},
           {"last_miou", Optional(s.last_miou)},
@@ -88,6 +89,7 @@ TrainState TrainStateFromJson(const Json& json, const std::string& file) {
     s.epoch = json.at("epoch");
     s.epoch_step = json.at("epoch_step");
     s.step = json.at("step");
+    s.images = json.value("images", std::int64_t{0});  // absent in older files
     s.loss_sum = json.at("loss_sum");
     s.last_loss = json.at("last_loss");
     s.last_miou = Optional(json.at("last_miou"));

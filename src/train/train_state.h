@@ -23,6 +23,7 @@ namespace frf {
 struct TrainState {
   std::int64_t epoch = 0, epoch_step = 0;  // in progress, 0-based; steps of it that are done
   std::int64_t step = 0;                   // done in all
+  std::int64_t images = 0;                 // that were trained on; 0: not known
   double loss_sum = 0;                     // over this epoch's steps
   double last_loss = 0;                    // mean of the last whole epoch
   std::optional<double> last_miou, best_miou;

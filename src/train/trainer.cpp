@@ -146,9 +146,6 @@ void Trainer::Step(const Batch& batch, const Phase& phase) {
 
 void Trainer::CheckLoss(double loss, double own, const Batch& batch) {
   if (std::isfinite(loss)) return;
-  const std::string good = saved_step_ < 0 ? "no checkpoint was written yet"
-                                           : fmt::format("the last good checkpoint is {} of step {}",
-                                                         run_ / "last.ckpt", saved_step_);
   throw Error(
       ErrorCode::kInvalidArgument,
       fmt::format("{}: the loss is {} at step {} (epoch {}, batch {}) on {}; {}; try a lower --lr or "
@@ -156,7 +153,12 @@ void Trainer::CheckLoss(double loss, double own, const Batch& batch) {
                   run_.path(), std::isnan(loss) ? "not a number" : "infinite", state_.step, state_.epoch + 1,
                   state_.epoch_step,
                   std::isfinite(own) ? "another rank" : fmt::format("{}", fmt::join(batch.names, ", ")),
-                  good));
+                  LastGood()));
+}
+
+std::string Trainer::LastGood() const {
+  if (saved_step_ < 0) return "no checkpoint was written yet";
+  return fmt::format("the last good checkpoint is {} of step {}", run_ / "last.ckpt", saved_step_);
 }
 
 // Pixels of input still to be trained on: what the time left is estimated from, since phases differ in size.
@@ -200,7 +202,7 @@ void Trainer::KeepTogether() {
 
 void Trainer::FinishEpoch() {
   KeepTogether();
-  state_.last_loss = state_.loss_sum / static_cast<double>(loader_->steps_per_epoch());
+  state_.last_loss = state_.loss_sum / static_cast<double>(state_.epoch_step);
   const std::int64_t done = state_.epoch + 1;
   LogEpoch();
   if (events_) events_->Scalar("train/epoch_loss", state_.last_loss, state_.step);

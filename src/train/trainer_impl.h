@@ -46,12 +46,15 @@ class Trainer {
   void TakeTeachers();
   LoaderOptions Loading() const;
   void Resume();
+  bool EndPending() const;
+  std::int64_t FirstNewStep() const;
   void RewindLog();
   void Announce();
   void RunEpoch();
   void Step(const Batch& batch, const Phase& phase);
   double TotalLoss(double own);
   void CheckLoss(double loss, double own, const Batch& batch);
+  std::string LastGood() const;
   bool StopWanted() const;
   void KeepTogether();
   void LogEpoch();

@@ -121,17 +121,15 @@ void Trainer::SaveLast(bool must) {
   if (!Writes()) return;
   saved_ = Clock::now();
   if (!AllFinite(*module_)) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{}: a weight is not finite after step {}; {} is kept as it was at step {}",
-                            run_.path(), state_.step, run_ / "last.ckpt", saved_step_));
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("{}: a weight is not finite after step {}; {}",
+                                                         run_.path(), state_.step, LastGood()));
   }
   try {
     SaveState(run_ / "last.ckpt", state_, ToJson(plan_.model), Everything());
     saved_step_ = state_.step;
   } catch (const Error& error) {
     if (must || error.code() != ErrorCode::kIo) throw;
-    LogWarning(
-        fmt::format("{}; the checkpoint of step {} is kept, training goes on", error.what(), saved_step_));
+    LogWarning(fmt::format("{}; {}, training goes on", error.what(), LastGood()));
   }
 }
 

@@ -6,8 +6,10 @@
 #include <algorithm>
 
 #include "base/files.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/system.h"
+#include "base/text.h"
 #include "frf/error.h"
 #include "train/trainer_impl.h"
 
@@ -23,6 +25,59 @@ void UseOwnPlaces(const TrainOptions& options, Plan& plan) {
   if (!options.validation.spec.empty()) plan.validation.spec = options.validation.spec;
 }
 
+// Where the data's classes are not those of the run, in words.
+std::string Difference(const Classes& data, const Classes& run) {
+  if (data.count() != run.count())
+    return fmt::format("has {} classes, the run was started with {}", data.count(), run.count());
+  for (int id = 0; id < run.count(); ++id) {
+    if (data.names[id] != run.names[id])
+      return fmt::format("calls class {} '{}', the run '{}'", id, data.names[id], run.names[id]);
+  }
+  return "has other colours or label ids for its classes than the run was started with";
+}
+
+// Every rank takes its share of images by their numbers, so all ranks must have the same, in one order. Only
+// names are compared: files may lie elsewhere, or in a pack.
+void CheckSameImages(const Dataset& data, Distributed& distributed) {
+  std::string names;
+  for (int i = 0; i < data.size(); ++i) names += data.name(i) + '\n';
+  const Json own{{"images", data.size()}, {"names", XxHash64(names)}};
+  const Json zeros = ParseJson(distributed.Broadcast(own.dump()), "rank 0's images");
+  if (own == zeros) return;
+  const int wanted = zeros.at("images").get<int>();
+  throw Error(ErrorCode::kUsage,
+              fmt::format("rank {} of {}: {}; rank 0 has {}; all ranks want the same data",
+                          distributed.rank(), distributed.size(), data.description(),
+                          data.size() != wanted ? std::to_string(wanted) : "as many of other names"));
+}
+
+// config.json keeps these names, and JSON is UTF-8.
+void CheckNames(const TrainOptions& options) {
+  std::vector<std::string> names{options.train.spec,      options.train.list, options.validation.spec,
+                                 options.validation.list, options.init,       options.qat};
+  names.insert(names.end(), options.teachers.begin(), options.teachers.end());
+  for (const std::string& name : names) {
+    if (IsUtf8(name)) continue;
+    throw Error(
+        ErrorCode::kUsage,
+        fmt::format("{}: the name is not UTF-8, as config.json wants; rename the file or folder, or put a "
+                    "link beside it",
+                    Printable(name)));
+  }
+}
+
+// The images to validate on. A data set of one's own often has none set apart.
+std::unique_ptr<Dataset> OpenValidation(const DatasetSpec& spec, bool resumed) {
+  try {
+    return OpenDataset(spec);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kNotFound || !spec.list.empty() || resumed) throw;
+    throw Error(error.code(), fmt::format("{}; --val-split or --val-list names other images to validate on, "
+                                          "--no-val trains without",
+                                          error.what()));
+  }
+}
+
 }  // namespace
 
 RunFolder Trainer::OpenRun(const TrainOptions& options, const Distributed* distributed) {
@@ -33,16 +88,16 @@ RunFolder Trainer::OpenRun(const TrainOptions& options, const Distributed* distr
 
 Plan Trainer::ChoosePlan(const TrainOptions& options, const RunFolder& run,
                          std::shared_ptr<const Dataset>& data) {
+  CheckNames(options);
   if (options.resume) {
     const std::string file = run / "config.json";
     Plan plan = PlanFromJson(ParseJson(ReadFile(file), file), file);
     UseOwnPlaces(options, plan);
     data = OpenDataset(plan.train);
     if (data->classes() != plan.model.classes) {
-      throw Error(
-          ErrorCode::kUsage,
-          fmt::format("{}: {} has {} classes, the run was started with {}; resume it with the same data",
-                      file, data->description(), data->classes().count(), plan.model.classes.count()));
+      throw Error(ErrorCode::kUsage,
+                  fmt::format("{}: {} {}; resume it with the same data", file, data->description(),
+                              Difference(data->classes(), plan.model.classes)));
     }
     return plan;
   }
@@ -56,22 +111,21 @@ Plan Trainer::AgreedPlan(const TrainOptions& options, const RunFolder& run, Dist
   if (distributed == nullptr) return ChoosePlan(options, run, data);
   if (distributed->rank() == 0) {
     Plan plan = ChoosePlan(options, run, data);
-    distributed->Broadcast(Json{{"plan", ToJson(plan)}, {"images", data->size()}}.dump());
+    distributed->Broadcast(ToJson(plan).dump());
+    CheckSameImages(*data, *distributed);
     return plan;
   }
   const std::string what = "rank 0's plan";
-  const Json json = ParseJson(distributed->Broadcast(std::string()), what);
-  Plan plan = PlanFromJson(json.at("plan"), what);
+  Plan plan = PlanFromJson(ParseJson(distributed->Broadcast(std::string()), what), what);
   UseOwnPlaces(options, plan);
   plan.init.clear();
   data = OpenDataset(plan.train);
-  if (data->size() != json.at("images").get<int>()) {
-    throw Error(ErrorCode::kUsage,
-                fmt::format("rank {} of {}: {} has {} images, rank 0 has {}; all ranks want "
-                            "the same data",
-                            distributed->rank(), distributed->size(), data->description(), data->size(),
-                            json.at("images").get<int>()));
+  if (data->classes() != plan.model.classes) {
+    throw Error(ErrorCode::kUsage, fmt::format("rank {} of {}: {} {}; all ranks want the same data",
+                                               distributed->rank(), distributed->size(), data->description(),
+                                               Difference(data->classes(), plan.model.classes)));
   }
+  CheckSameImages(*data, *distributed);
   return plan;
 }
 
@@ -97,11 +151,12 @@ Trainer::Trainer(const TrainOptions& options, torch::Device device, Distributed*
       scaler_(precision_) {
   if (device_.is_cpu()) at::globalContext().setDeterministicAlgorithms(true, true);
   if (plan_.validate) {
-    validation_ = OpenDataset(plan_.validation);
+    validation_ = OpenValidation(plan_.validation, options.resume);
     if (validation_->classes().names != plan_.model.classes.names) {
       throw Error(ErrorCode::kUsage, fmt::format("validation data {} has other classes than {}",
                                                  validation_->description(), data_->description()));
     }
+    if (distributed_ != nullptr) CheckSameImages(*validation_, *distributed_);
   }
   // Resumed weights come from last.ckpt: do not ask for --init's file again.
   const bool continues = options.resume && Writes() && run_.Has("last.ckpt");
@@ -119,13 +174,14 @@ Trainer::Trainer(const TrainOptions& options, torch::Device device, Distributed*
   schedule_ = ScheduleOf(recipe, loader_->steps_per_epoch());
   Check(schedule_);
   if (continues) Resume();
+  state_.images = data_->size();
   if (!plan_.teachers.empty()) TakeTeachers();
   About()["device"] = device_.is_cpu() ? ThisMachine().cpu : "CUDA";
   if (Writes()) {
     if (options.resume) RewindLog();
     if (!options.resume) WriteConfig();
     if (!continues && !plan_.init.empty()) SaveLast(true);  // from here on --init's file may go away
-    events_ = std::make_unique<EventWriter>(run_.path(), state_.step);
+    if (!state_.finished) events_ = std::make_unique<EventWriter>(run_.path(), FirstNewStep());
   }
   if (distributed_ == nullptr) return;
   ShareState(*distributed_, state_, Everything());
@@ -142,6 +198,7 @@ void Trainer::TakeTeachers() {
     const std::string own = run_ / fmt::format("teacher-{}.ckpt", i + 1);
     teachers.push_back(ReadTeacher(options_.resume ? own : options_.teachers[i]));
     if (options_.resume) continue;
+    CheckClasses(teachers.back(), plan_.model);  // before anything is written
     // `frf train` has put it there already where it was an ONNX file.
     if (options_.teachers[i] != own) SaveTeacher(own, teachers.back());
     plan_.teachers[i] = teachers.back().name;
@@ -179,11 +236,26 @@ void Trainer::Resume() {
   LoadState(checkpoint, state_, Everything());
   scaler_.set_state(state_.loss_scale);
   saved_step_ = state_.step;
+  if (!state_.finished && state_.images != 0 && state_.images != data_->size()) {
+    LogWarning(
+        fmt::format("{}: {}, where the run had {}: images were added or removed; epochs of {} steps from "
+                    "here on, and rates follow their length",
+                    run_.path(), data_->description(), state_.images, loader_->steps_per_epoch()));
+  }
+}
+
+// Whether the run was stopped after an epoch's last step, before what ends an epoch: that is done again.
+bool Trainer::EndPending() const { return state_.epoch_step >= loader_->steps_per_epoch(); }
+
+// From which step on TensorBoard forgets what the earlier sittings wrote: a sitting that ended with an epoch
+// has written this step's scores, which nobody writes again.
+std::int64_t Trainer::FirstNewStep() const {
+  return state_.step > 0 && !EndPending() ? state_.step + 1 : state_.step;
 }
 
 // Drops log lines that this run will write again.
 void Trainer::RewindLog() {
-  const bool end_pending = state_.epoch_step >= loader_->steps_per_epoch();
+  const bool end_pending = EndPending();
   run_.Rewind([&](const Json& line) {
     const auto step = line.value("step", std::int64_t{0});
     if (!state_.finished && line.value("final", false)) return false;

@@ -77,7 +77,7 @@ Recipe ChosenRecipe(const Arguments& a) {
 
 void PrintResult(const TrainResult& result, bool json) {
   if (json) {
-    fmt::print("{}\n", ToJson(result).dump(2));
+    fmt::print("{}\n", ToJson(result).dump(2, ' ', false, Json::error_handler_t::replace));
     return;
   }
   fmt::print("{}: {} epochs in {}, loss {:.4f}", result.run, result.epochs, FormatDuration(result.seconds),
@@ -136,9 +136,11 @@ void AddData(CLI::App& app, Arguments& a) {
       ->group(data);
   app.add_option("--data-seed", o.train.seed, "synth: the first scene's seed")
       ->group(data)
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   app.add_option("--val-data-seed", o.validation.seed, "synth: the first validation scene's seed")
       ->group(data)
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
 }
 
@@ -169,6 +171,7 @@ void AddRecipe(CLI::App& app, Arguments& a) {
       ->capture_default_str();
   app.add_option("--seed", a.options.seed, "every random choice derives from it")
       ->group(group)
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   app.add_flag("--print-recipe", a.print_recipe, "print the recipe as JSON and stop")->group(group);
 }
@@ -264,18 +267,22 @@ void AddMachine(CLI::App& app, Arguments& a) {
       ->group(group);
   app.add_option("--threads", o.threads, "threads of the computation; 0: one a core")
       ->group(group)
+      ->check(CLI::Range(0, 1024))
       ->capture_default_str();
   app.add_option("--workers", o.workers,
                  "threads that read and augment images; results do not depend on them")
       ->group(group)
+      ->check(CLI::Range(0, 256))
       ->capture_default_str();
   app.add_option("--checkpoint-every", o.checkpoint_seconds,
                  "seconds between checkpoints within an epoch; each epoch ends with one")
       ->group(group)
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   app.add_option("--stop-after", o.stop_after_steps,
                  "save and stop after so many steps of the run; 0: do not")
       ->group(group)
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
 }
 

@@ -41,5 +41,26 @@ TEST(TrainVerb, LearnsFromTeachersThatAreOnnxFilesOrShippedWeights) {
   EXPECT_NE(resumed.err.find("--teacher cannot be given with --resume"), std::string::npos) << resumed.err;
 }
 
+TEST(TrainVerb, NumbersThatMeanNothingAreRefused) {
+  if (!HasTrain()) GTEST_SKIP() << "frf-train was not built";
+  const test::TempFolder folder;
+  for (const char* option : {"--seed", "--data-seed", "--val-data-seed", "--threads", "--workers",
+                             "--checkpoint-every", "--stop-after"}) {
+    test::Refused({"train", "--data", "synth:2", "-o", folder / "run", option, "-1"}, option);
+  }
+  test::Refused({"eval", "frfnet-slim-synth", "--data", "synth:1", "--backend", "torch"}, "is no run folder");
+  EXPECT_FALSE(std::filesystem::exists(folder / "run"));
+}
+
+TEST(TrainVerb, JsonOfARunWhoseNameIsNotUtf8) {
+  if (!HasTrain()) GTEST_SKIP() << "frf-train was not built";
+  const test::TempFolder folder;
+  const Json result = ParsedOutput(
+      RunFrf({"train", "--data", "synth:2", "--scene-size", "32x32", "--net", "frfnet-slim", "-o",
+              folder / "caf\xe9", "--epochs", "1", "--batch", "2", "--no-val", "--device", "cpu", "--json"}));
+  EXPECT_EQ(result["steps"], 1);
+  EXPECT_TRUE(result["run"].get<std::string>().ends_with("caf\xef\xbf\xbd"));  // U+FFFD for the byte
+}
+
 }  // namespace
 }  // namespace frf

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// Folders as people keep them: lists from `find` and from Windows, endings in capitals, splits that turn out
+// to be empty, masks in the wrong kind of PNG.
+#include "base/files.h"
+#include "data/check.h"
+#include "data/convert.h"
+#include "data/internal.h"
+#include "data/pack.h"
+#include "data/trees.h"
+#include "support/support.h"
+
+namespace frf::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string Flat(const std::string& root, const std::string& classes = R"({"names": ["a", "b"]})") {
+  PutText(root + "/classes.json", classes);
+  for (const char* name : {"x.png", "y.png", "sub/z.png"}) {
+    PutImage(root + "/images/" + name, Picture(33, 40, name[0]));
+    PutLabels(root + "/masks/" + name, Stripes(33, 40, 2));
+  }
+  return "folder:" + root;
+}
+
+// images/ and masks/ of train and val; then without val's images.
+std::string WithoutValImages(const std::string& root, bool val_masks) {
+  PutText(root + "/classes.json", R"({"names": ["a", "b"]})");
+  for (const char* name : {"train/x.png", "val/y.png"}) {
+    PutImage(root + "/images/" + name, Picture(33, 40));
+    PutLabels(root + "/masks/" + name, Stripes(33, 40, 2));
+  }
+  fs::remove(root + "/images/val/y.png");
+  if (!val_masks) fs::remove(root + "/masks/val/y.png");
+  return "folder:" + root;
+}
+
+TEST(OwnImages, AListMayComeFromFindOrFromWindows) {
+  const TempFolder folder;
+  const std::string spec = Flat(folder / "f");
+  fs::rename(folder / "f/images/y.png", folder / "f/images/y.JPG");  // judged by content, found by name
+  fs::rename(folder / "f/masks/y.png", folder / "f/masks/y.PNG");
+  for (const char* text : {"./images/x.png\n./images/y.JPG\n./images/sub/z.png\n",
+                           "\xef\xbb\xbfx\r\ny\r\nsub/z\r\n", "images/x\nimages/y\nimages//sub/z\n"}) {
+    PutText(folder / "l.txt", text);
+    const auto data = OpenDataset({.spec = spec, .list = folder / "l.txt"});
+    ASSERT_EQ(data->size(), 3) << text;
+    EXPECT_EQ(data->name(1), "images/y.JPG");
+    EXPECT_EQ(data->Get(1).labels.ids, Stripes(33, 40, 2).ids);
+    EXPECT_EQ(data->name(2), "images/sub/z.png");
+  }
+  PutText(folder / "l.txt", "images/x\nw\n");
+  EXPECT_FRF_ERROR(OpenDataset({.spec = spec, .list = folder / "l.txt"}), ErrorCode::kNotFound,
+                   "f/w: no such image");
+}
+
+TEST(OwnImages, ASplitWithLabelsAloneIsAnError) {
+  const TempFolder folder;
+  const std::string spec = WithoutValImages(folder / "f", true);
+  EXPECT_FRF_ERROR(OpenDataset({.spec = spec, .split = "val"}), ErrorCode::kNotFound,
+                   "no images for split 'val'");
+  EXPECT_FRF_ERROR(PackData({.spec = spec}, folder / "p.pack", {}), ErrorCode::kNotFound,
+                   "no images for split 'val'");
+  const CheckReport report = CheckData({.spec = spec});
+  ASSERT_EQ(report.errors(), 1);
+  const auto error = std::find_if(report.issues.begin(), report.issues.end(),
+                                  [](const CheckIssue& issue) { return issue.error; });
+  EXPECT_EQ(error->kind, "no image");
+  EXPECT_EQ(error->split, "val");
+}
+
+TEST(OwnImages, AnEmptySplitIsLeftOutAloud) {
+  const TempFolder folder;
+  const std::string spec = WithoutValImages(folder / "f", false);
+  ::testing::internal::CaptureStderr();
+  EXPECT_EQ(FindSplits({.spec = spec}), std::vector<std::string>{"train"});
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_NE(said.find("images/val: holds no image, so split 'val' is left out"), std::string::npos) << said;
+  EXPECT_EQ(said.find("'test'"), std::string::npos) << said;  // no such folder: nobody expects that split
+}
+
+TEST(OwnImages, ColorMasksWantAPalette) {
+  const TempFolder folder;
+  const std::string spec = Flat(folder / "f");
+  PutImage(folder / "f/masks/x.png", Picture(33, 40));
+  const std::string wanted = "masks/x.png: stores RGB, and classes.json has no \"palette\"";
+  PutText(folder / "l.txt", "x\n");
+  EXPECT_FRF_ERROR(OpenDataset({.spec = spec, .list = folder / "l.txt"})->Get(0), ErrorCode::kUnsupported,
+                   wanted);
+  const CheckReport report = CheckData({.spec = spec, .list = folder / "l.txt"});
+  ASSERT_FALSE(report.issues.empty());
+  EXPECT_EQ(report.issues[0].kind, "unreadable label");
+  EXPECT_NE(report.issues[0].message.find(wanted), std::string::npos) << report.issues[0].message;
+}
+
+TEST(OwnImages, ADataSetIsNotConvertedOntoItself) {
+  const TempFolder folder;
+  const std::string spec = Flat(folder / "f", R"({"names": ["a", "b"], "palette": [[9, 9, 9], [7, 7, 7]]})");
+  EXPECT_FRF_ERROR(ConvertToFolder({.spec = spec}, folder / "./f"), ErrorCode::kUsage,
+                   "input and output are the same");
+  EXPECT_FALSE(fs::exists(folder / "f/images/train"));
+  PutImage(folder / "g/images/train/x.png", Picture(33, 40));
+  PutImage(folder / "g/masks/train/x.png", Picture(33, 40));
+  const std::string before = ReadFile(folder / "g/masks/train/x.png");
+  EXPECT_FRF_ERROR(AddToFolder(folder / "g/images/train", folder / "g/masks/train", folder / "g", "train",
+                               {.from = "colors", .classes = folder / "f/classes.json"}),
+                   ErrorCode::kUsage, "the originals would be lost");
+  EXPECT_EQ(ReadFile(folder / "g/masks/train/x.png"), before);
+}
+
+}  // namespace
+}  // namespace frf::test

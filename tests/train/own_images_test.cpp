@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+// A run on one's own folder of images, as they change under it: images taken away or added, classes renamed,
+// no images set apart for validation; and what TensorBoard keeps of a run that was stopped.
+#include <algorithm>
+#include <cstring>
+
+#include "base/checkpoint.h"
+#include "base/files.h"
+#include "data/trees.h"
+#include "support/support.h"
+#include "train/recipe.h"
+#include "train/run_folder.h"
+#include "train/trainer.h"
+
+namespace frf {
+namespace {
+
+namespace fs = std::filesystem;
+
+void PutPair(const std::string& root, const std::string& name) {
+  test::PutImage(root + "/images/" + name + ".png", test::Picture(64, 64, static_cast<int>(name.size())));
+  test::PutLabels(root + "/masks/" + name + ".png", test::Stripes(64, 64, 2));
+}
+
+// Eight images of train and one of val.
+void MakeOwn(const std::string& root) {
+  test::PutText(root + "/classes.json", R"({"names": ["shelf", "floor"]})");
+  for (const char name : std::string("abcdefgh")) PutPair(root, std::string("train/") + name);
+  PutPair(root, "val/v");
+}
+
+TrainOptions OwnRun(const std::string& root, const std::string& run) {
+  TrainOptions options;
+  options.train = {.spec = "folder:" + root, .split = "train"};
+  options.validation.split = "val";
+  options.net = "frfnet-slim";
+  options.recipe = LoadRecipe("best");
+  options.recipe.batch = 2;
+  options.recipe.crop_height = options.recipe.crop_width = 32;
+  options.recipe.validate_every = 1;
+  options.recipe.batch_norm_batches = 0;
+  options.recipe.phases = {{.name = "all", .epochs = 2}};
+  options.run = run;
+  options.device = "cpu";
+  options.threads = 2;
+  return options;
+}
+
+TEST(OwnImages, AResumedRunSaysThatImagesWereRemoved) {
+  const test::TempFolder folder;
+  MakeOwn(folder / "own");
+  TrainOptions options = OwnRun(folder / "own", folder / "run");
+  options.stop_after_steps = 3;
+  EXPECT_FRF_ERROR(Train(options), ErrorCode::kInterrupted, "after step 3 of 8");
+  const Json state = Checkpoint::Load(folder / "run/last.ckpt").meta()["state"];
+  for (const char* name : {"g", "h", "f", "e"}) {  // two steps an epoch are left
+    fs::remove(folder / ("own/images/train/" + std::string(name) + ".png"));
+    fs::remove(folder / ("own/masks/train/" + std::string(name) + ".png"));
+  }
+  options.resume = true;
+  options.stop_after_steps = 0;
+  ::testing::internal::CaptureStderr();
+  Train(options);
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_NE(said.find("4 images, where the run had 8"), std::string::npos) << said;
+  // The loss of the epoch under way is the mean of the three steps that it had, not of the two that one has.
+  std::vector<double> losses;
+  for (const Json& line : RunFolder::Open(folder / "run").ReadLog())
+    if (line["type"] == "epoch") losses.push_back(line["loss"]);
+  ASSERT_EQ(losses.size(), 2u);
+  EXPECT_DOUBLE_EQ(losses[0], state["loss_sum"].get<double>() / 3);
+}
+
+TEST(OwnImages, ARunWhoseImagesStayedIsResumedInSilence) {
+  const test::TempFolder folder;
+  MakeOwn(folder / "own");
+  TrainOptions options = OwnRun(folder / "own", folder / "run");
+  options.stop_after_steps = 3;
+  EXPECT_FRF_ERROR(Train(options), ErrorCode::kInterrupted, "--resume");
+  options.resume = true;
+  options.stop_after_steps = 0;
+  ::testing::internal::CaptureStderr();
+  Train(options);
+  EXPECT_EQ(::testing::internal::GetCapturedStderr().find("warning"), std::string::npos);
+}
+
+TEST(OwnImages, OtherClassesAreNamedOnResume) {
+  const test::TempFolder folder;
+  MakeOwn(folder / "own");
+  TrainOptions options = OwnRun(folder / "own", folder / "run");
+  options.stop_after_steps = 1;
+  EXPECT_FRF_ERROR(Train(options), ErrorCode::kInterrupted, "--resume");
+  options.resume = true;
+  test::PutText(folder / "own/classes.json", R"({"names": ["shelf", "ground"]})");
+  EXPECT_FRF_ERROR(Train(options), ErrorCode::kUsage, "calls class 1 'ground', the run 'floor'");
+  test::PutText(folder / "own/classes.json", R"({"names": ["shelf", "floor", "lamp"]})");
+  EXPECT_FRF_ERROR(Train(options), ErrorCode::kUsage, "has 3 classes, the run was started with 2");
+  test::PutText(folder / "own/classes.json",
+                R"({"names": ["shelf", "floor"], "palette": [[1, 2, 3], [4, 5, 6]]})");
+  EXPECT_FRF_ERROR(Train(options), ErrorCode::kUsage, "other colours or label ids");
+}
+
+TEST(OwnImages, WithoutImagesToValidateOnTheWayOnIsNamed) {
+  const test::TempFolder folder;
+  MakeOwn(folder / "own");
+  fs::remove_all(folder / "own/images/val");
+  EXPECT_FRF_ERROR(Train(OwnRun(folder / "own", folder / "run")), ErrorCode::kNotFound,
+                   "--no-val trains without");
+  fs::create_directories(folder / "own/images/val");  // masks/val is there: refused too, not after an epoch
+  EXPECT_FRF_ERROR(Train(OwnRun(folder / "own", folder / "run")), ErrorCode::kNotFound,
+                   "no images for split 'val'");
+  EXPECT_FALSE(fs::exists(folder / "run"));
+}
+
+TEST(OwnImages, ANameThatConfigCannotHoldIsRefusedAtOnce) {
+  const test::TempFolder folder;
+  const std::string own = folder / "caf\xe9";
+  MakeOwn(own);
+  EXPECT_FRF_ERROR(Train(OwnRun(own, folder / "run")), ErrorCode::kUsage, "caf?: the name is not UTF-8");
+  EXPECT_FALSE(fs::exists(folder / "run"));
+  fs::rename(own, folder / "own");
+  TrainOptions options = OwnRun(folder / "own", folder / "caf\xe9");  // the run itself may be called so
+  options.stop_after_steps = 1;
+  EXPECT_FRF_ERROR(Train(options), ErrorCode::kInterrupted, "--resume");
+}
+
+TEST(OwnImages, TheDataDecideHowManyClassesThereAre) {
+  const test::TempFolder folder;
+  MakeOwn(folder / "own");
+  TrainOptions options = OwnRun(folder / "own", folder / "run");
+  options.net_options["classes"] = 7;
+  EXPECT_FRF_ERROR(Train(options), ErrorCode::kUsage, "--net-options classes=7: the data have 2 classes");
+}
+
+TEST(OwnImages, ATeacherOfOtherClassesLeavesNothing) {
+  const test::TempFolder folder;
+  MakeOwn(folder / "own");
+  TrainOptions options = OwnRun(folder / "own", folder / "teacher");
+  options.stop_after_steps = 1;
+  EXPECT_FRF_ERROR(Train(options), ErrorCode::kInterrupted, "--resume");
+  test::PutText(folder / "own/classes.json", R"({"names": ["shelf", "ground"]})");
+  options.run = folder / "run";
+  options.teachers = {folder / "teacher"};
+  EXPECT_FRF_ERROR(Train(options), ErrorCode::kUsage, "the same ones are wanted");
+  EXPECT_FALSE(fs::exists(folder / "run"));
+}
+
+// The steps from which on TensorBoard was told to forget what was written before, in order.
+std::vector<int> Forgotten(const std::string& run) {
+  std::vector<std::string> files;  // sittings within one second share a file
+  for (const auto& entry : fs::directory_iterator(run))
+    if (entry.path().filename().string().starts_with("events.out")) files.push_back(entry.path().string());
+  std::sort(files.begin(), files.end());
+  std::vector<int> steps;
+  for (const std::string& file : files) {
+    const std::string bytes = ReadFile(file);
+    for (std::size_t at = 0; at < bytes.size();) {
+      std::uint64_t length = 0;
+      std::memcpy(&length, &bytes[at], 8);
+      const std::string event = bytes.substr(at + 12, length);  // 9 bytes of time, the step's tag, the step
+      if (event.size() == 15 && event.ends_with("\x3a\x02\x08\x01")) steps.push_back(event[10]);
+      at += 16 + length;
+    }
+  }
+  return steps;
+}
+
+TEST(OwnImages, TensorBoardKeepsTheScoresOfAnEpochThatEndedASitting) {
+  const test::TempFolder folder;
+  MakeOwn(folder / "own");
+  TrainOptions options = OwnRun(folder / "own", folder / "run");
+  options.stop_after_steps = 4;  // before the epoch's end is written: that is done again
+  EXPECT_FRF_ERROR(Train(options), ErrorCode::kInterrupted, "--resume");
+  options.resume = true;
+  options.stop_after_steps = 5;
+  EXPECT_FRF_ERROR(Train(options), ErrorCode::kInterrupted, "--resume");
+  options.stop_after_steps = 0;
+  Train(options);  // step 5's points stay
+  Train(options);  // finished: nothing is forgotten
+  EXPECT_EQ(Forgotten(folder / "run"), (std::vector<int>{4, 6}));
+}
+
+}  // namespace
+}  // namespace frf
