@@ -67,8 +67,14 @@ TorchOp CompileBatchNorm(const Node& node) {
                                  .distributed = call.distributed})};
       return;
     }
-    call.out = {at::batch_norm(call.in[0], call.in[1], call.in[2], call.in[3], call.in[4], call.training,
-                               momentum, eps, /*cudnn_enabled=*/true)};
+    // Of one value a channel torch divides by the count less one: NaN in the running variance. Here 0 counts,
+    // as in the other kernels. Autograd keeps what batch_norm was given, so that must not change behind it.
+    const bool one_value = call.training && call.in[0].numel() == call.in[0].size(1);
+    torch::Tensor variance = call.in[4];
+    call.out = {at::batch_norm(call.in[0], call.in[1], call.in[2], call.in[3],
+                               one_value ? variance.clone() : variance, call.training, momentum, eps,
+                               /*cudnn_enabled=*/true)};
+    if (one_value) variance.mul_(1 - momentum);
   };
 }
 

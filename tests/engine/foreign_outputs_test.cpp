@@ -272,6 +272,26 @@ TEST(ForeignOutputs, IdsCastToBoolAreZeroOrOne) {  // "anything but the backgrou
   EXPECT_EQ(labels.ids, Segmenter(model, {.threads = 1, .plain = true}).Run(image.view()).ids);
 }
 
+// What follows the normalisation of an 8-bit picture is another step, element by element too.
+TEST(ForeignOutputs, AnActivationMayFollowTheNormalisationInTheFile) {
+  Builder g("g");
+  const Value image = g.Input("image", 3);
+  const Value mean = g.Constant("mean", Tensor::Scalar(100.0f)),
+              scale = g.Constant("scale", Tensor::Scalar(0.02f));
+  const Value normal = g.Mul(g.Sub(g.Relu(image), mean), scale);
+  const Value bent = g.Add(g.LeakyRelu(normal, 0.3f), normal);
+  g.Output(g.Conv(bent, {.name = "head", .out = 3, .kernel = 3}), "scores", OutputRole::kScores);
+  Graph graph = std::move(g).Build();
+  InitializeWeights(graph, 5);
+  graph.inputs[0].dtype = DType::kUint8;
+  graph.nodes[0].op = "Cast";  // in place of the Relu
+  graph.nodes[0].attributes["to"] = std::int64_t{OnnxType(DType::kFloat32)};
+  const Model model = Stamped(graph);
+  const Image picture = Photo(24, 40);
+  EXPECT_EQ(Engine(model).Run(picture.view()).ids,
+            Segmenter(model, {.threads = 1, .plain = true}).Run(picture.view()).ids);
+}
+
 TEST(ForeignOutputs, ArgmaxOverMoreScoresThanClassesIsHeldToTheClasses) {
   const Image image = Photo(24, 36);
   Graph graph = EndedInLabels(Heads({"scores"}, {1}, 5), DType::kUint8);

@@ -302,6 +302,17 @@ TEST(Plan, TransposedGroupedAndShuffled) {
   ExpectSame(Made(std::move(g)), Picture(18, 26));
 }
 
+TEST(Plan, TransposedConvolutionsOfFewerPixelsThanTheStride) {
+  for (const auto& [height, width] : {std::pair{1, 1}, {1, 5}, {4, 1}}) {
+    SCOPED_TRACE(testing::Message() << height << "x" << width);
+    Builder g("small");
+    const Value x = g.Input("image", 3);
+    const Value y = g.ConvTranspose(x, {.name = "up", .out = 5, .kernel = 4, .stride = 4, .pad = 1}, 0);
+    g.Output(g.Relu(y), "scores", OutputRole::kScores);
+    ExpectSame(Made(std::move(g)), Picture(height, width));
+  }
+}
+
 // Dilated convolutions run as Winograd on every phase; paddings that are no multiple of the dilation shift
 // the phases.
 TEST(Plan, DilatedConvolutions) {

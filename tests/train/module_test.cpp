@@ -145,6 +145,24 @@ TEST(Module, BatchNormFollowsTorchsRunningRule) {
   }
 }
 
+// A single image whose deepest map is one pixel: torch's own running variance would be NaN.
+TEST(Module, BatchNormOfOneValueKeepsItsStatisticsFinite) {
+  Builder g("bn");
+  Value x = g.Conv(g.Input("image", 3), {.name = "conv", .out = 16, .kernel = 3});
+  x = g.BatchNorm(x, "bn");
+  g.Output(x, "scores", OutputRole::kScores);
+  Graph graph = std::move(g).Build();
+  InitializeWeights(graph, 1);
+  for (const Kernels kernels : {Kernels::kPlain, Kernels::kWinograd}) {
+    GraphModule module(graph);
+    module.SetKernels(kernels);
+    module.train();
+    module.Forward(RandomTensor({1, 3, 1, 1}, 4)).at("scores").sum().backward();
+    for (const float value : module.Export().FindInitializer("bn.running_var")->value.ToVector<float>())
+      EXPECT_FLOAT_EQ(value, 0.9f);
+  }
+}
+
 TEST(Module, CeilStopsTheGradient) {
   Builder g("ceil");
   const Value x = g.Input("image", 1);

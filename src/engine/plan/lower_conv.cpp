@@ -223,8 +223,10 @@ bool Lowering::TryConvTranspose(const Node& node) {
   if (sh > kh || sw > kw || kh * kw > 121) return false;  // some phase would have no taps
   const std::int64_t in = weight->dim(0), out = weight->dim(1);
   const int src = FloatMapOf(node.inputs[0]), dst = FloatResult(node.outputs[0]);
-  for (int phase_y = 0; phase_y < sh; ++phase_y) {
-    for (int phase_x = 0; phase_x < sw; ++phase_x) {
+  // A result smaller than the stride has no pixel of the last phases.
+  const Shape& result = ShapeOf(node.outputs[0]);
+  for (int phase_y = 0; phase_y < std::min<std::int64_t>(sh, result[2]); ++phase_y) {
+    for (int phase_x = 0; phase_x < std::min<std::int64_t>(sw, result[3]); ++phase_x) {
       // Taps k with (phase + pad - k) divisible by the stride, from the largest k (the lowest source pixel)
       // down.
       const auto taps = [](int phase, std::int64_t pad, int stride, int kernel) {

@@ -113,7 +113,7 @@ void Lowering::PlanGroups() {
            graph_.nodes[producer->second].Is("Conv");
   };
   for (int last = static_cast<int>(graph_.nodes.size()) - 1; last >= 0; --last) {
-    if (group_of_.contains(last)) continue;
+    if (group_of_.contains(last) || done_[last]) continue;  // done: the picture's normalisation
     const bool resize = is_resize(last);
     if ((!resize && !IsElementNode(graph_.nodes[last])) || belongs_to_conv(last)) continue;
     if (resize && !ResizedInput(graph_.nodes[last])) continue;
@@ -123,7 +123,8 @@ void Lowering::PlanGroups() {
       if (is_resize(members[i])) continue;  // its input has another size
       for (const std::string& input : graph_.nodes[members[i]].inputs) {
         const auto found = index_.producer.find(input);
-        if (found == index_.producer.end() || group_of_.contains(found->second)) continue;
+        if (found == index_.producer.end() || group_of_.contains(found->second) || done_[found->second])
+          continue;
         const int candidate = found->second;
         if (std::find(members.begin(), members.end(), candidate) != members.end()) continue;
         const Node& node = graph_.nodes[candidate];
