@@ -295,6 +295,12 @@ Plan MakePlan(const TrainOptions& options, const Dataset& train) {
   }
   plan.validate = options.validate;
   plan.init = options.init;
+  plan.prune = options.prune;
+  if (plan.prune && (plan.init.empty() || !options.qat.empty())) {
+    throw Error(
+        ErrorCode::kUsage,
+        "--prune wants --init, the larger trained network that is pruned, and does not go with --qat");
+  }
   plan.teachers = options.teachers;
   plan.recipe = options.recipe;
   const Sizes sizes = LookAtSizes(train);
@@ -331,7 +337,8 @@ Json ToJson(const Plan& plan) {
             {"seed", plan.seed},           {"commit", Commit()},
             {"version", Version()},        {"train", ToJson(plan.train)},
             {"validate", plan.validate},   {"validation", ToJson(plan.validation)},
-            {"init", plan.init},           {"teachers", plan.teachers}};
+            {"init", plan.init},           {"prune", plan.prune},
+            {"teachers", plan.teachers}};
   if (plan.quantization) json["quantization"] = ToJson(*plan.quantization);
   return json;
 }
@@ -346,6 +353,7 @@ Plan PlanFromJson(const Json& json, const std::string& file) {
     plan.validation = SpecFromJson(json.at("validation"));
     plan.validate = json.at("validate").get<bool>();
     plan.init = json.at("init").get<std::string>();
+    plan.prune = json.value("prune", false);
     plan.teachers = json.value("teachers", plan.teachers);
     if (json.contains("quantization")) {
       plan.quantization = QuantizationTableFromJson(json["quantization"], file);

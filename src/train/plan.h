@@ -25,7 +25,8 @@ struct TrainOptions {
   Recipe recipe;
   std::string run;  // folder
   std::uint64_t seed = 0;
-  std::string init;  // checkpoint or run folder; empty: weights are drawn
+  std::string init;    // checkpoint or run folder; empty: weights are drawn
+  bool prune = false;  // `init` is a larger network, which is pruned to this one (prune.h)
   // What `frf train --qat Q.onnx` makes of a quantised file: its weights as floats, meta["model"] and
   // meta["quantization"]. Network, input and codings are the file's then; empty: nothing is rounded.
   std::string qat;
@@ -51,6 +52,7 @@ struct Plan {
   DatasetSpec train, validation;
   bool validate = true;
   std::string init;
+  bool prune = false;
   // Files to read, and once that is done names; weights are the run folder's teacher-1.ckpt, ... then.
   std::vector<std::string> teachers;
   std::optional<QuantizationTable> quantization;  // the network is trained, scored and exported under it

@@ -18,14 +18,14 @@
 namespace frf {
 namespace {
 
-void RefuseIntegers(const ModelInfo& info, const std::string& path) {
+void RefuseIntegers(const ModelInfo& info, const std::string& path, const std::string& option) {
   if (info.weights != "int8") return;
-  throw Error(
-      ErrorCode::kUsage,
-      fmt::format("--teacher {}: holds 8-bit integers; the float model that it was made of is wanted", path));
+  throw Error(ErrorCode::kUsage,
+              fmt::format("{} {}: holds 8-bit integers; the float model that it was made of is wanted",
+                          option, path));
 }
 
-Teacher FromCheckpoint(const std::string& path) {
+Teacher FromCheckpoint(const std::string& path, const std::string& option) {
   const Checkpoint checkpoint = Checkpoint::Load(path);
   const auto model = checkpoint.meta().find("model");
   if (model == checkpoint.meta().end()) {
@@ -33,16 +33,16 @@ Teacher FromCheckpoint(const std::string& path) {
   }
   Teacher teacher{.name = checkpoint.meta().value("name", std::filesystem::path(path).stem().string()),
                   .info = ModelInfoFromJson(*model, path)};
-  RefuseIntegers(teacher.info, path);
+  RefuseIntegers(teacher.info, path, option);
   teacher.graph = BuildNet(teacher.info.net, teacher.info.net_options).ForInference();
   LoadAll(teacher.graph, checkpoint, teacher.info.net);
   return teacher;
 }
 
-Teacher FromRun(const std::string& run) {
+Teacher FromRun(const std::string& run, const std::string& option) {
   Teacher teacher{.name = std::filesystem::path(run + "/").parent_path().filename().string()};
   teacher.graph = LoadRunGraph(run, /*raw=*/false, /*last=*/false, teacher.info);
-  RefuseIntegers(teacher.info, run);
+  RefuseIntegers(teacher.info, run, option);
   return teacher;
 }
 
@@ -70,14 +70,14 @@ torch::Tensor PerChannel(const std::array<float, 3>& values, torch::Device devic
 
 }  // namespace
 
-Teacher ReadTeacher(const std::string& path) {
+Teacher ReadTeacher(const std::string& path, const std::string& option) {
   if (path.ends_with(".onnx")) {
     throw Error(ErrorCode::kUsage,
-                fmt::format("--teacher {}: frf-train reads checkpoints and run folders; `frf "
-                            "train --teacher {}` converts the file first",
-                            path, path));
+                fmt::format("{} {}: frf-train reads checkpoints and run folders; `frf train {} {}` converts "
+                            "the file first",
+                            option, path, option, path));
   }
-  return std::filesystem::is_directory(path) ? FromRun(path) : FromCheckpoint(path);
+  return std::filesystem::is_directory(path) ? FromRun(path, option) : FromCheckpoint(path, option);
 }
 
 void CheckClasses(const Teacher& teacher, const ModelInfo& student) {

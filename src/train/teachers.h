@@ -31,8 +31,9 @@ struct Teacher {
 };
 
 // A run folder, or a checkpoint that says what network it holds (SaveTeacher's, best.ckpt, what `frf-train
-// weights` writes). Throws kUsage for 8-bit networks and ONNX files, kCorruptFile where weights do not fit.
-Teacher ReadTeacher(const std::string& path);
+// weights` writes). Throws kUsage for 8-bit networks and ONNX files, kCorruptFile where weights do not fit;
+// `option`: which names the file, for messages.
+Teacher ReadTeacher(const std::string& path, const std::string& option = "--teacher");
 // kUsage where the teacher knows other classes than the student.
 void CheckClasses(const Teacher& teacher, const ModelInfo& student);
 void SaveTeacher(const std::string& path, const Teacher& teacher);

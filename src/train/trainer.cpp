@@ -45,10 +45,11 @@ TrainResult Trainer::Run() {
   if (!state_.finished) {
     Announce();
     if (Writes()) progress_ = std::make_unique<Progress>("train", schedule_.steps - state_.step);
-    // Epoch 0, the rounded network as it came: training must beat it for best.ckpt.
-    if (plan_.quantization && validation_ && state_.step == 0) {
+    // Epoch 0, the rounded or pruned network as it came: training must beat it for best.ckpt.
+    if ((plan_.quantization || plan_.prune) && validation_ && state_.step == 0) {
       Validate(false);
-      LogInfo(fmt::format("{}: mIoU {:.4f} under rounding before training", run_.path(), *state_.last_miou));
+      LogInfo(fmt::format("{}: mIoU {:.4f} {} before training", run_.path(), *state_.last_miou,
+                          plan_.prune ? "as pruned," : "under rounding"));
     }
     while (state_.epoch < TotalEpochs()) {
       RunEpoch();

@@ -2,6 +2,7 @@
 // How a run begins: folder, plan, network, and where the last sitting stopped. Subtle: of several processes
 // rank 0 alone touches the folder; what the others need of it, plan and state, they get from rank 0.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -11,6 +12,7 @@
 #include "base/system.h"
 #include "base/text.h"
 #include "frf/error.h"
+#include "train/prune.h"
 #include "train/trainer_impl.h"
 
 namespace frf {
@@ -64,6 +66,34 @@ void CheckNames(const TrainOptions& options) {
                     "link beside it",
                     Printable(name)));
   }
+}
+
+// The network with its first weights. Pruned ones are fitted on the images that it will be trained on;
+// `about`: where the model says so.
+Graph FirstGraph(const Plan& plan, const Dataset& data, bool progress, Json& about) {
+  if (!plan.prune || plan.init.empty()) return MakeGraph(plan);
+  const Teacher larger = ReadTeacher(plan.init, "--init");
+  Plan drawn = plan;
+  drawn.init.clear();
+  Graph graph = MakeGraph(drawn);
+  const PruneReport report = Prune(larger.graph, larger.info.input, graph, plan.model.input, data,
+                                   {.seed = plan.seed,
+                                    .classifier = larger.info.classes.names == plan.model.classes.names,
+                                    .progress = progress});
+  double mean = 0;
+  for (const PrunedLayer& layer : report.fitted)
+    mean += layer.unexplained / static_cast<double>(report.fitted.size());
+  const auto worst = std::max_element(
+      report.fitted.begin(), report.fitted.end(),
+      [](const PrunedLayer& a, const PrunedLayer& b) { return a.unexplained < b.unexplained; });
+  LogInfo(
+      fmt::format("{} pruned to {}: {} convolutions fitted on {} images, {:.1f} % of the variance "
+                  "unexplained (most in {}: {:.1f} %)",
+                  larger.info.net, plan.model.net, report.fitted.size(), report.images, mean * 100,
+                  worst->name, worst->unexplained * 100));
+  about["pruned_from"] = larger.name;
+  if (!report.drawn.empty()) LogInfo(fmt::format("newly drawn: {}", fmt::join(report.drawn, ", ")));
+  return graph;
 }
 
 // The images to validate on. A data set of one's own often has none set apart.
@@ -162,7 +192,7 @@ Trainer::Trainer(const TrainOptions& options, torch::Device device, Distributed*
   const bool continues = options.resume && Writes() && run_.Has("last.ckpt");
   Plan drawn = plan_;
   if (continues) drawn.init.clear();
-  module_ = std::make_unique<GraphModule>(MakeGraph(drawn));
+  module_ = std::make_unique<GraphModule>(FirstGraph(drawn, *data_, Writes(), About()));
   module_->To(device_);
   module_->train(!plan_.quantization);  // batch norm that could not be folded stays as it is
   const Recipe& recipe = plan_.recipe;

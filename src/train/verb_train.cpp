@@ -27,6 +27,8 @@ Examples:
             --set optimizer.weight_decay=0.05 --seed 1 -o runs/decay
   frf train --data camvid:data/camvid --net frfnet-slim --teacher runs/first -o runs/slim
       a small network that learns from a larger one's answers too
+  frf train --data camvid:data/camvid --net frfnet-slim --init runs/first --prune --epochs 60 -o runs/slim
+      a small network cut out of a trained larger one, with most of its score before training begins
   frf train -o runs/first --resume
       go on where a run was stopped or killed; ends in the same weights as if it had not been
   frf train --qat street-int8.onnx --data camvid:data/camvid -o runs/int8
@@ -190,6 +192,10 @@ void AddNetwork(CLI::App& app, Arguments& a) {
                  "that fit are kept, the classifier is "
                  "redrawn where classes differ")
       ->group(group);
+  app.add_flag("--prune", a.options.prune,
+               "--init is a larger network of the family: the channels that matter most are kept, each "
+               "convolution is fitted to make of them what the larger one's did, then training goes on")
+      ->group(group);
   app.add_option("--teacher", a.options.teachers,
                  "learn from this trained network's answers beside the labels (distillation): run folder, "
                  "checkpoint, ONNX file or name of shipped weights; given again: from the mean of all. Same "
@@ -214,11 +220,11 @@ void AddNetwork(CLI::App& app, Arguments& a) {
 // refused.
 void RefuseWithResume(CLI::App& app) {
   for (const char* name :
-       {"--net",       "--net-options", "--init",       "--teacher",   "--qat",
-        "--recipe",    "--set",         "--epochs",     "--batch",     "--lr",
-        "--crop",      "--scale",       "--seed",       "--val-every", "--size",
-        "--fit",       "--list",        "--split",      "--no-val",    "--val-list",
-        "--val-split", "--variant",     "--scene-size", "--data-seed", "--val-data-seed"}) {
+       {"--net",       "--net-options",  "--init",      "--prune",     "--teacher", "--qat",
+        "--recipe",    "--set",          "--epochs",    "--batch",     "--lr",      "--crop",
+        "--scale",     "--seed",         "--val-every", "--size",      "--fit",     "--list",
+        "--split",     "--no-val",       "--val-list",  "--val-split", "--variant", "--scene-size",
+        "--data-seed", "--val-data-seed"}) {
     if (app.count(name) > 0) {
       throw Error(
           ErrorCode::kUsage,
@@ -231,7 +237,7 @@ void RefuseWithResume(CLI::App& app) {
 
 // The file says what is trained.
 void PrepareQat(CLI::App& app, Arguments& a) {
-  for (const char* name : {"--net", "--net-options", "--init"}) {
+  for (const char* name : {"--net", "--net-options", "--init", "--prune"}) {
     if (app.count(name) > 0) {
       throw Error(ErrorCode::kUsage,
                   fmt::format("{} cannot be given with --qat: the file says which network it is", name));

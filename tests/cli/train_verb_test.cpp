@@ -41,6 +41,28 @@ TEST(TrainVerb, LearnsFromTeachersThatAreOnnxFilesOrShippedWeights) {
   EXPECT_NE(resumed.err.find("--teacher cannot be given with --resume"), std::string::npos) << resumed.err;
 }
 
+// 45 % of drawn scenes right before a single step, where frfnet-camvid itself has 52.
+TEST(TrainVerb, PrunesShippedWeights) {
+  if (!HasTrain()) GTEST_SKIP() << "frf-train was not built";
+  const test::TempFolder folder;
+  const std::string run = folder / "run";
+  const Finished stopped =
+      RunFrf({"train",   "--net",    "frfnet-slim",  "--init",  "frfnet-camvid", "--prune",
+              "--data",  "synth:12", "--val-data",   "synth:8", "--scene-size",  "192x256",
+              "--batch", "2",        "--stop-after", "1",       "--device",      "cpu",
+              "-o",      run});
+  EXPECT_EQ(stopped.code, 1) << stopped.err;
+  EXPECT_NE(stopped.err.find("frfnet pruned to frfnet-slim: 38 convolutions fitted on 12 images"),
+            std::string::npos)
+      << stopped.err;
+  const Json score = ParsedOutput(
+      RunFrf({"eval", run, "--data", "synth:8", "--seed", "20000000", "--split", "test", "--json"}));
+  EXPECT_GT(score["miou"], 0.35);
+  test::Refused({"train", "-o", run, "--resume", "--prune"}, "--prune cannot be given with --resume");
+  test::Refused({"train", "--data", "synth:2", "-o", folder / "b", "--prune"}, "--prune wants --init");
+  EXPECT_FALSE(std::filesystem::exists(folder / "b/config.json"));
+}
+
 TEST(TrainVerb, NumbersThatMeanNothingAreRefused) {
   if (!HasTrain()) GTEST_SKIP() << "frf-train was not built";
   const test::TempFolder folder;
