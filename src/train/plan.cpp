@@ -164,14 +164,6 @@ std::string InitFile(const std::string& init) {
   return init;
 }
 
-std::string Shortened(const std::vector<std::string>& names) {
-  constexpr std::size_t kShown = 12;
-  std::string text =
-      fmt::format("{}", fmt::join(names.begin(), names.begin() + std::min(kShown, names.size()), ", "));
-  if (names.size() > kShown) text += fmt::format(" and {} more", names.size() - kShown);
-  return text;
-}
-
 // The network that is rounded, before rounding; its weights are to be loaded.
 Graph RoundedNet(const Plan& plan, const std::string& file) {
   const InputSpec& input = plan.model.input;
@@ -271,6 +263,14 @@ void LoadAll(Graph& graph, const Checkpoint& checkpoint, const std::string& net,
     throw Error(ErrorCode::kCorruptFile,
                 fmt::format("{}: weights do not fit {}: {}", checkpoint.path(), net, Shortened(report.kept)));
   }
+}
+
+std::string Shortened(const std::vector<std::string>& names) {
+  constexpr std::size_t kShown = 12;
+  std::string text =
+      fmt::format("{}", fmt::join(names.begin(), names.begin() + std::min(kShown, names.size()), ", "));
+  if (names.size() > kShown) text += fmt::format(" and {} more", names.size() - kShown);
+  return text;
 }
 
 std::string DataName(const DatasetSpec& spec) { return spec.spec.substr(0, spec.spec.find(':')); }

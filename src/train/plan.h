@@ -79,6 +79,9 @@ Graph LoadRunGraph(const std::string& run, bool raw, bool last, ModelInfo& info)
 // be.
 void LoadAll(Graph& graph, const Checkpoint& checkpoint, const std::string& net, bool raw = false);
 
+// The first twelve of a list, and how many more there are.
+std::string Shortened(const std::vector<std::string>& names);
+
 // "camvid" of "camvid:DIR": what model files say about data, without paths.
 std::string DataName(const DatasetSpec& spec);
 std::string SplitName(const DatasetSpec& spec);  // "val", or the list's name

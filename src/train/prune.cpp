@@ -58,12 +58,14 @@ torch::Tensor Patches(const torch::Tensor& map, const Node& conv, std::int64_t k
       .reshape({-1, channels * area});
 }
 
-// a' b. As a convolution of one pixel's size, since those are oneDNN's: the BLAS that libtorch comes with may
-// be a tenth as fast.
+// a' b. As a convolution of one pixel by oneDNN where it is there: the BLAS that libtorch comes with may be a
+// tenth as fast.
 torch::Tensor Product(const torch::Tensor& a, const torch::Tensor& b) {
+  if (!at::hasMKLDNN()) return at::matmul(a.t(), b);
   const std::int64_t positions = a.size(0);
-  return at::conv2d(b.reshape({1, positions, 1, b.size(1)}),
-                    a.t().contiguous().reshape({a.size(1), positions, 1, 1}))
+  return at::mkldnn_convolution(b.reshape({1, positions, 1, b.size(1)}),
+                                a.t().contiguous().reshape({a.size(1), positions, 1, 1}), {}, {0, 0}, {1, 1},
+                                {1, 1}, 1)
       .reshape({a.size(1), b.size(1)});
 }
 
@@ -92,6 +94,7 @@ class Fitter {
         return own_.at(ConvOf(narrow_graph_, conv.name).inputs[1]).classifier;
       });
     }
+    RefuseSmaller();
     if (convs.empty()) {
       throw Error(ErrorCode::kUsage,
                   fmt::format("--prune: no convolution of {} is a narrower one of {}, by name and kernel",
@@ -118,6 +121,23 @@ class Fitter {
   static const Node& ConvOf(const Graph& graph, const std::string& name) {
     return *std::find_if(graph.nodes.begin(), graph.nodes.end(),
                          [&](const Node& node) { return node.Is("Conv") && node.name == name; });
+  }
+
+  // A network that is smaller somewhere would leave layers drawn that --init alone keeps.
+  void RefuseSmaller() const {
+    for (const Node& node : narrow_graph_.nodes) {
+      if (!node.Is("Conv")) continue;
+      const auto own = own_.find(node.inputs[1]);
+      const auto theirs = theirs_.find(node.inputs[1]);
+      if (own == own_.end() || own->second.classifier || theirs == theirs_.end()) continue;
+      if (theirs->second.size(0) >= own->second.tensor.size(0)) continue;
+      throw Error(
+          ErrorCode::kUsage,
+          fmt::format("--prune: {} has {} channels in {}, {} wants {}; a larger network is wanted, or "
+                      "--init without --prune",
+                      trained_graph_.name, theirs->second.size(0), node.name, narrow_graph_.name,
+                      own->second.tensor.size(0)));
+    }
   }
 
   // Everything that has a namesake of the same shape; what is fitted is overwritten later.
@@ -212,16 +232,20 @@ class Fitter {
         {count + 1}, options_.ridge * gram.diagonal().slice(0, 0, count).mean().item<double>() + 1e-12,
         torch::kFloat64);
     pull[count] = 1e-9 * static_cast<double>(positions);
+    torch::Tensor made;  // gram times the solution
     if (enough) {
-      start = at::linalg_solve(gram + at::diag(pull), right + pull.unsqueeze(1) * start);
-    } else if (constant) {
-      start[count] = (right[count] - at::matmul(gram[count].slice(0, 0, count), start.slice(0, 0, count))) /
-                     static_cast<double>(positions);
+      const torch::Tensor prior = start;
+      start = at::linalg_solve(gram + at::diag(pull), right + pull.unsqueeze(1) * prior);
+      made = right + pull.unsqueeze(1) * (prior - start);
+    } else {
+      if (constant)
+        start[count] = (right[count] - at::matmul(gram[count].slice(0, 0, count), start.slice(0, 0, count))) /
+                       static_cast<double>(positions);
+      made = at::matmul(gram, start);
     }
     Keep(conv, node, theirs, outputs, start.slice(0, 0, count).t().reshape(cut.sizes()), start[count]);
 
-    const torch::Tensor wrong =
-        squares - 2 * (start * right).sum(0) + (start * at::matmul(gram, start)).sum(0);
+    const torch::Tensor wrong = squares - 2 * (start * right).sum(0) + (start * made).sum(0);
     const torch::Tensor spread = squares - right[count].square() / static_cast<double>(positions);
     return {.name = conv.name,
             .kept = cut.size(0),

@@ -43,7 +43,8 @@ struct PruneReport {
 };
 
 // `trained` for inference, with weights; both see the pictures at the size that `input` says, each normalised
-// as its own. Overwrites `narrow`'s parameters and states. Throws kUsage where no convolution fits.
+// as its own. Overwrites `narrow`'s parameters and states. Throws kUsage where no convolution fits,
+// or `trained` has fewer channels in one.
 PruneReport Prune(const Graph& trained, const InputSpec& trained_input, Graph& narrow, const InputSpec& input,
                   const Dataset& data, const PruneOptions& options);
 

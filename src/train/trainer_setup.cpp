@@ -2,7 +2,6 @@
 // How a run begins: folder, plan, network, and where the last sitting stopped. Subtle: of several processes
 // rank 0 alone touches the folder; what the others need of it, plan and state, they get from rank 0.
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -92,7 +91,7 @@ Graph FirstGraph(const Plan& plan, const Dataset& data, bool progress, Json& abo
                   larger.info.net, plan.model.net, report.fitted.size(), report.images, mean * 100,
                   worst->name, worst->unexplained * 100));
   about["pruned_from"] = larger.name;
-  if (!report.drawn.empty()) LogInfo(fmt::format("newly drawn: {}", fmt::join(report.drawn, ", ")));
+  if (!report.drawn.empty()) LogInfo(fmt::format("newly drawn: {}", Shortened(report.drawn)));
   return graph;
 }
 

@@ -113,7 +113,8 @@ TEST(Prune, OfANetworkToItselfChangesNothing) {
   const auto scenes = Scenes(4);
   const Image image = scenes->Get(3).image;
   ASSERT_GT(Missed(Scores(copy, image), Scores(trained, image)), 0.5);
-  const PruneReport report = Prune(trained, SmallInput(), copy, SmallInput(), *scenes, {.progress = false});
+  const PruneReport report =
+      Prune(trained, SmallInput(), copy, SmallInput(), *scenes, {.positions = 16384, .progress = false});
   EXPECT_TRUE(report.drawn.empty());
   EXPECT_EQ(report.images, 4);
   for (const PrunedLayer& layer : report.fitted) EXPECT_LT(layer.unexplained, 1e-3) << layer.name;
@@ -128,8 +129,10 @@ TEST(Prune, KeepsMoreThanChannelsAlone) {
       OpenDataset({.spec = "synth:1", .split = "val", .height = 96, .width = 128})->Get(0).image;
   const torch::Tensor wanted = Scores(trained, unseen);
   Graph fitted = Drawn("frfnet-slim", 2), cut = Drawn("frfnet-slim", 2);
-  const PruneReport report = Prune(trained, SmallInput(), fitted, SmallInput(), *scenes, {.progress = false});
-  Prune(trained, SmallInput(), cut, SmallInput(), *scenes, {.ridge = 1e9, .progress = false});
+  const PruneReport report =
+      Prune(trained, SmallInput(), fitted, SmallInput(), *scenes, {.positions = 16384, .progress = false});
+  Prune(trained, SmallInput(), cut, SmallInput(), *scenes,
+        {.positions = 16384, .ridge = 1e9, .progress = false});
   const double kept = Missed(Scores(fitted, unseen), wanted), without = Missed(Scores(cut, unseen), wanted);
   EXPECT_LT(kept, 0.9);
   EXPECT_GT(without, 1.2 * kept);
@@ -178,6 +181,14 @@ TEST(Prune, RefusesWhatItCannotPrune) {
                        .device = "cpu"};
   options.recipe = LoadRecipe("best");
   EXPECT_FRF_ERROR(Train(options), ErrorCode::kUsage, "--prune wants --init");
+  Graph wide = Drawn("frfnet", 1);
+  EXPECT_FRF_ERROR(
+      Prune(Drawn("frfnet-slim", 1), SmallInput(), wide, SmallInput(), *Scenes(2), {.progress = false}),
+      ErrorCode::kUsage, "has 80 channels in stage1.dam.aggregate, frfnet wants 96");
+  Graph other = Block(2);
+  EXPECT_FRF_ERROR(
+      Prune(Drawn("frfnet-slim", 1), SmallInput(), other, SmallInput(), *Scenes(2), {.progress = false}),
+      ErrorCode::kUsage, "no convolution of block");
 }
 
 }  // namespace
