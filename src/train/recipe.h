@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A recipe: everything that decides what is learned besides data, network and seed. Four are named (`paper`,
-// `best`, `reference`, `qat`); every field can be set from a JSON file and from the command line.
+// `best`, `reference`, `prune`, `qat`); every field can be set from a JSON file and from the command line.
 //
 //   Recipe recipe = LoadRecipe("best");                        // or "mine.json" with {"base": "best",
 //   "batch": 16} recipe = Override(recipe, "optimizer.weight_decay=0.05");  // --set SetEpochs(recipe, 100);

@@ -27,7 +27,7 @@ Examples:
             --set optimizer.weight_decay=0.05 --seed 1 -o runs/decay
   frf train --data camvid:data/camvid --net frfnet-slim --teacher runs/first -o runs/slim
       a small network that learns from a larger one's answers too
-  frf train --data camvid:data/camvid --net frfnet-slim --init runs/first --prune --epochs 60 -o runs/slim
+  frf train --data camvid:data/camvid --net frfnet-slim --init runs/first --prune -o runs/slim
       a small network cut out of a trained larger one, with most of its score before training begins
   frf train -o runs/first --resume
       go on where a run was stopped or killed; ends in the same weights as if it had not been
@@ -192,9 +192,11 @@ void AddNetwork(CLI::App& app, Arguments& a) {
                  "that fit are kept, the classifier is "
                  "redrawn where classes differ")
       ->group(group);
-  app.add_flag("--prune", a.options.prune,
-               "--init is a larger network of the family: the channels that matter most are kept, each "
-               "convolution is fitted to make of them what the larger one's did, then training goes on")
+  app.add_flag(
+         "--prune", a.options.prune,
+         "--init is a larger network of the family: the channels that matter most are kept, each "
+         "convolution is fitted to make of them what the larger one's did, then training goes on; recipe "
+         "`prune` unless another is named")
       ->group(group);
   app.add_option("--teacher", a.options.teachers,
                  "learn from this trained network's answers beside the labels (distillation): run folder, "
@@ -309,6 +311,7 @@ void AddTrain(CLI::App& root, Action& action) {
   AddDistributed(*app, *arguments);
   app->callback([app, arguments, &action] {
     if (arguments->options.resume) RefuseWithResume(*app);
+    if (arguments->options.prune && app->count("--recipe") == 0) arguments->recipe = "prune";
     if (!arguments->options.qat.empty()) PrepareQat(*app, *arguments);
     action = [arguments] { return RunTrain(*arguments); };
   });

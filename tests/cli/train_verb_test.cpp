@@ -58,6 +58,8 @@ TEST(TrainVerb, PrunesShippedWeights) {
   const Json score = ParsedOutput(
       RunFrf({"eval", run, "--data", "synth:8", "--seed", "20000000", "--split", "test", "--json"}));
   EXPECT_GT(score["miou"], 0.35);
+  const Finished recipe = RunFrf({"train", "--prune", "--print-recipe"});
+  EXPECT_EQ(ParsedOutput(recipe)["name"], "prune");
   test::Refused({"train", "-o", run, "--resume", "--prune"}, "--prune cannot be given with --resume");
   test::Refused({"train", "--data", "synth:2", "-o", folder / "b", "--prune"}, "--prune wants --init");
   EXPECT_FALSE(std::filesystem::exists(folder / "b/config.json"));
