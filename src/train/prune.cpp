@@ -225,27 +225,25 @@ class Fitter {
     }
     targets_.erase(conv.name);
 
-    torch::Tensor start =
+    const torch::Tensor prior =
         torch::cat({cut.flatten(1), torch::zeros({cut.size(0), 1})}, 1).t().to(torch::kFloat64);
-    const bool enough = positions >= kPositionsPerWeight * count;
-    torch::Tensor pull = torch::full(
-        {count + 1}, options_.ridge * gram.diagonal().slice(0, 0, count).mean().item<double>() + 1e-12,
-        torch::kFloat64);
-    pull[count] = 1e-9 * static_cast<double>(positions);
-    torch::Tensor made;  // gram times the solution
-    if (enough) {
-      const torch::Tensor prior = start;
-      start = at::linalg_solve(gram + at::diag(pull), right + pull.unsqueeze(1) * prior);
-      made = right + pull.unsqueeze(1) * (prior - start);
+    torch::Tensor fitted, made;  // made: gram times fitted
+    if (positions >= kPositionsPerWeight * count) {
+      torch::Tensor pull = torch::full(
+          {count + 1}, options_.ridge * gram.diagonal().slice(0, 0, count).mean().item<double>() + 1e-12,
+          torch::kFloat64);
+      pull[count] = 1e-9 * static_cast<double>(positions);
+      fitted = at::linalg_solve(gram + at::diag(pull), right + pull.unsqueeze(1) * prior);
+      made = right + pull.unsqueeze(1) * (prior - fitted);
     } else {
+      fitted = prior.clone();
       if (constant)
-        start[count] = (right[count] - at::matmul(gram[count].slice(0, 0, count), start.slice(0, 0, count))) /
-                       static_cast<double>(positions);
-      made = at::matmul(gram, start);
+        fitted[count] = (right[count] - at::matmul(gram[count], prior)) / static_cast<double>(positions);
+      made = at::matmul(gram, fitted);
     }
-    Keep(conv, node, theirs, outputs, start.slice(0, 0, count).t().reshape(cut.sizes()), start[count]);
+    Keep(conv, node, theirs, outputs, fitted.slice(0, 0, count).t().reshape(cut.sizes()), fitted[count]);
 
-    const torch::Tensor wrong = squares - 2 * (start * right).sum(0) + (start * made).sum(0);
+    const torch::Tensor wrong = squares - 2 * (fitted * right).sum(0) + (fitted * made).sum(0);
     const torch::Tensor spread = squares - right[count].square() / static_cast<double>(positions);
     return {.name = conv.name,
             .kept = cut.size(0),
