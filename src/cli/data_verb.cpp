@@ -55,7 +55,25 @@ bool NamesDataset(const std::string& text) {
          text.starts_with("pack:");
 }
 
-int RunConvert(const DataArguments& arguments) {
+// What a data set's own layout already says, and what only a data set has, is refused where it would do
+// nothing.
+void CheckConvert(const DataArguments& arguments, const CLI::App& app) {
+  const bool dataset = NamesDataset(arguments.spec.spec), split = !arguments.images.empty();
+  const auto refuse = [&](std::initializer_list<const char*> names, const char* why) {
+    for (const char* name : names) {
+      if (app.count(name) > 0)
+        throw Error(ErrorCode::kUsage, fmt::format("{}: {} {}", arguments.spec.spec, name, why));
+    }
+  };
+  if (dataset)
+    refuse({"--from", "--to", "--classes", "--images", "--split"},
+           "is for label files; a data set knows its format, and all its splits are written");
+  if (!dataset) refuse({"--list", "--variant"}, "is for data sets (camvid:DIR, cityscapes:DIR ...)");
+  if (!dataset && !split) refuse({"--split"}, "goes with --images");
+}
+
+int RunConvert(const DataArguments& arguments, const CLI::App& app) {
+  CheckConvert(arguments, app);
   ConvertResult result;
   if (NamesDataset(arguments.spec.spec))
     result = ConvertToFolder(arguments.spec, arguments.output);
@@ -124,7 +142,7 @@ void AddData(CLI::App& root, Action& action) {
   convert->footer(
       "Examples: frf data convert masks_rgb -o masks --from colors --classes classes.json\n"
       "          frf data convert cityscapes:cs -o cs-folder");
-  convert->callback([a, &action] { action = [a] { return RunConvert(*a); }; });
+  convert->callback([a, convert, &action] { action = [a, convert] { return RunConvert(*a, *convert); }; });
 }
 
 }  // namespace frf::cli

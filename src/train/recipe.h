@@ -33,6 +33,7 @@ struct Phase {
   double scale_min = 0, scale_max = 0;  // 0: the recipe's
   double rate_share = 1;                // of the schedule's rate
   std::string loss;                     // ce, ohem, lovasz, ce+lovasz; empty: the recipe's
+  double sharpness = 0;                 // 0: the recipe's
 };
 
 // Where mean and deviation of the input come from.
@@ -56,6 +57,7 @@ struct Recipe {
   double class_weights = 0;    // c of 1 / ln(c + share); 0: none
   bool auxiliary = false;      // auxiliary heads, where the network has them
   double dropout = 0;          // before the classifier, where the network has it
+  double sharpness = 0;        // rho of sharpness-aware steps (train/sharpness.h); 0: plain steps
   double average = 0;          // decay of averaged weights; 0: none
   int batch_norm_batches = 0;  // statistics re-estimated at the end over so many batches; 0: not
   InputStatistics input = InputStatistics::kImageNet;
@@ -84,6 +86,8 @@ void SetEpochs(Recipe& recipe, int epochs);
 const Phase& PhaseAt(const Recipe& recipe, std::int64_t epoch);
 // The augmentation of a phase with its crop resolved against the recipe's crop, which must be set.
 AugmentSpec AugmentOf(const Recipe& recipe, const Phase& phase);
+// rho of a phase's steps; 0: plain ones.
+double SharpnessOf(const Recipe& recipe, const Phase& phase);
 // The schedule with its lengths, for `steps_per_epoch`.
 ScheduleSpec ScheduleOf(const Recipe& recipe, std::int64_t steps_per_epoch);
 

@@ -53,6 +53,7 @@ void VisitPhase(Phase& p, Visit&& visit) {
   visit("scale_max", p.scale_max);
   visit("rate_share", p.rate_share);
   visit("loss", p.loss);
+  visit("sharpness", p.sharpness);
 }
 
 template <typename Visit>
@@ -66,6 +67,7 @@ void VisitRecipe(Recipe& r, Visit&& visit) {
   visit("class_weights", r.class_weights);
   visit("auxiliary", r.auxiliary);
   visit("dropout", r.dropout);
+  visit("sharpness", r.sharpness);
   visit("average", r.average);
   visit("batch_norm_batches", r.batch_norm_batches);
   visit("validate_every", r.validate_every);

@@ -94,7 +94,9 @@ void Trainer::RunEpoch() {
     state_.waited += waiting;
     state_.seconds += seconds;
     sitting_seconds_ += seconds;
-    epoch_ = {epoch_.steps + 1, epoch_.seconds + seconds, epoch_.waited + waiting};
+    ++epoch_.steps;
+    epoch_.seconds += seconds;
+    epoch_.waited += waiting;
     if (StopWanted()) Stop();
     if (SecondsSince(saved_) >= options_.checkpoint_seconds) SaveLast(false);
     start = Clock::now();
@@ -122,12 +124,23 @@ void Trainer::Step(const Batch& batch, const Phase& phase) {
   module_->SetChance(plan_.seed, static_cast<std::uint64_t>(state_.step));
   const torch::Tensor images = ImagesOf(batch, device_);
   const torch::Tensor targets = teachers_ ? teachers_->Probabilities(images, precision_) : torch::Tensor();
-  const torch::Tensor loss = step_->Forward(images, LabelsOf(batch, device_), loss_, targets);
-  if (distributed_ != nullptr) distributed_->Settle();
-  const double own = loss.item<double>(), value = TotalLoss(own);
-  CheckLoss(value, own, batch);
-  step_->Backward(scaler_.scale());
-  if (buckets_) buckets_->Finish();
+  const torch::Tensor labels = LabelsOf(batch, device_);
+  const auto pass = [&] {
+    const torch::Tensor loss = step_->Forward(images, labels, loss_, targets);
+    if (distributed_ != nullptr) distributed_->Settle();
+    const double own = loss.item<double>(), total = TotalLoss(own);
+    CheckLoss(total, own, batch);
+    step_->Backward(scaler_.scale());
+    if (buckets_) buckets_->Finish();
+    return total;
+  };
+  const double value = pass(), rho = SharpnessOf(plan_.recipe, phase);
+  double rise = 0;
+  if (rho > 0 && sharpness_->Climb(rho)) {
+    rise = pass() - value;
+    sharpness_->Return();
+    epoch_.rise += rise;
+  }
   if (precision_ != Precision::kFloat16 || scaler_.Update(optimizer_->GradientNorm())) {
     optimizer_->Step(rates, average_.get(), 1.0 / scaler_.scale());
   }
@@ -136,12 +149,13 @@ void Trainer::Step(const Batch& batch, const Phase& phase) {
   ++state_.epoch_step;
   state_.loss_sum += value;
   state_.loss_scale = scaler_.state();
-  sitting_pixels_ += static_cast<double>(batch.images.size()) * Processes();
+  sitting_pixels_ += static_cast<double>(batch.images.size()) * Processes() * (rho > 0 ? 2 : 1);
   if (progress_)
     progress_->Advance(1, fmt::format("epoch {}/{}  loss {:.4f}", state_.epoch + 1, TotalEpochs(), value));
   if (events_ && state_.step % kScalarEvery == 0) {
     events_->Scalar("train/loss", value, state_.step);
     events_->Scalar("train/rate", rates.rate, state_.step);
+    if (rho > 0) events_->Scalar("train/sharpness", rise, state_.step);
   }
 }
 
@@ -162,12 +176,15 @@ std::string Trainer::LastGood() const {
   return fmt::format("the last good checkpoint is {} of step {}", run_ / "last.ckpt", saved_step_);
 }
 
-// Pixels of input still to be trained on: what the time left is estimated from, since phases differ in size.
+// Pixels of input still to be trained on, twice where each is seen twice: what the time left is estimated
+// from, since phases differ in size.
 double Trainer::PixelsLeft() const {
   double pixels = 0;
   for (std::int64_t epoch = state_.epoch; epoch < TotalEpochs(); ++epoch) {
-    const AugmentSpec augment = AugmentOf(plan_.recipe, PhaseAt(plan_.recipe, epoch));
-    pixels += 3.0 * augment.crop_height * augment.crop_width * plan_.recipe.batch *
+    const Phase& phase = PhaseAt(plan_.recipe, epoch);
+    const AugmentSpec augment = AugmentOf(plan_.recipe, phase);
+    const double passes = SharpnessOf(plan_.recipe, phase) > 0 ? 2 : 1;
+    pixels += passes * 3.0 * augment.crop_height * augment.crop_width * plan_.recipe.batch *
               static_cast<double>(loader_->steps_per_epoch());
   }
   return pixels;
@@ -183,6 +200,8 @@ void Trainer::LogEpoch() {
     line["seconds"] = epoch_.seconds;
     line["images_per_second"] = static_cast<double>(epoch_.steps * plan_.recipe.batch) / epoch_.seconds;
     line["loader_idle"] = epoch_.waited / epoch_.seconds;
+    if (SharpnessOf(plan_.recipe, phase) > 0)
+      line["sharpness"] = epoch_.rise / static_cast<double>(epoch_.steps);
   }
   run_.Log(line);
   epoch_ = {};

@@ -18,6 +18,7 @@
 #include "train/gradient_buckets.h"
 #include "train/losses.h"
 #include "train/run_folder.h"
+#include "train/sharpness.h"
 #include "train/teachers.h"
 #include "train/tensorboard.h"
 #include "train/train_report.h"
@@ -97,6 +98,7 @@ class Trainer {
   std::unique_ptr<EventWriter> events_;  // where this process writes
   std::shared_ptr<const Loss> loss_;     // of the phase
   std::unique_ptr<TrainStep> step_;
+  std::unique_ptr<SharpnessStep> sharpness_;
   std::unique_ptr<Progress> progress_;
   LossScaler scaler_;
   ScheduleSpec schedule_;
@@ -105,7 +107,7 @@ class Trainer {
   Clock::time_point saved_ = Clock::now(), reported_{};
   struct EpochTime {
     std::int64_t steps = 0;
-    double seconds = 0, waited = 0;
+    double seconds = 0, waited = 0, rise = 0;
   } epoch_;                                          // what this process did of the epoch
   double sitting_seconds_ = 0, sitting_pixels_ = 0;  // this process's share, for the time left
   bool events_lost_ = false, stop_together_ = false, drift_told_ = false;

@@ -197,6 +197,7 @@ Trainer::Trainer(const TrainOptions& options, torch::Device device, Distributed*
   const Recipe& recipe = plan_.recipe;
   if (recipe.average > 0) average_ = std::make_unique<Average>(*module_, recipe.average);
   optimizer_ = std::make_unique<Optimizer>(*module_, recipe.optimizer);
+  sharpness_ = std::make_unique<SharpnessStep>(*module_);
   step_ = std::make_unique<TrainStep>(*module_, device_, precision_,
                                       options.cuda_graph && distributed_ == nullptr);
   loader_ = std::make_unique<Loader>(data_, AugmentOf(recipe, recipe.phases.front()), Loading());

@@ -67,6 +67,14 @@ TEST(GivenOptions, OfSegment) {
   refused({"--camera-format", "mjpeg"}, "--camera-format goes with --camera");
 }
 
+TEST(UsageErrors, WhatConvertingDoesNotUse) {
+  Refused({"data", "convert", "camvid:c", "-o", "f", "--split", "val"},
+          "camvid:c: --split is for label files");
+  Refused({"data", "convert", "folder:c", "-o", "f", "--from", "colors"}, "--from is for label files");
+  Refused({"data", "convert", "masks", "-o", "f", "--split", "val"}, "masks: --split goes with --images");
+  Refused({"data", "convert", "masks", "-o", "f", "--list", "l.txt"}, "--list is for data sets");
+}
+
 TEST(UsageErrors, NotANumberIsInNoRange) {
   Refused({"segment", "p.png", "-o", "out", "--opacity", "nan"}, "nan not in range 0 to 1");
   Refused({"synth", "-o", "s", "--val-share", "nan"}, "nan not in range 0 to 0.9");

@@ -19,7 +19,8 @@
 namespace frf {
 namespace {
 
-// Two phases, averages, auxiliary heads, Lovasz, re-estimated batch norm: everything that has a state.
+// Two phases, averages, auxiliary heads, Lovasz, sharpness-aware steps, re-estimated batch norm: everything
+// that has a state or might leave one.
 Recipe SmallRecipe(int epochs = 4) {
   Recipe recipe = LoadRecipe("best");
   recipe.batch = 2;
@@ -28,7 +29,7 @@ Recipe SmallRecipe(int epochs = 4) {
   recipe.validate_every = 1;
   recipe.batch_norm_batches = 2;
   recipe.phases = {{.name = "a", .epochs = 1, .crop_share = 0.5, .base_scale = 0.5},
-                   {.name = "b", .epochs = 1, .rate_share = 0.5, .loss = "ce+lovasz"}};
+                   {.name = "b", .epochs = 1, .rate_share = 0.5, .loss = "ce+lovasz", .sharpness = 0.2}};
   SetEpochs(recipe, epochs);
   return recipe;
 }
@@ -73,14 +74,16 @@ TEST(Trainer, StoppingAndResumingChangesNoBit) {
 
   // The log tells one story: every epoch and validation once, in order.
   for (const std::string name : {"whole", "parts"}) {
-    std::vector<int> epochs, validations;
+    std::vector<int> epochs, validations, sharp;
     RunFolder run = RunFolder::Open(folder / name);
     for (const Json& line : run.ReadLog()) {
       if (line["type"] == "epoch") epochs.push_back(line["epoch"]);
+      if (line["type"] == "epoch" && line.contains("sharpness")) sharp.push_back(line["epoch"]);
       if (line["type"] == "validation") validations.push_back(line["epoch"]);
     }
     EXPECT_EQ(epochs, (std::vector<int>{1, 2, 3, 4})) << name;
     EXPECT_EQ(validations, (std::vector<int>{1, 2, 3, 4, 4})) << name;
+    EXPECT_EQ(sharp, name == "whole" ? (std::vector<int>{3, 4}) : (std::vector<int>{3})) << name;
   }
   // A finished run stays as it is.
   const TrainResult again = Train(options);
