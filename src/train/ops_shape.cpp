@@ -94,10 +94,11 @@ TorchOp CompileGather(const Node& node) {
   const std::int64_t axis = node.Int("axis", 0);
   return [=](OpCall& call) {
     const torch::Tensor& x = call.in[0];
-    const torch::Tensor index = call.in[1].to(x.device(), torch::kInt64);
-    torch::Tensor rows = at::index_select(x, axis, index.reshape({-1}));
-    Ints shape = x.sizes().vec();
     const std::int64_t at = axis < 0 ? axis + x.dim() : axis;
+    torch::Tensor index = call.in[1].to(x.device(), torch::kInt64);
+    index = torch::where(index < 0, index + x.size(at), index);  // ONNX: counted from the end
+    torch::Tensor rows = at::index_select(x, at, index.reshape({-1}));
+    Ints shape = x.sizes().vec();
     shape.erase(shape.begin() + at);
     shape.insert(shape.begin() + at, index.sizes().begin(), index.sizes().end());
     call.out = {rows.reshape(shape)};
@@ -211,8 +212,9 @@ TorchOp CompileShapeOp(const Node& node, const Graph& graph) {
   if (op == "Flatten") {
     const std::int64_t axis = node.Int("axis", 1);
     return [=](OpCall& call) {
+      const std::int64_t end = axis < 0 ? axis + call.in[0].dim() : axis;
       std::int64_t rows = 1;
-      for (std::int64_t i = 0; i < axis; ++i) rows *= call.in[0].size(i);
+      for (std::int64_t i = 0; i < end; ++i) rows *= call.in[0].size(i);
       call.out = {call.in[0].reshape({rows, -1})};
     };
   }

@@ -64,6 +64,24 @@ TEST(Module, ArithmeticByHand) {
              torch::tensor({0.18242552f, 0.81757448f}), 1e-6);
 }
 
+// ONNX counts axes and indices from the end where they are negative.
+TEST(Module, FlattenAndGatherFromTheEnd) {
+  const torch::Tensor x = RandomTensor({2, 3, 4, 5}, 6);
+  const auto flatten = [&](std::int64_t axis) {
+    return RunOne([=](Builder& g, Value v) { return g.Op("Flatten", {v}, 3, {{"axis", axis}}); }, x);
+  };
+  EXPECT_TRUE(torch::equal(flatten(-1), x.reshape({24, 5})));
+  EXPECT_TRUE(torch::equal(flatten(-4), x.reshape({1, 120})));
+  EXPECT_TRUE(torch::equal(flatten(2), x.reshape({6, 20})));
+  const torch::Tensor rows = RunOne(
+      [](Builder& g, Value v) {
+        const Value index = g.Constant("index", Tensor::Of<std::int64_t>({3}, {-1, 0, -5}));
+        return g.Op("Gather", {v, index}, 3, {{"axis", std::int64_t{-1}}});
+      },
+      x);
+  EXPECT_TRUE(torch::equal(rows, torch::stack({x.select(3, 4), x.select(3, 0), x.select(3, 0)}, 3)));
+}
+
 TEST(Module, ResizeFormsByHand) {
   const torch::Tensor x = torch::tensor({0.0f, 4.0f}).reshape({1, 1, 1, 2});
   const auto run = [&](const std::string& mode, const std::string& coordinates) {
