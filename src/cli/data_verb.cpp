@@ -65,10 +65,13 @@ void CheckConvert(const DataArguments& arguments, const CLI::App& app) {
         throw Error(ErrorCode::kUsage, fmt::format("{}: {} {}", arguments.spec.spec, name, why));
     }
   };
+  const bool cityscapes = arguments.spec.spec.starts_with("cityscapes:");
   if (dataset)
     refuse({"--from", "--to", "--classes", "--images", "--split"},
            "is for label files; a data set knows its format, and all its splits are written");
-  if (!dataset) refuse({"--list", "--variant"}, "is for data sets (camvid:DIR, cityscapes:DIR ...)");
+  if (!dataset) refuse({"--list"}, "is for data sets (camvid:DIR, cityscapes:DIR ...)");
+  if (!cityscapes) refuse({"--variant"}, "is for cityscapes:DIR");
+  if (split) refuse({"--to"}, "does not go with --images: a folder data set has ids");
   if (!dataset && !split) refuse({"--split"}, "goes with --images");
 }
 

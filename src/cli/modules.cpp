@@ -103,9 +103,9 @@ ModulesReport MeasureModules(const Model& model, const SegmenterOptions& options
   Model whole = model;
   whole.graph = model.graph.ForInference();
   if (whole.graph.inputs.at(0).dtype != DType::kFloat32) {
-    throw Error(
-        ErrorCode::kInvalidArgument,
-        "--modules reads networks with a float input; this one takes bytes (export it without --uint8)");
+    throw Error(ErrorCode::kInvalidArgument,
+                "--modules reads networks with a float input; this one takes bytes (export it without "
+                "--uint8-input)");
   }
   auto found = FindGates(whole.graph);
   if (found.empty())

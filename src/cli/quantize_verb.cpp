@@ -296,6 +296,12 @@ class Quantizer {
           "images of the selection; choose by more of them (--select-images) or ask for a smaller drop",
           drop.points, arguments_.max_drop, selection_.samples.size()));
     }
+    if (model_.graph.opset < 13) {
+      LogWarning(
+          fmt::format("{}: is of opset {}, as the file that it was made of; other runtimes want 13 or "
+                      "later for weights rounded by channel (onnx.version_converter)",
+                      arguments_.output, model_.graph.opset));
+    }
     if (!integers)
       LogWarning(arguments_.output + ": all convolutions stay float32, nothing is rounded to 8 bits");
     WriteFileAtomically(arguments_.output, bytes);

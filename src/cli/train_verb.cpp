@@ -20,6 +20,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "base/version.h"
+#include "base/world.h"
 #include "cli/cli.h"
 #include "cli/qat.h"
 #include "data/dataset.h"
@@ -96,12 +97,24 @@ std::string* ValueOf(std::vector<std::string>& words, const std::string& name) {
   return nullptr;
 }
 
-// What -o names; it must not hold a run yet.
+// Of several processes (torchrun, Slurm, Kubeflow) the first alone reads files and writes the run folder; the
+// others only name what it makes there. frf-train says what is wrong with the environment.
+bool IsFirst(std::vector<std::string>& words) {
+  const std::string* const dist = ValueOf(words, "--dist");
+  if (dist != nullptr && *dist == "off") return true;
+  try {
+    return WorldFromEnvironment().rank == 0;
+  } catch (const Error&) {
+    return true;
+  }
+}
+
+// What -o names; for the first process it must not hold a run yet.
 std::string NewRunFolder(std::vector<std::string>& words) {
   const std::string* run = ValueOf(words, "-o");
   if (run == nullptr) run = ValueOf(words, "--output");
   if (run == nullptr || run->empty()) throw Error(ErrorCode::kUsage, "no run folder: name one with -o RUN");
-  if (std::filesystem::exists(*run + "/config.json")) {
+  if (IsFirst(words) && std::filesystem::exists(*run + "/config.json")) {
     throw Error(ErrorCode::kUsage,
                 *run + ": holds a run already; name another folder, or go on with it by --resume alone");
   }
@@ -190,9 +203,11 @@ void ConvertQat(std::vector<std::string>& words, Writes& writes) {
   const std::string run = NewRunFolder(words);
   const std::string* const init = ValueOf(words, "--init");
   const std::string start = run + "/qat.ckpt";
-  writes.emplace_back([start, read = ReadQatStart(*file, init != nullptr ? *init : "")] {
-    SaveWeights(start, read.graph, ToJson(read.info), {{"quantization", ToJson(read.table)}});
-  });
+  if (IsFirst(words)) {
+    writes.emplace_back([start, read = ReadQatStart(*file, init != nullptr ? *init : "")] {
+      SaveWeights(start, read.graph, ToJson(read.info), {{"quantization", ToJson(read.table)}});
+    });
+  }
   *file = start;
   if (init != nullptr) {
     const auto at = std::find(words.begin(), words.end(), "--init");
@@ -204,6 +219,11 @@ void ConvertQat(std::vector<std::string>& words, Writes& writes) {
 // RUN/NAME.ckpt.
 void ConvertWeights(std::vector<std::string>& words, Writes& writes, std::string& value,
                     const std::string& option, const std::string& name) {
+  const std::string checkpoint = fmt::format("{}/{}.ckpt", NewRunFolder(words), name);
+  if (!IsFirst(words)) {
+    value = checkpoint;
+    return;
+  }
   const std::string file = FindModel(value);
   Model model = ReadOnnx(file);
   if (model.info.weights == "int8") {
@@ -212,7 +232,6 @@ void ConvertWeights(std::vector<std::string>& words, Writes& writes, std::string
                             "float model",
                             value, value, option));
   }
-  const std::string checkpoint = fmt::format("{}/{}.ckpt", NewRunFolder(words), name);
   const std::string stem = std::filesystem::path(file).stem().string();
   writes.emplace_back([checkpoint, stem, model = std::move(model)] {
     SaveWeights(checkpoint, model.graph, ToJson(model.info),
@@ -242,11 +261,12 @@ int RunTrain(std::vector<std::string> words) {
   CheckNet(words);
   const std::string program = TrainProgram();
   if (Converts(words)) {
-    if (const int refused = Rehearse(program, words); refused != 0) return refused;
+    const bool first = IsFirst(words);
+    if (const int refused = first ? Rehearse(program, words) : 0; refused != 0) return refused;
     Writes writes;
     ConvertQat(words, writes);
     ConvertInitAndTeachers(words, writes);
-    MakeFolder(NewRunFolder(words));
+    if (first) MakeFolder(NewRunFolder(words));
     for (const auto& write : writes) write();
   }
   Exec(program, words);

@@ -35,6 +35,8 @@ Sample DrawScene(std::uint64_t seed, const SceneSpec& spec = {});
 // for test seed + kSynthTestSeed. A seed that lies at or behind kSynthTestSeed is taken as it is; for train
 // and trainval it is refused (kUsage).
 std::uint64_t SynthFirstSeed(std::uint64_t seed, const std::string& split);
+// The same for `count` scenes, which must end before the next split's begin (kUsage; at least 1).
+std::uint64_t SynthFirstSeed(std::uint64_t seed, const std::string& split, int count);
 
 struct SynthWriteOptions {
   std::string folder;

@@ -55,19 +55,24 @@ std::uint64_t SynthFirstSeed(std::uint64_t seed, const std::string& split) {
   return split == "val" ? seed + kSynthValOffset : split == "test" ? seed + kSynthTestSeed : seed;
 }
 
-std::unique_ptr<Dataset> OpenSynth(const DatasetSpec& spec, int count) {
-  SceneSpec scene;
-  if (spec.height > 0) scene.height = spec.height;
-  if (spec.width > 0) scene.width = spec.width;
-  if (!spec.variant.empty()) scene.variant = spec.variant;
-  const std::uint64_t first = SynthFirstSeed(spec.seed, spec.split);
+std::uint64_t SynthFirstSeed(std::uint64_t seed, const std::string& split, int count) {
+  const std::uint64_t first = SynthFirstSeed(seed, split);
   // Where the next split's seeds begin; test has no neighbour.
   const std::uint64_t limit = first < kSynthValOffset ? kSynthValOffset : kSynthTestSeed;
   if (count < 1 || (first < limit && limit - first < static_cast<std::uint64_t>(count))) {
     throw Error(ErrorCode::kUsage,
                 fmt::format("synth:{}: {} from seed {} would reach the next split's scenes; at most {}",
-                            count, spec.split, spec.seed, limit - first));
+                            count, split, seed, limit - first));
   }
+  return first;
+}
+
+std::unique_ptr<Dataset> OpenSynth(const DatasetSpec& spec, int count) {
+  SceneSpec scene;
+  if (spec.height > 0) scene.height = spec.height;
+  if (spec.width > 0) scene.width = spec.width;
+  if (!spec.variant.empty()) scene.variant = spec.variant;
+  const std::uint64_t first = SynthFirstSeed(spec.seed, spec.split, count);
   ValidateScene(scene);
   return std::make_unique<SynthDataset>(scene, first, count, spec.split);
 }

@@ -19,7 +19,7 @@
 #include <string>
 #include <vector>
 
-#include "train/world.h"
+#include "base/world.h"
 
 namespace frf {
 

@@ -16,7 +16,7 @@
 #include <memory>
 #include <string>
 
-#include "train/world.h"
+#include "base/world.h"
 
 namespace c10d {
 class Store;

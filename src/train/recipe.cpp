@@ -165,7 +165,7 @@ void CheckPhase(const Phase& phase) {
     Wrong(field, fmt::format("scale {} to {}; 0 means the recipe's", phase.scale_min, phase.scale_max));
   if (!(phase.rate_share > 0)) Wrong(field, "rate_share is not above 0");
   if (!phase.loss.empty()) LossKindFromName(phase.loss);
-  if (!(phase.sharpness >= 0)) Wrong(field, "sharpness is below 0");
+  if (!(phase.sharpness >= 0 && phase.sharpness <= 100)) Wrong(field, "sharpness is not in [0, 100]");
 }
 
 // What the loader would refuse when the phase begins, hours from now.
@@ -224,7 +224,7 @@ void Check(const Recipe& recipe) {
   if (recipe.class_weights != 0 && !(recipe.class_weights > 1)) {
     Wrong("class_weights", fmt::format("is {}, above 1 is wanted (or 0 for none)", recipe.class_weights));
   }
-  if (!(recipe.sharpness >= 0)) Wrong("sharpness", "is below 0");
+  if (!(recipe.sharpness >= 0 && recipe.sharpness <= 100)) Wrong("sharpness", "is not in [0, 100]");
   if (!(recipe.average >= 0 && recipe.average < 1)) Wrong("average", "is not in [0, 1)");
   if (!(recipe.dropout >= 0 && recipe.dropout < 1)) Wrong("dropout", "is not in [0, 1)");
   if (recipe.batch_norm_batches < 0) Wrong("batch_norm_batches", "is negative");

@@ -9,7 +9,7 @@
 //   optimizer.ZeroGrad();
 //
 // Subtle: a network of this size is hundreds of kernels of a few microseconds, less than their launches take.
-// So the fourth step of a kind (shapes of the batch, loss) is captured and every further one replayed:
+// So the fourth pass of a kind (shapes of the batch, loss) is captured and every further one replayed:
 // Forward then runs both passes, and Backward only hands out the gradients. What cannot be captured runs as
 // it did, after one warning. While it lives, this thread's CUDA work goes to a stream of its own, since the
 // default one cannot be captured.

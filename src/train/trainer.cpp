@@ -15,7 +15,7 @@
 #include "base/version.h"
 #include "frf/error.h"
 #include "train/trainer_impl.h"
-#include "train/world.h"
+#include "base/world.h"
 
 namespace frf {
 namespace {
@@ -125,24 +125,27 @@ void Trainer::Step(const Batch& batch, const Phase& phase) {
   const torch::Tensor images = ImagesOf(batch, device_);
   const torch::Tensor targets = teachers_ ? teachers_->Probabilities(images, precision_) : torch::Tensor();
   const torch::Tensor labels = LabelsOf(batch, device_);
-  const auto pass = [&] {
+  const double scale = scaler_.scale();  // of both passes: Update changes it
+  const auto pass = [&](const char* advice) {
     const torch::Tensor loss = step_->Forward(images, labels, loss_, targets);
     if (distributed_ != nullptr) distributed_->Settle();
     const double own = loss.item<double>(), total = TotalLoss(own);
-    CheckLoss(total, own, batch);
-    step_->Backward(scaler_.scale());
+    CheckLoss(total, own, batch, advice);
+    step_->Backward(scale);
     if (buckets_) buckets_->Finish();
     return total;
   };
-  const double value = pass(), rho = SharpnessOf(plan_.recipe, phase);
+  const double value = pass("try a lower --lr or --set optimizer.clip_norm=5");
+  const double rho = SharpnessOf(plan_.recipe, phase);
   double rise = 0;
   if (rho > 0 && sharpness_->Climb(rho)) {
-    rise = pass() - value;
+    rise = pass("that is uphill, at the weights it is finite: try a lower sharpness") - value;
     sharpness_->Return();
     epoch_.rise += rise;
+    ++epoch_.climbed;
   }
   if (precision_ != Precision::kFloat16 || scaler_.Update(optimizer_->GradientNorm())) {
-    optimizer_->Step(rates, average_.get(), 1.0 / scaler_.scale());
+    optimizer_->Step(rates, average_.get(), 1.0 / scale);
   }
   optimizer_->ZeroGrad();
   ++state_.step;
@@ -155,20 +158,19 @@ void Trainer::Step(const Batch& batch, const Phase& phase) {
   if (events_ && state_.step % kScalarEvery == 0) {
     events_->Scalar("train/loss", value, state_.step);
     events_->Scalar("train/rate", rates.rate, state_.step);
-    if (rho > 0) events_->Scalar("train/sharpness", rise, state_.step);
+    if (rise != 0) events_->Scalar("train/sharpness", rise, state_.step);
   }
 }
 
-void Trainer::CheckLoss(double loss, double own, const Batch& batch) {
+void Trainer::CheckLoss(double loss, double own, const Batch& batch, const std::string& advice) {
   if (std::isfinite(loss)) return;
   throw Error(
       ErrorCode::kInvalidArgument,
-      fmt::format("{}: the loss is {} at step {} (epoch {}, batch {}) on {}; {}; try a lower --lr or "
-                  "--set optimizer.clip_norm=5",
-                  run_.path(), std::isnan(loss) ? "not a number" : "infinite", state_.step, state_.epoch + 1,
+      fmt::format("{}: the loss is {} at step {} (epoch {}, batch {}) on {}; {}; {}", run_.path(),
+                  std::isnan(loss) ? "not a number" : "infinite", state_.step, state_.epoch + 1,
                   state_.epoch_step,
                   std::isfinite(own) ? "another rank" : fmt::format("{}", fmt::join(batch.names, ", ")),
-                  LastGood()));
+                  LastGood(), advice));
 }
 
 std::string Trainer::LastGood() const {
@@ -200,8 +202,7 @@ void Trainer::LogEpoch() {
     line["seconds"] = epoch_.seconds;
     line["images_per_second"] = static_cast<double>(epoch_.steps * plan_.recipe.batch) / epoch_.seconds;
     line["loader_idle"] = epoch_.waited / epoch_.seconds;
-    if (SharpnessOf(plan_.recipe, phase) > 0)
-      line["sharpness"] = epoch_.rise / static_cast<double>(epoch_.steps);
+    if (epoch_.climbed > 0) line["sharpness"] = epoch_.rise / static_cast<double>(epoch_.climbed);
   }
   run_.Log(line);
   epoch_ = {};

@@ -54,7 +54,7 @@ class Trainer {
   void RunEpoch();
   void Step(const Batch& batch, const Phase& phase);
   double TotalLoss(double own);
-  void CheckLoss(double loss, double own, const Batch& batch);
+  void CheckLoss(double loss, double own, const Batch& batch, const std::string& advice);
   std::string LastGood() const;
   bool StopWanted() const;
   void KeepTogether();
@@ -106,7 +106,7 @@ class Trainer {
   std::int64_t saved_step_ = -1;
   Clock::time_point saved_ = Clock::now(), reported_{};
   struct EpochTime {
-    std::int64_t steps = 0;
+    std::int64_t steps = 0, climbed = 0;
     double seconds = 0, waited = 0, rise = 0;
   } epoch_;                                          // what this process did of the epoch
   double sitting_seconds_ = 0, sitting_pixels_ = 0;  // this process's share, for the time left

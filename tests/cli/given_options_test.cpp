@@ -73,6 +73,10 @@ TEST(UsageErrors, WhatConvertingDoesNotUse) {
   Refused({"data", "convert", "folder:c", "-o", "f", "--from", "colors"}, "--from is for label files");
   Refused({"data", "convert", "masks", "-o", "f", "--split", "val"}, "masks: --split goes with --images");
   Refused({"data", "convert", "masks", "-o", "f", "--list", "l.txt"}, "--list is for data sets");
+  Refused({"data", "convert", "camvid:c", "-o", "f", "--variant", "trainIds"},
+          "--variant is for cityscapes:DIR");
+  Refused({"data", "convert", "masks", "-o", "f", "--images", "i", "--to", "colors"},
+          "--to does not go with");
 }
 
 TEST(UsageErrors, NotANumberIsInNoRange) {

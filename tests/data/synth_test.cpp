@@ -297,6 +297,8 @@ TEST(SynthWrite, RefusesWhatTheLayoutCannotHold) {
   EXPECT_FRF_ERROR(WriteSynth({.folder = folder / "x", .count = 0}), ErrorCode::kUsage, "0 scenes");
   EXPECT_FRF_ERROR(WriteSynth({.folder = folder / "x", .seed = kSynthTestSeed}), ErrorCode::kUsage,
                    "10000000");
+  EXPECT_FRF_ERROR(WriteSynth({.folder = folder / "x", .count = 100, .seed = kSynthValOffset - 10}),
+                   ErrorCode::kUsage, "would reach the next split's scenes; at most 10");
   EXPECT_FALSE(std::filesystem::exists(folder / "x"));
 }
 

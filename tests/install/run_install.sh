@@ -96,7 +96,7 @@ if [ -e "$build/lib/frf/libfrf-video.so" ]; then
 fi
 
 step "size"
-needs=$(ldd "$moved/bin/frf" "$moved/$libdir/libfrf.so" | grep -oE '/[^ ]*/lib(dnnl|onnx_proto|protobuf|png16|jpeg|gomp)\.so[^ ]*' | sort -u)
+needs=$(ldd "$moved/bin/frf" "$moved/$libdir/libfrf.so" | grep -oE '/[^ ]*/lib(dnnl|onnx_proto|protobuf|fmt|png16|jpeg|gomp)\.so[^ ]*' | sort -u)
 rm "$moved/share/frf/weights/only-here.onnx"
 du -bcL "$moved/bin/frf" "$moved/$libdir"/libfrf.so.*.*.* $needs | sed "s|$moved/||"
 total=$(du -bcL "$moved/bin/frf" "$moved/$libdir"/libfrf.so.*.*.* $needs | tail -n 1 | cut -f1)

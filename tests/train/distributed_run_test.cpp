@@ -91,7 +91,7 @@ double Distance(const std::vector<float>& seen, const std::vector<float>& wanted
 // batch norm over half the batch, would show as some 0.5 of a gradient.
 //
 // `gradients`: one process's, after those of two were compared with them.
-void CompareWithOne(const Words& more, std::vector<float>& gradients) {
+void CompareWithOne(const Words& more, double limit, std::vector<float>& gradients) {
   test::TempFolder folder;
   const Words words =
       Words{"--no-val", "--set", "optimizer.kind=sgd", "--lr", "1e-6", "--net-options", "ffm=masks-off",
@@ -109,17 +109,17 @@ void CompareWithOne(const Words& more, std::vector<float>& gradients) {
   EXPECT_EQ(seen.meta().at("state").at("step"), 4);
   gradients = Floats(wanted, "optimizer/");  // momentum: a sum of all
   EXPECT_LT(Distance(Floats(seen, "model/"), Floats(wanted, "model/")), 1e-5);
-  EXPECT_LT(Distance(Floats(seen, "optimizer/"), gradients), 0.03);
+  EXPECT_LT(Distance(Floats(seen, "optimizer/"), gradients), limit);
 }
 
 TEST(DistributedRun, TwoProcessesEndAsOneDoes) {
   FRF_SKIP_WITHOUT_GLOO();
   std::vector<float> plain, sharp;
-  CompareWithOne({}, plain);
+  CompareWithOne({}, 0.03, plain);
   // Both climb the whole batch's loss. A short way, since what differs on the way up grows too: gradients
   // differ by 8e-3, by 9e-2 from those of steps that do not climb.
-  CompareWithOne({"--set", "sharpness=1e-4"}, sharp);
-  EXPECT_GT(Distance(sharp, plain), 0.05);
+  CompareWithOne({"--set", "sharpness=1e-4"}, 0.06, sharp);
+  EXPECT_GT(Distance(sharp, plain), 0.06);
 }
 
 // Rank 0 reads the teacher, the others get it from there: two processes end as one, and go on without its
@@ -164,13 +164,26 @@ TEST(DistributedRun, TorchrunStartsIt) {
   // Debian 12's torchrun fails under its Python 3.11 unless it is told which output to redirect.
   Words words{"--no_python", "--nproc_per_node", "2", "-r", "1:1", "-t", "1:1"};
   words = words + Words{"--log_dir", folder / "logs", "--master_addr", "127.0.0.1"};
-  words = words + Words{"--master_port", std::to_string(test::FreePort()), FRF_BINARY_DIR "/bin/frf-train"};
-  words = words + NewRun(folder / "run", 1) + kHow;
+  words = words + Words{"--master_port", std::to_string(test::FreePort()), FRF_BINARY_DIR "/bin/frf"};
+  words = words + NewRun(folder / "run", 1) + Words{"--init", "frfnet-slim-synth"} + kHow;
   const test::Finished done = test::RunProgram(torchrun, words, "OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive");
   ASSERT_EQ(done.code, 0) << done.err;
   EXPECT_EQ(HashOf(done.out).size(), 16u);  // one result, though two processes ran
   EXPECT_NE(ReadFile(folder / "run/log.jsonl").find("2 processes, gloo"), std::string::npos);
   EXPECT_TRUE(std::filesystem::exists(folder / "run/report.html"));
+}
+
+// frf converts what --init names for rank 0; another rank, here one that meets nobody, writes nothing.
+TEST(DistributedRun, TheFirstAloneConvertsFiles) {
+  FRF_SKIP_WITHOUT_GLOO();
+  test::TempFolder folder;
+  const Words words = NewRun(folder / "run", 1) + Words{"--init", "frfnet-slim-synth", "--dist-timeout", "1"};
+  const std::string port = std::to_string(test::FreePort());
+  const test::Finished done = test::RunProgram(
+      FRF_BINARY_DIR "/bin/frf", words, "RANK=1 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=" + port);
+  EXPECT_EQ(done.code, 1);
+  EXPECT_NE(done.err.find("does rank 0 run there?"), std::string::npos) << done.err;
+  EXPECT_FALSE(std::filesystem::exists(folder / "run"));
 }
 
 bool WaitForStep(const std::string& run, std::int64_t step) {

@@ -13,6 +13,7 @@
 #include "train/losses.h"
 #include "train/module.h"
 #include "train/optimizer.h"
+#include "train/sharpness.h"
 #include "train/sync_batch_norm.h"
 
 namespace frf {
@@ -210,8 +211,7 @@ TEST(Distributed, OhemsGradientsToo) {
 // A few steps of AdamW, clipped, with averages. From one step to the next a newly drawn network makes of a
 // rounding error some hundred times as much, so 1e-16 is not what is left; in float32 as little is left of
 // agreement between one process's own kernels.
-TEST(Distributed, StepsLeadToTheWeightsOfTheWholeBatch) {
-  FRF_SKIP_WITHOUT_GLOO();
+void ExpectSameWeights(double rho) {
   const Problem problem = SmallProblem();
   const auto train = [&](GraphModule& module, Average& average, Distributed* distributed) {
     Optimizer optimizer(module, {.weight_decay = 0.02, .clip_norm = 5});
@@ -221,9 +221,18 @@ TEST(Distributed, StepsLeadToTheWeightsOfTheWholeBatch) {
       module.SetDistributed(distributed, 2 * distributed->rank());
       buckets.emplace(module, *distributed);
     }
+    SharpnessStep sharpness(module);
     for (int step = 0; step < 4; ++step) {
-      Backward(module, problem, loss, distributed == nullptr ? -1 : distributed->rank(), step);
-      if (buckets) buckets->Finish();
+      const auto pass = [&] {
+        Backward(module, problem, loss, distributed == nullptr ? -1 : distributed->rank(), step);
+        if (buckets) buckets->Finish();
+      };
+      pass();
+      if (rho > 0) {
+        ASSERT_TRUE(sharpness.Climb(rho));
+        pass();
+        sharpness.Return();
+      }
       optimizer.Step({.rate = 1e-3}, &average);
       optimizer.ZeroGrad();
     }
@@ -252,6 +261,15 @@ TEST(Distributed, StepsLeadToTheWeightsOfTheWholeBatch) {
     EXPECT_TRUE(sum.equal(module->tensors()[0].tensor * 2));
   });
   EXPECT_EQ(errors, kNoErrors);
+}
+
+TEST(Distributed, StepsLeadToTheWeightsOfTheWholeBatch) {
+  FRF_SKIP_WITHOUT_GLOO();
+  ExpectSameWeights(0);
+}
+TEST(Distributed, SharpnessAwareStepsToo) {
+  FRF_SKIP_WITHOUT_GLOO();
+  ExpectSameWeights(0.05);
 }
 
 }  // namespace

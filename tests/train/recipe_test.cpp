@@ -65,6 +65,11 @@ TEST(Recipe, PhasesFollowOneAnother) {
   EXPECT_EQ(AugmentOf(recipe, recipe.phases[1]).crop_height, 240);
   EXPECT_EQ(AugmentOf(recipe, recipe.phases[1]).crop_width, 320);
   EXPECT_EQ(AugmentOf(recipe, recipe.phases[2]).crop_width, 480);
+  EXPECT_EQ(SharpnessOf(recipe, recipe.phases[2]), 0);
+  recipe.sharpness = 0.5;
+  recipe.phases[2].sharpness = 2;
+  EXPECT_EQ(SharpnessOf(recipe, recipe.phases[1]), 0.5);
+  EXPECT_EQ(SharpnessOf(recipe, recipe.phases[2]), 2);
 }
 
 TEST(Recipe, WarmUpNeverEatsAShortRun) {
@@ -114,6 +119,9 @@ TEST(Recipe, OverridesByPath) {
   EXPECT_FRF_ERROR(Override(recipe, "class_weights=1"), ErrorCode::kUsage, "class_weights");
   EXPECT_FRF_ERROR(Override(recipe, "loss.logit_adjustment=-1"), ErrorCode::kUsage, "logit_adjustment");
   EXPECT_FRF_ERROR(Override(recipe, "loss.distillation=0"), ErrorCode::kUsage, "distillation");
+  EXPECT_FRF_ERROR(Override(recipe, "sharpness=-1"), ErrorCode::kUsage, "sharpness is not in [0, 100]");
+  EXPECT_FRF_ERROR(Override(recipe, "phases.1.sharpness=1e40"), ErrorCode::kUsage,
+                   "phase 'crops': sharpness");
   EXPECT_FRF_ERROR(Override(recipe, "phases=[]"), ErrorCode::kUsage, "phases");
 }
 

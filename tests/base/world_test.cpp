@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What launchers put into the environment: torchrun, Kubeflow, Slurm; and what is half set.
-#include "train/world.h"
+#include "base/world.h"
 
 #include <map>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "train/world.h"
+#include "base/world.h"
 
 #include <fmt/format.h>
 
