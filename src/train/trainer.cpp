@@ -13,9 +13,9 @@
 #include "base/stop_signal.h"
 #include "base/system.h"
 #include "base/version.h"
+#include "base/world.h"
 #include "frf/error.h"
 #include "train/trainer_impl.h"
-#include "base/world.h"
 
 namespace frf {
 namespace {
