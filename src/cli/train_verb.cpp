@@ -98,26 +98,17 @@ std::string* ValueOf(std::vector<std::string>& words, const std::string& name) {
 }
 
 // Of several processes (torchrun, Slurm, Kubeflow) the first alone reads files and writes the run folder; the
-// others only name what it makes there. frf-train says what is wrong with the environment.
+// others only name what it makes there.
 bool IsFirst(std::vector<std::string>& words) {
   const std::string* const dist = ValueOf(words, "--dist");
-  if (dist != nullptr && *dist == "off") return true;
-  try {
-    return WorldFromEnvironment().rank == 0;
-  } catch (const Error&) {
-    return true;
-  }
+  return (dist != nullptr && *dist == "off") || WorldFromEnvironment().rank == 0;
 }
 
-// What -o names; for the first process it must not hold a run yet.
-std::string NewRunFolder(std::vector<std::string>& words) {
+// What -o names.
+std::string RunFolderOf(std::vector<std::string>& words) {
   const std::string* run = ValueOf(words, "-o");
   if (run == nullptr) run = ValueOf(words, "--output");
   if (run == nullptr || run->empty()) throw Error(ErrorCode::kUsage, "no run folder: name one with -o RUN");
-  if (IsFirst(words) && std::filesystem::exists(*run + "/config.json")) {
-    throw Error(ErrorCode::kUsage,
-                *run + ": holds a run already; name another folder, or go on with it by --resume alone");
-  }
   return *run;
 }
 
@@ -192,19 +183,23 @@ void CheckNet(std::vector<std::string>& words) {
   }
 }
 
-// Conversions read everything first: what cannot be read leaves nothing behind either.
-using Writes = std::vector<std::function<void()>>;
+// What is to be converted into a run folder. Everything is read before anything is written: what cannot be
+// read leaves nothing behind either.
+struct Conversion {
+  std::string run;
+  bool first = true;  // whether this process reads and writes
+  std::vector<std::function<void()>> writes;
+};
 
 // --qat Q.onnx: frf-train gets the file's weights and codings as RUN/qat.ckpt. --init is answered here: it
 // names the float model that the file was made of.
-void ConvertQat(std::vector<std::string>& words, Writes& writes) {
+void ConvertQat(std::vector<std::string>& words, Conversion& to) {
   std::string* const file = ValueOf(words, "--qat");
   if (!ConvertsQat(words)) return;
-  const std::string run = NewRunFolder(words);
   const std::string* const init = ValueOf(words, "--init");
-  const std::string start = run + "/qat.ckpt";
-  if (IsFirst(words)) {
-    writes.emplace_back([start, read = ReadQatStart(*file, init != nullptr ? *init : "")] {
+  const std::string start = to.run + "/qat.ckpt";
+  if (to.first) {
+    to.writes.emplace_back([start, read = ReadQatStart(*file, init != nullptr ? *init : "")] {
       SaveWeights(start, read.graph, ToJson(read.info), {{"quantization", ToJson(read.table)}});
     });
   }
@@ -215,15 +210,9 @@ void ConvertQat(std::vector<std::string>& words, Writes& writes) {
   }
 }
 
-// frf-train reads no ONNX: it gets a checkpoint of the same weights, which stays with the run as
-// RUN/NAME.ckpt.
-void ConvertWeights(std::vector<std::string>& words, Writes& writes, std::string& value,
-                    const std::string& option, const std::string& name) {
-  const std::string checkpoint = fmt::format("{}/{}.ckpt", NewRunFolder(words), name);
-  if (!IsFirst(words)) {
-    value = checkpoint;
-    return;
-  }
+// The float model that `value` names, to be written to `checkpoint`.
+void ReadWeights(const std::string& value, const std::string& option, const std::string& checkpoint,
+                 Conversion& to) {
   const std::string file = FindModel(value);
   Model model = ReadOnnx(file);
   if (model.info.weights == "int8") {
@@ -233,41 +222,46 @@ void ConvertWeights(std::vector<std::string>& words, Writes& writes, std::string
                             value, value, option));
   }
   const std::string stem = std::filesystem::path(file).stem().string();
-  writes.emplace_back([checkpoint, stem, model = std::move(model)] {
+  to.writes.emplace_back([checkpoint, stem, model = std::move(model)] {
     SaveWeights(checkpoint, model.graph, ToJson(model.info),
                 {{"name", IsUtf8(stem) ? stem : Printable(stem)}});
   });
-  value = checkpoint;
 }
 
-// --init and --teacher: MODEL.onnx or the name of shipped weights.
-void ConvertInitAndTeachers(std::vector<std::string>& words, Writes& writes) {
-  std::string* const init = ValueOf(words, "--init");
-  if (init != nullptr && !IsForTrain(*init)) ConvertWeights(words, writes, *init, "--init", "init");
+// --init and --teacher: MODEL.onnx or the name of shipped weights. frf-train reads no ONNX: it gets
+// checkpoints of the same weights, which stay with the run as RUN/init.ckpt, RUN/teacher-1.ckpt, ...
+void ConvertInitAndTeachers(std::vector<std::string>& words, Conversion& to) {
+  const auto convert = [&](std::string& value, const std::string& option, const std::string& name) {
+    if (IsForTrain(value)) return;
+    const std::string checkpoint = fmt::format("{}/{}.ckpt", to.run, name);
+    if (to.first) ReadWeights(value, option, checkpoint, to);
+    value = checkpoint;
+  };
+  if (std::string* const init = ValueOf(words, "--init")) convert(*init, "--init", "init");
   int teachers = 0;
   for (std::size_t i = 0; i + 1 < words.size(); ++i) {
-    if (words[i] != "--teacher") continue;
-    ++teachers;
-    std::string& value = words[i + 1];
-    if (!IsForTrain(value))
-      ConvertWeights(words, writes, value, "--teacher", fmt::format("teacher-{}", teachers));
+    if (words[i] == "--teacher") convert(words[i + 1], "--teacher", fmt::format("teacher-{}", ++teachers));
   }
 }
 
 int RunTrain(std::vector<std::string> words) {
   for (const char* name : {"--qat=", "--init=", "--teacher=", "--output=", "--net=", "--data=", "--split=",
-                           "--list=", "--variant=", "-o"})
+                           "--list=", "--variant=", "--dist=", "-o"})
     SplitJoined(words, name);
   CheckNet(words);
   const std::string program = TrainProgram();
   if (Converts(words)) {
-    const bool first = IsFirst(words);
-    if (const int refused = first ? Rehearse(program, words) : 0; refused != 0) return refused;
-    Writes writes;
-    ConvertQat(words, writes);
-    ConvertInitAndTeachers(words, writes);
-    if (first) MakeFolder(NewRunFolder(words));
-    for (const auto& write : writes) write();
+    Conversion to{.first = IsFirst(words)};
+    if (const int refused = to.first ? Rehearse(program, words) : 0; refused != 0) return refused;
+    to.run = RunFolderOf(words);
+    if (to.first && std::filesystem::exists(to.run + "/config.json")) {
+      throw Error(ErrorCode::kUsage,
+                  to.run + ": holds a run already; name another folder, or go on with it by --resume alone");
+    }
+    ConvertQat(words, to);
+    ConvertInitAndTeachers(words, to);
+    if (to.first) MakeFolder(to.run);
+    for (const auto& write : to.writes) write();
   }
   Exec(program, words);
 }

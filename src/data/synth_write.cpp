@@ -127,16 +127,14 @@ int WriteSynth(const SynthWriteOptions& options) {
   }
   int val = static_cast<int>(std::lround(options.count * options.val_share));
   if (options.val_share > 0 && options.count > 1) val = std::clamp(val, 1, options.count - 1);
-  const Part parts[] = {{"train", 0, options.count - val}, {"val", 0, val}, {"test", 0, options.test_count}};
-  for (const Part& part : parts) {
-    if (part.count > 0) SynthFirstSeed(options.seed, part.split, part.count);
+  Part parts[] = {{"train", 0, options.count - val}, {"val", 0, val}, {"test", 0, options.test_count}};
+  for (Part& part : parts) {
+    if (part.count > 0) part.first = SynthFirstSeed(options.seed, part.split, part.count);
   }
   Writer writer(options, scene);
   Progress progress("synth", options.count + options.test_count);
-  for (Part part : parts) {
-    if (part.count == 0) continue;
-    part.first = SynthFirstSeed(options.seed, part.split);
-    writer.Write(part, progress);
+  for (const Part& part : parts) {
+    if (part.count > 0) writer.Write(part, progress);
   }
   return options.count + options.test_count;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A recipe: everything that decides what is learned besides data, network and seed. Four are named (`paper`,
+// A recipe: everything that decides what is learned besides data, network and seed. Some are named (`paper`,
 // `best`, `reference`, `prune`, `qat`); every field can be set from a JSON file and from the command line.
 //
 //   Recipe recipe = LoadRecipe("best");                        // or "mine.json" with {"base": "best",

@@ -152,7 +152,7 @@ void Trainer::Step(const Batch& batch, const Phase& phase) {
   ++state_.epoch_step;
   state_.loss_sum += value;
   state_.loss_scale = scaler_.state();
-  sitting_pixels_ += static_cast<double>(batch.images.size()) * Processes() * (rho > 0 ? 2 : 1);
+  sitting_pixels_ += static_cast<double>(batch.images.size()) * Processes() * PassesOf(phase);
   if (progress_)
     progress_->Advance(1, fmt::format("epoch {}/{}  loss {:.4f}", state_.epoch + 1, TotalEpochs(), value));
   if (events_ && state_.step % kScalarEvery == 0) {
@@ -162,7 +162,7 @@ void Trainer::Step(const Batch& batch, const Phase& phase) {
   }
 }
 
-void Trainer::CheckLoss(double loss, double own, const Batch& batch, const std::string& advice) {
+void Trainer::CheckLoss(double loss, double own, const Batch& batch, const char* advice) {
   if (std::isfinite(loss)) return;
   throw Error(
       ErrorCode::kInvalidArgument,
@@ -185,8 +185,7 @@ double Trainer::PixelsLeft() const {
   for (std::int64_t epoch = state_.epoch; epoch < TotalEpochs(); ++epoch) {
     const Phase& phase = PhaseAt(plan_.recipe, epoch);
     const AugmentSpec augment = AugmentOf(plan_.recipe, phase);
-    const double passes = SharpnessOf(plan_.recipe, phase) > 0 ? 2 : 1;
-    pixels += passes * 3.0 * augment.crop_height * augment.crop_width * plan_.recipe.batch *
+    pixels += PassesOf(phase) * 3.0 * augment.crop_height * augment.crop_width * plan_.recipe.batch *
               static_cast<double>(loader_->steps_per_epoch());
   }
   return pixels;

@@ -54,7 +54,7 @@ class Trainer {
   void RunEpoch();
   void Step(const Batch& batch, const Phase& phase);
   double TotalLoss(double own);
-  void CheckLoss(double loss, double own, const Batch& batch, const std::string& advice);
+  void CheckLoss(double loss, double own, const Batch& batch, const char* advice);
   std::string LastGood() const;
   bool StopWanted() const;
   void KeepTogether();
@@ -74,6 +74,8 @@ class Trainer {
   [[noreturn]] void Stop();
   EvaluateOptions Evaluating() const;
   std::int64_t TotalEpochs() const { return Epochs(plan_.recipe); }
+  // How often a step of the phase goes through the network.
+  double PassesOf(const Phase& phase) const { return SharpnessOf(plan_.recipe, phase) > 0 ? 2 : 1; }
   double PixelsLeft() const;
   double IdleShare() const { return state_.seconds > 0 ? state_.waited / state_.seconds : 0; }
   Trained Everything() { return {*module_, optimizer_.get(), average_.get()}; }

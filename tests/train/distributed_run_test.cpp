@@ -184,6 +184,16 @@ TEST(DistributedRun, TheFirstAloneConvertsFiles) {
   EXPECT_EQ(done.code, 1);
   EXPECT_NE(done.err.find("does rank 0 run there?"), std::string::npos) << done.err;
   EXPECT_FALSE(std::filesystem::exists(folder / "run"));
+  // What the environment lacks is said before anything is written.
+  const test::Finished half = test::RunProgram(FRF_BINARY_DIR "/bin/frf", words, "WORLD_SIZE=2");
+  EXPECT_EQ(half.code, 2);
+  EXPECT_NE(half.err.find("RANK is not set"), std::string::npos) << half.err;
+  EXPECT_FALSE(std::filesystem::exists(folder / "run"));
+  // Alone in spite of it.
+  const test::Finished off = test::RunProgram(FRF_BINARY_DIR "/bin/frf",
+                                              words + Words{"--dist=off", "--no-val"}, "RANK=1 WORLD_SIZE=2");
+  EXPECT_EQ(off.code, 0) << off.err;
+  EXPECT_TRUE(std::filesystem::exists(folder / "run/init.ckpt"));
 }
 
 bool WaitForStep(const std::string& run, std::int64_t step) {
