@@ -16,7 +16,11 @@ namespace frf {
 namespace {
 
 [[noreturn]] void ThrowErrno(const std::filesystem::path& path, const char* action, int code) {
-  const ErrorCode kind = code == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo;
+  // A name that no file can have is the name's fault; other files may well be written.
+  const bool name = code == ENAMETOOLONG || code == EISDIR || code == ENOTDIR;
+  const ErrorCode kind = code == ENOENT ? ErrorCode::kNotFound
+                         : name         ? ErrorCode::kInvalidArgument
+                                        : ErrorCode::kIo;
   throw Error(kind, fmt::format("{}: cannot {}: {}", path.string(), action, std::strerror(code)));
 }
 
@@ -121,6 +125,10 @@ void PendingFile::Commit() {
   const Descriptor file(::open(temporary_.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0) ThrowErrno(path_, "create", errno);
   if (::fsync(file.get()) != 0 && errno != EINVAL) ThrowErrno(path_, "sync", errno);
+  // Who may read what was there may read what takes its place, and nobody else.
+  struct stat before {};
+  if (::stat(target_.c_str(), &before) == 0 && S_ISREG(before.st_mode))
+    (void)::fchmod(file.get(), before.st_mode & 07777);
   if (::rename(temporary_.c_str(), target_.c_str()) != 0) ThrowErrno(path_, "replace", errno);
   committed_ = true;
   // The rename itself is durable once the folder is synced; a file system that cannot is not an error.

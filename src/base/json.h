@@ -9,7 +9,9 @@ namespace frf {
 
 using Json = nlohmann::ordered_json;
 
-// Parses `text`; a syntax error becomes an Error that starts with `what` (a file name or an option).
+// Parses `text`; a syntax error, or nesting deeper than kMaxJsonDepth, becomes an Error that starts with
+// `what` (a file name or an option).
+constexpr int kMaxJsonDepth = 64;
 Json ParseJson(const std::string& text, const std::string& what);
 
 // Whether JSON can hold `text` as it is: names of files and metadata need not be UTF-8.

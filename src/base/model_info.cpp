@@ -17,7 +17,6 @@ using namespace info_keys;
 
 constexpr const char* kPrefix = "frf.";
 constexpr const char* kMetadataKey = "metadata";  // JSON form: keys of others, outside "frf."
-constexpr int kMaxJsonDepth = 64;
 
 // The palette of PASCAL VOC: class id's bits, three at a time, spread over red, green and blue from the top
 // down.
@@ -38,28 +37,6 @@ void CheckClassCounts(const ModelInfo& info, const std::string& file, ErrorCode 
   };
   check(info.classes.palette.size(), "palette colours");
   check(info.classes.label_ids.size(), "label ids");
-}
-
-// nlohmann's dump() recurses: hostile nesting must not reach it.
-Json ParseShallowJson(const std::string& text, const std::string& what) {
-  int depth = 0;
-  bool quoted = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (quoted) {
-      if (c == '\\') ++i;
-      if (c == '"') quoted = false;
-      continue;
-    }
-    if (c == '"') quoted = true;
-    if (c == '[' || c == '{') ++depth;
-    if (c == ']' || c == '}') --depth;
-    if (depth > kMaxJsonDepth) {
-      throw Error(ErrorCode::kCorruptFile,
-                  fmt::format("{}: JSON nested deeper than {} levels", what, kMaxJsonDepth));
-    }
-  }
-  return ParseJson(text, what);
 }
 
 ModelInfo Prepared(const ModelInfo& info) {
@@ -135,8 +112,7 @@ ModelInfo ModelInfoFromMetadata(const Metadata& metadata, const std::string& fil
     if (facts.contains(key->name)) {
       throw Error(ErrorCode::kCorruptFile, fmt::format("{}: metadata key '{}' stands twice", file, name));
     }
-    facts[key->name] =
-        key->form == Form::kText ? Json(value) : ParseShallowJson(value, file + ": '" + name + "'");
+    facts[key->name] = key->form == Form::kText ? Json(value) : ParseJson(value, file + ": '" + name + "'");
     // The format decides whether the rest can be understood at all.
     if (std::string(key->name) == "format") {
       ModelInfo ignored;

@@ -34,6 +34,7 @@ int RunCheck(const DataArguments& arguments) {
 }
 
 int RunPack(const DataArguments& arguments) {
+  CheckOutputFile(arguments.output, "-o");
   const PackResult result = PackData(arguments.spec, arguments.output,
                                      {.splits = Words(arguments.splits), .jpeg_quality = arguments.jpeg});
   if (arguments.json) {
@@ -73,6 +74,9 @@ void CheckConvert(const DataArguments& arguments, const CLI::App& app) {
   if (!cityscapes) refuse({"--variant"}, "is for cityscapes:DIR");
   if (split) refuse({"--to"}, "does not go with --images: a folder data set has ids");
   if (!dataset && !split) refuse({"--split"}, "goes with --images");
+  const auto own = [](const std::string& format) { return format != "ids" && format != "colors"; };
+  if (own(arguments.convert.from) && (split || own(arguments.convert.to)))
+    refuse({"--classes"}, "is for ids and colors; the other formats have classes of their own");
 }
 
 int RunConvert(const DataArguments& arguments, const CLI::App& app) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <optional>
 
 #include "base/files.h"
 #include "base/stats.h"
@@ -21,9 +22,11 @@
 namespace frf::cli {
 namespace {
 
+constexpr std::uint64_t kSeed = 10'000'009;
+
 struct DemoArguments {
   std::string image, output = "demo", model;
-  std::uint64_t seed = 10'000'009;
+  std::optional<std::uint64_t> seed;
   int threads = 0;
   bool json = false;
 };
@@ -87,7 +90,7 @@ Scene SceneFor(const Classes& classes, const DemoArguments& arguments) {
     spec.variant = variant;
     scene.truth = drawn;
   }
-  scene.sample = DrawScene(arguments.seed, spec);
+  scene.sample = DrawScene(arguments.seed.value_or(kSeed), spec);
   return scene;
 }
 
@@ -121,6 +124,19 @@ Shown Show(const std::string& name, Model model, const std::string& numbers, con
   return shown;
 }
 
+// A photo that an earlier run wrote would be lost.
+void CheckOutputs(const DemoArguments& arguments) {
+  for (const char* name : {"input.png", "mask.png", "overlay.png", "demo.png"}) {
+    const std::filesystem::path output = std::filesystem::path(arguments.output) / name;
+    std::error_code code;
+    if (!std::filesystem::equivalent(arguments.image, output, code)) continue;
+    throw Error(
+        ErrorCode::kUsage,
+        fmt::format("{}: demo writes {} there and the picture would be lost; name another folder with -o",
+                    arguments.image, name));
+  }
+}
+
 bool IsThere(const std::string& name) {
   try {
     FindModel(name);
@@ -138,6 +154,9 @@ double Agreement(const LabelImage& a, const LabelImage& b) {
 
 int RunDemo(const DemoArguments& arguments) {
   const bool drawn = arguments.image.empty();
+  if (!drawn && arguments.seed)
+    throw Error(ErrorCode::kUsage, "--seed is of the drawn street; with a photo it does nothing");
+  if (!drawn) CheckOutputs(arguments);
   const std::string name = !arguments.model.empty() ? arguments.model
                            : drawn                  ? "frfnet-slim-synth"
                                                     : "frfnet-camvid";
@@ -145,7 +164,8 @@ int RunDemo(const DemoArguments& arguments) {
   const Scene seen = SceneFor(model.info.classes, arguments);
   const Sample& scene = seen.sample;
 
-  std::vector<Shown> shown{Show(name, std::move(model), "float32", seen, arguments)};
+  const std::string numbers = model.info.weights == "int8" ? "int8" : "float32";
+  std::vector<Shown> shown{Show(name, std::move(model), numbers, seen, arguments)};
   if (const std::string int8 = name + "-int8"; IsThere(int8))
     shown.push_back(Show(int8, LoadModel(int8), "int8", seen, arguments));
   const Shown& first = shown.front();
@@ -191,9 +211,10 @@ int RunDemo(const DemoArguments& arguments) {
     PrintJson(result);
     return 0;
   }
-  fmt::print("{} labelled by {}, {}x{}, {} threads, {}\n",
-             drawn ? fmt::format("a drawn street (seed {})", arguments.seed) : arguments.image, name,
-             scene.image.height, scene.image.width, threads, ThisMachine().cpu);
+  fmt::print(
+      "{} labelled by {}, {}x{}, {} threads, {}\n",
+      drawn ? fmt::format("a drawn street (seed {})", arguments.seed.value_or(kSeed)) : arguments.image, name,
+      scene.image.height, scene.image.width, threads, ThisMachine().cpu);
   for (const Shown& one : shown) {
     fmt::print("  {:<8} {:>6.1f} frames a second, {:.1f} ms a frame (median of {}, +-{:.1f}){}\n",
                one.numbers, 1000 / one.stats.median, one.stats.median, one.stats.runs, one.stats.mad,
@@ -225,7 +246,8 @@ void AddDemo(CLI::App& root, Action& action) {
   app->add_option(
       "-m,--model", a->model,
       "other weights (default: frfnet-slim-synth for the drawn street, frfnet-camvid for photos)");
-  app->add_option("--seed", a->seed, "of the drawn street; below 10000000 it may have been trained on")
+  app->add_option("--seed", a->seed,
+                  "of the drawn street (default: 10000009); below 10000000 it may have been trained on")
       ->check(CLI::NonNegativeNumber);
   app->add_option("--threads", a->threads, "CPU threads; 0: all cores")->check(CLI::Range(0, 1024));
   app->add_flag("--json", a->json, "one JSON document on standard output");

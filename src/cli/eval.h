@@ -18,7 +18,7 @@ struct EvalArguments {
   std::uint64_t max_memory_mb = 0;
   int threads = 0, limit = 0, pictures = 8;
   bool json = false, stamp = false, last = false, modules = false;
-  bool weights_given = false;
+  bool weights_given = false, pictures_given = false;
 };
 
 // The same call for frf-train. What it cannot do is refused here, not passed over.

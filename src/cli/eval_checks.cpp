@@ -60,6 +60,7 @@ std::vector<std::string> WordsForTorch(const EvalArguments& arguments) {
 }
 
 void CheckGiven(const EvalArguments& arguments, bool run_folder) {
+  CheckVariant(arguments.data);
   if (!run_folder && (arguments.weights_given || arguments.last)) {
     throw Error(ErrorCode::kUsage, fmt::format("{} belongs to a run folder, {} is none",
                                                arguments.last ? "--last" : "--weights", arguments.model));
@@ -75,6 +76,17 @@ void CheckGiven(const EvalArguments& arguments, bool run_folder) {
   }
   if (arguments.stamp && arguments.data.new_skies)
     throw Error(ErrorCode::kUsage, "--stamp records what the data say, not what --new-skies make of them");
+  for (const auto& [given, name] :
+       {std::pair(arguments.limit > 0, "--limit"), {arguments.precision != "f32", "--precision"}}) {
+    if (arguments.stamp && given) {
+      throw Error(ErrorCode::kUsage,
+                  fmt::format("--stamp records the score of all images in float32; leave out {}", name));
+    }
+  }
+  if (arguments.data.seed > 0 && !arguments.data.new_skies && !arguments.data.spec.starts_with("synth:"))
+    throw Error(ErrorCode::kUsage, "--seed is of drawn scenes (--data synth:COUNT) and of --new-skies");
+  if (arguments.pictures_given && arguments.report.empty())
+    throw Error(ErrorCode::kUsage, "--pictures goes with --report");
   if (arguments.stamp && run_folder) {
     throw Error(
         ErrorCode::kUsage,

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <map>
 
 #include "base/files.h"
 #include "base/progress.h"
@@ -80,6 +81,19 @@ std::string PredictionName(const std::string& sample) {
   }
   std::replace(stem.begin(), stem.end(), '/', '_');
   return stem + ".png";
+}
+
+// Throws where two images' predictions would be one file.
+void CheckPredictionNames(const Dataset& data, int count) {
+  std::map<std::string, std::string> taken;
+  for (int i = 0; i < count; ++i) {
+    const std::string name = data.name(i), file = PredictionName(name);
+    if (const auto [first, is_new] = taken.emplace(file, name); !is_new) {
+      throw Error(
+          ErrorCode::kInvalidArgument,
+          fmt::format("--save: the predictions of {} and {} would both be {}", first->second, name, file));
+    }
+  }
 }
 
 // Picture, truth, both predictions, and where they differ.
@@ -174,11 +188,13 @@ void Stamp(const EvalArguments& arguments, const Json& result) {
       {"miou", result["miou"]},
       {"pixel_accuracy", result["pixel_accuracy"]},
       {"iou", result["iou"]}};
+  if (arguments.data.seed > 0) entry["seed"] = arguments.data.seed;  // other scenes
   Json kept = Json::array();
-  for (const auto& old : model.info.eval) {
-    if (old.value("data", "") != entry["data"] || old.value("split", "") != entry["split"] ||
-        old.value("size", "") != entry["size"])
-      kept.push_back(old);
+  for (const Json& old : model.info.eval) {
+    const auto same = [&](const char* key) {
+      return old.contains(key) ? entry.contains(key) && old[key] == entry[key] : !entry.contains(key);
+    };
+    if (!same("data") || !same("split") || !same("size") || !same("seed")) kept.push_back(old);
   }
   kept.push_back(entry);
   model.info.eval = kept;
@@ -231,6 +247,7 @@ int RunEval(const EvalArguments& arguments) {
   }
 
   const int count = arguments.limit > 0 ? std::min(arguments.limit, data->size()) : data->size();
+  if (!arguments.save.empty()) CheckPredictionNames(*data, count);
   const std::string description = DescribeData(*data, count);
   ConfusionMatrix matrix(classes.count());
   std::vector<Scored> scored;
@@ -312,8 +329,9 @@ void AddEval(CLI::App& root, Action& action) {
   app->add_option(
       "--against", a->against,
       "another model: difference by class, and in the report the images whose labels changed most");
-  app->add_option("--pictures", a->pictures, "worst and best images in the report, each")
-      ->check(CLI::Range(0, 1000));
+  CLI::Option* pictures =
+      app->add_option("--pictures", a->pictures, "worst and best images in the report, each")
+          ->check(CLI::Range(0, 1000));
   app->add_option("--save", a->save,
                   "folder for the predictions as label images (Cityscapes' evaluator reads them)");
   app->add_option("--limit", a->limit, "only the first N images; 0: all")->check(CLI::NonNegativeNumber);
@@ -337,8 +355,9 @@ void AddEval(CLI::App& root, Action& action) {
   app->footer(R"(Examples:
   frf eval frfnet-camvid --data camvid:/data/camvid --split val --report val.html
   frf eval street-int8.onnx --against street.onnx --data camvid:/data/camvid --report int8.html)");
-  app->callback([a, weights, &action] {
+  app->callback([a, weights, pictures, &action] {
     a->weights_given = weights->count() > 0;
+    a->pictures_given = pictures->count() > 0;
     action = [a] { return RunEval(*a); };
   });
 }

@@ -58,7 +58,7 @@ bool IsFileOrLostLink(const fs::file_status& status) {
 void AddFolder(const fs::path& folder, const fs::path& output, std::vector<Job>& jobs) {
   if (const std::string barred = Barred(folder); !barred.empty()) throw Error(ErrorCode::kIo, barred);
   std::vector<fs::path> found;
-  std::size_t results = 0;
+  std::size_t results = 0, links = 0;
   bool any_barred = false;
   std::error_code missing;  // an output folder that is not there yet holds nothing
   const bool nested = !fs::equivalent(folder, output, missing);
@@ -69,7 +69,9 @@ void AddFolder(const fs::path& folder, const fs::path& output, std::vector<Job>&
     if (fs::is_directory(status)) {
       if (nested && fs::equivalent(it->path(), output, missing)) {
         it.disable_recursion_pending();
-      } else if (!it->is_symlink(code)) {
+      } else if (it->is_symlink(code)) {
+        ++links;  // not followed: it may lead back here
+      } else {
         const std::string path = it->path().string(), barred = Barred(path);
         if (barred.empty()) continue;
         jobs.push_back({.input = path, .stem = path, .error = barred});
@@ -83,15 +85,21 @@ void AddFolder(const fs::path& folder, const fs::path& output, std::vector<Job>&
       found.push_back(it->path());
     }
   }
-  const std::string passed_over =
+  std::string passed_over =
       results == 0 ? ""
                    : fmt::format("{} named like results (*{}, *{}, *{}, *{}/000000.png) passed over", results,
                                  kMaskEnding, kColorEnding, kOverlayEnding, kMasksEnding);
-  if (found.empty() && !any_barred) {
-    throw Error(ErrorCode::kNotFound, fmt::format("{}: no PNG or JPEG files in this folder{}{}",
-                                                  folder.string(), results > 0 ? "; " : "", passed_over));
+  if (links > 0) {
+    passed_over += fmt::format("{}{} link{} to folders not followed; name {} to label what is there",
+                               passed_over.empty() ? "" : "; ", links, links == 1 ? "" : "s",
+                               links == 1 ? "it" : "them");
   }
-  if (results > 0) LogInfo(fmt::format("{}: {}", folder.string(), passed_over));
+  if (found.empty() && !any_barred) {
+    throw Error(ErrorCode::kNotFound,
+                fmt::format("{}: no PNG or JPEG files in this folder{}{}", folder.string(),
+                            passed_over.empty() ? "" : "; ", passed_over));
+  }
+  if (!passed_over.empty()) LogInfo(fmt::format("{}: {}", folder.string(), passed_over));
   std::sort(found.begin(), found.end());
   // By the names alone: a link's target lies elsewhere, its results belong beside the others'.
   for (const auto& path : found)

@@ -42,9 +42,9 @@ Json WritePicture(const SegmentArguments& arguments, const Classes& classes, con
   return outputs;
 }
 
-// One picture's entry of the report; its time is added to `times`.
+// One picture's entry of the report; its time is added to `times`. `ends`: the rest would fail as well.
 Json SegmentPicture(const SegmentArguments& arguments, const Job& job, Segmenter& segmenter,
-                    std::vector<double>& times) {
+                    std::vector<double>& times, bool& ends) {
   Json entry{{"input", job.input}};
   if (!job.error.empty()) {
     entry["error"] = job.error;
@@ -64,9 +64,14 @@ Json SegmentPicture(const SegmentArguments& arguments, const Job& job, Segmenter
         image.pixels.empty() ? error.what() : fmt::format("{}: {}", Printable(job.input, 400), error.what());
     return entry;
   }
-  // Outside: what cannot be written ends the run, since the next picture would fail too.
-  entry["outputs"] = WritePicture(arguments, segmenter.info().classes, job, image, labels);
-  entry["ms"] = times.back();
+  try {
+    entry["outputs"] = WritePicture(arguments, segmenter.info().classes, job, image, labels);
+    entry["ms"] = times.back();
+  } catch (const Error& error) {
+    entry["error"] = error.what();
+    // Not the name's fault: the next picture would fail too, on a full disk say.
+    if (error.code() != ErrorCode::kInvalidArgument) ends = true;
+  }
   return entry;
 }
 
@@ -85,13 +90,14 @@ int RunSegment(const SegmentArguments& arguments) {
   const StopSignal signals;
   for (const Job& job : jobs) {
     if (StopSignal::Requested()) break;
+    bool ends = false;
     Json entry = job.video ? SegmentVideo(arguments, job, segmenter)
-                           : SegmentPicture(arguments, job, segmenter, times);
+                           : SegmentPicture(arguments, job, segmenter, times, ends);
     const bool interrupted = entry.contains("interrupted");
     if (entry.contains("error")) LogError(entry["error"]);
     failed += entry.contains("error") || interrupted;
     files.push_back(std::move(entry));
-    if (interrupted) break;
+    if (interrupted || ends) break;
     if (!job.video) progress.Advance();
   }
   ClearProgressLine();

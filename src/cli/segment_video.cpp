@@ -58,6 +58,9 @@ Labelled LabelAll(const SegmentArguments& arguments, const Job& job, Segmenter& 
   };
   Labelled labelled{RunPipeline(
       source, label, [&](VideoFrame& frame) { outputs.Write(frame); }, options)};
+  // Not Finish: empty files would take the place of what an earlier run wrote.
+  if (labelled.result.frames == 0)
+    throw Error(ErrorCode::kInterrupted, fmt::format("{}: stopped before its first frame", job.input));
   labelled.outputs = outputs.Finish();
   labelled.seconds = seconds();
   return labelled;
@@ -80,8 +83,6 @@ std::string Summary(const SegmentArguments& arguments, const Job& job, const Lab
 void Report(const SegmentArguments& arguments, const Job& job, const Labelled& labelled,
             const FrameSource& source, Json& entry) {
   const PipelineResult& result = labelled.result;
-  if (result.frames == 0)
-    throw Error(ErrorCode::kInterrupted, fmt::format("{}: stopped before its first frame", job.input));
   entry["outputs"] = labelled.outputs;
   entry["height"] = source.info().height;
   entry["width"] = source.info().width;

@@ -330,8 +330,14 @@ CheckReport CheckSamples(const DatasetSpec& spec, const std::vector<std::string>
 
 CheckReport CheckData(const DatasetSpec& spec, const std::vector<std::string>& splits) {
   const std::string kind = ParseDataSpec(spec.spec).first;
-  std::vector<std::string> wanted = splits;
-  for (const std::string& split : wanted) SplitParts(split);
+  CheckVariant(spec);
+  if (!spec.list.empty() && !splits.empty())
+    throw Error(ErrorCode::kUsage, "--splits does not go with --list, which names the images");
+  std::vector<std::string> wanted;
+  for (const std::string& split : splits) {
+    SplitParts(split);
+    if (std::find(wanted.begin(), wanted.end(), split) == wanted.end()) wanted.push_back(split);
+  }
   if (!spec.list.empty()) wanted = {"all"};
   if (wanted.empty()) wanted = FindSplits(spec);
   return kind == "synth" || kind == "pack" ? CheckSamples(spec, wanted) : CheckFiles(spec, wanted);

@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 
 #include "base/files.h"
 #include "base/progress.h"
@@ -23,12 +24,19 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Of Cityscapes' *_gtFine_color.png beside black: dynamic, ground, parking, rail track, guard rail, bridge,
+// tunnel, caravan, trailer (cityscapesScripts' table of labels).
+constexpr Color kCityscapesVoidColors[] = {{111, 74, 0},    {81, 0, 81},     {250, 170, 160},
+                                           {230, 150, 140}, {180, 165, 180}, {150, 100, 100},
+                                           {150, 120, 90},  {0, 0, 90},      {0, 0, 110}};
+
 struct Format {
   LabelCoding in;
   bool colors = false;                // written as RGB
   std::array<std::uint8_t, 256> ids;  // class id -> stored value
   std::vector<Color> palette;         // for colours
-  Color void_color{0, 0, 0};
+  std::optional<Color> void_color;    // for colours; none where a class has black and none is declared
+  std::string classes_file;
   int classes = 0;
 };
 
@@ -42,6 +50,10 @@ FolderClasses ClassesByName(const std::string& name, const std::string& format) 
       facts.coding.colors[LabelCoding::Key(facts.classes.palette[id])] = static_cast<std::uint8_t>(id);
     }
     facts.coding.colors.emplace(0u, kVoidLabel);
+    if (name == "cityscapes") {
+      for (const Color& color : kCityscapesVoidColors)
+        facts.coding.colors.emplace(LabelCoding::Key(color), kVoidLabel);
+    }
     return facts;
   }
   if (name.empty()) {
@@ -83,16 +95,21 @@ Format MakeFormat(const std::string& name, const std::string& classes) {
       throw Error(ErrorCode::kUsage, classes + ": has no palette, so colour masks cannot be read or written");
     }
     if (!format.colors) format.ids = StoredIds(facts.classes.label_ids, VoidId(facts.coding, classes));
+    format.classes_file = classes;
+    std::optional<std::uint32_t> darkest;  // black, where it is void
     for (const auto& [key, id] : format.in.colors) {
-      if (id == kVoidLabel) {
-        format.void_color = {static_cast<std::uint8_t>(key >> 16), static_cast<std::uint8_t>(key >> 8),
-                             static_cast<std::uint8_t>(key)};
-      }
+      if (id == kVoidLabel) darkest = std::min<std::uint32_t>(key, darkest.value_or(key));
+    }
+    if (darkest) {
+      format.void_color =
+          Color{static_cast<std::uint8_t>(*darkest >> 16), static_cast<std::uint8_t>(*darkest >> 8),
+                static_cast<std::uint8_t>(*darkest)};
     }
   } else if (name == "camvid-ids") {
     format = {.in = CamVidIdCoding(), .ids = StoredIds({}, 11), .classes = 11};
   } else if (name == "camvid-colors") {
     format = {.in = CamVidColorCoding(), .colors = true, .palette = CamVidClasses().palette, .classes = 11};
+    format.void_color = Color{0, 0, 0};
     format.palette[4] = {0, 0,
                          192};  // pavement as the original's Sidewalk: SegNet's own colour is none of the 32
   } else if (name == "labelIds") {
@@ -122,7 +139,7 @@ std::pair<Format, Format> MakeFormats(const ConvertOptions& options) {
 
 Image Colored(const LabelImage& labels, const Format& format) {
   std::array<Color, 256> table;
-  table.fill(format.void_color);
+  table.fill(format.void_color.value_or(Color{}));
   std::copy(format.palette.begin(), format.palette.end(), table.begin());
   Image image{.height = labels.height, .width = labels.width, .channels = 3};
   image.pixels.resize(image.bytes());
@@ -132,25 +149,37 @@ Image Colored(const LabelImage& labels, const Format& format) {
   return image;
 }
 
-void ConvertFile(const std::string& in, const std::string& out, const Format& from, const Format& to) {
+using Write = std::function<void()>;
+
+// Reads and checks; what it returns writes.
+Write ConvertFile(const std::string& in, const std::string& out, const Format& from, const Format& to) {
   LabelImage labels = ReadCodedLabels(in, from.in);
-  if (to.colors) return WritePng(out, Colored(labels, to));
+  if (to.colors) {
+    if (!to.void_color && std::find(labels.ids.begin(), labels.ids.end(), kVoidLabel) != labels.ids.end()) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("{}: holds void pixels, for which {} has no colour: give it a void_color", in,
+                              to.classes_file));
+    }
+    return [out, colored = Colored(labels, to)] { WritePng(out, colored); };
+  }
   for (std::uint8_t& id : labels.ids) id = to.ids[id];
-  WriteLabels(out, labels);
+  return [out, labels = std::move(labels)] { WriteLabels(out, labels); };
 }
 
-// Runs `work` for every index, collecting the failures in order.
-ConvertResult Collect(int count, const char* title, const std::function<void(int)>& work) {
+// Reads every index, then writes it, collecting what cannot be read in order. What cannot be written ends the
+// work: a full disk fails for every file.
+ConvertResult Collect(int count, const char* title, const std::function<Write(int)>& read) {
   std::vector<std::string> failures(count);
   std::mutex mutex;
   Progress progress(title, count);
   ParallelFor(count, DefaultThreads(), [&](int i) {
+    Write write;
     try {
-      work(i);
+      write = read(i);
     } catch (const Error& error) {
-      if (error.code() == ErrorCode::kIo) throw;  // a full disk fails for every file
       failures[i] = error.what();
     }
+    if (write) write();
     const std::lock_guard lock(mutex);
     progress.Advance();
   });
@@ -188,9 +217,9 @@ void RefuseSame(const std::string& in, const std::string& out,
   throw Error(ErrorCode::kUsage, fmt::format("{}: input and output are the same; {}", out, harm));
 }
 
-void WriteClasses(const std::string& out, const Classes& classes) {
+// The folder `out` with classes.json; refused, and nothing made, where there is one for other classes.
+void MakeFolderOf(const std::string& out, const Classes& classes) {
   const std::string path = (fs::path(out) / "classes.json").string();
-  const Json json{{"names", classes.names}, {"palette", classes.palette}, {"void", kVoidLabel}};
   if (fs::is_regular_file(path)) {
     const FolderClasses there = ReadFolderClasses(path);
     if (there.classes.names != classes.names || !there.classes.label_ids.empty()) {
@@ -198,6 +227,8 @@ void WriteClasses(const std::string& out, const Classes& classes) {
     }
     return;
   }
+  MakeFolder(out);
+  const Json json{{"names", classes.names}, {"palette", classes.palette}, {"void", kVoidLabel}};
   WriteFileAtomically(path, json.dump(2) + "\n");
 }
 
@@ -241,42 +272,52 @@ ConvertResult ConvertLabelFiles(const std::string& in, const std::string& out,
   RefuseSame(in, out);
   if (!fs::is_directory(in)) {
     if (fs::path(out).has_parent_path()) MakeFolder(fs::path(out).parent_path());
-    return Collect(1, "convert", [&](int) { ConvertFile(in, out, formats.first, formats.second); });
+    return Collect(1, "convert", [&](int) { return ConvertFile(in, out, formats.first, formats.second); });
   }
   const std::vector<std::string> files = OfFormat(ImageFilesBelow(in), options.from);
   if (files.empty()) throw Error(ErrorCode::kNotFound, in + ": holds no PNG file");
   for (const std::string& file : files) MakeFolder((fs::path(out) / file).parent_path());
   return Collect(static_cast<int>(files.size()), "convert", [&](int i) {
-    ConvertFile((fs::path(in) / files[i]).string(), (fs::path(out) / AsPng(files[i])).string(), formats.first,
-                formats.second);
+    return ConvertFile((fs::path(in) / files[i]).string(), (fs::path(out) / AsPng(files[i])).string(),
+                       formats.first, formats.second);
   });
 }
 
 ConvertResult ConvertToFolder(const DatasetSpec& spec, const std::string& out) {
   const auto [kind, root] = ParseDataSpec(spec.spec);
   if (kind == "folder") RefuseSame(root, out, "every image would stand there twice");
-  ConvertResult result;
+  struct Part {
+    std::string split;
+    std::unique_ptr<Dataset> data;
+    std::vector<std::string> stems;
+  };
+  std::vector<Part> parts;  // all of them first: what is refused leaves nothing behind
   for (const std::string& found : spec.list.empty() ? FindSplits(spec) : std::vector<std::string>{"all"}) {
-    const std::string split = found == "all" ? "train" : found;
     DatasetSpec part = spec;
-    part.split = split;
-    const auto data = OpenDataset(part);
-    const std::vector<std::string> stems = FlatStems(Names(*data));
+    part.split = found == "all" ? "train" : found;
+    auto data = OpenDataset(part);
+    std::vector<std::string> stems = FlatStems(Names(*data));
+    parts.push_back({part.split, std::move(data), std::move(stems)});
+  }
+  MakeFolderOf(out, parts.at(0).data->classes());
+  ConvertResult result;
+  for (const auto& [split, data, stems] : parts) {
     const fs::path images = fs::path(out) / "images" / split, masks = fs::path(out) / "masks" / split;
     MakeFolder(images);
     MakeFolder(masks);
-    WriteClasses(out, data->classes());
-    const ConvertResult one = Collect(data->size(), "convert", [&](int i) {
-      const std::string& stem = stems[i];
-      const std::string source = data->image_path(i);
-      const Sample sample = data->Get(i);  // checks the pair
-      if (fs::is_regular_file(source)) {
-        WriteFileAtomically(images / (stem + fs::path(source).extension().string()), ReadFile(source));
-      } else {
-        WritePng((images / (stem + ".png")).string(), sample.image);
-      }
-      WriteLabels((masks / (stem + ".png")).string(), sample.labels, &data->classes().palette);
-    });
+    const ConvertResult one =
+        Collect(data->size(), "convert", [&, &data = data, &stems = stems](int i) -> Write {
+          const std::string source = data->image_path(i);
+          Sample sample = data->Get(i);  // checks the pair
+          std::string file = fs::is_regular_file(source) ? ReadFile(source) : std::string();
+          return [&, source, &stem = stems[i], sample = std::move(sample), file = std::move(file)] {
+            if (file.empty())
+              WritePng((images / (stem + ".png")).string(), sample.image);
+            else
+              WriteFileAtomically(images / (stem + fs::path(source).extension().string()), file);
+            WriteLabels((masks / (stem + ".png")).string(), sample.labels, &data->classes().palette);
+          };
+        });
     result.files += one.files;
     result.failures.insert(result.failures.end(), one.failures.begin(), one.failures.end());
   }
@@ -303,19 +344,20 @@ ConvertResult AddToFolder(const std::string& images, const std::string& masks, c
     by_stem.emplace(fs::path(picture).replace_extension().generic_string(), picture);
   const fs::path image_out = fs::path(out) / "images" / split, mask_out = fs::path(out) / "masks" / split;
   RefuseSame(masks, mask_out.string());
+  MakeFolderOf(out, classes);
   MakeFolder(image_out);
   MakeFolder(mask_out);
-  WriteClasses(out, classes);
-  return Collect(static_cast<int>(files.size()), "convert", [&](int i) {
+  return Collect(static_cast<int>(files.size()), "convert", [&](int i) -> Write {
     const std::string path = (fs::path(masks) / files[i]).string();
     const auto picture = by_stem.find(fs::path(files[i]).replace_extension().generic_string());
     if (picture == by_stem.end())
       throw Error(ErrorCode::kNotFound, fmt::format("{}: no image of this stem in {}", path, images));
-    const LabelImage labels = ReadCodedLabels(path, from.in);
-    const std::string& stem = stems[i];
+    LabelImage labels = ReadCodedLabels(path, from.in);
     const fs::path source = fs::path(images) / picture->second;
-    WriteFileAtomically(image_out / (stem + source.extension().string()), ReadFile(source));
-    WriteLabels((mask_out / (stem + ".png")).string(), labels, &classes.palette);
+    return [&, source, &stem = stems[i], labels = std::move(labels), file = ReadFile(source)] {
+      WriteFileAtomically(image_out / (stem + source.extension().string()), file);
+      WriteLabels((mask_out / (stem + ".png")).string(), labels, &classes.palette);
+    };
   });
 }
 

@@ -134,6 +134,13 @@ std::unique_ptr<Dataset> OpenAsItIs(const DatasetSpec& spec) {
 
 }  // namespace
 
+void CheckVariant(const DatasetSpec& spec) {
+  const std::string kind = ParseDataSpec(spec.spec).first;
+  if (!spec.variant.empty() && kind != "cityscapes" && kind != "synth")
+    throw Error(ErrorCode::kUsage,
+                fmt::format("{}: --variant is for cityscapes:DIR and synth:COUNT", spec.spec));
+}
+
 std::unique_ptr<Dataset> OpenDataset(const DatasetSpec& spec) {
   std::unique_ptr<Dataset> data = OpenAsItIs(spec);
   return spec.new_skies ? WithNewSkies(std::move(data), spec.seed) : std::move(data);

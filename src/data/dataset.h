@@ -54,6 +54,9 @@ class Dataset {
   virtual LabelImage GetLabels(int index) const { return Get(index).labels; }
 };
 
+// Throws kUsage where spec.variant is given to data of a kind that has none.
+void CheckVariant(const DatasetSpec& spec);
+
 // Throws kUsage for a malformed spec or new skies where no class is called sky, kNotFound for a missing
 // folder, split or listed file.
 std::unique_ptr<Dataset> OpenDataset(const DatasetSpec& spec);

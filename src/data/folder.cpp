@@ -174,7 +174,8 @@ void AddByStem(Listing& listing, const std::string& below) {
 // `stem` with the image ending that is there, in lower case or in upper; empty where none is.
 std::string WithEnding(const fs::path& root, const std::string& stem) {
   for (const char* ending : {".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG"}) {
-    if (fs::is_regular_file(root / (stem + ending))) return stem + ending;
+    std::error_code lost;  // links in a circle: AddPair says so
+    if (fs::is_regular_file(root / (stem + ending), lost)) return stem + ending;
   }
   return {};
 }
@@ -186,7 +187,8 @@ void AddLine(Listing& listing, const ListLine& line) {
   const std::string given = fs::path(line.image).lexically_normal().generic_string();
   std::string image;
   for (const std::string& name : {given, "images/" + given}) {
-    if (image.empty()) image = fs::is_regular_file(root / name) ? name : WithEnding(root, name);
+    std::error_code lost;
+    if (image.empty()) image = fs::is_regular_file(root / name, lost) ? name : WithEnding(root, name);
   }
   if (image.empty()) image = given;
   std::string label = line.label;

@@ -75,7 +75,8 @@ std::vector<std::string> ImageFilesBelow(const fs::path& folder) {
     if (walk.depth() > 16)
       throw Error(ErrorCode::kIo, walk->path().string() + ": folders nest too deep; a link to a parent?");
     if (walk->path().filename().string().starts_with(".")) continue;
-    if (LooksLikeImageFile(walk->path().string()) && !walk->is_directory()) {
+    std::error_code lost;  // a link to itself has no type: reading it gives the error that names it
+    if (LooksLikeImageFile(walk->path().string()) && !walk->is_directory(lost)) {
       names.push_back(walk->path().lexically_relative(folder).generic_string());
     }
   }
@@ -87,20 +88,27 @@ std::vector<std::string> ImageFilesBelow(const fs::path& folder) {
 }
 
 void AddPair(Listing& listing, const std::string& name, const std::string& image, const std::string& label) {
-  const bool has_image = fs::is_regular_file(image), has_label = fs::is_regular_file(label);
+  std::error_code image_code, label_code;
+  const bool has_image = fs::is_regular_file(image, image_code),
+             has_label = fs::is_regular_file(label, label_code);
+  const auto reason = [](const std::error_code& code) {
+    return code && code != std::errc::no_such_file_or_directory ? " (" + code.message() + ")" : "";
+  };
   if (has_image && has_label) {
     listing.pairs.push_back({name, image, label});
     return;
   }
   if (!has_image) {
     const char* hint = has_label ? ", its labels are there" : "";
-    listing.problems.push_back(
-        {"missing image", image, fmt::format("{}: no such image{}", image, hint), true, label});
+    listing.problems.push_back({"missing image", image,
+                                fmt::format("{}: no such image{}{}", image, reason(image_code), hint), true,
+                                label});
   }
   if (!has_label) {
-    listing.problems.push_back({"missing label", label,
-                                fmt::format("{}: no such label file, wanted for {}", label, image), true,
-                                image});
+    listing.problems.push_back(
+        {"missing label", label,
+         fmt::format("{}: no such label file{}, wanted for {}", label, reason(label_code), image), true,
+         image});
   }
 }
 

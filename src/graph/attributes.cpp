@@ -151,12 +151,16 @@ void CheckFilled(const Checker& c) {
 }
 
 void CheckResize(const Checker& c) {
-  c.Word("mode", {"nearest", "linear", "bilinear"});
+  c.Word("mode", {"nearest", "linear", "cubic"});
   c.Word("coordinate_transformation_mode",
-         {"half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"});
+         {"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric",
+          "tf_half_pixel_for_nn", "tf_crop_and_resize"});
   c.Word("nearest_mode", {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"});
   c.Word("keep_aspect_ratio_policy", {"stretch"});
   c.Flag("antialias");
+  c.Flag("exclude_outside");
+  c.Float("cubic_coeff_a", -16.0f, 16.0f);
+  c.Float("extrapolation_value", -1e30f, 1e30f);
 }
 
 void CheckSpectral(const Checker& c) {

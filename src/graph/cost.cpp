@@ -220,11 +220,11 @@ class Counter {
     const Shape& x = ShapeOf(node, 0);
     const Shape& y = TypeOf(node, node.outputs[0]).shape;
     if (x.size() != 4 || y.size() != 4) return;
-    const bool linear = node.String("mode", "nearest") == "linear" || node.Is("ResizeLike");
+    const std::string mode = node.String("mode", node.Is("ResizeLike") ? "linear" : "nearest");
+    const int others = mode == "linear" ? 1 : mode == "cubic" ? 3 : 0;  // neighbours beside the nearest
     for (int a = 0; a < 2; ++a) {
       if (x[2 + a] == y[2 + a]) continue;
-      if (linear && node.String("mode", "linear") != "nearest")
-        reach.extent[a] += reach.step[a];  // two neighbours
+      reach.extent[a] += others * reach.step[a];
       reach.step[a] *= static_cast<double>(x[2 + a]) / static_cast<double>(y[2 + a]);
     }
   }

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <new>
 #include <system_error>
 
@@ -71,6 +72,9 @@ int main(int argc, char** argv) {
     return Fail(error.what(), error.code() == frf::ErrorCode::kUsage ? 2 : 1);
   } catch (const std::bad_alloc&) {
     return Fail("out of memory; a smaller --batch or --crop needs less", 1);
+  } catch (const std::filesystem::filesystem_error& error) {
+    // A folder on the way that is not ours to enter, links in a circle, a name too long.
+    return Fail(fmt::format("{}: {}", error.path1().string(), error.code().message()), 1);
   } catch (const std::system_error& error) {
     // What fmt::print throws where a long text cannot be written.
     if (std::ferror(stdout) != 0)

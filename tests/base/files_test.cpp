@@ -112,7 +112,8 @@ TEST(WriteFileAtomically, NamesThePlaceItCannotWriteTo) {
   EXPECT_FRF_ERROR(WriteFileAtomically(folder / "no/such/a", "x"), ErrorCode::kNotFound,
                    "no/such/a: cannot create");
   std::filesystem::create_directory(folder / "taken");
-  EXPECT_FRF_ERROR(WriteFileAtomically(folder / "taken", "x"), ErrorCode::kIo, "taken: cannot replace");
+  EXPECT_FRF_ERROR(WriteFileAtomically(folder / "taken", "x"), ErrorCode::kInvalidArgument,
+                   "taken: cannot replace");
   EXPECT_EQ(FilesIn(folder.path()), 1);
 }
 
@@ -190,6 +191,16 @@ TEST(MakeFolder, MakesParentsAndMindsFilesInTheWay) {
 
 TEST(ProgramFolder, HoldsThisTest) {
   EXPECT_TRUE(std::filesystem::exists(ProgramFolder() / "frf_test_base"));
+}
+
+TEST(Files, AReplacedFileKeepsWhoMayReadIt) {
+  const test::TempFolder folder;
+  const std::string file = folder / "a";
+  WriteFileAtomically(file, "one");
+  std::filesystem::permissions(file, std::filesystem::perms(0600));
+  WriteFileAtomically(file, "two");
+  EXPECT_EQ(ReadFile(file), "two");
+  EXPECT_EQ(std::filesystem::status(file).permissions(), std::filesystem::perms(0600));
 }
 
 }  // namespace

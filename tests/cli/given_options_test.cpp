@@ -27,6 +27,11 @@ TEST(GivenOptions, OfEval) {
   refused({"--modules", "--against", model}, "--against does not go with --modules");
   refused({"--modules", "--stamp"}, "--stamp does not go with --modules");
   refused({"--modules", "--save", "x"}, "--save does not go with --modules");
+  refused({"--stamp", "--limit", "1"}, "leave out --limit");
+  refused({"--stamp", "--precision", "bf16"}, "leave out --precision");
+  refused({"--pictures", "3"}, "--pictures goes with --report");
+  Refused({"eval", model, "--data", "folder:f", "--seed", "7"}, "--seed is of drawn scenes");
+  Refused({"eval", model, "--data", "folder:f", "--variant", "x"}, "--variant is for cityscapes:DIR");
   refused({"--last"}, "--last belongs to a run folder");
   refused({"--weights", "raw"}, "--weights belongs to a run folder");
 }
@@ -67,11 +72,31 @@ TEST(GivenOptions, OfSegment) {
   refused({"--camera-format", "mjpeg"}, "--camera-format goes with --camera");
 }
 
+TEST(GivenOptions, OfDemo) {
+  const test::TempFolder work;
+  const Image street = DrawScene(1, {.height = 64, .width = 64}).image;
+  WritePng(work / "mask.png", street);
+  Refused({"demo", work / "mask.png", "-o", work / "."}, "the picture would be lost");
+  EXPECT_EQ(ReadImage(work / "mask.png").pixels, street.pixels);
+  Refused({"demo", work / "mask.png", "-o", work / "out", "--seed", "3"}, "--seed is of the drawn street");
+}
+
 TEST(UsageErrors, WhatConvertingDoesNotUse) {
+  Refused({"data", "check", "folder:f", "--variant", "x"}, "--variant is for cityscapes:DIR");
+  Refused({"data", "check", "folder:f", "--splits", "val", "--list", "l.txt"},
+          "--splits does not go with --list");
+  Refused({"data", "pack", "folder:f", "-o", "f.pack", "--splits", "val", "--list", "l.txt"},
+          "--splits does not go with --list");
   Refused({"data", "convert", "camvid:c", "-o", "f", "--split", "val"},
           "camvid:c: --split is for label files");
   Refused({"data", "convert", "folder:c", "-o", "f", "--from", "colors"}, "--from is for label files");
   Refused({"data", "convert", "masks", "-o", "f", "--split", "val"}, "masks: --split goes with --images");
+  Refused({"data", "convert", "masks", "-o", "f", "--from", "labelIds", "--to", "trainIds", "--classes",
+           "c.json"},
+          "masks: --classes is for ids and colors");
+  Refused(
+      {"data", "convert", "masks", "-o", "f", "--images", "i", "--from", "camvid-ids", "--classes", "camvid"},
+      "masks: --classes is for ids and colors");
   Refused({"data", "convert", "masks", "-o", "f", "--list", "l.txt"}, "--list is for data sets");
   Refused({"data", "convert", "camvid:c", "-o", "f", "--variant", "trainIds"},
           "--variant is for cityscapes:DIR");

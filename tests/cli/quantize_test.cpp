@@ -10,7 +10,10 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "cli/qat.h"
+#include "data/dataset.h"
 #include "engine/quantize/insert.h"
+#include "graph/builder.h"
+#include "graph/weights.h"
 #include "onnx/onnx_file.h"
 #include "support/cli.h"
 
@@ -128,6 +131,30 @@ TEST(QuantizeVerb, TrainingUnderRoundingKnowsAChannelOfVanishingWeights) {
   EXPECT_NE(weight[0], 0) << "the float model's, which the file's integers are too coarse for";
   EXPECT_LT(std::abs(weight[0]), 1e-7f);
   EXPECT_NEAR(start.graph.FindInitializer("stem.conv1.bias")->value.data<float>()[0], 2, 1e-4);
+}
+
+// Per-channel DequantizeLinear is of opset 13, which onnx.checker and other runtimes insist on.
+TEST(QuantizeVerb, WarnsOfFilesThatOtherRuntimesRefuse) {
+  const test::TempFolder folder;
+  for (const int opset : {12, 13}) {
+    SCOPED_TRACE(opset);
+    Builder g("two");
+    const Value x = g.Relu(g.Conv(g.Input("image", 3), {.name = "first", .out = 8, .kernel = 3}));
+    g.Output(g.Conv(x, {.name = "second", .out = 11}), "scores", OutputRole::kScores);
+    Model model;
+    model.graph = std::move(g).Build();
+    InitializeWeights(model.graph, 3);
+    model.graph.opset = opset;
+    model.info.classes = CamVidClasses();
+    const std::string floats = folder / fmt::format("{}.onnx", opset);
+    WriteOnnx(model, floats);
+    std::vector<std::string> words = Quantize(folder / "q.onnx", {"--method", "minmax", "--size", "64x96"});
+    words[1] = floats;
+    const Finished finished = RunFrf(words);
+    EXPECT_EQ(finished.code, 0) << finished.err;
+    EXPECT_EQ(finished.err.find("is of opset 12") != std::string::npos, opset == 12) << finished.err;
+    EXPECT_EQ(ReadOnnx(folder / "q.onnx").graph.opset, opset);
+  }
 }
 
 TEST(QuantizeVerb, WhatCannotBeDoneIsSaidAndNothingIsWritten) {

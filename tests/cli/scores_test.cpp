@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "base/files.h"
+#include "data/dataset.h"
 #include "data/synth.h"
 #include "image/image_io.h"
 #include "onnx/onnx_file.h"
@@ -29,6 +30,24 @@ TEST(EvalSize, OfAFileOfFixedSizeIsTheFiles) {
   EXPECT_EQ(ReadOnnx(file).info.eval.back()["size"], "64x96");
   EXPECT_EQ(ParsedOutput(RunFrf({"eval", file, "--data", "synth:1", "--json", "--backend", "plain"}))["size"],
             "64x96");
+}
+
+TEST(EvalSave, TwoPredictionsOfOneNameAreRefused) {
+  const test::TempFolder work;
+  Json classes{{"names", CamVidClasses().names}};
+  WriteFileAtomically(work / "classes.json", classes.dump());
+  const Sample street = DrawScene(1, {.height = 64, .width = 96});
+  for (const char* kind : {"images", "masks"}) {
+    std::filesystem::create_directories(work.path() / kind / "val/a");
+    for (const char* name : {"val/a/b.png", "val/a_b.png"}) {
+      const std::string file = (work.path() / kind / name).string();
+      kind[0] == 'i' ? WritePng(file, street.image) : WriteLabels(file, street.labels);
+    }
+  }
+  const Finished finished = RunFrf({"eval", "frfnet-slim-synth", "--data", "folder:" + work.path().string(),
+                                    "--save", work / "predictions"});
+  EXPECT_EQ(finished.code, 1);
+  EXPECT_NE(finished.err.find("would both be images_val_a_b.png"), std::string::npos) << finished.err;
 }
 
 TEST(EvalSize, OfAFreeFileIsTheOneAskedForOrTrained) {

@@ -43,6 +43,50 @@ TEST(Convert, ThereAndBack) {
   round("ids", "colors", folder / "classes.json", own);
 }
 
+// A class that is black leaves void no colour, unless one is declared.
+TEST(Convert, VoidBecomesNoClass) {
+  const TempFolder folder;
+  const std::string classes = folder / "classes.json", in = folder / "a.png", out = folder / "b.png";
+  PutText(classes, R"({"names": ["a", "b"], "palette": [[0, 0, 0], [9, 9, 9]]})");
+  PutLabels(in, {.height = 1, .width = 3, .ids = {0, 1, 255}});
+  const ConvertResult refused = ConvertLabelFiles(in, out, {"ids", "colors", classes});
+  ASSERT_EQ(refused.failures.size(), 1U);
+  EXPECT_NE(refused.failures[0].find("a.png: holds void pixels"), std::string::npos) << refused.failures[0];
+  EXPECT_FALSE(fs::exists(out));
+  PutLabels(in, {.height = 1, .width = 2, .ids = {0, 1}});
+  EXPECT_EQ(ConvertLabelFiles(in, out, {"ids", "colors", classes}).files, 1);
+}
+
+// What cityscapesScripts calls dynamic and ground is none of the 19 classes.
+TEST(Convert, ColoursOfCityscapesVoidLabelsAreVoid) {
+  const TempFolder folder;
+  Image image{.height = 1, .width = 4, .pixels = {128, 64, 128, 111, 74, 0, 81, 0, 81, 0, 0, 0}};
+  WritePng(folder / "a.png", image);
+  const ConvertResult result =
+      ConvertLabelFiles(folder / "a.png", folder / "b.png", {"colors", "trainIds", "cityscapes"});
+  EXPECT_TRUE(result.failures.empty()) << result.failures.front();
+  EXPECT_EQ(ReadLabels(folder / "b.png").ids, (std::vector<std::uint8_t>{0, 255, 255, 255}));
+}
+
+// Nothing is made where a later split, or the folder's classes, are refused.
+TEST(Convert, WhatIsRefusedLeavesNothing) {
+  const TempFolder folder;
+  const std::string data = folder / "data", out = folder / "out";
+  PutText(folder / "data/classes.json", R"({"names": ["a", "b"]})");
+  for (const char* split : {"train", "val"}) {
+    PutImage(folder / fmt::format("data/images/{}/x.png", split), Picture(1, 2));
+    PutLabels(folder / fmt::format("data/masks/{}/x.png", split), {.height = 1, .width = 2, .ids = {0, 1}});
+  }
+  fs::remove(folder / "data/masks/val/x.png");
+  EXPECT_FRF_ERROR(ConvertToFolder({.spec = "folder:" + data}, out), ErrorCode::kNotFound, "masks/val/x.png");
+  EXPECT_FALSE(fs::exists(out));
+  PutText(folder / "other/classes.json", R"({"names": ["c"]})");
+  EXPECT_FRF_ERROR(AddToFolder(folder / "data/images/train", folder / "data/masks/train", folder / "other",
+                               "train", {.from = "ids", .classes = folder / "data/classes.json"}),
+                   ErrorCode::kUsage, "for other classes");
+  EXPECT_FALSE(fs::exists(folder / "other/images"));
+}
+
 TEST(Convert, ByHand) {
   const TempFolder folder;
   PutLabels(folder / "a.png", {.height = 1, .width = 4, .ids = {0, 13, 18, 255}});

@@ -54,6 +54,30 @@ TEST(OwnImages, AListMayComeFromFindOrFromWindows) {
                    "f/w: no such image");
 }
 
+TEST(OwnImages, NestedJsonIsRefusedBeforeItsDepthCanHarm) {
+  const TempFolder folder;
+  const std::string deep = std::string(200000, '[') + std::string(200000, ']');
+  PutText(folder / "classes.json", R"({"names": ["a"], "void": )" + deep + "}");
+  EXPECT_FRF_ERROR(ReadFolderClasses(folder / "classes.json"), ErrorCode::kCorruptFile,
+                   "classes.json: JSON nested deeper than 64 levels");
+}
+
+// A link to itself is no image, and no reason to stop.
+TEST(OwnImages, LinksInACircleAreProblemsOfTheirPair) {
+  const TempFolder folder;
+  PutText(folder / "classes.json", R"({"names": ["a", "b"]})");
+  for (const char* name : {"x", "y"}) {
+    PutImage(folder / fmt::format("images/val/{}.png", name), Picture(2, 2));
+    PutLabels(folder / fmt::format("masks/val/{}.png", name), Stripes(2, 2, 2));
+  }
+  std::filesystem::remove(folder / "images/val/x.png");
+  std::filesystem::create_symlink("x.png", folder / "images/val/x.png");
+  const CheckReport report = CheckData({.spec = "folder:" + folder.path().string()}, {});
+  ASSERT_EQ(report.errors(), 1);
+  EXPECT_NE(report.issues[0].message.find("images/val/x.png"), std::string::npos) << report.issues[0].message;
+  EXPECT_NE(report.issues[0].message.find("symbolic links"), std::string::npos) << report.issues[0].message;
+}
+
 TEST(OwnImages, ASplitWithLabelsAloneIsAnError) {
   const TempFolder folder;
   const std::string spec = WithoutValImages(folder / "f", true);

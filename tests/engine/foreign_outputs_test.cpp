@@ -15,6 +15,7 @@
 #include "frf/error.h"
 #include "graph/builder.h"
 #include "graph/output.h"
+#include "onnx/onnx_file.h"
 
 namespace frf::test {
 namespace {
@@ -348,6 +349,23 @@ TEST(ForeignOutputs, FirstConvolutionMayReachFarBeyondThePicture) {
     Graph graph = std::move(g).Build();
     InitializeWeights(graph, 5);
     ExpectPlainAgrees(Stamped(graph), Photo(40, 60));
+  }
+}
+
+// Every way of resizing that the operator's text knows but a roi, by way of a file.
+TEST(ForeignOutputs, EveryWayOfResizingIsReadAndRuns) {
+  const Image image = Photo(40, 52);
+  for (const char* mode : {"nearest", "linear", "cubic"}) {
+    for (const char* coordinates : {"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel",
+                                    "align_corners", "asymmetric", "tf_half_pixel_for_nn"}) {
+      SCOPED_TRACE(fmt::format("{}, {}", mode, coordinates));
+      Builder g("g");
+      const Value small = g.Conv(g.Input("image", 3), {.name = "c", .out = 3, .kernel = 3, .stride = 2});
+      g.Output(g.ResizeBy(small, 2, mode, coordinates), "scores", OutputRole::kScores);
+      Graph graph = std::move(g).Build();
+      InitializeWeights(graph, 6);
+      ExpectPlainAgrees(ParseOnnx(SerializeOnnx(Stamped(std::move(graph))), "resized.onnx"), image);
+    }
   }
 }
 
