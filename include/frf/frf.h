@@ -124,7 +124,9 @@ typedef struct frf_session_options {
   // result in FRF_CACHE, XDG_CACHE_HOME/frf or ~/.cache/frf. What is kept there is used at 0 too; else a rule
   // decides.
   int tune;
-  uint64_t max_memory;  // bytes of maps and scratch that a plan may need; 0: half of RAM
+  // Bytes that a plan may need for maps, scratch and what operators without kernels of the engine's hold;
+  // packed weights are not counted. 0: half of RAM.
+  uint64_t max_memory;
   // What the operands of convolutions' products are rounded to: FRF_FLOAT32, or 16 bits, with which a frame
   // takes less time and few labels change (docs/deploy.md). UNSUPPORTED where the CPU cannot.
   int precision;

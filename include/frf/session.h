@@ -57,7 +57,7 @@ struct SessionOptions {
   int height = 0, width = 0;
   int threads = 0;  // of one Run, its resizing too; 0: all cores this process may use
   std::uint64_t max_memory =
-      0;  // bytes of maps and scratch; 0: half of RAM. Above: kOutOfMemory, before allocating
+      0;  // bytes of maps, scratch and plain values; 0: half of RAM. Above: kOutOfMemory, before allocating
   // Measure which kernels are fastest when a size is first planned (about two seconds) and keep the result in
   // FRF_CACHE, XDG_CACHE_HOME/frf or ~/.cache/frf. What is kept there is used without this too; else a rule
   // decides.

@@ -66,6 +66,12 @@ Graph FoldConstants(const Graph& graph, std::uint64_t max_bytes) {
   for (const Initializer& initializer : graph.initializers) {
     if (initializer.value.has_data()) constants[initializer.name] = initializer.value;
   }
+  // What is folded and still read. A chain of constants costs what its last holds, not what all of them do.
+  const std::uint64_t budget = 4 * max_bytes;
+  std::unordered_map<std::string, int> readers = before;
+  std::unordered_set<std::string> made;
+  std::vector<std::string> order;
+  std::uint64_t held = 0;
   Graph folded = graph;
   folded.nodes.clear();
   for (const Node& node : graph.nodes) {
@@ -73,16 +79,29 @@ Graph FoldConstants(const Graph& graph, std::uint64_t max_bytes) {
     for (const std::string& name : node.outputs) is_output |= graph_outputs.contains(name);
     const std::vector<Tensor> outputs =
         is_output ? std::vector<Tensor>() : TryFold(node, graph.opset, constants, max_bytes);
-    if (outputs.size() < node.outputs.size() || node.outputs.empty()) {
+    std::uint64_t bytes = held;
+    for (const Tensor& output : outputs) bytes += output.bytes();
+    if (outputs.size() < node.outputs.size() || node.outputs.empty() || bytes > budget) {
       folded.nodes.push_back(node);
       continue;
     }
     for (std::size_t i = 0; i < node.outputs.size(); ++i) {
       if (node.outputs[i].empty()) continue;
       constants[node.outputs[i]] = outputs[i];
-      folded.initializers.push_back(
-          {.name = node.outputs[i], .role = Role::kConstant, .init = Init::kGiven, .value = outputs[i]});
+      made.insert(node.outputs[i]);
+      order.push_back(node.outputs[i]);
+      held += outputs[i].bytes();
     }
+    for (const std::string& name : node.inputs) {
+      if (--readers[name] > 0 || made.erase(name) == 0) continue;
+      held -= constants.at(name).bytes();
+      constants.erase(name);
+    }
+  }
+  for (const std::string& name : order) {
+    if (!made.contains(name)) continue;
+    folded.initializers.push_back(
+        {.name = name, .role = Role::kConstant, .init = Init::kGiven, .value = constants.at(name)});
   }
   DropUnused(folded, before);
   return folded;

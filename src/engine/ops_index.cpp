@@ -31,6 +31,7 @@ std::vector<Tensor> Gather(OpContext& c) {
   out.insert(out.end(), c.Input(1).shape().begin(), c.Input(1).shape().end());
   out.insert(out.end(), x.shape().begin() + axis + 1, x.shape().end());
   Tensor y = c.Allocate(x.dtype(), out);
+  if (y.size() == 0) return {y};  // rows of nothing may be any number
   const std::int64_t outer = Product(x.shape(), 0, axis), inner = Product(x.shape(), axis + 1, x.rank());
   const std::size_t row = static_cast<std::size_t>(inner) * ByteSize(x.dtype());
   const auto* src = static_cast<const std::byte*>(x.raw());

@@ -48,6 +48,7 @@ template <typename T>
 void IndexRows(const Merged& m, const T* src, T* dst, T fill) {
   const int last = static_cast<int>(m.out.size()) - 1;
   const std::int64_t row = m.out[last], rows = Product(m.out, 0, last);
+  if (row == 0) return;  // of which there may be any number
   const Shape strides = RowMajorStrides(m.in);
   ParallelFor(rows, rows * row, [&](std::int64_t r) {
     std::int64_t rest = r, offset = 0;

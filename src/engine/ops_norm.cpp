@@ -35,6 +35,7 @@ std::vector<Tensor> BatchNormalization(OpContext& c) {
     b[i] = static_cast<float>(bias[i] - mean[i] * factor);
   }
   Tensor y = c.Allocate(DType::kFloat32, x.shape());
+  if (y.size() == 0) return {y};  // planes of nothing may be any number
   float* dst = y.data<float>();
   ParallelFor(x.dim(0) * channels, x.size(), [&](std::int64_t p) {
     const float factor = a[p % channels], shift = b[p % channels];
@@ -65,6 +66,7 @@ std::vector<Tensor> InstanceNormalization(OpContext& c) {
   const float* bias = PerChannel(c, 2, channels);
   const double epsilon = c.node.Float("epsilon", 1e-5f);
   Tensor y = c.Allocate(DType::kFloat32, x.shape());
+  if (y.size() == 0) return {y};
   float* dst = y.data<float>();
   ParallelFor(x.dim(0) * channels, x.size(), [&](std::int64_t p) {
     const Moments m = MomentsOf(src + p * plane, plane, epsilon);

@@ -18,6 +18,12 @@ void MemoryMeter::Check(std::uint64_t bytes, const std::string& who) const {
                           who, FormatBytes(bytes), FormatBytes(limit_), FormatBytes(alive_)));
 }
 
+void MemoryMeter::Reserve(std::uint64_t bytes, const std::string& who) {
+  Check(bytes, who);
+  alive_ += bytes;
+  peak_ = std::max(peak_, alive_);
+}
+
 Tensor MemoryMeter::Allocate(DType type, Shape shape, const std::string& who) {
   const std::int64_t count = NumElements(shape);
   if (count > (std::int64_t{1} << 56)) Check(~std::uint64_t{0}, who);

@@ -32,6 +32,8 @@ namespace frf::plain {
 class MemoryMeter {
  public:
   explicit MemoryMeter(std::uint64_t limit) : limit_(limit) {}
+  // Counts what is allocated elsewhere and stays; throws as Check does.
+  void Reserve(std::uint64_t bytes, const std::string& who);
   // Throws kOutOfMemory, naming `who`, when `bytes` more would pass the limit.
   void Check(std::uint64_t bytes, const std::string& who) const;
   Tensor Allocate(DType type, Shape shape, const std::string& who);

@@ -81,11 +81,12 @@ Window ReadWindow(const OpContext& c, const Tensor& input, const Shape& kernel) 
 
 std::int64_t OutputSize(const OpContext& c, const Window& w, int axis, std::int64_t in) {
   const std::int64_t room = in + w.pad_begin[axis] + w.pad_end[axis] - w.Extent(axis);
-  if (room < 0) {
+  const std::int64_t slack = w.ceil_mode ? w.stride[axis] - 1 : 0;  // beyond the end
+  if (room + slack < 0) {
     c.Bad(fmt::format("a kernel that covers {} does not fit into {} with padding {} and {}", w.Extent(axis),
                       in, w.pad_begin[axis], w.pad_end[axis]));
   }
-  std::int64_t out = (room + (w.ceil_mode ? w.stride[axis] - 1 : 0)) / w.stride[axis] + 1;
+  std::int64_t out = (room + slack) / w.stride[axis] + 1;
   if (w.ceil_mode && (out - 1) * w.stride[axis] >= in + w.pad_begin[axis]) --out;
   return out;
 }

@@ -65,11 +65,12 @@ std::int64_t WindowOut(const RuleContext& c, const Window& w, std::size_t axis, 
   if (w.same) return (in + stride - 1) / stride;
   const std::int64_t extent = (w.kernel[axis] - 1) * w.dilations[axis] + 1;
   const std::int64_t room = in + w.begin[axis] + w.end[axis] - extent;
-  if (room < 0) {
+  const std::int64_t slack = ceil_mode ? stride - 1 : 0;  // a window may reach beyond the end by so much
+  if (room + slack < 0) {
     c.Fail(fmt::format("a window of {} does not fit into {} with pads {} and {}", extent, in, w.begin[axis],
                        w.end[axis]));
   }
-  std::int64_t out = (room + (ceil_mode ? stride - 1 : 0)) / stride + 1;
+  std::int64_t out = (room + slack) / stride + 1;
   if (ceil_mode && (out - 1) * stride >= in + w.begin[axis]) --out;
   return out;
 }

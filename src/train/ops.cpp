@@ -100,6 +100,9 @@ TorchOp CompileAveragePool(const Node& node) {
   const Pads pads = ReadPads(node);
   if (!pads.explicit_pads.empty()) FailNode(node, ErrorCode::kUnsupported, "wants equal pads on both sides");
   const Ints kernel = node.Ints("kernel_shape", {}), strides = node.Ints("strides", {1, 1});
+  for (const std::int64_t dilation : node.Ints("dilations", {})) {
+    if (dilation != 1) FailNode(node, ErrorCode::kUnsupported, "is dilated");
+  }
   const bool ceil_mode = node.Int("ceil_mode", 0) != 0, count_pad = node.Int("count_include_pad", 0) != 0;
   return [=](OpCall& call) {
     call.out = {at::avg_pool2d(call.in[0], kernel, strides, pads.symmetric, ceil_mode, count_pad)};
@@ -235,8 +238,14 @@ TorchOp CompileArithmetic(const Node& node) {
   if (op == "Mul") return Pairwise([](const T& a, const T& b) { return at::mul(a, b); });
   if (op == "Div") return Pairwise([](const T& a, const T& b) { return at::div(a, b); });
   if (op == "Pow") return Pairwise([](const T& a, const T& b) { return at::pow(a, b); });
-  if (op == "Max") return Pairwise([](const T& a, const T& b) { return at::maximum(a, b); });
-  if (op == "Min") return Pairwise([](const T& a, const T& b) { return at::minimum(a, b); });
+  if (op == "Max" || op == "Min") {
+    return [largest = op == "Max"](OpCall& call) {
+      T found = call.in.at(0);
+      for (std::size_t i = 1; i < call.in.size(); ++i)
+        found = largest ? at::maximum(found, call.in[i]) : at::minimum(found, call.in[i]);
+      call.out = {found};
+    };
+  }
   if (op == "MatMul") return Pairwise([](const T& a, const T& b) { return at::matmul(a, b); });
   return {};
 }

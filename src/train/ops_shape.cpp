@@ -40,6 +40,8 @@ torch::Tensor ReshapeTo(const torch::Tensor& x, Ints shape) {
 TorchOp CompileReduce(const Node& node, const Graph& graph) {
   const Ints axes = InputOrAttribute(node, graph, 1, "axes").value_or(Ints{});
   const bool keep = node.Int("keepdims", 1) != 0;
+  if (axes.empty() && node.Int("noop_with_empty_axes", 0) != 0)
+    return [](OpCall& call) { call.out = {call.in[0]}; };
   const std::string op = node.op;
   return [=](OpCall& call) {
     const torch::Tensor& x = call.in[0];
@@ -204,7 +206,12 @@ TorchOp CompileShapeOp(const Node& node, const Graph& graph) {
     const Ints order = node.Ints("perm", {});
     return [=](OpCall& call) { call.out = {order.empty() ? call.in[0].t() : call.in[0].permute(order)}; };
   }
-  if (op == "Reshape") return [](OpCall& call) { call.out = {ReshapeTo(call.in[0], ToInts(call.in[1]))}; };
+  if (op == "Reshape") {
+    return [zeros = node.Int("allowzero", 0) != 0](OpCall& call) {
+      const Ints shape = ToInts(call.in[1]);
+      call.out = {zeros ? call.in[0].reshape(shape) : ReshapeTo(call.in[0], shape)};
+    };
+  }
   if (op == "Expand")
     return [](OpCall& call) {
       call.out = {call.in[0] + torch::zeros(ToInts(call.in[1]), call.in[0].options())};

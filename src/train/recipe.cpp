@@ -299,6 +299,8 @@ ScheduleSpec ScheduleOf(const Recipe& recipe, std::int64_t steps_per_epoch) {
     const auto wanted =
         static_cast<std::int64_t>(std::lround(recipe.warmup_epochs * static_cast<double>(steps_per_epoch)));
     schedule.warmup_steps = std::min(std::max(schedule.warmup_steps, wanted), schedule.steps / 5);
+  } else {
+    schedule.warmup_steps = 0;  // it has a warm-up of its own
   }
   schedule.decay_steps = 0;
   if (schedule.kind == ScheduleKind::kWarmupStableDecay) {

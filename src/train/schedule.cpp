@@ -66,6 +66,12 @@ void Check(const ScheduleSpec& spec) {
   }
   if (!(spec.warmup_share >= 0 && spec.warmup_share <= 1))
     Fail(fmt::format("warmup_share = {}, wanted 0 to 1", spec.warmup_share));
+  if (!(spec.power >= 0) || !std::isfinite(spec.power))
+    Fail(fmt::format("power = {}, wanted 0 or more", spec.power));
+  for (const double momentum : {spec.momentum_low, spec.momentum_high}) {
+    if (!(momentum >= 0 && momentum < 1))
+      Fail(fmt::format("momentum_low and momentum_high: {}, wanted 0 to below 1", momentum));
+  }
   if (!(spec.div > 0) || !(spec.final_div > 0)) Fail("div and final_div must be above 0");
 }
 

@@ -42,6 +42,16 @@ TEST(MaxPool, CeilModeDropsAWindowThatStartsInThePadding) {
                F({1, 1, 1, 1}, {1}));
 }
 
+// As in ONNX Runtime and torch: the one window begins inside.
+TEST(Pools, CeilModeTakesAWindowLargerThanTheMap) {
+  const Tensor x = F({1, 1, 2, 2}, {0, 1, 2, 3});
+  const Attributes pool = Pool({3, 3}, {2, 2}, {0, 0, 0, 0}, 1);
+  ExpectTensor(RunOne("MaxPool", {x}, pool), F({1, 1, 1, 1}, {3}));
+  ExpectTensor(RunOne("AveragePool", {x}, pool), F({1, 1, 1, 1}, {1.5f}));
+  EXPECT_FRF_ERROR(RunOne("MaxPool", {x}, Pool({4, 4}, {2, 2}, {0, 0, 0, 0}, 1)), ErrorCode::kInvalidArgument,
+                   "does not fit");
+}
+
 // Rows and strides of many kinds against a loop over windows; the values-only path and the one with indices
 // must agree.
 TEST(MaxPool, BothPathsEqualTheLoop) {

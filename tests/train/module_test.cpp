@@ -64,6 +64,22 @@ TEST(Module, ArithmeticByHand) {
              torch::tensor({0.18242552f, 0.81757448f}), 1e-6);
 }
 
+TEST(Module, MaxAndMinOfAnyNumber) {
+  const torch::Tensor x = torch::tensor({-2.0f, 3.0f}).reshape({1, 1, 1, 2});
+  const auto run = [&](const char* op, const std::vector<float>& others) {
+    return RunOne(
+        [&](Builder& g, Value v) {
+          std::vector<Value> values{v};
+          for (const float other : others) values.push_back(g.Scalar(other));
+          return g.Op(op, values, 1, {});
+        },
+        x);
+  };
+  EXPECT_TRUE(torch::equal(run("Max", {}), x));
+  ExpectNear(run("Max", {-4, 1}).flatten(), torch::tensor({1.0f, 3.0f}), 1e-7);
+  ExpectNear(run("Min", {2, -1}).flatten(), torch::tensor({-2.0f, -1.0f}), 1e-7);
+}
+
 // ONNX counts axes and indices from the end where they are negative.
 TEST(Module, FlattenAndGatherFromTheEnd) {
   const torch::Tensor x = RandomTensor({2, 3, 4, 5}, 6);

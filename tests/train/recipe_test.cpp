@@ -81,6 +81,15 @@ TEST(Recipe, WarmUpNeverEatsAShortRun) {
   EXPECT_EQ(schedule.decay_steps, 8);
 }
 
+TEST(Recipe, OneCycleHasAWarmUpOfItsOwn) {
+  Recipe recipe = LoadRecipe("best");  // 300 steps of warm-up
+  SetEpochs(recipe, 60);
+  recipe = Override(recipe, "schedule.kind=onecycle");
+  EXPECT_EQ(ScheduleOf(recipe, 1).warmup_steps, 0);
+  for (const char* wrong : {"schedule.momentum_high=2", "schedule.momentum_low=1.5", "schedule.power=-1"})
+    EXPECT_FRF_ERROR(Override(recipe, wrong), ErrorCode::kUsage, "wanted 0");
+}
+
 TEST(Recipe, ADecayThatLeavesNoRoomForWarmUpBeginsBehindIt) {
   Recipe recipe = LoadRecipe("best");
   recipe.decay_share = 1;

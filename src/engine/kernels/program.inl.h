@@ -176,14 +176,13 @@ struct FloatSource {
 struct ByteSource {
   using Element = std::uint8_t;
   const ByteMap& map;
-  V step, shift;
+  V step, zero;
   explicit ByteSource(const ByteMap& m)
-      : map(m),
-        step(Broadcast(m.coding.step)),
-        shift(Broadcast(-m.coding.step * static_cast<float>(m.coding.zero))) {}
+      : map(m), step(Broadcast(m.coding.step)), zero(Broadcast(static_cast<float>(m.coding.zero))) {}
   FRF_INLINE V operator()(const std::uint8_t* p) const { return decoded(raw(p)); }
   FRF_INLINE V raw(const std::uint8_t* p) const { return LoadBytes(p); }
-  FRF_INLINE V decoded(V v) const { return Fma(v, step, shift); }
+  // Not v * step - zero * step in one: the byte that stands for zero must become zero.
+  FRF_INLINE V decoded(V v) const { return (v - zero) * step; }
   float one(const std::uint8_t* p) const {
     return static_cast<float>(*p - map.coding.zero) * map.coding.step;
   }

@@ -68,7 +68,8 @@ std::shared_ptr<kernels::ByteConv> StepBuilder::MakeByteConv(const std::string& 
     const auto read = static_cast<int>(weight.dim(1));
     const std::size_t bytes = kernels_.bytes_packed_size(
         out, static_cast<std::int64_t>(conv->kernel_h) * conv->kernel_w, conv->depth);
-    const std::string key = fmt::format("{}/bytes/{}/{}/{}", name, kernels_.isa, conv->depth, tap_w);
+    const std::string key =
+        fmt::format("{}/bytes/{}/{}/{}", WeightKey(name, weight), kernels_.isa, conv->depth, tap_w);
     const FloatBuffer packed = weights_.Get(key, (bytes + 3) / 4, [&](float* to) {
       kernels_.pack_bytes(weight.data<std::int8_t>(), out, read, kh, kw, tap_w, conv->depth,
                           reinterpret_cast<std::int8_t*>(to));
@@ -134,7 +135,8 @@ void StepBuilder::BuildByteWinograd(const std::string& name, const ConvOp& op) {
   const Tensor weight = SpreadIntegers(op.integers->values, src);
   const std::size_t words = kernels_.byte_winograd_packed_size(out, src.padded());
   const FloatBuffer packed = weights_.Get(
-      fmt::format("{}/byte_winograd/{}/{}", name, kernels_.isa, src.padded()), words / 2, [&](float* to) {
+      fmt::format("{}/byte_winograd/{}/{}", WeightKey(name, weight), kernels_.isa, src.padded()), words / 2,
+      [&](float* to) {
         kernels_.pack_byte_winograd(weight.data<std::int8_t>(), out, static_cast<int>(weight.dim(1)),
                                     src.padded(), reinterpret_cast<std::int16_t*>(to));
       });

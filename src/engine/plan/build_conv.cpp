@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/plain_op.h"
 #include "engine/plan/conv_geometry.h"
 #include "engine/plan/step_builder.h"
 #include "frf/error.h"
@@ -208,8 +209,8 @@ std::shared_ptr<kernels::DirectConv> StepBuilder::MakeDirect(const std::string& 
   const std::int64_t first = static_cast<std::int64_t>(group) * out * read * kh * kw;
   conv->depth = depth * (conv->kernel_w == kw ? 1 : kw);
   conv->zeros = Zeros(conv->depth);
-  const std::string key =
-      fmt::format("{}/direct/{}/{}x{}/{}/{}", name, conv_kernels.isa, op.phase_y, op.phase_x, depth, group);
+  const std::string key = fmt::format("{}/direct/{}/{}x{}/{}/{}", WeightKey(name, weight), conv_kernels.isa,
+                                      op.phase_y, op.phase_x, depth, group);
   const FloatBuffer packed =
       weights_.Get(key, conv_kernels.direct_packed_size(out, kh * kw, depth), [&](float* to) {
         conv_kernels.pack_direct(weight.data<float>() + first, out, read, kh, kw, depth, to);
@@ -263,7 +264,7 @@ void StepBuilder::BuildStrassen(const std::string& name, const ConvOp& op, const
   const auto out = static_cast<int>(weight.dim(0)), in = static_cast<int>(weight.dim(1));
   conv->depth = lowered_.values[op.src].padded();
   const FloatBuffer packed = weights_.Get(
-      fmt::format("{}/strassen/{}/{}", name, kernels_.isa, conv->depth),
+      fmt::format("{}/strassen/{}/{}", WeightKey(name, weight), kernels_.isa, conv->depth),
       kernels_.strassen_packed_size(out, conv->depth),
       [&](float* to) { kernels_.pack_strassen(weight.data<float>(), out, in, conv->depth, to); });
   conv->weights = {Keep(packed), PaddedChannels(out) / kernels::kBlock, conv->depth};
@@ -295,7 +296,8 @@ void StepBuilder::BuildWinograd(const std::string& name, const ConvOp& op, const
   conv->epilogue.past_caches = LeavesCaches(conv->dst) && (!epilogue.sum.data || LeavesCaches(epilogue.sum));
   const Tensor weight = SpreadOver(op.weight, src);
   const auto read = static_cast<int>(weight.dim(1));
-  const std::string key = fmt::format("{}/winograd{}/{}/{}", name, tile, conv_kernels.isa, conv->depth);
+  const std::string key = fmt::format("{}/winograd{}/{}/{}/{}", WeightKey(name, weight), tile, conv->stride,
+                                      conv_kernels.isa, conv->depth);
   const FloatBuffer packed = weights_.Get(
       key, conv_kernels.winograd_packed_size(tile, conv->stride, out, conv->depth), [&](float* to) {
         conv_kernels.pack_winograd(weight.data<float>(), out, read, conv->depth, tile, conv->stride, to);
@@ -328,6 +330,7 @@ void StepBuilder::BuildWinograd(const std::string& name, const ConvOp& op, const
 // the same memory, as large as the largest needs; what was handed out before keeps its own.
 float* StepBuilder::SharedTiles(std::size_t floats) {
   if (shared_.size() < floats) {
+    plan_.memory_->Reserve(floats * sizeof(float), "tiles");
     shared_ = FloatBuffer(floats);
     Keep(shared_);
   }

@@ -63,7 +63,12 @@ FloatBuffer WeightStore::Get(const std::string& key, std::size_t floats,
                              const std::function<void(float*)>& fill) {
   const std::lock_guard lock(mutex_);
   FloatBuffer& buffer = buffers_[key];
-  if (buffer.data() != nullptr) return buffer;
+  if (buffer.data() != nullptr) {
+    if (buffer.size() != floats)
+      throw Error(ErrorCode::kInternal,
+                  fmt::format("packed weights of {}: {} floats, {} are wanted", key, buffer.size(), floats));
+    return buffer;
+  }
   // One slab after another, so that weights of all layers lie in the same huge pages.
   const std::size_t rounded = (floats + 15) / 16 * 16;
   if (used_ + rounded > slab_.size()) {

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cmath>
 
+#include "engine/plain_op.h"
 #include "engine/plan/step_builder.h"
 
 #if defined(__x86_64__)
@@ -62,6 +63,7 @@ Plan::Plan(Lowered lowered, WeightStore& weights, const PlanOptions& options) : 
   for (const Step& step : steps_) scratch_stride_ = std::max(scratch_stride_, step.scratch);
   scratch_stride_ =
       (scratch_stride_ + 63) / 32 * 32 + 32;  // not a power of two: threads' buffers in other cache sets
+  memory_->Reserve(scratch_stride_ * options_.threads * sizeof(float), "scratch");
   scratch_ = FloatBuffer(scratch_stride_ * options_.threads);
   taken_ = std::vector<Counter>(steps_.size() * options_.threads);
   done_ = std::vector<Counter>(steps_.size());

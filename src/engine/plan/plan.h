@@ -22,6 +22,10 @@
 #include "engine/kernels/kernels.h"
 #include "engine/plan/ir.h"
 
+namespace frf::plain {
+class MemoryMeter;
+}
+
 namespace frf::engine {
 
 // 64-byte aligned floats.
@@ -67,7 +71,7 @@ struct PlanOptions {
   // Of convolutions' products; where the file rounds to 8 bits, that counts. kUnsupported where the CPU
   // cannot.
   Precision precision = Precision::kFloat32;
-  std::uint64_t max_memory = 0;  // arena and scratch; 0: DefaultMaxMemory(). Above: kOutOfMemory
+  std::uint64_t max_memory = 0;  // arena, scratch, plain values; 0: DefaultMaxMemory(). Above: kOutOfMemory
   // Of a network that ends in labels: how many classes they are held to (0: what a byte holds), and the file
   // that an error names.
   int classes = 0;
@@ -142,7 +146,8 @@ class Plan {
   void RoundTable();
 
   PlanOptions options_;
-  std::vector<Tensor> plain_;  // plain values as they are made
+  std::shared_ptr<plain::MemoryMeter> memory_;  // of all below but kept_
+  std::vector<Tensor> plain_;                   // plain values as they are made
   FloatBuffer arena_, scratch_;
   std::size_t scratch_stride_ = 0;
   std::vector<FloatBuffer> kept_;  // packed weights, constants, tables

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/hash.h"
 #include "base/system.h"
 #include "engine/plain_op.h"
 #include "frf/error.h"
@@ -56,6 +57,10 @@ const std::uint8_t* StepBuilder::ZeroPoints(int zero, std::size_t bytes) {
   FloatBuffer buffer((bytes + 3) / 4);
   std::memset(buffer.data(), zero, buffer.size() * sizeof(float));
   return reinterpret_cast<const std::uint8_t*>(Keep(buffer));
+}
+
+std::string StepBuilder::WeightKey(const std::string& name, const Tensor& weight) {
+  return fmt::format("{}/{}/{:016x}", name, ToString(weight.shape()), XxHash64(weight.raw(), weight.bytes()));
 }
 
 const float* StepBuilder::Keep(const FloatBuffer& buffer) {
@@ -115,6 +120,8 @@ void StepBuilder::PlaceValues() {
     for (const int id : Reads(lowered_.ops[o].op)) touch(id);
     for (const int id : Writes(lowered_.ops[o].op)) touch(id);
   }
+  for (const Lifetime& life : lives) last_reader_.push_back(life.last);
+  made_plainly_.assign(count, false);
   // What a band touches lives as long as the band: its operations take turns.
   for (const Band& band : bands_) {
     for (Lifetime& life : lives) {
@@ -143,6 +150,8 @@ void StepBuilder::PlaceValues() {
             "--max-memory helps",
             FormatBytes(total * sizeof(float)), FormatBytes(limit)));
   }
+  plan_.memory_ = std::make_shared<plain::MemoryMeter>(limit);
+  plan_.memory_->Reserve(total * sizeof(float), "maps");
   plan_.arena_ = FloatBuffer(total + 64);
   for (std::size_t i = 0; i < ids.size(); ++i) address_[ids[i]] = plan_.arena_.data() + offsets[i];
 }
@@ -184,6 +193,7 @@ void StepBuilder::Build() {
       o = band++->end - 1;
       continue;
     }
+    current_ = o;
     std::visit([&](const auto& op) { Build(lowered_.ops[o].name, op); }, lowered_.ops[o].op);
   }
 }
@@ -333,8 +343,9 @@ void StepBuilder::Build(const std::string& name, const ToMapOp& op) {
 void StepBuilder::Build(const std::string& name, const ToPlainOp& op) {
   const Map src = MapOf(op.src);
   const Value& value = lowered_.values[op.src];
-  plan_.plain_[op.dst] =
-      Tensor::Uninitialized(DType::kFloat32, {1, value.channels, value.height, value.width});
+  const Shape shape{1, value.channels, value.height, value.width};
+  plan_.memory_->Reserve(static_cast<std::uint64_t>(NumElements(shape)) * sizeof(float), name);
+  plan_.plain_[op.dst] = Tensor::Uninitialized(DType::kFloat32, shape);
   float* const planes = plan_.plain_[op.dst].data<float>();
   Step step{.name = name, .kernel = "map to planes", .items = src.height};
   step.bytes = 8.0 * value.channels * src.height * src.width;
@@ -363,13 +374,20 @@ void CheckInferred(const Node& node, std::size_t i, const Tensor& seen,
 void StepBuilder::Build(const std::string& name, const PlainNodeOp& op) {
   struct State {
     PlainNodeOp op;
-    plain::MemoryMeter memory;
     plain::OpStates states;
     std::vector<bool> constant;
     std::vector<std::optional<TensorType>> wanted;  // of the outputs
+    std::vector<int> over;                          // values that nothing reads after this
   };
-  const std::uint64_t limit = plan_.options_.max_memory ? plan_.options_.max_memory : DefaultMaxMemory();
-  auto state = std::make_shared<State>(State{op, plain::MemoryMeter(limit), {}, {}, {}});
+  auto state = std::make_shared<State>(State{op, {}, {}, {}, {}});
+  for (const int id : op.outputs) {
+    if (id >= 0) made_plainly_[id] = true;
+  }
+  for (const std::vector<int>& ids : {op.inputs, op.outputs}) {
+    for (const int id : ids) {
+      if (id >= 0 && made_plainly_[id] && last_reader_[RootOf(id)] == current_) state->over.push_back(id);
+    }
+  }
   for (const int id : op.inputs)
     state->constant.push_back(id >= 0 && lowered_.values[id].constant.has_data());
   for (const int id : op.outputs) state->wanted.push_back(id >= 0 ? lowered_.values[id].type : std::nullopt);
@@ -382,7 +400,8 @@ void StepBuilder::Build(const std::string& name, const PlainNodeOp& op) {
   step.run = [state, plan = &plan_, opset = lowered_.opset](std::int64_t, float*) {
     std::vector<Tensor> inputs;
     for (const int id : state->op.inputs) inputs.push_back(id >= 0 ? plan->plain_[id] : Tensor());
-    plain::OpContext context(state->op.node, opset, std::move(inputs), state->memory, state->states);
+    plain::MemoryMeter& memory = *plan->memory_;
+    plain::OpContext context(state->op.node, opset, std::move(inputs), memory, state->states);
     context.constant = state->constant;
     const std::vector<Tensor> outputs = plain::RunOp(context);
     for (std::size_t i = 0; i < state->op.outputs.size(); ++i) {
@@ -393,9 +412,15 @@ void StepBuilder::Build(const std::string& name, const PlainNodeOp& op) {
                                                          state->op.node.name, state->op.node.op, i));
       }
       CheckInferred(state->op.node, i, outputs[i], state->wanted[i]);
+      memory.Hold(outputs[i]);
+      memory.Drop(plan->plain_[id]);  // of the run before
       plan->plain_[id] = outputs[i];
     }
-    state->memory.ReleaseTemporaries();
+    for (const int id : state->over) {
+      memory.Drop(plan->plain_[id]);
+      plan->plain_[id] = Tensor();
+    }
+    memory.ReleaseTemporaries();
   };
   Add(std::move(step));
 }

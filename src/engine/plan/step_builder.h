@@ -50,6 +50,9 @@ class StepBuilder {
   void Build(const Band& band);
   std::size_t BytesOf(int value) const;  // of a map
   void KeepConstants();
+  // Of packed weights in the store, which all sizes of a model share: what is packed is a part of it. A name
+  // alone would not do: weights may follow from the picture's size, and fused names may meet others.
+  static std::string WeightKey(const std::string& name, const Tensor& weight);
   const float* Keep(const FloatBuffer& buffer);
   const float* Keep(const std::vector<float>& values);
   const float* Zeros(std::size_t floats);
@@ -139,6 +142,9 @@ class StepBuilder {
   std::vector<bool> inner_;  // by value
   const float* zeros_ = nullptr;
   FloatBuffer shared_;
+  int current_ = 0;                 // the operation that is built
+  std::vector<int> last_reader_;    // of each root value: the last operation that touches it
+  std::vector<bool> made_plainly_;  // values that a plain node makes anew in every run
 };
 
 }  // namespace frf::engine
