@@ -57,7 +57,7 @@ typedef enum frf_status {
   FRF_NOT_FOUND = 3,         // no such file, nor shipped weights of that name
   FRF_CORRUPT_FILE = 4,      // a file that is cut short, malformed, or contradicts itself
   FRF_UNSUPPORTED = 5,       // well-formed, but not something this version can do
-  FRF_OUT_OF_MEMORY = 6,     // above options.max_memory, refused before allocating; or an allocation failed
+  FRF_OUT_OF_MEMORY = 6,     // above options.max_memory, refused before the allocation; or one failed
   FRF_IO = 7,                // the operating system refused to read or write
   FRF_INTERRUPTED = 8,       // of training; no function here returns it
   FRF_INTERNAL = 9           // a broken promise of the library's own: please report it

@@ -7,20 +7,25 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <climits>
 #include <cstring>
 #include <system_error>
 
+#include "base/hash.h"
 #include "frf/error.h"
 
 namespace frf {
 namespace {
 
+// Files of other names may well be written.
+bool IsNamesFault(int code) {
+  return code == ENAMETOOLONG || code == EISDIR || code == ENOTDIR || code == ELOOP || code == EEXIST;
+}
+
 [[noreturn]] void ThrowErrno(const std::filesystem::path& path, const char* action, int code) {
-  // A name that no file can have is the name's fault; other files may well be written.
-  const bool name = code == ENAMETOOLONG || code == EISDIR || code == ENOTDIR;
-  const ErrorCode kind = code == ENOENT ? ErrorCode::kNotFound
-                         : name         ? ErrorCode::kInvalidArgument
-                                        : ErrorCode::kIo;
+  const ErrorCode kind = code == ENOENT       ? ErrorCode::kNotFound
+                         : IsNamesFault(code) ? ErrorCode::kInvalidArgument
+                                              : ErrorCode::kIo;
   throw Error(kind, fmt::format("{}: cannot {}: {}", path.string(), action, std::strerror(code)));
 }
 
@@ -113,7 +118,11 @@ std::string ReadFile(const std::filesystem::path& path, std::uint64_t max_bytes)
 
 PendingFile::PendingFile(std::filesystem::path path) : path_(std::move(path)), direct_(IsDevice(path_)) {
   target_ = temporary_ = direct_ ? path_ : BehindLinks(path_);
-  if (!direct_) temporary_ += fmt::format(".tmp{}", ::getpid());
+  if (direct_) return;
+  const std::string name = target_.filename().string(), ending = fmt::format(".tmp{}", ::getpid());
+  // A name may be the longest that there is.
+  const bool fits = name.size() + ending.size() <= NAME_MAX;
+  temporary_.replace_filename((fits ? name : fmt::format("{:016x}", XxHash64(name))) + ending);
 }
 
 PendingFile::~PendingFile() {
@@ -125,10 +134,12 @@ void PendingFile::Commit() {
   const Descriptor file(::open(temporary_.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0) ThrowErrno(path_, "create", errno);
   if (::fsync(file.get()) != 0 && errno != EINVAL) ThrowErrno(path_, "sync", errno);
-  // Who may read what was there may read what takes its place, and nobody else.
+  // Who may read what was there may read what takes its place: the same group, or none.
   struct stat before {};
-  if (::stat(target_.c_str(), &before) == 0 && S_ISREG(before.st_mode))
-    (void)::fchmod(file.get(), before.st_mode & 07777);
+  if (::stat(target_.c_str(), &before) == 0 && S_ISREG(before.st_mode)) {
+    const bool same_group = ::fchown(file.get(), static_cast<uid_t>(-1), before.st_gid) == 0;
+    (void)::fchmod(file.get(), before.st_mode & (same_group ? 0777 : 0707));
+  }
   if (::rename(temporary_.c_str(), target_.c_str()) != 0) ThrowErrno(path_, "replace", errno);
   committed_ = true;
   // The rename itself is durable once the folder is synced; a file system that cannot is not an error.
@@ -142,7 +153,10 @@ void WriteFileAtomically(const std::filesystem::path& path,
   PendingFile pending(path);
   // Without O_CREAT where something is there: of a pipe in /tmp that is another user's Linux refuses it.
   const int flags = O_WRONLY | O_CLOEXEC | (pending.direct() ? 0 : O_CREAT | O_TRUNC);
-  Descriptor file(::open(pending.temporary().c_str(), flags, 0644));
+  std::error_code
+      missing;  // of a file that is replaced nobody else reads the half of it; Commit gives its mode
+  const mode_t mode = std::filesystem::exists(path, missing) ? 0600 : 0644;
+  Descriptor file(::open(pending.temporary().c_str(), flags, mode));
   if (file.get() < 0) ThrowErrno(path, pending.direct() ? "open" : "create", errno);
   write([&](const void* data, std::size_t size) {
     WriteAll(file.get(), static_cast<const char*>(data), size, path);
@@ -156,12 +170,13 @@ void WriteFileAtomically(const std::filesystem::path& path, std::string_view byt
 }
 
 void MakeFolder(const std::filesystem::path& path) {
-  std::error_code code;
+  std::error_code code, lost;
   std::filesystem::create_directories(path, code);
-  if (!std::filesystem::is_directory(path)) {
-    throw Error(ErrorCode::kIo, fmt::format("{}: cannot create the folder: {}", path.string(),
-                                            code ? code.message() : "a file of that name is in the way"));
-  }
+  if (std::filesystem::is_directory(path, lost)) return;
+  const int number = code ? code.value() : ENOTDIR;
+  throw Error(IsNamesFault(number) ? ErrorCode::kInvalidArgument : ErrorCode::kIo,
+              fmt::format("{}: cannot create the folder: {}", path.string(),
+                          code ? code.message() : "a file of that name is in the way"));
 }
 
 std::filesystem::path ProgramFolder() {

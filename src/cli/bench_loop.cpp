@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <limits>
 
 #include "base/progress.h"
 #include "cli/bench.h"
@@ -62,6 +63,7 @@ double EqualShare(const std::vector<std::uint8_t>& a, const std::vector<std::uin
 double LargestDifference(const std::vector<float>& a, const std::vector<float>& wanted) {
   float largest = 0, difference = 0;
   for (std::size_t i = 0; i < wanted.size(); ++i) {
+    if (std::isnan(a[i]) || std::isnan(wanted[i])) return std::numeric_limits<double>::infinity();
     largest = std::max(largest, std::abs(wanted[i]));
     difference = std::max(difference, std::abs(a[i] - wanted[i]));
   }

@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "frf/error.h"
+#include "graph/output.h"
 
 namespace frf::cli {
 namespace {
@@ -20,14 +21,28 @@ namespace {
 const std::set<std::string> kPassed{"Resize", "ResizeLike", "Identity", "ArgMax",
                                     "Cast",   "Squeeze",    "Softmax"};
 
+// The bias of the convolution that the output which is used comes from; a copy of its own where other layers
+// read it too.
 Initializer& BiasOf(Graph& graph, int classes) {
-  const Node* node = graph.Producer(graph.outputs.at(0).name);
+  const Node* node = graph.Producer(MainOutput(graph).name);
   while (node != nullptr && kPassed.contains(node->op)) node = graph.Producer(node->inputs.at(0));
   if (node != nullptr && node->Is("Conv") && node->inputs.size() > 2) {
     Initializer* bias = graph.FindInitializer(node->inputs[2]);
     if (bias != nullptr && bias->value.has_data() && bias->value.dtype() == DType::kFloat32 &&
-        bias->value.size() == classes)
-      return *bias;
+        bias->value.size() == classes) {
+      std::size_t readers = 0;
+      for (const Node& other : graph.nodes)
+        readers += std::count(other.inputs.begin(), other.inputs.end(), bias->name);
+      for (const GraphOutput& output : graph.outputs) readers += output.name == bias->name;
+      if (readers == 1) return *bias;
+      Initializer own = *bias;
+      while (own.name == bias->name || graph.FindInitializer(own.name) || graph.Producer(own.name))
+        own.name += ".class_bias";
+      Node& classifier = graph.nodes[node - graph.nodes.data()];
+      classifier.inputs[2] = own.name;
+      graph.initializers.push_back(std::move(own));
+      return graph.initializers.back();
+    }
   }
   throw Error(
       ErrorCode::kUnsupported,

@@ -60,7 +60,7 @@ std::vector<std::string> WordsForTorch(const EvalArguments& arguments) {
 }
 
 void CheckGiven(const EvalArguments& arguments, bool run_folder) {
-  CheckVariant(arguments.data);
+  CheckVariant(arguments.data.variant, {arguments.data.spec});
   if (!run_folder && (arguments.weights_given || arguments.last)) {
     throw Error(ErrorCode::kUsage, fmt::format("{} belongs to a run folder, {} is none",
                                                arguments.last ? "--last" : "--weights", arguments.model));

@@ -88,7 +88,7 @@ void CheckPredictionNames(const Dataset& data, int count) {
   std::map<std::string, std::string> taken;
   for (int i = 0; i < count; ++i) {
     const std::string name = data.name(i), file = PredictionName(name);
-    if (const auto [first, is_new] = taken.emplace(file, name); !is_new) {
+    if (const auto [first, is_new] = taken.emplace(file, name); !is_new && first->second != name) {
       throw Error(
           ErrorCode::kInvalidArgument,
           fmt::format("--save: the predictions of {} and {} would both be {}", first->second, name, file));
@@ -214,8 +214,10 @@ std::string SizeSeen(const InputSpec& spec, const Shape& input, const Image& ima
 }
 
 int RunEval(const EvalArguments& arguments) {
+  const bool run_folder = std::filesystem::is_directory(arguments.model);
   if (arguments.backend == "torch") {
     const std::vector<std::string> words = WordsForTorch(arguments);
+    CheckGiven(arguments, /*run_folder=*/true);  // frf-train says what is none
     CheckOutputs(arguments);
     ExecTrain(words);
   }
@@ -223,11 +225,10 @@ int RunEval(const EvalArguments& arguments) {
                            .max_memory = arguments.max_memory_mb << 20,
                            .plain = arguments.backend == "plain",
                            .precision = PrecisionNamed(arguments.precision)};
+  CheckGiven(arguments, run_folder);
   if (options.plain && options.precision != Precision::kFloat32)
     throw Error(ErrorCode::kUsage, "--precision goes with --backend engine; the plain executor is float32");
   if (!arguments.size.empty()) std::tie(options.height, options.width) = ParseSize(arguments.size, "--size");
-  const bool run_folder = std::filesystem::is_directory(arguments.model);
-  CheckGiven(arguments, run_folder);
   Model model = run_folder ? LoadRun(arguments.model, arguments.weights == "raw", arguments.last)
                            : LoadModel(arguments.model);
   const auto data = OpenDataset(arguments.data);

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 
 #include "base/files.h"
@@ -147,6 +148,12 @@ Proof Prove(const Model& model, const std::string& bytes, const ExportArguments&
     if (got.dtype() == DType::kFloat32) {
       double largest = 0, difference = 0;
       for (std::int64_t i = 0; i < wanted.size(); ++i) {
+        if (!std::isfinite(wanted.data<float>()[i]))
+          throw Error(
+              ErrorCode::kInvalidArgument,
+              fmt::format("{}: its scores are no numbers (NaN or infinite): not written; did its training "
+                          "diverge?",
+                          arguments.source));
         largest = std::max(largest, std::abs(static_cast<double>(wanted.data<float>()[i])));
         difference = std::max(difference,
                               std::abs(static_cast<double>(wanted.data<float>()[i]) - got.data<float>()[i]));

@@ -344,18 +344,16 @@ class Quantizer {
 
 // Options that would change nothing, or mean nothing, are refused, not passed over.
 void CheckGiven(const QuantizeArguments& arguments, const CLI::App& app) {
-  if (app.count("--percentile") > 0 && arguments.method != "percentile") {
-    throw Error(ErrorCode::kUsage, fmt::format("--percentile goes with --method percentile, the method is {}",
-                                               arguments.method));
-  }
-  if (app.count("--max-drop") > 0 && !(arguments.max_drop >= 0)) {
-    throw Error(ErrorCode::kUsage,
-                fmt::format("--max-drop {:g}: points of mean IoU are wanted, 0 or more", arguments.max_drop));
-  }
-  if (app.count("--score-split") > 0 && arguments.score_data.empty() && arguments.score_list.empty()) {
-    throw Error(ErrorCode::kUsage,
-                "--score-split goes with --score-data or --score-list; without them the figure is of --data");
-  }
+  const auto refuse = [](const std::string& why) { throw Error(ErrorCode::kUsage, why); };
+  const bool drawn = arguments.data.starts_with("synth:") || arguments.score_data.starts_with("synth:");
+  CheckVariant(arguments.variant, {arguments.data, arguments.score_data});
+  if (app.count("--percentile") > 0 && arguments.method != "percentile")
+    refuse("--percentile goes with --method percentile, the method is " + arguments.method);
+  if (app.count("--max-drop") > 0 && !(arguments.max_drop >= 0))
+    refuse(fmt::format("--max-drop {:g}: points of mean IoU are wanted, 0 or more", arguments.max_drop));
+  if (app.count("--seed") > 0 && !drawn) refuse("--seed is of drawn scenes (--data synth:COUNT)");
+  if (app.count("--score-split") > 0 && arguments.score_data.empty() && arguments.score_list.empty())
+    refuse("--score-split goes with --score-data or --score-list; without them the figure is of --data");
 }
 
 int RunQuantize(const QuantizeArguments& arguments) {

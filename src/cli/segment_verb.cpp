@@ -52,12 +52,12 @@ Json SegmentPicture(const SegmentArguments& arguments, const Job& job, Segmenter
   }
   Image image;
   LabelImage labels;
+  double ms = 0;
   try {
     image = ReadImage(job.input);
     const auto start = std::chrono::steady_clock::now();
     labels = segmenter.Run(image.view());
-    times.push_back(
-        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+    ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   } catch (const Error& error) {
     // What the network refuses, too little memory say, does not know its picture's name.
     entry["error"] =
@@ -66,7 +66,8 @@ Json SegmentPicture(const SegmentArguments& arguments, const Job& job, Segmenter
   }
   try {
     entry["outputs"] = WritePicture(arguments, segmenter.info().classes, job, image, labels);
-    entry["ms"] = times.back();
+    entry["ms"] = ms;
+    times.push_back(ms);
   } catch (const Error& error) {
     entry["error"] = error.what();
     // Not the name's fault: the next picture would fail too, on a full disk say.

@@ -241,6 +241,7 @@ std::vector<std::string> FlatStems(const std::vector<std::string>& names) {
     std::string stem = fs::path(name).replace_extension().generic_string();
     std::replace(stem.begin(), stem.end(), '/', '_');
     if (const auto [first, is_new] = taken.emplace(stem, name); !is_new) {
+      if (first->second == name) throw Error(ErrorCode::kInvalidArgument, name + ": is listed twice");
       throw Error(
           ErrorCode::kInvalidArgument,
           fmt::format("{} and {} would both be called {}.png: rename one", first->second, name, stem));

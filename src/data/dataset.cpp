@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <exception>
@@ -134,11 +135,13 @@ std::unique_ptr<Dataset> OpenAsItIs(const DatasetSpec& spec) {
 
 }  // namespace
 
-void CheckVariant(const DatasetSpec& spec) {
-  const std::string kind = ParseDataSpec(spec.spec).first;
-  if (!spec.variant.empty() && kind != "cityscapes" && kind != "synth")
+void CheckVariant(const std::string& variant, const std::vector<std::string>& specs) {
+  const auto has = [](const std::string& spec) {
+    return spec.starts_with("cityscapes:") || spec.starts_with("synth:");
+  };
+  if (!variant.empty() && std::none_of(specs.begin(), specs.end(), has))
     throw Error(ErrorCode::kUsage,
-                fmt::format("{}: --variant is for cityscapes:DIR and synth:COUNT", spec.spec));
+                fmt::format("{}: --variant is for cityscapes:DIR and synth:COUNT", specs.at(0)));
 }
 
 std::unique_ptr<Dataset> OpenDataset(const DatasetSpec& spec) {

@@ -54,8 +54,8 @@ class Dataset {
   virtual LabelImage GetLabels(int index) const { return Get(index).labels; }
 };
 
-// Throws kUsage where spec.variant is given to data of a kind that has none.
-void CheckVariant(const DatasetSpec& spec);
+// Throws kUsage where a variant is given and none of the data is of a kind that has some.
+void CheckVariant(const std::string& variant, const std::vector<std::string>& specs);
 
 // Throws kUsage for a malformed spec or new skies where no class is called sky, kNotFound for a missing
 // folder, split or listed file.

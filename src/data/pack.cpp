@@ -230,7 +230,7 @@ void CheckNames(const Dataset& data) {
 }
 
 std::vector<std::string> SplitsToPack(const DatasetSpec& spec, const PackOptions& options) {
-  CheckVariant(spec);
+  CheckVariant(spec.variant, {spec.spec});
   if (!spec.list.empty() && !options.splits.empty())
     throw Error(ErrorCode::kUsage, "--splits does not go with --list, which names the images");
   if (!spec.list.empty()) return {kEverySplit};

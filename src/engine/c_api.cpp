@@ -84,6 +84,11 @@ SessionOptions OptionsOf(const frf_session_options* given) {
                                                  ", at least " + std::to_string(kFirst) +
                                                  " bytes are wanted; start from FRF_SESSION_OPTIONS_INIT");
   }
+  if (given->size < sizeof(frf_session_options) && given->size != kFirst) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "options.size is " + std::to_string(given->size) +
+                    ", which no version had; start from FRF_SESSION_OPTIONS_INIT");
+  }
   // No structure of options comes near this; a size that was never set does.
   if (given->size > 4096)
     throw Error(ErrorCode::kInvalidArgument,
@@ -129,7 +134,9 @@ LabelView ViewOf(const frf_labels* labels) {
 }
 
 void CheckRows(const void* data, int height, int width, std::ptrdiff_t row_stride, int channels) {
-  if (data != nullptr && height >= 1 && width >= 1 && row_stride >= std::ptrdiff_t{channels} * width) return;
+  constexpr int kMost = 65535;  // as for Run
+  const bool sides = height >= 1 && width >= 1 && height <= kMost && width <= kMost;
+  if (data != nullptr && sides && row_stride >= std::ptrdiff_t{channels} * width) return;
   throw Error(ErrorCode::kInvalidArgument, std::to_string(height) + "x" + std::to_string(width) +
                                                " pixels with " + std::to_string(row_stride) +
                                                " bytes a row cannot be written");

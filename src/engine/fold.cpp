@@ -4,6 +4,7 @@
 // an int8 file.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <unordered_set>
 
@@ -67,9 +68,12 @@ Graph FoldConstants(const Graph& graph, std::uint64_t max_bytes) {
     if (initializer.value.has_data()) constants[initializer.name] = initializer.value;
   }
   // What is folded and still read. A chain of constants costs what its last holds, not what all of them do.
-  const std::uint64_t budget = 4 * max_bytes;
+  // Weights of 16 bits that a file casts to 32 are twice its own: they always fit.
+  std::uint64_t budget = 4 * max_bytes;
+  for (const Initializer& initializer : graph.initializers) budget += 3 * initializer.value.bytes();
   std::unordered_map<std::string, int> readers = before;
   std::unordered_set<std::string> made;
+  std::unordered_map<std::string, std::uint64_t> sizes;  // of those, without views
   std::vector<std::string> order;
   std::uint64_t held = 0;
   Graph folded = graph;
@@ -79,8 +83,14 @@ Graph FoldConstants(const Graph& graph, std::uint64_t max_bytes) {
     for (const std::string& name : node.outputs) is_output |= graph_outputs.contains(name);
     const std::vector<Tensor> outputs =
         is_output ? std::vector<Tensor>() : TryFold(node, graph.opset, constants, max_bytes);
+    const auto is_view = [&](const Tensor& output) {  // of an input: it takes nothing
+      return std::any_of(node.inputs.begin(), node.inputs.end(), [&](const std::string& name) {
+        const auto found = constants.find(name);
+        return found != constants.end() && found->second.raw() == output.raw();
+      });
+    };
     std::uint64_t bytes = held;
-    for (const Tensor& output : outputs) bytes += output.bytes();
+    for (const Tensor& output : outputs) bytes += is_view(output) ? 0 : output.bytes();
     if (outputs.size() < node.outputs.size() || node.outputs.empty() || bytes > budget) {
       folded.nodes.push_back(node);
       continue;
@@ -90,11 +100,12 @@ Graph FoldConstants(const Graph& graph, std::uint64_t max_bytes) {
       constants[node.outputs[i]] = outputs[i];
       made.insert(node.outputs[i]);
       order.push_back(node.outputs[i]);
-      held += outputs[i].bytes();
+      sizes[node.outputs[i]] = is_view(outputs[i]) ? 0 : outputs[i].bytes();
+      held += sizes[node.outputs[i]];
     }
     for (const std::string& name : node.inputs) {
       if (--readers[name] > 0 || made.erase(name) == 0) continue;
-      held -= constants.at(name).bytes();
+      held -= sizes.at(name);
       constants.erase(name);
     }
   }

@@ -19,6 +19,17 @@
 namespace frf {
 namespace {
 
+// As large as any image file's. Above it products of sizes and channels could leave 64 bits before a plan
+// counts them.
+constexpr int kMaxSide = 65535;
+
+void CheckSide(int height, int width, const char* what) {
+  if (height > kMaxSide || width > kMaxSide) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{} of {}x{}: a side is at most {}", what, height, width, kMaxSide));
+  }
+}
+
 constexpr std::size_t kPlans = 4;
 
 // Half-pixel linear taps from `from` to `to` positions, multiplied with the taps by which the `from`
@@ -132,6 +143,7 @@ Session::Size Session::InputSize(int image_height, int image_width) const {
         ErrorCode::kInvalidArgument,
         fmt::format("an image of {}x{} has no pixels, a side is at least 1", image_height, image_width));
   }
+  CheckSide(image_height, image_width, "an image");
   const NetworkSize size = impl_->SizeFor(image_height, image_width);
   return {size.height, size.width};
 }
@@ -175,17 +187,6 @@ void Session::Impl::RunTo(engine::Plan& plan, const engine::PlanInput& input, co
 }
 
 namespace {
-
-// As large as any image file's. Above it products of sizes and channels could leave 64 bits before a plan
-// counts them.
-constexpr int kMaxSide = 65535;
-
-void CheckSide(int height, int width, const char* what) {
-  if (height > kMaxSide || width > kMaxSide) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{} of {}x{}: a side is at most {}", what, height, width, kMaxSide));
-  }
-}
 
 void CheckImage(const ImageView& image) {
   if (image.data == nullptr || image.height < 1 || image.width < 1 ||

@@ -136,7 +136,8 @@ TEST(WriteFileAtomically, FillsWhatALinkNames) {
   EXPECT_TRUE(std::filesystem::is_symlink(folder / "next"));
   EXPECT_EQ(FilesIn(folder / "models"), 2);
   EXPECT_FRF_ERROR(WriteFileAtomically(folder / "lost", "x"), ErrorCode::kNotFound, "lost: cannot create");
-  EXPECT_FRF_ERROR(WriteFileAtomically(folder / "loop", "x"), ErrorCode::kIo, "loop: cannot follow the link");
+  EXPECT_FRF_ERROR(WriteFileAtomically(folder / "loop", "x"), ErrorCode::kInvalidArgument,
+                   "loop: cannot follow the link");
   EXPECT_EQ(FilesIn(folder.path()), 6);
 }
 
@@ -185,8 +186,10 @@ TEST(MakeFolder, MakesParentsAndMindsFilesInTheWay) {
   MakeFolder(folder / "a/b/c");
   EXPECT_TRUE(std::filesystem::is_directory(folder / "a/b/c"));
   WriteFileAtomically(folder / "file", "x");
-  EXPECT_FRF_ERROR(MakeFolder(folder / "file"), ErrorCode::kIo, "file: cannot create the folder");
-  EXPECT_FRF_ERROR(MakeFolder(folder / "file/below"), ErrorCode::kIo, "below: cannot create the folder");
+  EXPECT_FRF_ERROR(MakeFolder(folder / "file"), ErrorCode::kInvalidArgument,
+                   "file: cannot create the folder");
+  EXPECT_FRF_ERROR(MakeFolder(folder / "file/below"), ErrorCode::kInvalidArgument,
+                   "below: cannot create the folder");
 }
 
 TEST(ProgramFolder, HoldsThisTest) {

@@ -4,7 +4,11 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <limits>
+
 #include "base/files.h"
+#include "engine/plain.h"
 #include "graph/builder.h"
 #include "onnx/onnx_file.h"
 #include "support/cli.h"
@@ -117,6 +121,51 @@ TEST(ExportForeign, ScoresOfOtherClassesThanGivenAreRefusedWhereTheFileDoesNotSa
   const Finished finished = Stamp(work);
   EXPECT_EQ(finished.code, 1);
   EXPECT_NE(finished.err.find("'scores' is 1x3x64x64, scores 1x5xHxW"), std::string::npos) << finished.err;
+}
+
+// The output that is used, not the first; and no other layer that shares its bias.
+TEST(ExportForeign, AClassBiasIsTheClassifiersAlone) {
+  const test::TempFolder work;
+  Builder g("two");
+  const Value image = g.Input("image", 3);
+  const Value hidden = g.Conv(image, {.name = "hidden", .out = 3, .bias = true});
+  g.Output(g.Op("Identity", {hidden}, 3), "aux", OutputRole::kScores);
+  g.Output(g.Conv(g.Relu(hidden), {.name = "last", .out = 3, .bias = true}), "scores", OutputRole::kScores);
+  Graph graph = std::move(g).Build();
+  InitializeWeights(graph, 5);
+  std::string shared;
+  for (Node& node : graph.nodes) {
+    if (node.name == "hidden") shared = node.inputs[2];
+    if (node.name == "last") node.inputs[2] = shared;
+  }
+  std::erase_if(graph.initializers, [](const Initializer& one) { return one.name == "last.bias"; });
+  Write(work, graph);
+  const Finished finished = Stamp(work, {"--class-bias", "c=50"});
+  ASSERT_EQ(finished.code, 0) << finished.err;
+  const auto run = [&](const std::string& file, const std::string& output) {
+    PlainExecutor executor(ReadOnnx(file, {.require_stamp = false}).graph);
+    return executor.Run({{"image", Tensor::Zeros(DType::kFloat32, {1, 3, 4, 4})}})
+        .at(output)
+        .ToVector<float>();
+  };
+  EXPECT_EQ(run(work / "a.onnx", "aux"), run(work / "b.onnx", "aux"));
+  const std::vector<float> before = run(work / "a.onnx", "scores"), after = run(work / "b.onnx", "scores");
+  for (std::size_t i = 0; i < before.size(); ++i)
+    EXPECT_NEAR(after[i] - before[i], i / 16 == 2 ? 50 : 0, 1e-4) << i;
+}
+
+TEST(ExportForeign, ScoresThatAreNoNumbersAreNotWritten) {
+  const test::TempFolder work;
+  Graph graph = Scores();
+  for (Initializer& initializer : graph.initializers) {
+    if (initializer.value.dtype() == DType::kFloat32)
+      initializer.value.data<float>()[0] = std::numeric_limits<float>::quiet_NaN();
+  }
+  Write(work, graph);
+  const Finished finished = Stamp(work);
+  EXPECT_EQ(finished.code, 1);
+  EXPECT_NE(finished.err.find("are no numbers"), std::string::npos) << finished.err;
+  EXPECT_FALSE(std::filesystem::exists(work / "b.onnx"));
 }
 
 }  // namespace

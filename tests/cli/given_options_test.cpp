@@ -56,6 +56,8 @@ TEST(GivenOptions, OfQuantize) {
   refused({"--percentile", "99"}, "--percentile goes with --method percentile");
   refused({"--percentile", "99", "--method", "mse"}, "the method is mse");
   refused({"--score-split", "test"}, "--score-split goes with --score-data");
+  Refused({"quantize", "frfnet-slim-synth", "--data", "folder:f", "-o", "q.onnx", "--seed", "3"},
+          "--seed is of drawn scenes");
 }
 
 TEST(GivenOptions, OfSegment) {

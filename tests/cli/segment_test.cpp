@@ -112,14 +112,14 @@ TEST_F(SegmentFolder, AFolderThatCannotBeReadIsNamedAndTheOthersLabelled) {
 // One name that no file can have, and one folder behind a link, stop no other picture.
 TEST_F(SegmentFolder, ANameThatCannotBeWrittenIsToldAndTheOthersLabelled) {
   WritePng(work_ / "in/a.png", Picture(1));
-  WritePng(work_ / ("in/" + std::string(240, 'b') + ".png"), Picture(2));
+  WritePng(work_ / ("in/" + std::string(248, 'b') + ".png"), Picture(2));
   WritePng(work_ / "in/c.png", Picture(3));
   fs::create_directory(work_.path() / "else");
   WritePng(work_ / "else/d.png", Picture(4));
   fs::create_directory_symlink("../else", work_.path() / "in/linked");
   const Finished finished = RunFrf(Words());
   EXPECT_EQ(finished.code, 1) << finished.err;
-  EXPECT_NE(finished.err.find("_mask.png: cannot create: File name too long"), std::string::npos)
+  EXPECT_NE(finished.err.find("_mask.png: cannot replace: File name too long"), std::string::npos)
       << finished.err;
   EXPECT_NE(finished.err.find("1 link to folders not followed"), std::string::npos) << finished.err;
   EXPECT_EQ(Inputs(finished).size(), 3u);

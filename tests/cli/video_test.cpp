@@ -3,9 +3,7 @@
 // which frame it is of.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -203,43 +201,6 @@ TEST_F(CliVideo, CtrlCLeavesAPlayableVideo) {
   EXPECT_LT(frames, 1500u);
   const std::string err = test::ReadWhole(folder_ / "err");
   EXPECT_NE(err.find(fmt::format("stopped after {} frames", frames)), std::string::npos) << err;
-}
-
-// A network camera that sends what its pictures are like and then none.
-TEST_F(CliVideo, CtrlCBeforeTheFirstFrameLeavesWhatWasThere) {
-  const int listener = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-  socklen_t size = sizeof address;
-  ASSERT_EQ(::bind(listener, reinterpret_cast<sockaddr*>(&address), size), 0);
-  ASSERT_EQ(::listen(listener, 1), 0);
-  ASSERT_EQ(::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size), 0);
-  const std::string out = folder_ / "out.mp4", err = folder_ / "err",
-                    camera = fmt::format("tcp://127.0.0.1:{}", ntohs(address.sin_port));
-  WriteFileAtomically(out, "an earlier result");
-  const pid_t child = ::fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
-    if (std::freopen(err.c_str(), "w", stderr) == nullptr) ::_exit(9);
-    ::execl(FRF_BINARY_DIR "/bin/frf", "frf", "segment", "--camera", camera.c_str(), "-o", out.c_str(), "-m",
-            "frfnet-slim-synth", nullptr);
-    ::_exit(9);
-  }
-  const int connection = ::accept(listener, nullptr, nullptr);
-  const std::string header = "YUV4MPEG2 W64 H48 F25:1 C420jpeg\n";
-  EXPECT_EQ(::write(connection, header.data(), header.size()), static_cast<ssize_t>(header.size()));
-  const std::string temporary = fmt::format("{}.tmp{}", out, child);
-  for (int i = 0; i < 2000 && !fs::exists(temporary); ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  EXPECT_TRUE(fs::exists(temporary)) << test::ReadWhole(err);
-  ::kill(child, SIGINT);
-  int status = 0;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  ::close(connection);
-  ::close(listener);
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 1);
-  EXPECT_NE(test::ReadWhole(err).find("stopped before its first frame"), std::string::npos);
-  EXPECT_EQ(ReadFile(out), "an earlier result");
-  EXPECT_FALSE(fs::exists(temporary));
 }
 
 TEST_F(CliVideo, BadInputIsOneLineAndLeavesNothing) {

@@ -3,6 +3,7 @@
 // pictures.
 #include <gtest/gtest.h>
 
+#include <climits>
 #include <cstring>
 #include <thread>
 
@@ -266,6 +267,8 @@ TEST_F(CApi, PicturesAndLabelsThatCannotBe) {
     EXPECT_STATUS(frf_session_run(session_, &in, &bad), FRF_INVALID_ARGUMENT, "");
   int size = 0;
   EXPECT_STATUS(frf_session_input_size(session_, 0, 16, &size, &size), FRF_INVALID_ARGUMENT, "0x16");
+  EXPECT_STATUS(frf_session_input_size(session_, INT_MAX, INT_MAX, &size, &size), FRF_INVALID_ARGUMENT,
+                "a side is at most 65535");
   EXPECT_EQ(std::count(labels.ids.begin(), labels.ids.end(), 99), 256) << "an error wrote labels";
 }
 
@@ -294,6 +297,8 @@ TEST_F(CApi, OptionsMayGrow) {
   EXPECT_STATUS(create(options), FRF_INVALID_ARGUMENT, "FRF_SESSION_OPTIONS_INIT");
   options.size = offsetof(frf_session_options, precision) - 1;  // less than the first version's
   EXPECT_STATUS(create(options), FRF_INVALID_ARGUMENT, "FRF_SESSION_OPTIONS_INIT");
+  options.size = offsetof(frf_session_options, precision) + 2;
+  EXPECT_STATUS(create(options), FRF_INVALID_ARGUMENT, "which no version had");
   options.size = 1u << 30;
   EXPECT_STATUS(create(options), FRF_INVALID_ARGUMENT, "FRF_SESSION_OPTIONS_INIT");
   options = FRF_SESSION_OPTIONS_INIT;

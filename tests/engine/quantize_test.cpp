@@ -255,6 +255,17 @@ TEST(Quantize, EqualizedLayersComputeTheSame) {
   ExpectNear(got, wanted, 1e-4, 0.0);
 }
 
+// A map that the file gives out too is not scaled.
+TEST(Quantize, WhatAnOutputNamesIsNotEqualised) {
+  Builder g("pre");
+  const Value first = g.Conv(g.Input("image", 3), {.name = "first", .out = 8, .kernel = 3});
+  g.Output(g.Conv(g.Relu(first), {.name = "last", .out = 4}), "scores", OutputRole::kScores);
+  Graph graph = Made(std::move(g));
+  graph.outputs.push_back({.name = first.name});
+  engine::ReadyGraph ready = engine::ReadyForQuantization(graph, {1, 3, 12, 14});
+  EXPECT_EQ(engine::EqualizeLayers(ready), 0);
+}
+
 TEST(Quantize, CorrectedBiasesBringTheMeanBack) {
   Builder g("bias");
   g.Output(g.Conv(Layer(g, g.Input("image", 3), "a", 32), {.name = "last", .out = 16}), "scores",

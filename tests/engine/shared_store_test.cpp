@@ -16,7 +16,8 @@ Tensor RunShared(const Graph& graph, const Tensor& image, engine::WeightStore& w
   const engine::PreparedGraph prepared = engine::Prepare(engine::PrepareOnce(graph), image.shape());
   engine::Plan plan(engine::Lower(prepared), weights, options);
   Tensor scores = Tensor::Zeros(DType::kFloat32, prepared.types.at("scores").shape);
-  plan.Run({.planes = image.data<float>()}, {.scores = scores.data<float>()});
+  for (int run = 0; run < 3; ++run)  // the second may not need more than the first
+    plan.Run({.planes = image.data<float>()}, {.scores = scores.data<float>()});
   return scores;
 }
 

@@ -80,6 +80,12 @@ std::uint64_t Plan::scratch_bytes() const { return scratch_.size() * sizeof(floa
 void Plan::Run(const PlanInput& input, const PlanOutput& output, bool timed) {
   input_ = input;
   output_ = output;
+  // What the run before left, also where it ended in an error.
+  for (const int id : made_plainly_) {
+    memory_->Drop(plain_[id]);
+    plain_[id] = Tensor();
+  }
+  memory_->ReleaseTemporaries();
   if (picture_coding_.step > 0 && input.pixels) RoundTable();
   for (std::size_t begin = 0; begin < steps_.size();) {
     std::size_t end = begin + 1;

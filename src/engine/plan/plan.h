@@ -148,6 +148,7 @@ class Plan {
   PlanOptions options_;
   std::shared_ptr<plain::MemoryMeter> memory_;  // of all below but kept_
   std::vector<Tensor> plain_;                   // plain values as they are made
+  std::vector<int> made_plainly_;               // those that plain nodes make anew in every run
   FloatBuffer arena_, scratch_;
   std::size_t scratch_stride_ = 0;
   std::vector<FloatBuffer> kept_;  // packed weights, constants, tables

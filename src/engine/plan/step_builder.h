@@ -142,9 +142,8 @@ class StepBuilder {
   std::vector<bool> inner_;  // by value
   const float* zeros_ = nullptr;
   FloatBuffer shared_;
-  int current_ = 0;                 // the operation that is built
-  std::vector<int> last_reader_;    // of each root value: the last operation that touches it
-  std::vector<bool> made_plainly_;  // values that a plain node makes anew in every run
+  int current_ = 0;               // the operation that is built
+  std::vector<int> last_reader_;  // of each root value: the last operation that touches it
 };
 
 }  // namespace frf::engine

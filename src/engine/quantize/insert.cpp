@@ -202,9 +202,11 @@ Graph FoldKeepingNames(const Graph& graph) {
   }
   Graph folded = FoldConstants(graph);
   std::map<std::string, std::string> renamed;
+  std::set<std::string> given;
   for (Initializer& initializer : folded.initializers) {
     const auto name = names.find(initializer.name);
-    if (name != names.end() && !folded.FindInitializer(name->second))
+    // The first of several casts of one constant.
+    if (name != names.end() && !folded.FindInitializer(name->second) && given.insert(name->second).second)
       renamed[initializer.name] = name->second;
   }
   for (Initializer& initializer : folded.initializers) {
@@ -292,7 +294,9 @@ int EqualizeLayers(ReadyGraph& ready) {
         index.IsOutput(relu->outputs[0]))
       continue;
     const Node* first = index.Producer(relu->inputs[0]);
-    if (!first || !index.Quantizable(*first) || index.Readers(first->outputs[0]).size() != 1) continue;
+    if (!first || !index.Quantizable(*first) || index.Readers(first->outputs[0]).size() != 1 ||
+        index.IsOutput(first->outputs[0]))
+      continue;
     Initializer* a = ready.graph.FindInitializer(first->inputs[1]);
     Initializer* b = ready.graph.FindInitializer(second.inputs[1]);
     Initializer* bias = HasBias(*first) ? ready.graph.FindInitializer(first->inputs[2]) : nullptr;
