@@ -330,9 +330,7 @@ CheckReport CheckSamples(const DatasetSpec& spec, const std::vector<std::string>
 
 CheckReport CheckData(const DatasetSpec& spec, const std::vector<std::string>& splits) {
   const std::string kind = ParseDataSpec(spec.spec).first;
-  CheckVariant(spec.variant, {spec.spec});
-  if (!spec.list.empty() && !splits.empty())
-    throw Error(ErrorCode::kUsage, "--splits does not go with --list, which names the images");
+  CheckGivenSplits(spec, splits);
   std::vector<std::string> wanted;
   for (const std::string& split : splits) {
     SplitParts(split);

@@ -121,6 +121,8 @@ std::vector<std::string> ImageFilesBelow(const std::filesystem::path& folder);
 void AddPair(Listing& listing, const std::string& name, const std::string& image, const std::string& label);
 // The splits that `split` stands for: trainval is train and val. kUsage for a name that is none of the four.
 std::vector<std::string> SplitParts(const std::string& split);
+// What would change nothing is refused (kUsage): splits beside a list, a variant of data that have none.
+void CheckGivenSplits(const DatasetSpec& spec, const std::vector<std::string>& splits);
 
 // Only the samples whose names are given, in that order; a name that is not there is kNotFound.
 std::unique_ptr<Dataset> NarrowByNames(std::shared_ptr<const Dataset> data,

@@ -34,6 +34,12 @@ std::vector<std::string> SplitParts(const std::string& split) {
   throw Error(ErrorCode::kUsage, fmt::format("split '{}': wanted train, val, test or trainval", split));
 }
 
+void CheckGivenSplits(const DatasetSpec& spec, const std::vector<std::string>& splits) {
+  CheckVariant(spec.variant, {spec.spec});
+  if (!spec.list.empty() && !splits.empty())
+    throw Error(ErrorCode::kUsage, "--splits does not go with --list, which names the images");
+}
+
 std::string FindListFile(const std::string& list, const std::string& root) {
   if (fs::is_regular_file(list)) return list;
   const fs::path inside = fs::path(root) / list;

@@ -230,9 +230,7 @@ void CheckNames(const Dataset& data) {
 }
 
 std::vector<std::string> SplitsToPack(const DatasetSpec& spec, const PackOptions& options) {
-  CheckVariant(spec.variant, {spec.spec});
-  if (!spec.list.empty() && !options.splits.empty())
-    throw Error(ErrorCode::kUsage, "--splits does not go with --list, which names the images");
+  CheckGivenSplits(spec, options.splits);
   if (!spec.list.empty()) return {kEverySplit};
   std::vector<std::string> splits;
   for (const std::string& split : options.splits) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <unordered_set>
 
 #include "engine/plain.h"
@@ -72,8 +73,7 @@ Graph FoldConstants(const Graph& graph, std::uint64_t max_bytes) {
   std::uint64_t budget = 4 * max_bytes;
   for (const Initializer& initializer : graph.initializers) budget += 3 * initializer.value.bytes();
   std::unordered_map<std::string, int> readers = before;
-  std::unordered_set<std::string> made;
-  std::unordered_map<std::string, std::uint64_t> sizes;  // of those, without views
+  std::unordered_map<std::string, std::uint64_t> made;  // and what it takes
   std::vector<std::string> order;
   std::uint64_t held = 0;
   Graph folded = graph;
@@ -83,29 +83,34 @@ Graph FoldConstants(const Graph& graph, std::uint64_t max_bytes) {
     for (const std::string& name : node.outputs) is_output |= graph_outputs.contains(name);
     const std::vector<Tensor> outputs =
         is_output ? std::vector<Tensor>() : TryFold(node, graph.opset, constants, max_bytes);
-    const auto is_view = [&](const Tensor& output) {  // of an input: it takes nothing
-      return std::any_of(node.inputs.begin(), node.inputs.end(), [&](const std::string& name) {
+    // A view of the file's own values takes nothing. One of a folded value counts in full: it keeps what that
+    // took when the value itself is no longer read.
+    const auto taken = [&](const Tensor& output) {
+      const bool view = std::any_of(node.inputs.begin(), node.inputs.end(), [&](const std::string& name) {
         const auto found = constants.find(name);
-        return found != constants.end() && found->second.raw() == output.raw();
+        return found != constants.end() && !made.contains(name) && found->second.raw() == output.raw();
       });
+      return view ? std::uint64_t{0} : output.bytes();
     };
-    std::uint64_t bytes = held;
-    for (const Tensor& output : outputs) bytes += is_view(output) ? 0 : output.bytes();
-    if (outputs.size() < node.outputs.size() || node.outputs.empty() || bytes > budget) {
+    std::vector<std::uint64_t> bytes;
+    for (const Tensor& output : outputs) bytes.push_back(taken(output));
+    const std::uint64_t more = std::accumulate(bytes.begin(), bytes.end(), std::uint64_t{0});
+    if (outputs.size() < node.outputs.size() || node.outputs.empty() || held + more > budget) {
       folded.nodes.push_back(node);
       continue;
     }
     for (std::size_t i = 0; i < node.outputs.size(); ++i) {
       if (node.outputs[i].empty()) continue;
       constants[node.outputs[i]] = outputs[i];
-      made.insert(node.outputs[i]);
+      made[node.outputs[i]] = bytes[i];
       order.push_back(node.outputs[i]);
-      sizes[node.outputs[i]] = is_view(outputs[i]) ? 0 : outputs[i].bytes();
-      held += sizes[node.outputs[i]];
+      held += bytes[i];
     }
     for (const std::string& name : node.inputs) {
-      if (--readers[name] > 0 || made.erase(name) == 0) continue;
-      held -= sizes.at(name);
+      const auto found = made.find(name);
+      if (--readers[name] > 0 || found == made.end()) continue;
+      held -= found->second;
+      made.erase(found);
       constants.erase(name);
     }
   }
