@@ -5,7 +5,9 @@
 // probability maps, and after a ReLU a sigmoid would lie in [0.5, 1), so that gates and masks would idle.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "nets/blocks.h"
 #include "nets/definition.h"
@@ -23,18 +25,29 @@ struct Spec {
   int classes = 19;
   bool slim = false, danet = false;
   std::string backbone, dam, gates, ffm, sfm, head;
+  double width = 1.0;
   bool attention = true;  // MSC, or DANet's, on the maps at 1/16 and 1/32
   float threshold = 0.4f;
   float dropout = 0.0f;
   bool aux = false;
 
   int layers() const { return slim ? 3 : 4; }
-  // Widths that give the published sizes (4.02 M, 16.01 G and 11.38 G at 512x1024).
+  // Channels where the published size has `channels` (a multiple of 16, as vector registers hold them).
+  int Wide(int channels) const {
+    return std::max(16, 16 * static_cast<int>(std::lround(width * channels / 16)));
+  }
+  // Widths that give the published sizes (4.02 M, 16.01 G and 11.38 G at 512x1024), times `width`.
   Stages stages() const {
-    if (slim) return {{{48, 80}, {64, 160}, {96, 256}, {144, 384}}};
-    if (dam == "res2net") return {{{64, 96}, {96, 192}, {128, 320}, {192, 384}}};
-    if (head == "none") return {{{64, 128}, {64, 160}, {128, 352}, {128, 448}}};
-    return {{{48, 96}, {80, 192}, {112, 320}, {144, 448}}};
+    Stages published{{{48, 96}, {80, 192}, {112, 320}, {144, 448}}};
+    if (slim) {
+      published = {{{48, 80}, {64, 160}, {96, 256}, {144, 384}}};
+    } else if (dam == "res2net") {
+      published = {{{64, 96}, {96, 192}, {128, 320}, {192, 384}}};
+    } else if (head == "none") {
+      published = {{{64, 128}, {64, 160}, {128, 352}, {128, 448}}};
+    }
+    for (StageSpec& stage : published) stage = {Wide(stage.width), Wide(stage.out)};
+    return published;
   }
 };
 
@@ -43,17 +56,18 @@ Value ConvGate(Builder& g, const Value& x, const ConvSpec& conv, const Spec& spe
   return spec.gates == "relu" ? ConvBnRelu(g, x, conv) : ConvBn(g, x, conv);
 }
 
-constexpr int kDecoderWidth = 128;
+constexpr int kDecoderWidth = 128, kHeadWidth = 64;
+constexpr double kLeastWidth = 0.25, kMostWidth = 4.0;
 constexpr PoolSpec kHalving{.kernel = 3, .stride = 2, .pad = 1};
 
 Value Stem(Builder& g, const Value& image, const Spec& spec) {
   const auto scope = g.Scope("stem");
-  const Value x = ConvBnRelu(g, image, {.name = "conv1", .out = 32, .kernel = 3, .stride = 2});
+  const Value x = ConvBnRelu(g, image, {.name = "conv1", .out = spec.Wide(32), .kernel = 3, .stride = 2});
   Value left = x;
-  if (!spec.slim) left = ConvBnRelu(g, left, {.name = "left1", .out = 16});
-  left = ConvBnRelu(g, left, {.name = "left2", .out = 32, .kernel = 3, .stride = 2});
+  if (!spec.slim) left = ConvBnRelu(g, left, {.name = "left1", .out = spec.Wide(16)});
+  left = ConvBnRelu(g, left, {.name = "left2", .out = spec.Wide(32), .kernel = 3, .stride = 2});
   const Value y = g.Concat({left, g.MaxPool(x, kHalving)});
-  return spec.slim ? y : ConvBnRelu(g, y, {.name = "conv2", .out = 64, .kernel = 3});
+  return spec.slim ? y : ConvBnRelu(g, y, {.name = "conv2", .out = spec.Wide(64), .kernel = 3});
 }
 
 // A layer of `dam=res2net`: two halves, the second sees the first's result.
@@ -106,16 +120,17 @@ std::vector<Value> FrfBackbone(Builder& g, const Value& image, const Spec& spec)
 }
 
 // ResNet-18 (He et al. 2015) without its classifier: the paper's own comparison.
-std::vector<Value> ResNet18(Builder& g, const Value& image) {
+std::vector<Value> ResNet18(Builder& g, const Value& image, const Spec& spec) {
   Value x;
   {
     const auto scope = g.Scope("stem");
-    x = g.MaxPool(ConvBnRelu(g, image, {.name = "conv1", .out = 64, .kernel = 7, .stride = 2}), kHalving);
+    x = g.MaxPool(ConvBnRelu(g, image, {.name = "conv1", .out = spec.Wide(64), .kernel = 7, .stride = 2}),
+                  kHalving);
   }
   std::vector<Value> maps;
   for (int i = 0; i < 4; ++i) {
     const auto stage = g.Scope(fmt::format("stage{}", i + 1));
-    const int out = 64 << i;
+    const int out = spec.Wide(64 << i);
     for (int j = 0; j < 2; ++j) {
       const auto block = g.Scope(fmt::format("block{}", j + 1));
       const int stride = i > 0 && j == 0 ? 2 : 1;
@@ -208,8 +223,9 @@ Value Ffm(Builder& g, Value y, Value o, const Spec& spec) {
     o = g.Mul(o, g.Add(t1, one));
     y = g.Mul(y, g.Add(t2, one));
   }
-  const Value fused = ConvBnRelu(g, g.Add(o, y), {.name = "conv1", .out = kDecoderWidth, .kernel = 3});
-  return ConvGate(g, fused, {.name = "conv2", .out = kDecoderWidth}, spec);
+  const Value fused =
+      ConvBnRelu(g, g.Add(o, y), {.name = "conv1", .out = spec.Wide(kDecoderWidth), .kernel = 3});
+  return ConvGate(g, fused, {.name = "conv2", .out = spec.Wide(kDecoderWidth)}, spec);
 }
 
 Value Sfm(Builder& g, const Value& detail, const Value& o, const Spec& spec) {
@@ -222,16 +238,16 @@ Value Sfm(Builder& g, const Value& detail, const Value& o, const Spec& spec) {
 Value Decoder(Builder& g, const std::vector<Value>& maps, const Spec& spec) {
   const auto scope = g.Scope("decoder");
   const auto lateral = [&](int stage) {
-    return ConvSpec{.name = fmt::format("lateral{}", stage), .out = kDecoderWidth};
+    return ConvSpec{.name = fmt::format("lateral{}", stage), .out = spec.Wide(kDecoderWidth)};
   };
   const auto up = [&](const Value& x, const Value& ref, const std::string& name) {
     return g.Named(g.ResizeLike(x, ref), name);
   };
   const Value l4 = Attention(g, ConvBnRelu(g, maps[3], lateral(4)), 4, spec);
-  const Value y4 = ConvBnRelu(g, l4, {.name = "conv4", .out = kDecoderWidth, .kernel = 3});
+  const Value y4 = ConvBnRelu(g, l4, {.name = "conv4", .out = spec.Wide(kDecoderWidth), .kernel = 3});
   const Value l3 = Attention(g, ConvBnRelu(g, maps[2], lateral(3)), 3, spec);
   const Value sum = g.Add(l3, up(y4, l3, "up4"));
-  const Value y3 = ConvGate(g, sum, {.name = "conv3", .out = kDecoderWidth, .kernel = 3}, spec);
+  const Value y3 = ConvGate(g, sum, {.name = "conv3", .out = spec.Wide(kDecoderWidth), .kernel = 3}, spec);
   const Value l2 = ConvGate(g, maps[1], lateral(2), spec);
   const Value y2 = Ffm(g, l2, up(y3, l2, "up3"), spec);
   const Value l1 = ConvGate(g, maps[0], lateral(1), spec);
@@ -248,20 +264,21 @@ Graph Build(const Spec& spec) {
   Builder g(spec.name);
   const Value image = g.Input("image", 3);
   const std::vector<Value> maps =
-      spec.backbone == "resnet18" ? ResNet18(g, image) : FrfBackbone(g, image, spec);
+      spec.backbone == "resnet18" ? ResNet18(g, image, spec) : FrfBackbone(g, image, spec);
   Value y = Decoder(g, maps, spec);
   if (spec.head == "none") {
     y = g.Relu(y);
   } else {
     const auto scope = g.Scope("head");
-    y = ConvBnRelu(g, y, {.name = "conv", .out = 64, .kernel = 3});
+    y = ConvBnRelu(g, y, {.name = "conv", .out = spec.Wide(kHeadWidth), .kernel = 3});
   }
   g.Output(Classifier(g, y, image, spec), "scores", OutputRole::kScores);
   for (const int stage : {2, 3}) {
     if (!spec.aux) break;
     const std::string name = fmt::format("aux{}", 2 << stage);  // aux8, aux16
     const auto scope = g.Scope(name + "_head");
-    const Value hidden = ConvBnRelu(g, maps[stage - 1], {.name = "conv", .out = 64, .kernel = 3});
+    const Value hidden =
+        ConvBnRelu(g, maps[stage - 1], {.name = "conv", .out = spec.Wide(kHeadWidth), .kernel = 3});
     g.Output(Classifier(g, hidden, image, spec), name, OutputRole::kAuxiliary);
   }
   return std::move(g).Build();
@@ -279,6 +296,7 @@ Spec SpecOf(const std::string& name, bool slim, bool danet, const Json& options)
   spec.head = options["head"];
   const Json& threshold = options["ffm.threshold"];
   spec.threshold = threshold.is_number() ? threshold.get<float>() : 0.0f;
+  spec.width = options["width"].get<double>();
   spec.dropout = options["dropout"].get<float>();
   spec.aux = options["aux"].get<bool>();
   return spec;
@@ -289,6 +307,11 @@ void Resolve(const Json& given, Json& completed) {
   const double dropout = completed["dropout"].get<double>();
   if (!(dropout >= 0.0 && dropout < 1.0)) {
     throw Error(ErrorCode::kUsage, fmt::format("option dropout wants a share in [0, 1), got {}", dropout));
+  }
+  const double width = completed["width"].get<double>();
+  if (!(width >= kLeastWidth && width <= kMostWidth)) {
+    throw Error(ErrorCode::kUsage,
+                fmt::format("option width wants {} to {}, got {}", kLeastWidth, kMostWidth, width));
   }
   const std::string row = completed["ablation"];
   if (row == "full") return;
@@ -334,6 +357,7 @@ std::vector<NetOption> Options() {
        "rows of Table 3; sets msc, ffm and sfm: baseline, +MSC, +FFM's convolutions, +FFM, +SFM (full)",
        "full",
        {"baseline", "msc", "ffm-masks-off", "ffm", "full"}},
+      {"width", "every layer's channels, times this (multiples of 16): 0.25 to 4", 1.0, {}},
       {"dropout", "share of channels dropped before each classifier, training only", 0.0, {}},
       {"aux", "auxiliary heads at 1/8 and 1/16, training only", false, {}},
   };

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <numeric>
 #include <set>
@@ -82,6 +83,12 @@ class Trace {
     return std::any_of(whole_.begin(), whole_.end(),
                        [&](const std::string& maker) { return Group(maker) == group; });
   }
+  // Where channels are told apart by their place (SpectralPool: one frequency for each run of channels), how
+  // many there are in each place; empty elsewhere.
+  std::vector<std::int64_t> Places(const std::string& maker) const {
+    const auto found = places_.find(maker);
+    return found == places_.end() ? std::vector<std::int64_t>{} : found->second;
+  }
 
  private:
   void KeepWhole(const Origins& origins) {
@@ -112,6 +119,12 @@ class Trace {
     }
     if (KeepsChannels(node)) {
       made = Of(node.inputs[0]);
+      if (!node.Is("SpectralPool")) return;
+      if (made.size() == 1) {
+        places_[made[0].maker] = node.Ints("channels", {});
+      } else {
+        KeepWhole(made);
+      }
       return;
     }
     if (Pairs(node)) {
@@ -140,6 +153,7 @@ class Trace {
   std::unordered_map<std::string, Origins> values_;
   std::map<std::string, std::string> tied_;
   std::set<std::string> whole_;
+  std::map<std::string, std::vector<std::int64_t>> places_;
 };
 
 // How much each channel of a value counts for the convolutions that read it, however they are reached.
@@ -195,14 +209,27 @@ Readers WeighReaders(const Graph& graph, const Trace& trace) {
   return readers;
 }
 
-std::vector<std::int64_t> Best(const std::vector<double>& scores, std::int64_t count) {
-  std::vector<std::int64_t> order(scores.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::int64_t a, std::int64_t b) { return scores[a] > scores[b]; });
-  order.resize(static_cast<std::size_t>(count));
-  std::sort(order.begin(), order.end());
-  return order;
+// Of each run of channels (`wide` of them, one run after another) the `few` that score most, in order.
+std::vector<std::int64_t> Best(const std::vector<double>& scores, const std::vector<std::int64_t>& wide,
+                               const std::vector<std::int64_t>& few) {
+  std::vector<std::int64_t> best;
+  std::int64_t first = 0;
+  for (std::size_t run = 0; run < wide.size(); ++run) {
+    std::vector<std::int64_t> order(static_cast<std::size_t>(wide[run]));
+    std::iota(order.begin(), order.end(), first);
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::int64_t a, std::int64_t b) { return scores[a] > scores[b]; });
+    order.resize(static_cast<std::size_t>(few[run]));
+    std::sort(order.begin(), order.end());
+    best.insert(best.end(), order.begin(), order.end());
+    first += wide[run];
+  }
+  return best;
+}
+
+// Whether `few` channels can be had of `wide` in each run.
+bool Holds(const std::vector<std::int64_t>& wide, const std::vector<std::int64_t>& few) {
+  return std::equal(wide.begin(), wide.end(), few.begin(), few.end(), std::greater_equal<>());
 }
 
 const std::vector<std::int64_t> kZeros{0, 0, 0, 0}, kOnes{1, 1};
@@ -258,6 +285,7 @@ std::vector<PrunedConv> ChoosePrunedChannels(const Graph& trained, const Graph& 
     std::vector<double> scores;
     std::int64_t few = 0;
     bool fits = true;
+    std::vector<std::int64_t> wide_places, few_places;  // both empty: any channel may stay for any
     std::vector<std::int64_t> kept;
   };
   std::map<std::string, Group> groups;
@@ -268,6 +296,11 @@ std::vector<PrunedConv> ChoosePrunedChannels(const Graph& trained, const Graph& 
     if (group.scores.size() != static_cast<std::size_t>(pair.wide) || pair.few > pair.wide) {
       group.fits = false;
       continue;
+    }
+    const auto wide_places = wide_trace.Places(pair.trained->name);
+    if (!wide_places.empty()) {
+      group.wide_places = wide_places;
+      group.few_places = trace.Places(pair.narrow->name);
     }
     const auto read = readers.find(pair.trained->outputs[0]);
     const Node* norm = BatchNormBehind(trained, index, *pair.trained);
@@ -281,7 +314,9 @@ std::vector<PrunedConv> ChoosePrunedChannels(const Graph& trained, const Graph& 
   for (auto& [name, group] : groups) {
     const auto wide = static_cast<std::int64_t>(group.scores.size());
     if (wide != group.few && trace.Whole(name)) group.fits = false;
-    if (group.fits) group.kept = Best(group.scores, group.few);
+    if (group.wide_places.empty()) group.wide_places = {wide}, group.few_places = {group.few};
+    group.fits = group.fits && Holds(group.wide_places, group.few_places);
+    if (group.fits) group.kept = Best(group.scores, group.wide_places, group.few_places);
   }
 
   std::vector<PrunedConv> chosen;

@@ -52,8 +52,10 @@ TEST(TrainVerb, PrunesShippedWeights) {
               "--batch", "2",        "--stop-after", "1",       "--device",      "cpu",
               "-o",      run});
   EXPECT_EQ(stopped.code, 1) << stopped.err;
-  EXPECT_NE(stopped.err.find("frfnet pruned to frfnet-slim: 38 convolutions fitted on 12 images"),
-            std::string::npos)
+  EXPECT_NE(
+      stopped.err.find(
+          "frfnet (4.01 M parameters) pruned to frfnet-slim (2.79 M): 38 convolutions fitted on 12 images"),
+      std::string::npos)
       << stopped.err;
   const Json score = ParsedOutput(
       RunFrf({"eval", run, "--data", "synth:8", "--seed", "20000000", "--split", "test", "--json"}));

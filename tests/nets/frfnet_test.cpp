@@ -98,7 +98,23 @@ INSTANTIATE_TEST_SUITE_P(EveryOption, SizesTest,
                                          "ffm.threshold=none", "sfm=o+sigmoid(l1)", "sfm=sum", "head=none",
                                          "ablation=baseline", "ablation=msc", "ablation=ffm-masks-off",
                                          "ablation=ffm", "dropout=0.1,aux=on",
-                                         "dam=res2net,head=none,gates=relu"));
+                                         "dam=res2net,head=none,gates=relu", "width=0.25", "width=1.4",
+                                         "width=4", "width=0.5,backbone=resnet18"));
+
+// 16.05 G grow with the square of the width, but for rounding and what reads or makes pictures and scores.
+TEST(FrfNet, WidthScalesEveryLayer) {
+  const Cost one = CostAt("frfnet", "", 512, 1024), two = CostAt("frfnet", "width=2", 512, 1024);
+  EXPECT_EQ(CostAt("frfnet", "width=1", 512, 1024).macs, one.macs);
+  EXPECT_NEAR(static_cast<double>(two.macs) / static_cast<double>(one.macs), 4.0, 0.05);
+  EXPECT_NEAR(static_cast<double>(two.params) / static_cast<double>(one.params), 4.0, 0.05);
+  const auto channels = [](double width, const std::string& name) {
+    return BuildNet("frfnet", {{"width", width}}).FindInitializer(name + ".weight")->value.dim(0);
+  };
+  EXPECT_EQ(channels(1.4, "stage1.dam.conv1"), 64);       // 67.2
+  EXPECT_EQ(channels(1.4, "stage4.dam.aggregate"), 624);  // 627.2
+  EXPECT_EQ(channels(1.4, "decoder.lateral4"), 176);      // 179.2
+  EXPECT_EQ(channels(0.25, "stem.left1"), 16);            // no less
+}
 
 TEST(FrfNet, SizesAreCeiledHalves) {
   const Graph graph = BuildNet("frfnet", {{"classes", 11}});

@@ -68,6 +68,8 @@ TEST(Registry, RefusesWhatItDoesNotKnow) {
   EXPECT_FRF_ERROR(BuildNet("frfnet", {{"classes", "eleven"}}), ErrorCode::kUsage, "an integer");
   EXPECT_FRF_ERROR(BuildNet("frfnet", {{"aux", 1}}), ErrorCode::kUsage, "true or false");
   EXPECT_FRF_ERROR(BuildNet("frfnet", {{"dropout", 1.0}}), ErrorCode::kUsage, "[0, 1)");
+  EXPECT_FRF_ERROR(BuildNet("frfnet", {{"width", 0.2}}), ErrorCode::kUsage, "0.25 to 4, got 0.2");
+  EXPECT_FRF_ERROR(BuildNet("frfnet", {{"width", 5}}), ErrorCode::kUsage, "0.25 to 4, got 5");
   EXPECT_FRF_ERROR(BuildNet("frfnet", Json::array({1})), ErrorCode::kUsage, "JSON object");
   EXPECT_FRF_ERROR(ParseNetOptions("frfnet", "classes"), ErrorCode::kUsage, "name=value");
   EXPECT_FRF_ERROR(ParseNetOptions("frfnet", "=3"), ErrorCode::kUsage, "name=value");

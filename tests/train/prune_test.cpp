@@ -121,6 +121,39 @@ TEST(Prune, OfANetworkToItselfChangesNothing) {
   EXPECT_LT(Missed(Scores(copy, image), Scores(trained, image)), 1e-2);
 }
 
+TEST(Prune, OfAWiderNetworkOfTheSameName) {
+  const Graph trained = Drawn("frfnet-slim", 1);
+  Graph narrow = BuildNet("frfnet-slim", {{"classes", 11}, {"width", 0.75}}).ForInference();
+  InitializeWeights(narrow, 2);
+  const auto scenes = Scenes(4);
+  const PruneReport report =
+      Prune(trained, SmallInput(), narrow, SmallInput(), *scenes, {.positions = 16384, .progress = false});
+  EXPECT_TRUE(report.drawn.empty()) << report.drawn.front();
+  const auto layer = std::find_if(report.fitted.begin(), report.fitted.end(),
+                                  [](const PrunedLayer& one) { return one.name == "decoder.lateral4"; });
+  ASSERT_NE(layer, report.fitted.end());
+  EXPECT_EQ(layer->kept, 96);
+  EXPECT_EQ(layer->of, 128);
+  // The network was drawn to fit scene 0; the others count.
+  const Image image = scenes->Get(1).image;
+  EXPECT_LT(Missed(Scores(narrow, image), Scores(trained, image)), 0.5);
+
+  // What MSC reads keeps its frequency: 44 channels of the mean, then 16 runs of 5 or 6, become 32 and 16
+  // of 4.
+  for (const PrunedConv& conv : ChoosePrunedChannels(trained, narrow)) {
+    if (conv.name != "decoder.lateral4") continue;
+    ASSERT_EQ(conv.outputs.size(), 96u);
+    EXPECT_LT(conv.outputs[31], 44);
+    for (std::size_t run = 0; run < 16; ++run) {
+      const std::int64_t begin = 44 + static_cast<std::int64_t>(run / 8) * 42,
+                         pair = static_cast<std::int64_t>(run % 8);
+      for (std::size_t k = 0; k < 4; ++k) {
+        EXPECT_EQ((conv.outputs[32 + 4 * run + k] - begin) * 8 / 42, pair) << run;
+      }
+    }
+  }
+}
+
 // Of random weights nothing is spare, so less is kept than of trained ones (TrainVerb.PrunesShippedWeights).
 TEST(Prune, KeepsMoreThanChannelsAlone) {
   const Graph trained = Drawn("frfnet", 1);
