@@ -53,7 +53,7 @@ ModelInfo Prepared(const ModelInfo& info) {
 
 void RequireKeys(const Json& facts, const std::string& file, const std::string& hint) {
   for (const char* key : {"classes", "input.mean", "input.std"}) {
-    if (!facts.contains(key)) {
+    if (!facts.contains(key) || facts.at(key).is_null()) {
       throw Error(ErrorCode::kUnsupported,
                   fmt::format("{}: has no '{}{}'{}", file, hint.empty() ? "" : kPrefix, key, hint));
     }

@@ -15,6 +15,14 @@ inline std::string Printable(std::string_view text, std::size_t max_length = 80)
   return text.size() > max_length ? result + "..." : result;
 }
 
+// A file's name as it is, UTF-8 too; control characters, which would break a line of output, become '?'.
+inline std::string PrintableName(std::string_view name) {
+  std::string result(name);
+  for (char& c : result)
+    if ((c >= 0 && c < 32) || c == 127) c = '?';
+  return result;
+}
+
 // ASCII letters in lower case, other bytes (UTF-8's too) as they are, whatever the locale.
 inline std::string Lower(std::string_view text) {
   std::string result(text);

@@ -6,8 +6,11 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -74,6 +77,17 @@ std::pair<int, int> ParseShard(const std::string& text);
 
 // The ids as label files hold them (frf.label_ids), void kept.
 LabelImage ToLabelIds(const LabelImage& labels, const Classes& classes);
+
+// Files by what they are, not by their names: through links, "./" and other spellings. As
+// std::filesystem::equivalent, for thousands. What is not there is in no set.
+class FileSet {
+ public:
+  void Add(const std::filesystem::path& path);
+  bool Has(const std::filesystem::path& path) const;
+
+ private:
+  std::set<std::pair<std::uint64_t, std::uint64_t>> ids_;  // device and number
+};
 
 // Whether `file`, which `option` names, can be written, asked before hours of work: kUsage for a folder, kIo
 // where its own folder does not exist or takes no files.

@@ -3,14 +3,19 @@
 // classes that differ; and its words for frf-train.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <map>
 
 #include "base/files.h"
+#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/eval.h"
 #include "frf/error.h"
 
 namespace frf::cli {
+
+namespace fs = std::filesystem;
 
 void CheckClasses(const Classes& model, const Classes& data, const std::string& name) {
   if (model.names == data.names) return;
@@ -95,12 +100,57 @@ void CheckGiven(const EvalArguments& arguments, bool run_folder) {
   }
 }
 
-void CheckOutputs(const EvalArguments& arguments) {
+void CheckOutputs(const EvalArguments& arguments, const Dataset* data) {
   if (!arguments.save.empty()) MakeFolder(arguments.save);
-  if (arguments.report.empty()) return;
-  const std::filesystem::path folder = std::filesystem::path(arguments.report).parent_path();
-  if (!folder.empty()) MakeFolder(folder);
-  CheckOutputFile(arguments.report, "--report");
+  if (arguments.stamp) CheckOutputFile(FindModel(arguments.model), "--stamp");
+  if (!arguments.report.empty()) {
+    const fs::path folder = fs::path(arguments.report).parent_path();
+    if (!folder.empty()) MakeFolder(folder);
+    CheckOutputFile(arguments.report, "--report");
+  }
+  FileSet inputs;
+  for (const std::string& model : {arguments.model, arguments.against}) {
+    if (data != nullptr && !model.empty() && !fs::is_directory(model)) inputs.Add(FindModel(model));
+  }
+  inputs.Add(arguments.data.list);
+  for (int i = 0; data != nullptr && i < data->size(); ++i) {
+    inputs.Add(data->image_path(i));
+    inputs.Add(data->label_path(i));
+  }
+  const auto check = [&](const fs::path& output, const char* option) {
+    if (!inputs.Has(output)) return;
+    throw Error(ErrorCode::kUsage,
+                fmt::format("{} {}: is one of the inputs, which would be lost; name another", option,
+                            PrintableName(output.string())));
+  };
+  if (!arguments.report.empty() && !arguments.report.starts_with("/dev/"))
+    check(arguments.report, "--report");
+  for (int i = 0; data != nullptr && !arguments.save.empty() && i < data->size(); ++i)
+    check(fs::path(arguments.save) / PredictionName(data->name(i)), "--save");
+}
+
+std::string PredictionName(const std::string& sample) {
+  std::string stem = fs::path(sample).replace_extension().string();
+  const std::string city_suffix = "_leftImg8bit";
+  if (stem.ends_with(city_suffix)) {
+    return fs::path(stem.substr(0, stem.size() - city_suffix.size()) + "_pred_labelIds.png")
+        .filename()
+        .string();
+  }
+  std::replace(stem.begin(), stem.end(), '/', '_');
+  return stem + ".png";
+}
+
+void CheckPredictionNames(const Dataset& data, int count) {
+  std::map<std::string, std::string> taken;
+  for (int i = 0; i < count; ++i) {
+    const std::string name = data.name(i), file = PredictionName(name);
+    if (const auto [first, is_new] = taken.emplace(file, name); !is_new && first->second != name) {
+      throw Error(
+          ErrorCode::kInvalidArgument,
+          fmt::format("--save: the predictions of {} and {} would both be {}", first->second, name, file));
+    }
+  }
 }
 
 }  // namespace frf::cli

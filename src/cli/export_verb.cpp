@@ -69,7 +69,8 @@ Model LoadSource(const ExportArguments& arguments) {
 Graph RoundedToHalf(const Graph& graph) {
   Graph rounded = graph.ForInference();
   for (Initializer& initializer : rounded.initializers) {
-    if (initializer.role != Role::kParameter || initializer.value.rank() < 2)
+    if (initializer.role != Role::kParameter || initializer.value.rank() < 2 ||
+        initializer.value.dtype() != DType::kFloat32)
       continue;  // as the writer's half files
     initializer.value = initializer.value.Cast(DType::kFloat16).Cast(DType::kFloat32);
   }

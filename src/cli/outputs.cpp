@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether an output can be written, before the work that it is the result of. Subtle: WriteFileAtomically
-// writes beside a regular file, so its folder has to take files; a device or pipe is written in place.
+// Whether an output can be written, and takes no input's place, before the work that it is the result of.
+// Subtle: WriteFileAtomically writes beside a regular file, so its folder has to take files; a device or pipe
+// is written in place.
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -14,6 +16,25 @@
 namespace frf::cli {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+std::optional<std::pair<std::uint64_t, std::uint64_t>> IdOf(const fs::path& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return std::nullopt;  // not there yet, or an address
+  return std::pair<std::uint64_t, std::uint64_t>{status.st_dev, status.st_ino};
+}
+
+}  // namespace
+
+void FileSet::Add(const fs::path& path) {
+  if (const auto id = IdOf(path)) ids_.insert(*id);
+}
+
+bool FileSet::Has(const fs::path& path) const {
+  const auto id = IdOf(path);
+  return id && ids_.contains(*id);
+}
 
 void CheckOutputFile(const std::string& file, const std::string& option) {
   std::error_code code;  // what is not there is no error

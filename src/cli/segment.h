@@ -51,7 +51,7 @@ void WriteMask(const std::string& path, const LabelImage& labels, const Classes&
 
 // Labels one video or camera and prints its summary unless --json. Gives its entry of the report; "error" or
 // "interrupted" in it where it did not come to its end; a StopSignal of the caller's ends it early. Throws
-// what the next job would meet too: no FFmpeg, outputs that cannot be created.
+// kUsage alone.
 Json SegmentVideo(const SegmentArguments& arguments, const Job& job, Segmenter& segmenter);
 
 }  // namespace frf::cli

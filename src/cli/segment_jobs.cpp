@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // What `frf segment` is to do: its inputs one by one, the files that each becomes, and what is refused before
 // any work. Subtle: a result that takes an input's place would destroy it without a word, so files are
-// compared by device and number.
+// compared by device and number (FileSet).
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -15,6 +15,7 @@
 #include <string_view>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/segment.h"
 #include "cli/video_outputs.h"
@@ -138,35 +139,31 @@ void RefuseWithoutVideo(const SegmentArguments& arguments, const std::vector<Job
     if (given && arguments.camera.empty())
       throw Error(ErrorCode::kUsage, fmt::format("{} goes with --camera, which is not given", name));
   }
+  if (!arguments.camera_size.empty()) (void)ParseSize(arguments.camera_size, "--camera-size");
   const bool videos = std::any_of(jobs.begin(), jobs.end(), [](const Job& job) { return job.video; });
   if (arguments.frames > 0 && !videos)
     throw Error(ErrorCode::kUsage, "--frames goes with videos and cameras, all inputs are pictures");
 }
 
-// Files by what they are, not by their names: through links, "./" and other spellings.
-class Files {
- public:
-  void Add(const fs::path& path) {
-    if (const auto id = IdOf(path)) ids_.insert(*id);
-  }
-  bool Has(const fs::path& path) const {
-    const auto id = IdOf(path);
-    return id && ids_.contains(*id);
-  }
-
- private:
-  using Id = std::pair<dev_t, ino_t>;
-  static std::optional<Id> IdOf(const fs::path& path) {
-    struct stat status {};
-    if (::stat(path.c_str(), &status) != 0) return std::nullopt;  // not there yet, or an address
-    return Id{status.st_dev, status.st_ino};
-  }
-  std::set<Id> ids_;
-};
+// `-o out.bmp` would make a folder of that name.
+void RefuseOtherEndings(const std::string& output) {
+  static constexpr std::array<std::string_view, 16> kOthers{
+      ".bmp", ".gif", ".webp", ".tif", ".tiff", ".avif", ".heic", ".ppm",
+      ".pgm", ".jp2", ".jxl",  ".exr", ".svg",  ".pdf",  ".vob",  ".mpv"};
+  const std::string ending = Lower(fs::path(output).extension().string());
+  std::error_code unreadable;
+  if (fs::is_directory(output, unreadable) ||
+      std::find(kOthers.begin(), kOthers.end(), ending) == kOthers.end())
+    return;
+  throw Error(ErrorCode::kUsage,
+              fmt::format("-o {}: pictures are written as .png, .jpg or .jpeg, videos as .mp4, .mkv, .mov, "
+                          ".webm or .avi; for a folder of that name make it first",
+                          output));
+}
 
 // A result must take no input's place, its own picture's or another one's. As fs::equivalent, for thousands.
 void RefuseLosingInputs(const SegmentArguments& arguments, const std::vector<Job>& jobs) {
-  Files inputs,
+  FileSet inputs,
       folders;  // `folders`: with pictures called like a video's masks, which replace all such files
   for (const Job& job : jobs) {
     inputs.Add(job.input);
@@ -256,6 +253,7 @@ std::vector<Job> ListJobs(const SegmentArguments& arguments) {
                             jobs.size() > 1 ? fmt::format("{} inputs are", jobs.size()) : "a video is"));
   }
   if (arguments.output_is_picture()) (void)KindOfPicture(arguments);
+  RefuseOtherEndings(arguments.output);
   RefuseWithoutVideo(arguments, jobs);
   RefuseLosingInputs(arguments, jobs);
   const auto [index, count] = ParseShard(arguments.shard);
@@ -263,6 +261,11 @@ std::vector<Job> ListJobs(const SegmentArguments& arguments) {
   std::vector<Job> mine;
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     if (static_cast<int>(i % count) == index) mine.push_back(jobs[i]);
+  }
+  if (arguments.shard.empty() && count > 1) {
+    LogInfo(
+        fmt::format("task {} of {}, as the job's environment says: {} of {} inputs; --shard 0/1 takes all",
+                    index, count, mine.size(), jobs.size()));
   }
   return mine;
 }

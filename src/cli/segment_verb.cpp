@@ -61,7 +61,7 @@ Json SegmentPicture(const SegmentArguments& arguments, const Job& job, Segmenter
   } catch (const Error& error) {
     // What the network refuses, too little memory say, does not know its picture's name.
     entry["error"] =
-        image.pixels.empty() ? error.what() : fmt::format("{}: {}", Printable(job.input, 400), error.what());
+        image.pixels.empty() ? error.what() : fmt::format("{}: {}", PrintableName(job.input), error.what());
     return entry;
   }
   try {

@@ -9,6 +9,7 @@
 #include "base/progress.h"
 #include "base/stats.h"
 #include "base/stop_signal.h"
+#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/segment.h"
 #include "cli/video_outputs.h"
@@ -50,7 +51,11 @@ Labelled LabelAll(const SegmentArguments& arguments, const Job& job, Segmenter& 
   PipelineOptions options{.max_frames = arguments.frames, .stop = [] { return StopSignal::Requested(); }};
   std::int64_t done = 0;
   const auto label = [&](VideoFrame& frame) {
-    segmenter.Run(frame.image.view(), frame.labels);
+    try {
+      segmenter.Run(frame.image.view(), frame.labels);
+    } catch (const Error& error) {  // too little memory, say: it does not know its picture's name
+      throw Error(error.code(), fmt::format("{}: {}", PrintableName(job.input), error.what()));
+    }
     ++done;
     const std::int64_t dropped = frame.number + 1 - done;
     progress.Advance(1, fmt::format("{:.1f} frames/s{}", static_cast<double>(done) / seconds(),
@@ -113,25 +118,19 @@ void Report(const SegmentArguments& arguments, const Job& job, const Labelled& l
 
 Json SegmentVideo(const SegmentArguments& arguments, const Job& job, Segmenter& segmenter) {
   Json entry{{"input", job.input}};
-  VideoLibrary* library = nullptr;
   try {
-    library = &LoadVideoLibrary();
-  } catch (const Error& error) {
-    throw Error(error.code(), fmt::format("{}: {}", job.input, error.what()));
-  }
-  std::unique_ptr<FrameSource> source;
-  try {
-    source = library->Open(SourceFor(arguments, job));
-  } catch (const Error& error) {
-    entry["error"] = error.what();
-    return entry;
-  }
-  // Outside: what cannot be created for this video cannot be for the next.
-  VideoOutputs outputs(arguments, job, segmenter.info().classes, source->info());
-  try {
+    VideoLibrary* library = nullptr;
+    try {
+      library = &LoadVideoLibrary();
+    } catch (const Error& error) {
+      throw Error(error.code(), fmt::format("{}: {}", PrintableName(job.input), error.what()));
+    }
+    const std::unique_ptr<FrameSource> source = library->Open(SourceFor(arguments, job));
+    VideoOutputs outputs(arguments, job, segmenter.info().classes, source->info());
     const Labelled labelled = LabelAll(arguments, job, segmenter, *source, outputs);
     Report(arguments, job, labelled, *source, entry);
   } catch (const Error& error) {
+    if (error.code() == ErrorCode::kUsage) throw;
     entry["error"] = error.what();
     if (error.code() == ErrorCode::kInterrupted) entry["interrupted"] = true;
   }

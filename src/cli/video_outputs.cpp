@@ -6,6 +6,11 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <set>
+#include <vector>
 
 #include "base/files.h"
 #include "base/log.h"
@@ -23,11 +28,18 @@ bool IsMaskName(const fs::path& file) {
          std::all_of(stem.begin(), stem.end(), [](unsigned char c) { return std::isdigit(c); });
 }
 
-MaskFolder::MaskFolder(fs::path path)
-    : path_(std::move(path)), temporary_(path_.string() + fmt::format(".tmp{}", ::getpid())) {
-  if (fs::exists(path_) && !fs::is_directory(path_))
+MaskFolder::MaskFolder(fs::path path) : path_(std::move(path)) {
+  std::error_code code;
+  if (fs::exists(path_, code) && !fs::is_directory(path_, code))
     MakeFolder(path_);  // says what is in the way, before any work is done
-  MakeFolder(temporary_);
+  // Beside what a link leads to: masks are moved, which only goes within one file system.
+  const fs::path target = fs::weakly_canonical(path_, code);
+  std::string made = (code ? path_ : target).string() + ".tmpXXXXXX";
+  if (::mkdtemp(made.data()) == nullptr) {
+    throw Error(ErrorCode::kIo, fmt::format("{}: cannot create a folder beside it: {}", path_.string(),
+                                            std::strerror(errno)));
+  }
+  temporary_ = made;
 }
 
 MaskFolder::~MaskFolder() {
@@ -40,11 +52,19 @@ std::string MaskFolder::NextFile() { return (temporary_ / fmt::format("{:06}.png
 void MaskFolder::Finish() {
   try {
     MakeFolder(path_);
-    for (const auto& entry : fs::directory_iterator(path_)) {
-      if (entry.is_regular_file() && IsMaskName(entry.path())) fs::remove(entry.path());
+    std::vector<fs::path> made;
+    for (const auto& entry : fs::directory_iterator(temporary_)) made.push_back(entry.path());
+    std::set<fs::path> names;
+    for (const fs::path& file : made) {
+      fs::rename(file, path_ / file.filename());
+      names.insert(file.filename());
     }
-    for (const auto& entry : fs::directory_iterator(temporary_))
-      fs::rename(entry.path(), path_ / entry.path().filename());
+    std::vector<fs::path> earlier;
+    for (const auto& entry : fs::directory_iterator(path_)) {
+      if (entry.is_regular_file() && IsMaskName(entry.path()) && !names.contains(entry.path().filename()))
+        earlier.push_back(entry.path());
+    }
+    for (const fs::path& file : earlier) fs::remove(file);
   } catch (const fs::filesystem_error& error) {
     throw Error(ErrorCode::kIo, fmt::format("{}: cannot write: {}", path_.string(), error.code().message()));
   }

@@ -121,7 +121,8 @@ std::string LabelOf(const std::string& root, const fs::path& image) {
 // SegNet's own lists say "/SegNet/CamVid/train/x.png": the part below the data set is what counts.
 std::string BelowRoot(const std::string& root, const std::string& path) {
   const fs::path given(path);
-  if (!given.is_absolute() || fs::exists(given)) return path;
+  if (!given.is_absolute()) return given.lexically_normal().generic_string();  // "./train/x.png", by find
+  if (fs::exists(given)) return path;
   const fs::path tail = given.parent_path().filename() / given.filename();
   return fs::exists(fs::path(root) / tail) ? tail.generic_string() : path;
 }

@@ -99,6 +99,29 @@ LabelImage TolerantColors(const Image& stored, const LabelCoding& coding, std::s
   return labels;
 }
 
+// Indices of a palette PNG that are shown in another class's colour: some tools order palettes as they like.
+std::string OtherColors(const std::string& path, const LabelImage& stored, const LabelCoding& coding) {
+  if (coding.colors.empty() || !HasPalette(path)) return "";
+  const Image shown = ReadImage(path);
+  std::array<int, 256> meant;  // class id by the colour, -1: not seen, -2: none that is known
+  meant.fill(-1);
+  for (std::size_t i = 0; i < stored.ids.size(); ++i) {
+    int& id = meant[stored.ids[i]];
+    if (id != -1) continue;
+    const std::uint8_t* p = &shown.pixels[3 * i];
+    const auto known = coding.colors.find(LabelCoding::Key({p[0], p[1], p[2]}));
+    id = known == coding.colors.end() ? -2 : known->second;
+  }
+  std::string text;
+  for (int value = 0; value < 256; ++value) {
+    if (meant[value] == -2) return "";  // its colours mean something else
+    if (meant[value] >= 0 && meant[value] != coding.table[value])
+      text +=
+          fmt::format("{}index {} in the colour of class {}", text.empty() ? "" : ", ", value, meant[value]);
+  }
+  return text;
+}
+
 LabelImage TolerantRead(const std::string& path, const LabelCoding& coding, std::string& bad_text) {
   return HoldsColors(path, coding) ? TolerantColors(ReadImage(path), coding, bad_text)
                                    : TolerantIds(ReadLabels(path), coding, bad_text);
@@ -134,6 +157,19 @@ PairFacts LookAtFiles(const Pair& pair, const LabelCoding& coding) {
   const bool has_labels =
       Try(facts, "unreadable label", pair.label, [&] { labels = TolerantRead(pair.label, coding, bad); });
   if (!bad.empty()) facts.issues.push_back({"bad value", {}, pair.label, pair.label + ": " + bad});
+  if (has_labels && bad.empty() && coding.kind == LabelCoding::Kind::kEither) {
+    const std::string other = OtherColors(pair.label, ReadLabels(pair.label), coding);
+    if (!other.empty()) {
+      facts.issues.push_back(
+          {"palette",
+           {},
+           pair.label,
+           fmt::format("{}: its palette shows {}; frf reads indices: save it as RGB where the "
+                       "colours are right",
+                       pair.label, other),
+           false});
+    }
+  }
   if (!has_image || !has_labels) return facts;
   if (image.height != labels.height || image.width != labels.width) {
     facts.issues.push_back({"size mismatch",

@@ -28,7 +28,9 @@ std::string LabelOf(const std::string& image, const std::string& variant) {
   return label.replace_filename(stem + ending).generic_string();
 }
 
-void AddImage(Listing& listing, const std::string& image, std::string label, const std::string& variant) {
+void AddImage(Listing& listing, const std::string& given, std::string label, const std::string& variant) {
+  const std::string image =
+      fs::path(given).lexically_normal().generic_string();  // "./leftImg8bit/...", by find
   if (label.empty()) label = LabelOf(image, variant);
   if (label.empty()) {
     throw Error(ErrorCode::kCorruptFile,

@@ -240,6 +240,7 @@ std::vector<std::string> FlatStems(const std::vector<std::string>& names) {
   for (const std::string& name : names) {
     std::string stem = fs::path(name).replace_extension().generic_string();
     std::replace(stem.begin(), stem.end(), '/', '_');
+    if (stem.starts_with('.')) stem.insert(0, 1, '_');  // hidden files are no images
     if (const auto [first, is_new] = taken.emplace(stem, name); !is_new) {
       if (first->second == name) throw Error(ErrorCode::kInvalidArgument, name + ": is listed twice");
       throw Error(
@@ -249,6 +250,22 @@ std::vector<std::string> FlatStems(const std::vector<std::string>& names) {
     stems.push_back(std::move(stem));
   }
   return stems;
+}
+
+// A picture that an earlier call put there under this stem must stay: refused, unless it is the same one.
+void RefuseOther(const fs::path& images, const std::string& stem, const std::string& file,
+                 const std::string& source) {
+  for (const char* ending : {".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG"}) {
+    const fs::path there = images / (stem + ending);
+    std::error_code missing;
+    if (!fs::is_regular_file(there, missing)) continue;
+    if (!file.empty() && fs::file_size(there, missing) == file.size() && ReadFile(there) == file) continue;
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format(
+            "{}: {} is there already and is another picture; choose another folder or split, or rename one",
+            source, there.string()));
+  }
 }
 
 std::vector<std::string> Names(const Dataset& data) {
@@ -277,6 +294,13 @@ ConvertResult ConvertLabelFiles(const std::string& in, const std::string& out,
   }
   const std::vector<std::string> files = OfFormat(ImageFilesBelow(in), options.from);
   if (files.empty()) throw Error(ErrorCode::kNotFound, in + ": holds no PNG file");
+  std::map<std::string, std::string> taken;
+  for (const std::string& file : files) {
+    if (const auto [first, is_new] = taken.emplace(AsPng(file), file); !is_new) {
+      throw Error(ErrorCode::kInvalidArgument, fmt::format("{}: {} and {} would both be {}: rename one", in,
+                                                           first->second, file, AsPng(file)));
+    }
+  }
   for (const std::string& file : files) MakeFolder((fs::path(out) / file).parent_path());
   return Collect(static_cast<int>(files.size()), "convert", [&](int i) {
     return ConvertFile((fs::path(in) / files[i]).string(), (fs::path(out) / AsPng(files[i])).string(),
@@ -311,6 +335,7 @@ ConvertResult ConvertToFolder(const DatasetSpec& spec, const std::string& out) {
           const std::string source = data->image_path(i);
           Sample sample = data->Get(i);  // checks the pair
           std::string file = fs::is_regular_file(source) ? ReadFile(source) : std::string();
+          RefuseOther(images, stems[i], file.empty() ? EncodePng(sample.image) : file, data->name(i));
           return [&, source, &stem = stems[i], sample = std::move(sample), file = std::move(file)] {
             if (file.empty())
               WritePng((images / (stem + ".png")).string(), sample.image);
@@ -355,7 +380,9 @@ ConvertResult AddToFolder(const std::string& images, const std::string& masks, c
       throw Error(ErrorCode::kNotFound, fmt::format("{}: no image of this stem in {}", path, images));
     LabelImage labels = ReadCodedLabels(path, from.in);
     const fs::path source = fs::path(images) / picture->second;
-    return [&, source, &stem = stems[i], labels = std::move(labels), file = ReadFile(source)] {
+    std::string file = ReadFile(source);
+    RefuseOther(image_out, stems[i], file, source.string());
+    return [&, source, &stem = stems[i], labels = std::move(labels), file = std::move(file)] {
       WriteFileAtomically(image_out / (stem + source.extension().string()), file);
       WriteLabels((mask_out / (stem + ".png")).string(), labels, &classes.palette);
     };

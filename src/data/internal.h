@@ -62,6 +62,8 @@ LabelImage ReadCodedLabels(const std::string& path, const LabelCoding& coding);
 // Whether the file's pixels are colours: by its coding or, where that leaves it open, as the PNG stores them.
 // A JPEG is refused: it changes values; so are colours where no class has one.
 bool HoldsColors(const std::string& path, const LabelCoding& coding);
+// Whether the file is a PNG of palette indices.
+bool HasPalette(const std::string& path);
 
 struct Pair {
   std::string name;          // image path relative to the root

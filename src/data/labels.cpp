@@ -60,6 +60,13 @@ LabelImage MapColors(const Image& stored, const LabelCoding& coding, const std::
   return labels;
 }
 
+bool HasPalette(const std::string& path) {
+  unsigned char head[26] = {};
+  std::ifstream file(path, std::ios::binary);
+  file.read(reinterpret_cast<char*>(head), sizeof head);
+  return file.gcount() == 26 && std::memcmp(head, "\x89PNG\r\n\x1a\n", 8) == 0 && head[25] == 3;
+}
+
 bool HoldsColors(const std::string& path, const LabelCoding& coding) {
   unsigned char head[26] = {};
   std::ifstream file(path, std::ios::binary);

@@ -80,7 +80,10 @@ std::vector<std::string> ImageFilesBelow(const fs::path& folder) {
   for (; !code && walk != end; walk.increment(code)) {
     if (walk.depth() > 16)
       throw Error(ErrorCode::kIo, walk->path().string() + ": folders nest too deep; a link to a parent?");
-    if (walk->path().filename().string().starts_with(".")) continue;
+    if (walk->path().filename().string().starts_with(".")) {  // .ipynb_checkpoints, say
+      walk.disable_recursion_pending();
+      continue;
+    }
     std::error_code lost;  // a link to itself has no type: reading it gives the error that names it
     if (LooksLikeImageFile(walk->path().string()) && !walk->is_directory(lost)) {
       names.push_back(walk->path().lexically_relative(folder).generic_string());

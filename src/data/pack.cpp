@@ -93,6 +93,16 @@ Index IndexFromJson(const Json& json, std::uint64_t end) {
   index.classes.label_ids = json.at("classes").at("label_ids").get<std::vector<int>>();
   if (index.classes.count() < 1 || index.classes.count() > kMaxClasses)
     throw std::invalid_argument("class count");
+  const auto one_each = [&](std::size_t count, const char* what) {
+    if (count != 0 && count != index.classes.names.size())
+      throw std::invalid_argument(
+          fmt::format("{} {} for {} classes", count, what, index.classes.names.size()));
+  };
+  one_each(index.classes.palette.size(), "palette colours");
+  one_each(index.classes.label_ids.size(), "label ids");
+  for (const int id : index.classes.label_ids) {
+    if (id < 0 || id > 255) throw std::invalid_argument(fmt::format("label id {}, wanted 0 to 255", id));
+  }
   for (const Json& s : json.at("samples")) {
     index.samples.push_back({s.at("name").get<std::string>(), s.at("split").get<std::string>(),
                              s.at("height").get<int>(), s.at("width").get<int>(),

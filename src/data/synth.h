@@ -51,8 +51,8 @@ struct SynthWriteOptions {
   int threads = 1;
 };
 
-// Writes the data set; existing files of the same names are replaced, others are left alone. Returns the
-// number of scenes. Layout cityscapes holds city folders (synthville ...) with
+// Writes the data set; a folder that is there and not empty is refused (kUsage). Returns the number of
+// scenes. Layout cityscapes holds city folders (synthville ...) with
 // <city>_<sequence>_<frame>_leftImg8bit.png and _gtFine_labelIds.png, _gtFine_labelTrainIds.png.
 int WriteSynth(const SynthWriteOptions& options);
 

@@ -4,6 +4,8 @@
 // above that would make them meet; they are refused.
 #include <fmt/format.h>
 
+#include <limits>
+
 #include "data/internal.h"
 #include "data/synth.h"
 
@@ -59,6 +61,11 @@ std::uint64_t SynthFirstSeed(std::uint64_t seed, const std::string& split, int c
   const std::uint64_t first = SynthFirstSeed(seed, split);
   // Where the next split's seeds begin; test has no neighbour.
   const std::uint64_t limit = first < kSynthValOffset ? kSynthValOffset : kSynthTestSeed;
+  if (first >= kSynthTestSeed && count >= 1 &&
+      std::numeric_limits<std::uint64_t>::max() - first < static_cast<std::uint64_t>(count - 1)) {
+    throw Error(ErrorCode::kUsage,
+                fmt::format("synth:{}: {} from seed {} would begin again at seed 0", count, split, seed));
+  }
   if (count < 1 || (first < limit && limit - first < static_cast<std::uint64_t>(count))) {
     throw Error(ErrorCode::kUsage,
                 fmt::format("synth:{}: {} from seed {} would reach the next split's scenes; at most {}",

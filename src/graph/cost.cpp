@@ -175,7 +175,8 @@ class Counter {
     } else if (node.op.starts_with("Global") || node.Is("SpectralPool") || node.Is("AdaptiveAveragePool") ||
                node.Is("MatMul") || node.Is("Gemm") || node.Is("InstanceNormalization")) {
       reach.whole = true;
-    } else if (node.Is("Softmax") || node.op.starts_with("Reduce") || node.op.starts_with("Arg")) {
+    } else if (node.Is("Softmax") || node.Is("LogSoftmax") || node.Is("Hardmax") ||
+               node.Is("LayerNormalization") || node.op.starts_with("Reduce") || node.op.starts_with("Arg")) {
       reach.whole = !AlongChannels(node);
     } else if (node.Is("ResizeLike") || node.Is("Resize") || node.Is("Unpool") || node.Is("MaxUnpool") ||
                node.Is("DepthToSpace") || node.Is("SpaceToDepth")) {
@@ -188,8 +189,18 @@ class Counter {
   bool AlongChannels(const Node& node) const {
     const Shape& x = ShapeOf(node, 0);
     if (x.size() != 4) return false;
-    std::vector<std::int64_t> axes{node.Int("axis", node.Is("Softmax") ? -1 : 0)};
-    if (node.op.starts_with("Reduce")) axes = node.Ints("axes", {0, 1, 2, 3});
+    const bool flattens =
+        graph_.opset < 13 && (node.Is("Softmax") || node.Is("LogSoftmax") || node.Is("Hardmax"));
+    if (flattens || node.Is("LayerNormalization")) return false;  // all axes from the named one on
+    const bool last = node.Is("Softmax") || node.Is("LogSoftmax") || node.Is("Hardmax");
+    std::vector<std::int64_t> axes{node.Int("axis", last ? -1 : 0)};
+    if (node.op.starts_with("Reduce")) {
+      axes = node.Ints("axes", {0, 1, 2, 3});
+      if (node.inputs.size() > 1 && !node.inputs[1].empty()) {  // an input since opset 13 or 18
+        const Initializer* given = graph_.FindInitializer(node.inputs[1]);
+        if (given != nullptr) axes = given->value.ToVector<std::int64_t>();
+      }
+    }
     return std::all_of(axes.begin(), axes.end(),
                        [](std::int64_t axis) { return axis == 1 || axis == -3 || axis == 0; });
   }

@@ -38,6 +38,7 @@ class Unroller {
       // Neither the weights nor the concatenation may have another reader.
       if (index_.consumers.at(conv.inputs[1]).size() != 1 || index_.consumers.at(conv.inputs[0]).size() != 1)
         continue;
+      if (IsOutput(conv.inputs[1]) || IsOutput(conv.inputs[0])) continue;  // read by whoever runs the graph
       const Node& concat = graph_.nodes[producer->second];
       if (IsOnnx(concat, "Concat") && concat.Int("axis", 0) == 1) Unroll(producer->second, weight->second);
     }
@@ -45,6 +46,11 @@ class Unroller {
   }
 
  private:
+  bool IsOutput(const std::string& value) const {
+    return std::any_of(graph_.outputs.begin(), graph_.outputs.end(),
+                       [&](const GraphOutput& output) { return output.name == value; });
+  }
+
   // From the last part to the first: part i = r + part j becomes r, and part j takes part i's weights too.
   void Unroll(int concat, int weight) {
     const std::vector<std::string> parts = graph_.nodes[concat].inputs;

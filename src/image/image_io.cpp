@@ -85,14 +85,6 @@ constexpr Magic kOthers[] = {
 bool IsPng(std::string_view head) { return head.starts_with("\x89PNG"sv); }
 bool IsJpeg(std::string_view head) { return head.starts_with("\xff\xd8\xff"sv); }
 
-// Control characters in a file's name must not break a line of output.
-std::string Printable(std::string name) {
-  for (char& c : name) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  }
-  return name;
-}
-
 std::string FirstBytes(std::string_view head) {
   const std::string_view few = head.substr(0, 4);
   if (std::all_of(few.begin(), few.end(), [](unsigned char c) { return c >= 0x20 && c < 0x7f; })) {
@@ -140,7 +132,7 @@ std::string FirstBytes(std::string_view head) {
 void CheckRegular(const std::string& path) {
   std::error_code code;
   const fs::file_status status = fs::status(path, code);
-  const std::string name = Printable(path);
+  const std::string name = PrintableName(path);
   switch (status.type()) {
     case fs::file_type::regular:
       return;
@@ -160,7 +152,7 @@ void CheckRegular(const std::string& path) {
 
 std::string ReadHead(const std::string& path, std::size_t count) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) throw Error(ErrorCode::kIo, Printable(path) + ": cannot open it; is it yours to read?");
+  if (!file) throw Error(ErrorCode::kIo, PrintableName(path) + ": cannot open it; is it yours to read?");
   std::string head(count, '\0');
   file.read(head.data(), static_cast<std::streamsize>(count));
   head.resize(static_cast<std::size_t>(std::max<std::streamsize>(file.gcount(), 0)));
@@ -170,7 +162,7 @@ std::string ReadHead(const std::string& path, std::size_t count) {
 std::string ReadImageFile(const std::string& path, const ImageLimits& limits) {
   CheckRegular(path);
   const std::string head = ReadHead(path, kSniffBytes);
-  if (!IsPng(head) && !IsJpeg(head)) ThrowOtherFormat(head, Printable(path));
+  if (!IsPng(head) && !IsJpeg(head)) ThrowOtherFormat(head, PrintableName(path));
   return ReadFile(path, limits.max_decode_bytes);
 }
 
@@ -219,7 +211,7 @@ void AllocatePixels(std::vector<std::uint8_t>& pixels, std::uint64_t count, cons
 }
 
 Image DecodeImage(const std::string& bytes, const std::string& name, const ImageLimits& limits) {
-  const std::string label = Printable(name);
+  const std::string label = PrintableName(name);
   if (IsPng(bytes)) return DecodePng(bytes, label, limits);
   if (IsJpeg(bytes)) return DecodeJpeg(bytes, label, limits);
   ThrowOtherFormat(std::string_view(bytes).substr(0, kSniffBytes), label);
@@ -230,7 +222,7 @@ Image ReadImage(const std::string& path, const ImageLimits& limits) {
 }
 
 LabelImage DecodeLabels(const std::string& bytes, const std::string& name, const ImageLimits& limits) {
-  const std::string label = Printable(name);
+  const std::string label = PrintableName(name);
   if (IsPng(bytes)) return DecodePngLabels(bytes, label, limits);
   if (IsJpeg(bytes)) {
     throw Error(ErrorCode::kUnsupported, label + ": labels must be PNG: JPEG changes the ids it stores");
@@ -244,7 +236,7 @@ LabelImage ReadLabels(const std::string& path, const ImageLimits& limits) {
 
 std::pair<int, int> ReadImageSize(const std::string& path) {
   CheckRegular(path);
-  const std::string name = Printable(path);
+  const std::string name = PrintableName(path);
   // JPEG headers carry thumbnails and colour profiles of any size, PNG may name its orientation behind its
   // pixels: more is read until the size is known.
   for (std::size_t count = std::size_t{1} << 16;; count *= 8) {
@@ -261,14 +253,30 @@ std::pair<int, int> ReadImageSize(const std::string& path) {
   }
 }
 
-void WritePng(const std::string& path, const Image& image) { WriteFileAtomically(path, EncodePng(image)); }
+namespace {
+
+// What `encode` gives; its errors name the file that is to hold it.
+template <typename Encode>
+std::string EncodedFor(const std::string& path, const Encode& encode) {
+  try {
+    return encode();
+  } catch (const Error& error) {
+    throw Error(error.code(), fmt::format("{}: {}", PrintableName(path), error.what()));
+  }
+}
+
+}  // namespace
+
+void WritePng(const std::string& path, const Image& image) {
+  WriteFileAtomically(path, EncodedFor(path, [&] { return EncodePng(image); }));
+}
 
 void WriteJpeg(const std::string& path, const Image& image, int quality) {
-  WriteFileAtomically(path, EncodeJpeg(image, quality));
+  WriteFileAtomically(path, EncodedFor(path, [&] { return EncodeJpeg(image, quality); }));
 }
 
 void WriteLabels(const std::string& path, const LabelImage& labels, const std::vector<Color>* palette) {
-  WriteFileAtomically(path, EncodeLabels(labels, palette));
+  WriteFileAtomically(path, EncodedFor(path, [&] { return EncodeLabels(labels, palette); }));
 }
 
 void WriteImage(const std::string& path, const Image& image) {
@@ -276,7 +284,7 @@ void WriteImage(const std::string& path, const Image& image) {
   if (ending == ".png") return WritePng(path, image);
   if (ending == ".jpg" || ending == ".jpeg") return WriteJpeg(path, image);
   throw Error(ErrorCode::kInvalidArgument,
-              Printable(path) +
+              PrintableName(path) +
                   ": pictures are written as .png, .jpg or .jpeg; which one is told by the name's ending");
 }
 

@@ -367,8 +367,11 @@ std::string EncodeJpeg(const Image& image, int quality) {
   JpegWriter writer;
   if (!Write(writer, image, quality)) {
     const bool memory = writer.errors.msg_code == JERR_OUT_OF_MEMORY;
-    throw Error(memory ? ErrorCode::kOutOfMemory : ErrorCode::kInvalidArgument,
-                fmt::format("cannot encode a JPEG of {}x{}: {}", image.height, image.width, writer.message));
+    throw Error(
+        memory ? ErrorCode::kOutOfMemory : ErrorCode::kInvalidArgument,
+        fmt::format(
+            "cannot encode a JPEG of {}x{}: {}{}", image.height, image.width, writer.message,
+            std::max(image.height, image.width) > JPEG_MAX_DIMENSION ? "; .png holds larger ones" : ""));
   }
   return std::move(writer.out);
 }

@@ -58,7 +58,7 @@ void Colorize(const LabelImage& labels, const std::vector<Color>& palette,
               Image& dst);  // its buffer is used again
 struct OverlayOptions {
   double opacity = 0.55;  // of the class colour over the image
-  bool legend = true;     // a strip below or beside with names of the classes present and their shares
+  bool legend = true;     // a strip below with names of the classes present and their shares
   bool outlines = true;   // class borders drawn darker
 };
 Image Overlay(const Image& image, const LabelImage& labels, const Classes& classes,

@@ -18,7 +18,8 @@ class ConfusionMatrix {
  public:
   explicit ConfusionMatrix(int classes);
 
-  // Same sizes, else kInvalidArgument. A predicted id >= classes on a labelled pixel throws kInvalidArgument;
+  // Same sizes, else kInvalidArgument. A true id >= classes that is not void (255), or such a predicted id on
+  // a labelled pixel, throws kInvalidArgument;
   // predicted void (255) on a labelled pixel counts against the true class.
   void Add(const LabelImage& truth, const LabelImage& prediction);
   void Merge(const ConfusionMatrix& other);

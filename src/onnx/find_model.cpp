@@ -85,10 +85,10 @@ std::string FindModel(const std::string& name_or_path) {
   if (fs::exists(status))
     throw Error(ErrorCode::kIo, name_or_path + ": is a pipe or a device, an ONNX file was wanted");
   if (refused)
-    throw Error(ErrorCode::kIo, fmt::format("{}: cannot open: {}", Printable(name_or_path, 400), why));
+    throw Error(ErrorCode::kIo, fmt::format("{}: cannot open: {}", PrintableName(name_or_path), why));
   const std::vector<std::string> names = NamesIn(folders);
   throw Error(ErrorCode::kNotFound,
-              fmt::format("{}: no such file, nor weights of that name; {}", Printable(name_or_path, 400),
+              fmt::format("{}: no such file, nor weights of that name; {}", PrintableName(name_or_path),
                           names.empty() ? "no weights are installed (set FRF_WEIGHTS to their folder)"
                                         : fmt::format("there are {}", fmt::join(names, ", "))));
 }

@@ -46,7 +46,7 @@ class Reader {
     ReadInputs(graph);
     ReadNodes(graph);
     ReadOutputs(graph);
-    DeriveRoles(graph);
+    DeriveRoles(graph, /*foreign=*/!model.stamped || model.info.net.empty());
     try {
       graph.Validate();
     } catch (const Error& error) {
@@ -276,8 +276,10 @@ class Reader {
     graph.initializers.push_back({node.outputs[0], Role::kConstant, Init::kGiven, std::move(value), false});
   }
 
-  // What a tensor is follows from who reads it: a file does not say.
-  static Role RoleOf(const Graph& graph, const GraphIndex& index, const std::string& value, int depth) {
+  // What a tensor is follows from who reads it: a file does not say. `foreign`: of a network that frf does
+  // not know, whose MatMul multiply by weights; frf's own by tables.
+  static Role RoleOf(const Graph& graph, const GraphIndex& index, const std::string& value, bool foreign,
+                     std::size_t rank, int depth) {
     const auto consumers = index.consumers.find(value);
     if (consumers == index.consumers.end()) return Role::kConstant;
     for (const int position : consumers->second) {
@@ -285,24 +287,25 @@ class Reader {
       const std::size_t slot = std::find(node.inputs.begin(), node.inputs.end(), value) - node.inputs.begin();
       if (node.Is("BatchNormalization") && slot >= 1) return slot >= 3 ? Role::kState : Role::kParameter;
       const bool layer = node.Is("Conv") || node.Is("ConvTranspose") || node.Is("Gemm") || node.Is("PRelu") ||
-                         node.Is("InstanceNormalization");
+                         node.Is("InstanceNormalization") || node.Is("LayerNormalization");
       if (layer && slot >= 1) return Role::kParameter;
+      if (foreign && node.Is("MatMul") && rank >= 2) return Role::kParameter;
       const bool passes =
           (node.Is("Cast") || node.Is("DequantizeLinear")) && slot == 0 && !node.outputs.empty();
       if (passes && depth < 4) {
-        const Role role = RoleOf(graph, index, node.outputs[0], depth + 1);
+        const Role role = RoleOf(graph, index, node.outputs[0], foreign, rank, depth + 1);
         if (role != Role::kConstant) return role;
       }
     }
     return Role::kConstant;
   }
 
-  static void DeriveRoles(Graph& graph) {
+  static void DeriveRoles(Graph& graph, bool foreign) {
     const GraphIndex index(graph);
     for (Initializer& initializer : graph.initializers) {
       const DType type = initializer.value.dtype();
       if (type == DType::kInt64 || type == DType::kBool) continue;
-      initializer.role = RoleOf(graph, index, initializer.name, 0);
+      initializer.role = RoleOf(graph, index, initializer.name, foreign, initializer.value.shape().size(), 0);
     }
   }
 

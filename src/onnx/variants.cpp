@@ -35,9 +35,17 @@ void RenameUses(Graph& graph, const std::string& from, const std::string& to) {
   for (Node& node : graph.nodes) std::replace(node.inputs.begin(), node.inputs.end(), from, to);
 }
 
-// Every value of the name, also the output of the node that makes it.
+// Every value of the name, also the output of the node that makes it, or the initialiser. An input's name is
+// its callers'.
 void RenameValue(Graph& graph, const std::string& from, const std::string& to) {
+  for (const GraphInput& input : graph.inputs) {
+    if (input.name == from)
+      throw Error(ErrorCode::kUnsupported,
+                  "the input is called '" + from + "', which the new output is to be; rename it");
+  }
   RenameUses(graph, from, to);
+  for (Initializer& initializer : graph.initializers)
+    if (initializer.name == from) initializer.name = to;
   for (Node& node : graph.nodes) std::replace(node.outputs.begin(), node.outputs.end(), from, to);
 }
 

@@ -124,6 +124,17 @@ TEST(ModelInfo, LabelIdsMayBeAListAndMayNameSomeClassesOnly) {
             (std::vector<int>{0, 9}));
 }
 
+TEST(ModelInfo, NullIsMissing) {
+  const Metadata metadata = ToMetadata(Full());
+  for (const char* key : {"frf.classes", "frf.input.mean", "frf.input.std"})
+    EXPECT_FRF_ERROR(ModelInfoFromMetadata(With(metadata, key, "null"), "x.onnx"), ErrorCode::kUnsupported,
+                     key);
+  EXPECT_FRF_ERROR(
+      ModelInfoFromJson(Json::parse(R"({"classes":null,"input.mean":[0,0,0],"input.std":[1,1,1]})"),
+                        "meta.json"),
+      ErrorCode::kUnsupported, "meta.json: has no 'classes'");
+}
+
 TEST(ModelInfo, MissingFactsAreRefusedWithTheHint) {
   const Metadata metadata = ToMetadata(Full());
   for (const char* key : {"frf.format", "frf.classes", "frf.input.mean", "frf.input.std"}) {

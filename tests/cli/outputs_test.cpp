@@ -165,5 +165,60 @@ TEST(Outputs, ARefusedTrainingLeavesNothing) {
   EXPECT_FALSE(fs::exists(run));
 }
 
+TEST(EvalOutputs, TakeNoInputsPlace) {
+  const test::TempFolder work;
+  ASSERT_EQ(RunFrf({"synth", "-o", work / "s", "--count", "2", "--size", "64x96"}).code, 0);
+  std::string label, image;
+  for (const auto& file : fs::recursive_directory_iterator(work.path() / "s")) {
+    if (file.path().extension() != ".png") continue;
+    (file.path().string().find("annot") != std::string::npos ? label : image) = file.path().string();
+  }
+  fs::copy_file(Model(), work / "net.onnx");
+  const std::vector<std::string> call{"eval",    work / "net.onnx", "--data", "camvid:" + (work / "s"),
+                                      "--split", "trainval"};
+  for (const std::string& taken : {work / "net.onnx", label, image}) {
+    const std::string bytes = ReadFile(taken);
+    std::vector<std::string> words = call;
+    words.insert(words.end(), {"--report", taken});
+    Refused(words, "which would be lost");
+    EXPECT_EQ(ReadFile(taken), bytes);
+  }
+}
+
+TEST(SegmentOutputs, EndingsThatAreNotWrittenMakeNoFolder) {
+  const test::TempFolder work;
+  WritePng(work / "p.png", DrawScene(1, {.height = 64, .width = 64}).image);
+  for (const char* name : {"o.bmp", "o.GIF", "o.webp"}) {
+    Refused({"segment", work / "p.png", "-o", work / name, "-m", Model()}, ".png, .jpg or .jpeg");
+    EXPECT_FALSE(fs::exists(work / name));
+  }
+  fs::create_directories(work.path() / "o.bmp");
+  EXPECT_EQ(RunFrf({"segment", work / "p.png", "-o", work / "o.bmp", "-m", Model()}).code, 0);
+}
+
+TEST(SegmentOutputs, ErrorsNameFilesAsTheyAre) {
+  const test::TempFolder work;
+  WritePng(work / "\xe8\xa1\x97.png", DrawScene(1, {.height = 64, .width = 64}).image);
+  const Finished finished = RunFrf({"segment", work / "\xe8\xa1\x97.png", "-o", work / "o", "-m",
+                                    "frfnet-slim-synth", "--max-memory", "1"});
+  EXPECT_EQ(finished.code, 1);
+  EXPECT_NE(finished.err.find("\xe8\xa1\x97.png: the network needs"), std::string::npos) << finished.err;
+}
+
+// An array job's default share is said.
+TEST(SegmentOutputs, AShareOfTheEnvironmentIsSaid) {
+  const test::TempFolder work;
+  fs::create_directories(work.path() / "in");
+  for (int i = 0; i < 3; ++i)
+    WritePng(work / fmt::format("in/{}.png", i), DrawScene(1, {.height = 64, .width = 64}).image);
+  const Finished finished = test::RunProgram(
+      "/bin/sh",
+      {"-c",
+       fmt::format("SLURM_ARRAY_TASK_ID=1 SLURM_ARRAY_TASK_COUNT=2 exec {}/bin/frf segment {} -o {} -m {}",
+                   FRF_BINARY_DIR, work / "in", work / "out", Model())});
+  EXPECT_EQ(finished.code, 0) << finished.err;
+  EXPECT_NE(finished.err.find("1 of 3 inputs"), std::string::npos) << finished.err;
+}
+
 }  // namespace
 }  // namespace frf

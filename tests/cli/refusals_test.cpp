@@ -30,6 +30,7 @@ TEST(Refusals, NumbersBelowZeroAndUnknownWords) {
   Refused({"eval", "frfnet-camvid", "--data", "synth:1", "--precision", "half"}, "--precision");
   Refused({"eval", "frfnet-camvid", "--data", "synth:1", "--precision", "bf16", "--backend", "plain"},
           "--precision");
+  Refused({"segment", "--camera", "0", "--camera-size", "wide"}, "--camera-size");
   Refused({"nonsense"}, "'nonsense'");
   Refused({"data", "nonsense"}, "'nonsense'");
 }

@@ -111,5 +111,39 @@ TEST(DemoScores, OnlyWhereTheClassesAreTheDrawnStreets) {
   EXPECT_EQ(ReadImage(work / "demo/demo.png").width, 2 * 480 + 8) << "picture, float32";
 }
 
+// Where nothing is labelled there is no score, nowhere 0.
+TEST(EvalNothing, HasNoScore) {
+  const test::TempFolder work;
+  std::filesystem::create_directories(work.path() / "c/val");
+  std::filesystem::create_directories(work.path() / "c/valannot");
+  const Sample street = DrawScene(1, {.height = 64, .width = 96});
+  WritePng(work / "c/val/a.png", street.image);
+  LabelImage nothing = street.labels;
+  std::fill(nothing.ids.begin(), nothing.ids.end(), 11);
+  WriteLabels(work / "c/valannot/a.png", nothing);
+  std::vector<std::string> words{"eval",        "frfnet-slim-synth",
+                                 "--against",   "frfnet-slim-synth",
+                                 "--data",      "camvid:" + (work / "c"),
+                                 "--size",      "64x96",
+                                 "--precision", "bf16"};
+  const Finished table = RunFrf(words);
+  EXPECT_EQ(table.out.find("0.00 %  "), std::string::npos) << table.out;
+  words.insert(words.end(), {"--json", "--report", work / "r.html"});
+  const Json result = ParsedOutput(RunFrf(words));
+  EXPECT_TRUE(result["miou"].is_null());
+  EXPECT_TRUE(result["against"]["miou"].is_null());
+  EXPECT_EQ(result["arithmetic"], "bf16");
+  const std::string report = ReadFile(work / "r.html");
+  EXPECT_NE(report.find("bf16"), std::string::npos);
+  EXPECT_NE(report.find("Mean IoU - % there"), std::string::npos);
+}
+
+TEST(EvalErrors, NameTheImage) {
+  const Finished finished = RunFrf({"eval", "frfnet-slim-synth", "--data", "synth:1", "--seed", "7",
+                                    "--split", "test", "--max-memory", "1"});
+  EXPECT_EQ(finished.code, 1);
+  EXPECT_NE(finished.err.find("synth/10000007: the network needs"), std::string::npos) << finished.err;
+}
+
 }  // namespace
 }  // namespace frf

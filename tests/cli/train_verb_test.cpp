@@ -54,7 +54,7 @@ TEST(TrainVerb, PrunesShippedWeights) {
   EXPECT_EQ(stopped.code, 1) << stopped.err;
   EXPECT_NE(
       stopped.err.find(
-          "frfnet (4.01 M parameters) pruned to frfnet-slim (2.79 M): 38 convolutions fitted on 12 images"),
+          "frfnet (4.02 M parameters) pruned to frfnet-slim (2.79 M): 38 convolutions fitted on 12 images"),
       std::string::npos)
       << stopped.err;
   const Json score = ParsedOutput(

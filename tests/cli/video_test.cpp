@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -251,6 +252,53 @@ TEST(CliWithoutVideo, OneLineSaysHowToGetIt) {
   EXPECT_EQ(test::LineCount(finished.err), 1) << finished.err;
   EXPECT_NE(finished.err.find("clip.mp4: this build of frf has no video"), std::string::npos) << finished.err;
   EXPECT_NE(finished.err.find("FRF_VIDEO=ON"), std::string::npos);
+}
+
+// Masks are moved: the folder that a link leads to may lie on another file system.
+TEST_F(CliVideo, MasksGoBehindALinkToAnotherFileSystem) {
+  const fs::path shm = "/dev/shm";
+  struct stat here {
+  }, there{};
+  if (::stat(folder_.path().c_str(), &here) != 0 || ::stat(shm.c_str(), &there) != 0 ||
+      here.st_dev == there.st_dev || ::access(shm.c_str(), W_OK) != 0)
+    GTEST_SKIP() << "no second file system here";
+  const fs::path target = shm / fmt::format("frf-test-masks-{}", ::getpid());
+  fs::create_directories(target);
+  WriteFileAtomically(target / "000077.png", "of a longer run");
+  fs::create_directories(folder_.path() / "out");
+  fs::create_symlink(target, folder_.path() / "out/clip_mask");
+  test::WriteClip(folder_ / "clip.mp4", {.pts = EvenPts(3)});
+  const Finished finished = Segment({folder_ / "clip.mp4", "-o", folder_ / "out", "--write", "mask"});
+  EXPECT_EQ(finished.code, 0) << finished.err;
+  EXPECT_EQ(std::distance(fs::directory_iterator(target), {}), 3);
+  EXPECT_TRUE(fs::is_symlink(folder_.path() / "out/clip_mask"));
+  fs::remove_all(target);
+}
+
+TEST_F(CliVideo, OneVideoThatCannotBeWrittenDoesNotStopTheOthers) {
+  for (const char* name : {"a.mp4", "b.mp4"}) test::WriteClip(folder_ / name, {.pts = EvenPts(3)});
+  fs::create_directories(folder_.path() / "out/a_overlay.mp4");  // in the way
+  const Finished finished =
+      Segment({folder_ / "a.mp4", folder_ / "b.mp4", "-o", folder_ / "out", "--write", "overlay"});
+  EXPECT_EQ(finished.code, 1);
+  const Json files = ParseJson(finished.out, "standard output")["files"];
+  ASSERT_EQ(files.size(), 2u);
+  EXPECT_NE(files[0]["error"].get<std::string>().find("a_overlay.mp4"), std::string::npos);
+  EXPECT_EQ(files[1]["frames"], 3);
+}
+
+TEST_F(CliVideo, ErrorsOfTheNetworkNameTheVideo) {
+  test::WriteClip(folder_ / "clip.mp4", {.pts = EvenPts(3)});
+  const Finished finished =
+      RunFrf({"segment", folder_ / "clip.mp4", "-o", folder_ / "masks", "-m", "frfnet-slim-synth", "--size",
+              "360x480", "--max-memory", "1", "--write", "mask"});
+  EXPECT_EQ(finished.code, 1);
+  EXPECT_NE(finished.err.find("clip.mp4: the network needs"), std::string::npos) << finished.err;
+}
+
+TEST_F(CliVideo, ContainersThatTakeNoEncoderSaySo) {
+  test::WriteClip(folder_ / "clip.mp4", {.pts = EvenPts(3)});
+  ExpectOneLine(Segment({folder_ / "clip.mp4", "-o", folder_ / "out.ogv"}), "mp4, mkv, mov and webm do");
 }
 
 }  // namespace

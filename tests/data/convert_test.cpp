@@ -206,5 +206,48 @@ TEST(Convert, MasksAndImagesToFolder) {
       ErrorCode::kUsage, "is there already, for other classes");
 }
 
+// A second import must not take the first one's place.
+TEST(Convert, AnotherPictureOfTheSameNameStays) {
+  const TempFolder folder;
+  PutText(folder / "classes.json", R"({"names": ["a", "b"]})");
+  for (const char* import : {"1", "2"}) {
+    PutImage(folder / (std::string(import) + "/i/x.png"), Picture(9, 12, import[0]));
+    PutLabels(folder / (std::string(import) + "/m/x.png"), Stripes(9, 12, 2));
+  }
+  const auto add = [&](const std::string& import) {
+    return AddToFolder(folder / (import + "/i"), folder / (import + "/m"), folder / "out", "train",
+                       {"ids", "ids", folder / "classes.json"});
+  };
+  EXPECT_EQ(add("1").files, 1);
+  const std::string first = ReadFile(folder / "out/images/train/x.png");
+  EXPECT_TRUE(add("1").failures.empty()) << "the same picture again";
+  const ConvertResult second = add("2");
+  EXPECT_EQ(second.files, 0);
+  ASSERT_EQ(second.failures.size(), 1u);
+  EXPECT_NE(second.failures[0].find("is another picture"), std::string::npos) << second.failures[0];
+  EXPECT_EQ(ReadFile(folder / "out/images/train/x.png"), first);
+  // Two data sets in one folder likewise.
+  for (const char* set : {"c", "d"}) {
+    PutImage(folder / (std::string(set) + "/train/a.png"), Picture(9, 12, set[0]));
+    PutLabels(folder / (std::string(set) + "/trainannot/a.png"), Stripes(9, 12, 11, 11));
+  }
+  const auto convert = [&](const char* set) {
+    return ConvertToFolder({.spec = std::string("camvid:") + (folder / set), .split = "train"},
+                           folder / "o2");
+  };
+  EXPECT_TRUE(convert("c").failures.empty());
+  EXPECT_EQ(convert("d").failures.size(), 1u);
+}
+
+TEST(Convert, TwoFilesThatWouldBeOneAreRefused) {
+  const TempFolder folder;
+  PutLabels(folder / "in/a.png", Stripes(3, 4, 2));
+  PutLabels(folder / "in/b.png", Stripes(3, 4, 2));
+  fs::rename(folder / "in/b.png", folder / "in/a.PNG");
+  EXPECT_FRF_ERROR(ConvertLabelFiles(folder / "in", folder / "out", {"ids", "colors", "camvid"}),
+                   ErrorCode::kInvalidArgument, "would both be a.png");
+  EXPECT_FALSE(fs::exists(folder / "out"));
+}
+
 }  // namespace
 }  // namespace frf::test

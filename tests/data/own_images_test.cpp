@@ -132,5 +132,45 @@ TEST(OwnImages, ADataSetIsNotConvertedOntoItself) {
   EXPECT_EQ(ReadFile(folder / "g/masks/train/x.png"), before);
 }
 
+TEST(OwnImages, ListsFromFindFitEveryLayout) {
+  const TempFolder folder;
+  MakeCamVid(folder / "c");
+  PutText(folder / "l.txt", "./val/d1_101.png\n./train/d0_100.png\n");
+  const DatasetSpec spec{.spec = "camvid:" + folder / "c", .list = folder / "l.txt"};
+  EXPECT_EQ(OpenDataset(spec)->name(0), "val/d1_101.png");
+  EXPECT_EQ(ConvertToFolder(spec, folder / "out").files, 2);
+  EXPECT_EQ(OpenDataset({.spec = "folder:" + folder / "out", .split = "train"})->size(), 2);
+}
+
+TEST(OwnImages, HiddenFoldersAreNotLookedInto) {
+  const TempFolder folder;
+  const std::string spec = Flat(folder / "f");
+  PutImage(folder / "f/images/.ipynb_checkpoints/x-checkpoint.png", Picture(33, 40));
+  PutLabels(folder / "f/masks/.ipynb_checkpoints/x-checkpoint.png", Stripes(33, 40, 2));
+  EXPECT_EQ(OpenDataset({.spec = spec, .split = "train"})->size(), 3);
+  EXPECT_EQ(CheckData({.spec = spec}).errors(), 0);
+}
+
+// A palette in another order than classes.json's shows other classes than the indices say.
+TEST(OwnImages, PalettesOfAnotherOrderAreSaid) {
+  const TempFolder folder;
+  const std::string spec =
+      Flat(folder / "f", R"({"names": ["a", "b"], "palette": [[10, 20, 30], [200, 0, 0]]})");
+  const auto palettes = [&](const std::vector<Color>& palette) {
+    std::vector<Color> colors(256, Color{0, 0, 0});
+    std::copy(palette.begin(), palette.end(), colors.begin());
+    WriteLabels(folder / "f/masks/x.png", Stripes(33, 40, 2), &colors);
+    const CheckReport report = CheckData({.spec = spec});
+    EXPECT_EQ(report.errors(), 0);
+    return std::count_if(report.issues.begin(), report.issues.end(), [](const CheckIssue& issue) {
+      return issue.kind == "palette" &&
+             issue.message.find("index 0 in the colour of class 1") != std::string::npos;
+    });
+  };
+  EXPECT_EQ(palettes({{200, 0, 0}, {10, 20, 30}}), 1);
+  EXPECT_EQ(palettes({{10, 20, 30}, {200, 0, 0}}), 0);
+  EXPECT_EQ(palettes({{1, 1, 1}, {2, 2, 2}}), 0) << "colours that mean nothing here";
+}
+
 }  // namespace
 }  // namespace frf::test

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <ctime>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <numeric>
 
@@ -300,6 +301,12 @@ TEST(SynthWrite, RefusesWhatTheLayoutCannotHold) {
   EXPECT_FRF_ERROR(WriteSynth({.folder = folder / "x", .count = 100, .seed = kSynthValOffset - 10}),
                    ErrorCode::kUsage, "would reach the next split's scenes; at most 10");
   EXPECT_FALSE(std::filesystem::exists(folder / "x"));
+}
+
+TEST(Synth, SeedsDoNotBeginAgain) {
+  const std::uint64_t last = std::numeric_limits<std::uint64_t>::max();
+  EXPECT_EQ(SynthFirstSeed(last - 2, "test", 3), last - 2);
+  EXPECT_FRF_ERROR(SynthFirstSeed(last - 2, "test", 4), ErrorCode::kUsage, "begin again at seed 0");
 }
 
 }  // namespace

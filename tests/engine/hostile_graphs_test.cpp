@@ -193,5 +193,22 @@ TEST(HostileGraphs, TilesOfTwoWithStrideOneAreLeftToTheRule) {
   ExpectTensor(RunEngine(graph, image, asked), RunEngine(graph, image));
 }
 
+// A resize to the size that its source has already, combined with the source itself.
+TEST(HostileGraphs, AResizeToItsOwnSizeBesideItsSource) {
+  const Tensor image = RandomTensor({1, kChannels, 12, 18}, 5);
+  for (const char* joins : {"Mul", "Add"}) {
+    for (const char* makes : {"Relu", "Sigmoid"}) {
+      SCOPED_TRACE(std::string(joins) + " of " + makes);
+      Graph graph = AroundNode({.name = "source", .op = makes, .inputs = {"image"}, .outputs = {"s"}},
+                               {{"scales", Scales(1)}});
+      graph.nodes.insert(graph.nodes.begin() + 1, ResizeNode("linear", "s", "again"));
+      graph.nodes.insert(graph.nodes.begin() + 2,
+                         {.name = "join", .op = joins, .inputs = {"again", "s"}, .outputs = {"joined"}});
+      graph.nodes.back().inputs[0] = "joined";
+      ExpectEngineEqualsPlain(graph, image, {1, kChannels, 12, 18});
+    }
+  }
+}
+
 }  // namespace
 }  // namespace frf::test

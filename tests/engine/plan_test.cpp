@@ -11,6 +11,8 @@
 #include "engine/helpers.h"
 #include "engine/plan/lower.h"
 #include "graph/builder.h"
+#include "graph/passes.h"
+#include "graph/shapes.h"
 #include "nets/nets.h"
 
 namespace frf::test {
@@ -214,6 +216,21 @@ TEST(Plan, RunningSumsStayWhereSomebodyElseReadsTheConcatenation) {
   const Value all = g.Concat({x, f1, f2});
   g.Output(g.Add(g.Conv(all, {.name = "c", .out = 48}), g.Relu(all)), "scores", OutputRole::kScores);
   ExpectSame(Made(std::move(g)), Picture(9, 11, 1, 16));
+}
+
+TEST(Plan, RunningSumsStayWhereTheConcatenationIsAnOutput) {
+  Builder g("features");
+  const Value x = g.Input("image", 16);
+  const Value f1 = g.Relu(g.Conv(x, {.name = "a", .out = 16, .kernel = 3}));
+  const Value f2 = g.Add(g.Relu(g.Conv(f1, {.name = "b", .out = 16, .kernel = 3})), f1);
+  const Value all = g.Named(g.Concat({x, f1, f2}), "features");
+  g.Output(g.Conv(all, {.name = "c", .out = 48}), "scores", OutputRole::kScores);
+  Graph graph = Made(std::move(g));
+  EXPECT_NE(UnrollRunningSums(graph, InferShapes(graph, 9, 11)).Producer("features")->inputs,
+            graph.Producer("features")->inputs);
+  graph.outputs.push_back({.name = "features", .shape = {1, 48, -1, -1}});
+  const Graph kept = UnrollRunningSums(graph, InferShapes(graph, 9, 11));
+  EXPECT_EQ(kept.Producer("features")->inputs, graph.Producer("features")->inputs);
 }
 
 TEST(Plan, ConcatenationsWithGapsNestingAndRepeats) {

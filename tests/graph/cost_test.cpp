@@ -122,5 +122,38 @@ TEST(Cost, WantsTheGraphsOwnTypes) {
   EXPECT_FRF_ERROR(CountCost(graph, {}), ErrorCode::kInvalidArgument, "node 'relu' (Relu)");
 }
 
+TEST(Cost, OverChannelsIsOnePixelWhereverTheAxesStand) {
+  const auto field = [](const char* op, int opset, std::vector<std::int64_t> axes, bool as_input,
+                        std::int64_t axis) {
+    Graph graph;
+    graph.name = "net";
+    graph.opset = opset;
+    graph.inputs.push_back({.name = "image", .shape = {1, 3, -1, -1}});
+    Node node{.name = "n", .op = op, .inputs = {"image"}, .outputs = {"scores"}};
+    if (as_input) {
+      graph.initializers.push_back({.name = "axes", .value = Tensor::Of<std::int64_t>({1}, axes)});
+      node.inputs.push_back("axes");
+    } else if (!axes.empty()) {
+      node.attributes["axes"] = axes;
+    } else {
+      node.attributes["axis"] = axis;
+    }
+    if (node.Is("LayerNormalization")) {
+      graph.initializers.push_back({.name = "factor", .value = Tensor::Zeros(DType::kFloat32, {8})});
+      node.inputs.push_back("factor");
+    }
+    graph.nodes = {node};
+    graph.outputs.push_back({.name = "scores"});
+    return CountCost(graph, InferShapes(graph, 8, 8)).layers.at(0).receptive_field;
+  };
+  EXPECT_EQ(field("ReduceMax", 18, {1}, true, 0), 1);
+  EXPECT_EQ(field("ReduceMax", 13, {1}, false, 0), 1);
+  EXPECT_EQ(field("ReduceMax", 18, {3}, true, 0), 0);
+  EXPECT_EQ(field("LogSoftmax", 13, {}, false, 3), 0);
+  EXPECT_EQ(field("LogSoftmax", 13, {}, false, 1), 1);
+  EXPECT_EQ(field("Softmax", 11, {}, false, 1), 0) << "flattens what follows";
+  EXPECT_EQ(field("LayerNormalization", 17, {}, false, 3), 0);
+}
+
 }  // namespace
 }  // namespace frf

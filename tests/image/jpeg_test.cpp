@@ -208,5 +208,15 @@ TEST(Jpeg, WritingEndsInAnErrorWhereMemoryEnds) {
   EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
+TEST(Jpeg, TooLargeASideNamesTheFileAndTheWayOut) {
+  const test::TempFolder folder;
+  Image tall{.height = 65501, .width = 1, .channels = 3};
+  tall.pixels.resize(tall.bytes());
+  EXPECT_FRF_ERROR(WriteJpeg(folder / "t.jpg", tall, 90), ErrorCode::kInvalidArgument,
+                   "t.jpg: cannot encode");
+  EXPECT_FRF_ERROR(WriteJpeg(folder / "t.jpg", tall, 90), ErrorCode::kInvalidArgument,
+                   ".png holds larger ones");
+}
+
 }  // namespace
 }  // namespace frf

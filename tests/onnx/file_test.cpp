@@ -2,11 +2,14 @@
 // Files: written, read and written again they are the same bytes; what is read runs to the same bits; each
 // variant (half precision, labels, 8-bit input) holds what it promises; metadata survives; shipped weights
 // are found.
+#include <algorithm>
 #include <cstdlib>
 
 #include "base/files.h"
 #include "base/half.h"
+#include "graph/builder.h"
 #include "graph/passes.h"
+#include "graph/shapes.h"
 #include "onnx/sample.h"
 #include "support/support.h"
 
@@ -283,6 +286,38 @@ TEST(FindModel, ByPathByNameAndByWhatThereIs) {
                    "round.onnx: cannot open: Too many levels");
   EXPECT_FRF_ERROR(FindModel("/dev/null"), ErrorCode::kIo, "/dev/null: is a pipe or a device");
   ::unsetenv("FRF_WEIGHTS");
+}
+
+// A foreign network's products are by weights; of frf's own networks, by tables.
+TEST(OnnxFile, WeightsOfProductsAreParametersInForeignFiles) {
+  Builder g("mixer");
+  const Value x = g.Input("image", 3);
+  g.Output(g.Named(g.MatMul(x, g.Constant("mix", test::RandomTensor({32, 32}, 2)), 3), "mixed"), "scores",
+           OutputRole::kScores);
+  Model model{.graph = std::move(g).Build(), .info = InfoFor(3), .stamped = true};
+  model.info.net = "frfnet";
+  EXPECT_EQ(Read(SerializeOnnx(model)).graph.FindInitializer("mix")->role, Role::kConstant);
+  model.info.net.clear();
+  const Graph foreign = Read(SerializeOnnx(model)).graph;
+  EXPECT_EQ(foreign.FindInitializer("mix")->role, Role::kParameter);
+  const Cost cost = CountCost(foreign, InferShapes(foreign, 16, 32));
+  EXPECT_EQ(cost.params, 32 * 32);
+  EXPECT_EQ(cost.macs, 3 * 16 * 32 * 32);
+  EXPECT_LT(
+      SerializeOnnx({.graph = foreign, .info = model.info, .stamped = true}, {.half = true}).size() + 1900,
+      SerializeOnnx({.graph = foreign, .info = model.info, .stamped = true}).size());
+}
+
+TEST(OnnxFile, LabelsFindTheirNameTakenByAnInitializer) {
+  Model model = Sample();
+  const std::string taken = "head.conv.weight";
+  for (Initializer& initializer : model.graph.initializers)
+    if (initializer.name == taken) initializer.name = "labels";
+  for (Node& node : model.graph.nodes)
+    std::replace(node.inputs.begin(), node.inputs.end(), taken, std::string("labels"));
+  const Tensor image = RandomTensor({1, 3, 40, 56}, 3);
+  EXPECT_TRUE(SameBits(RunLabels(Read(SerializeOnnx(model, {.argmax = true})).graph, image),
+                       RunLabels(Read(SerializeOnnx(Sample(), {.argmax = true})).graph, image)));
 }
 
 }  // namespace

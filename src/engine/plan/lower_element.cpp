@@ -120,7 +120,7 @@ void Lowering::PlanGroups() {
     const Shape& result = ShapeOf(graph_.nodes[last].outputs[0]);
     std::vector<int> members{last};
     for (std::size_t i = 0; i < members.size() && members.size() < kMaxGroup; ++i) {
-      if (is_resize(members[i])) continue;  // its input has another size
+      if (is_resize(members[i])) continue;  // it reads a map
       for (const std::string& input : graph_.nodes[members[i]].inputs) {
         const auto found = index_.producer.find(input);
         if (found == index_.producer.end() || group_of_.contains(found->second) || done_[found->second])
@@ -133,10 +133,12 @@ void Lowering::PlanGroups() {
         if (CodingOf(node.outputs[0])) continue;  // it is rounded, so it ends a group
         if (is_resize(candidate) ? !ResizedInput(node) : !IsElementNode(node)) continue;
         const auto& readers = index_.consumers.at(node.outputs[0]);
-        const bool inside = UsesOf(node.outputs[0]) == static_cast<int>(readers.size()) &&
-                            std::all_of(readers.begin(), readers.end(), [&](int reader) {
-                              return std::find(members.begin(), members.end(), reader) != members.end();
-                            });
+        const bool inside =
+            UsesOf(node.outputs[0]) == static_cast<int>(readers.size()) &&
+            std::all_of(readers.begin(), readers.end(), [&](int reader) {
+              // A resize reads it as a map, also where sizes are the same.
+              return !is_resize(reader) && std::find(members.begin(), members.end(), reader) != members.end();
+            });
         if (inside)
           members.push_back(candidate), i = static_cast<std::size_t>(-1);  // look again from the start
         if (inside) break;

@@ -148,7 +148,14 @@ class Encoder final : public VideoWriter {
     int result = avio_open(&format_->pb, ("file:" + file_.temporary().string()).c_str(), AVIO_FLAG_WRITE);
     if (result < 0) Throw(ErrorCode::kIo, path_, "cannot create", result);
     result = avformat_write_header(format_, nullptr);
-    if (result < 0) Throw(ErrorCode::kIo, path_, "cannot write", result);
+    if (result >= 0) return;
+    constexpr int kDisk[] = {AVERROR(ENOSPC), AVERROR(EIO), AVERROR(EDQUOT), AVERROR(EPIPE), AVERROR(EFBIG)};
+    if (std::find(std::begin(kDisk), std::end(kDisk), result) != std::end(kDisk))
+      Throw(ErrorCode::kIo, path_, "cannot write", result);
+    // ogv and y4m cannot say beforehand which codecs they take.
+    throw Error(ErrorCode::kUnsupported,
+                fmt::format("{}: {} does not take {}'s video; mp4, mkv, mov and webm do", path_,
+                            format_->oformat->long_name, encoder_));
   }
 
   // The names that the container would take and that were tried in vain; codec_ is set when one starts.
