@@ -7,13 +7,13 @@ JOBS ?= $(shell nproc)
 
 # Installs what frf alone needs, builds it (without libtorch), labels a street.
 demo: setup-demo
-	@scripts/build.sh --build $(BUILD) --jobs $(JOBS) --target frf
-	@$(BUILD)/bin/frf demo -o $(BUILD)/demo
+	@scripts/build.sh --build "$(BUILD)" --jobs $(JOBS) --target frf
+	@"$(BUILD)/bin/frf" demo -o "$(BUILD)/demo"
 
 # Installs the rest, builds everything, runs the suite.
 test: setup-test
-	@scripts/build.sh --build $(BUILD) --jobs $(JOBS) --all
-	@scripts/test.sh $(BUILD)
+	@scripts/build.sh --build "$(BUILD)" --jobs $(JOBS) --all
+	@scripts/test.sh "$(BUILD)"
 
 # Programs to compare with, in a virtual environment (see scripts/peers.sh); tests use it where it is.
 peers: setup-peers
@@ -30,4 +30,4 @@ format:
 	git ls-files '*.cpp' '*.h' | xargs clang-format -i
 
 clean:
-	rm -rf $(BUILD)
+	rm -rf "$(BUILD)"

@@ -114,9 +114,14 @@ def write(head, layers, param, weights):
                 out.write(layer.raw.tobytes())
 
 
+pools = []  # a net does not keep its own alive
+
+
 def load(param, weights, int8, threads):
     net = ncnn.Net()
     net.opt.num_threads = threads
+    pools.extend([ncnn.UnlockedPoolAllocator(), ncnn.PoolAllocator()])  # as ncnn's own benchmark has them
+    net.opt.blob_allocator, net.opt.workspace_allocator = pools[-2:]
     for option in dir(net.opt):
         if option.startswith(("use_fp16", "use_bf16", "use_vulkan")):
             setattr(net.opt, option, False)

@@ -14,6 +14,7 @@ static frf_status Blend(const frf_model* model, const frf_labels* labels, uint8_
   const size_t pixels = (size_t)labels->height * (size_t)labels->width;
   for (size_t i = 0; i < pixels; ++i) {
     uint8_t color[3];
+    if (labels->data[i] >= frf_model_class_count(model)) continue;  // 255: the model gives no class
     const frf_status status = frf_model_class_color(model, labels->data[i], color);
     if (status != FRF_OK) return status;
     for (int c = 0; c < 3; ++c) rgb[3 * i + c] = (uint8_t)((rgb[3 * i + c] + color[c]) / 2);

@@ -31,6 +31,7 @@ int main(int argc, char** argv) {
     for (int y = 0; y < image.height; ++y) {
       for (int x = 0; x < image.width; ++x) {
         const int id = labels.at(y, x);
+        if (id >= model.classes()) continue;  // 255: the model gives no class
         const std::uint8_t* color = model.class_color(id);
         for (int c = 0; c < 3; ++c)
           image.at(y, x)[c] = static_cast<std::uint8_t>((image.at(y, x)[c] + color[c]) / 2);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""FRFNet in PyTorch, written from docs/design (frfnet.md) and apart from the C++ networks, so that a mistake in one does
+"""FRFNet in PyTorch, written from the paper and docs/graph.md and apart from the C++ networks, so that a mistake in one does
 not hide in the other. Parameter names are the graph's. Subtle: weights, images and labels come from SplitMix64 with the
 same keys as in C++ (base/random.h), so nothing but results has to be stored."""
 import math

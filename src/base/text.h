@@ -23,6 +23,16 @@ inline std::string PrintableName(std::string_view name) {
   return result;
 }
 
+// As a shell wants one word: in single quotes where it holds more than letters, digits and a few signs.
+inline std::string ShellWord(const std::string& text) {
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/+:,@%=";
+  if (!text.empty() && text.find_first_not_of(kPlain) == std::string::npos) return text;
+  std::string quoted = "'";
+  for (const char c : text) quoted += c == '\'' ? "'\\''" : std::string(1, c);
+  return quoted + "'";
+}
+
 // ASCII letters in lower case, other bytes (UTF-8's too) as they are, whatever the locale.
 inline std::string Lower(std::string_view text) {
   std::string result(text);

@@ -50,6 +50,8 @@ class Runner:
         param, weights = converted(model, shape)
         self.net = ncnn.Net()
         self.net.opt.num_threads = int(threads)
+        self.pools = ncnn.UnlockedPoolAllocator(), ncnn.PoolAllocator()  # as ncnn's own benchmark has them
+        self.net.opt.blob_allocator, self.net.opt.workspace_allocator = self.pools
         for option in dir(self.net.opt):
             if option.startswith(("use_fp16", "use_bf16", "use_int8", "use_vulkan")):
                 setattr(self.net.opt, option, False)

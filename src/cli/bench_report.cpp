@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "base/version.h"
 #include "cli/bench.h"
+#include "cli/cli.h"
 
 namespace frf::cli {
 namespace {
@@ -16,7 +17,7 @@ namespace {
 // Machine, threads, commit: what stands beside every time.
 std::string Caption(const BenchReport& report) {
   return fmt::format("frf {} ({}) on {} ({}), {}, batch 1, {}", Version(), Commit(), ThisMachine().cpu,
-                     ThisMachine().isa, ThreadsText(report.threads()),
+                     IsaInUse(), ThreadsText(report.threads()),
                      report.to_labels ? "to labels: 8-bit RGB in, 8-bit labels out at full size"
                                       : "to scores: normalised float planes in, full-size float scores out");
 }
@@ -158,6 +159,7 @@ Json ToJson(const BenchReport& report, const BenchRow& row) {
           {"scores_difference", number(row.scores_difference, row.scores_difference >= 0)},
           {"file", row.file},
           {"error", ErrorOrNull(row.error)},
+          {"kernels", IsaInUse()},
           {"machine", frf::ToJson(ThisMachine())},
           {"commit", Commit()}};
 }

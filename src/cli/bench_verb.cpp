@@ -285,6 +285,13 @@ int RunBench(const BenchArguments& arguments) {
     sizes.push_back(ParseSize(size, "--size"));
   const std::vector<std::string> peers = PeersOf(arguments);
   const std::filesystem::path venv = peers.empty() ? "" : FindPeersVenv(arguments.venv);
+  if (!peers.empty() && venv.empty()) {
+    throw Error(
+        ErrorCode::kNotFound,
+        fmt::format("--against {}: there is no virtual environment with it: make peers makes one, --venv or "
+                    "FRF_PEERS_VENV names another",
+                    fmt::join(peers, ",")));
+  }
   if (!arguments.output.empty()) MakeFolder(arguments.output);
   BenchReport report;
   report.to_labels = arguments.to == "labels";
@@ -304,12 +311,17 @@ int RunBench(const BenchArguments& arguments) {
   else
     PrintTable(report);
   std::fflush(stdout);
-  if (arguments.output.empty()) return 0;
+  // A comparison that was asked for and is not there is no success.
+  const bool alone =
+      !peers.empty() && std::none_of(report.rows.begin(), report.rows.end(), [](const BenchRow& row) {
+        return !IsOurs(row.engine) && row.error.empty();
+      });
+  if (arguments.output.empty()) return alone ? 1 : 0;
   const std::filesystem::path folder = arguments.output;
   WriteFileAtomically(folder / "bench.md", Markdown(report));
   WriteFileAtomically(folder / "bench.svg", PlotSvg(report));
   if (!arguments.json) fmt::print("written: {0}/bench.md and {0}/bench.svg\n", arguments.output);
-  return 0;
+  return alone ? 1 : 0;
 }
 
 constexpr const char* kExamples = R"(

@@ -72,6 +72,10 @@ std::optional<std::pair<int, int>> FixedSize(const Graph& graph);
 // A drawn street as a network's input, 1 x 3 x height x width.
 Tensor StreetInput(const InputSpec& input, int height, int width);
 
+// The instruction set of the kernels that run: the machine's, unless FRF_FORCE_ISA names another, which it
+// says.
+std::string IsaInUse();
+
 // "I/N" with 0 <= I < N; empty: from Slurm's or Kubernetes' job index, else {0, 1}.
 std::pair<int, int> ParseShard(const std::string& text);
 

@@ -9,7 +9,9 @@
 
 #include "base/checkpoint.h"
 #include "base/files.h"
+#include "base/system.h"
 #include "cli/cli.h"
+#include "engine/kernels/kernels.h"
 #include "engine/quantize/insert.h"
 #include "frf/error.h"
 #include "graph/quantization.h"
@@ -112,6 +114,12 @@ std::pair<int, int> ParseShard(const std::string& text) {
                 fmt::format("--shard '{}': I/N with 0 <= I < N is wanted, for instance 0/4", text));
   }
   return {index, count};
+}
+
+std::string IsaInUse() {
+  const char* forced = std::getenv("FRF_FORCE_ISA");
+  if (forced == nullptr || *forced == '\0') return ThisMachine().isa;
+  return fmt::format("{}, forced by FRF_FORCE_ISA", kernels::BestKernels().isa);
 }
 
 LabelImage ToLabelIds(const LabelImage& labels, const Classes& classes) {

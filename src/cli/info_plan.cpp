@@ -175,14 +175,15 @@ int RunInfoPlan(const PlanArguments& arguments) {
                {"arena_bytes", plan.arena_bytes()},
                {"scratch_bytes", plan.scratch_bytes()},
                {"weight_bytes", loaded.weights.bytes()},
+               {"kernels", IsaInUse()},
                {"machine", frf::ToJson(ThisMachine())},
                {"commit", Commit()}});
     return 0;
   }
   PrintPlan(lines, peaks);
   fmt::print("\n{} at {}x{} on {} ({}), {}, {} threads, frf {} ({}), median of {} frames\n", arguments.name,
-             height, width, ThisMachine().cpu, ThisMachine().isa, NameOf(arguments.precision), threads,
-             Version(), Commit(), kFrames);
+             height, width, ThisMachine().cpu, IsaInUse(), NameOf(arguments.precision), threads, Version(),
+             Commit(), kFrames);
   if (sum.integer_macs > 0)
     fmt::print("{:.2f} % of multiply-accumulates in 8-bit integers\n", 100 * sum.integer_macs / sum.macs);
   fmt::print("peak now: {}; maps {}, scratch {}, packed weights {}\n", ToText(peaks),

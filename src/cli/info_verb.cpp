@@ -111,7 +111,8 @@ void PrintTable(const Graph& graph, const Cost& cost, bool all) {
   fmt::print("\n{}: {:.3f} M parameters, {:.3f} G multiply-accumulates of convolutions and linear layers",
              graph.name, static_cast<double>(cost.params) * 1e-6, static_cast<double>(cost.macs) * 1e-9);
   if (cost.macs_all != cost.macs)
-    fmt::print(", {:.3f} G with attention's products", static_cast<double>(cost.macs_all) * 1e-9);
+    fmt::print(", {:.3f} G with products of maps and spectral pooling",
+               static_cast<double>(cost.macs_all) * 1e-9);
   fmt::print("\nactivations {} in all, at most {} at once\n",
              FormatBytes(static_cast<std::uint64_t>(cost.activation_bytes)),
              FormatBytes(static_cast<std::uint64_t>(cost.peak_bytes)));

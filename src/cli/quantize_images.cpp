@@ -79,4 +79,24 @@ std::vector<std::vector<int>> SplitByRecording(const Dataset& data, const std::v
   return split;
 }
 
+int CountUsed(const ScoredImages& scored, const ScoredImages& calibration, const ScoredImages& selection) {
+  std::multimap<std::string, const Sample*> by_name;
+  for (const ScoredImages* images : {&calibration, &selection}) {
+    for (const Sample& sample : images->samples) by_name.emplace(sample.name, &sample);
+  }
+  const auto used = [&](const Sample& sample) {
+    const auto [first, last] = by_name.equal_range(sample.name);
+    return std::any_of(first, last,
+                       [&](const auto& other) { return other.second->image.pixels == sample.image.pixels; });
+  };
+  const auto count = std::count_if(scored.samples.begin(), scored.samples.end(), used);
+  if (count > 0) {
+    LogWarning(fmt::format(
+        "{} of the {} images that are scored were used for ranges or for choosing: what int8 costs "
+        "others is not known from them; --score-data, --score-split or --score-list names others",
+        count, scored.samples.size()));
+  }
+  return static_cast<int>(count);
+}
+
 }  // namespace frf::cli

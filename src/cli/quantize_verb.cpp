@@ -119,6 +119,7 @@ class Quantizer {
     std::vector<int> all(score->size());
     for (int i = 0; i < score->size(); ++i) all[i] = i;
     scoring_ = ReadImages(*score, EvenlyOf(all, arguments_.score_images));
+    seen_ = CountUsed(scoring_, calibration_, selection_);
   }
 
   std::shared_ptr<const Prepared> Measure(engine::ReadyGraph ready, int equalized) {
@@ -327,9 +328,9 @@ class Quantizer {
                calibrated);
     if (!sensitivity_.empty()) PrintSensitivity(sensitivity_);
     PrintScores(model_.info.classes, wanted, got, drop);
-    fmt::print(
-        "drop {:.2f} points, 95 % {:.2f} to {:.2f}; {:.2f} % of labels changed; {} held-out images of {}\n",
-        drop.points, drop.low, drop.high, changed * 100, scoring_.samples.size(), Some(scoring_.recordings));
+    fmt::print("drop {:.2f} points, 95 % {:.2f} to {:.2f}; {:.2f} % of labels changed; {} {}images of {}\n",
+               drop.points, drop.low, drop.high, changed * 100, scoring_.samples.size(),
+               seen_ > 0 ? "" : "held-out ", Some(scoring_.recordings));
     fmt::print("float32 {:.1f} ms, int8 {:.1f} ms an image\n", wanted.ms, got.ms);
   }
 
@@ -338,6 +339,7 @@ class Quantizer {
   SegmenterOptions options_;
   NetworkSize size_{};
   ScoredImages calibration_, selection_, scoring_;
+  int seen_ = 0;  // of scoring_, in one of the others too
   NetworkScore float_score_;
   Json tried_ = Json::array(), sensitivity_ = Json::array();
 };

@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include "base/progress.h"
+#include "base/text.h"
 #include "frf/error.h"
 #include "nets/nets.h"
 #include "train/recipe.h"
@@ -85,8 +86,8 @@ void PrintResult(const TrainResult& result, bool json) {
   fmt::print("{}: {} epochs in {}, loss {:.4f}", result.run, result.epochs, FormatDuration(result.seconds),
              result.loss);
   if (result.best_miou) fmt::print(", best mIoU {:.4f} (epoch {})", *result.best_miou, result.best_epoch);
-  fmt::print("\nnext: frf export {} -o {}.onnx\n", result.run,
-             std::filesystem::path(result.run).filename().string());
+  fmt::print("\nnext: frf export {} -o {}\n", ShellWord(result.run),
+             ShellWord(std::filesystem::path(result.run).filename().string() + ".onnx"));
 }
 
 int RunTrain(Arguments a) {

@@ -31,6 +31,12 @@ void FakePython(const test::TempFolder& venv, const std::string& script) {
   std::filesystem::permissions(venv / "bin/python", std::filesystem::perms::owner_all);
 }
 
+// A comparison without any peer's result is printed, and no success.
+Json RowsOfAFailure(const Finished& finished) {
+  EXPECT_EQ(finished.code, 1) << finished.err;
+  return ParseJson(finished.out, "standard output");
+}
+
 std::vector<std::string> Against(const std::string& peers, const test::TempFolder& venv) {
   return {"bench",  "frfnet-slim",        "--size", "64x96", "--runs", "2", "--against", peers,
           "--venv", venv.path().string(), "--json"};
@@ -197,9 +203,15 @@ TEST(Bench, WrongOptionsAreRefused) {
   EXPECT_NE(absent.err.find("frf info --list"), std::string::npos) << absent.err;
 }
 
+TEST(Bench, SaysWhichKernelsRan) {
+  const Json row = ParsedOutput(
+      RunFrf({"bench", "frfnet-slim", "--size", "64x96", "--runs", "1", "--json"}, "FRF_FORCE_ISA=baseline"));
+  EXPECT_EQ(row["kernels"], "baseline, forced by FRF_FORCE_ISA");
+}
+
 TEST(Bench, AnAbsentPeerIsARowWithItsError) {
   const test::TempFolder venv;
-  const Json rows = ParsedOutput(RunFrf(Against("openvino,onnxruntime,ncnn", venv)));
+  const Json rows = RowsOfAFailure(RunFrf(Against("openvino,onnxruntime,ncnn", venv)));
   ASSERT_EQ(rows.size(), 4U);
   EXPECT_EQ(rows[0]["engine"], "frf");
   EXPECT_TRUE(rows[0]["error"].is_null());
@@ -216,7 +228,7 @@ TEST(Bench, ALibraryThatIsNoneIsARowWithItsError) {
   const std::filesystem::path folder = venv.path() / "lib/python3.11/site-packages/onnxruntime/capi";
   std::filesystem::create_directories(folder);
   WriteFileAtomically(folder / "libonnxruntime.so.1.0", "this is not a library");
-  const Json rows = ParsedOutput(RunFrf(Against("onnxruntime", venv)));
+  const Json rows = RowsOfAFailure(RunFrf(Against("onnxruntime", venv)));
   ASSERT_EQ(rows.size(), 2U);
   EXPECT_NE(rows[1]["error"].get<std::string>().find("libonnxruntime.so.1.0"), std::string::npos) << rows[1];
 }
@@ -234,7 +246,7 @@ TEST(Bench, APeerThatCrashesOrTalksNonsenseIsARowWithItsError) {
   for (const auto& [script, part] : cases) {
     const test::TempFolder venv;
     FakePython(venv, script);
-    const Json rows = ParsedOutput(RunFrf(Against("ncnn", venv)));
+    const Json rows = RowsOfAFailure(RunFrf(Against("ncnn", venv)));
     ASSERT_EQ(rows.size(), 2U) << script;
     EXPECT_TRUE(rows[0]["error"].is_null());
     EXPECT_NE(rows[1]["error"].get<std::string>().find(part), std::string::npos) << script << "\n" << rows[1];

@@ -181,5 +181,18 @@ TEST(QuantizeVerb, WhatCannotBeDoneIsSaidAndNothingIsWritten) {
   fails({"quantize", once, "--data", "synth:9", "-o", file}, 1, "quantised already");
 }
 
+TEST(QuantizeVerb, ImagesThatWereUsedAreNotHeldOut) {
+  const test::TempFolder work;
+  const std::vector<std::string> small{"--size", "64x96", "--method", "minmax"};
+  std::vector<std::string> apart = small, same = small;
+  same.insert(same.end(), {"--score-data", "synth:9", "--score-split", "train"});
+  const Finished held_out = RunFrf(Quantize(work / "a.onnx", apart)),
+                 used = RunFrf(Quantize(work / "b.onnx", same));
+  EXPECT_NE(held_out.out.find("held-out images"), std::string::npos) << held_out.out;
+  EXPECT_EQ(held_out.err.find("were used for ranges"), std::string::npos) << held_out.err;
+  EXPECT_EQ(used.out.find("held-out"), std::string::npos) << used.out;
+  EXPECT_NE(used.err.find("were used for ranges or for choosing"), std::string::npos) << used.err;
+}
+
 }  // namespace
 }  // namespace frf
