@@ -316,6 +316,7 @@ int RunBench(const BenchArguments& arguments) {
       !peers.empty() && std::none_of(report.rows.begin(), report.rows.end(), [](const BenchRow& row) {
         return !IsOurs(row.engine) && row.error.empty();
       });
+  if (alone) LogError(fmt::format("no peer gave a result: {}", fmt::join(peers, ", ")));
   if (arguments.output.empty()) return alone ? 1 : 0;
   const std::filesystem::path folder = arguments.output;
   WriteFileAtomically(folder / "bench.md", Markdown(report));

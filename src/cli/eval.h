@@ -48,7 +48,7 @@ std::vector<std::string> WordsForTorch(const EvalArguments& arguments);
 void CheckGiven(const EvalArguments& arguments, bool run_folder);
 
 // What can be refused before hours of work is, outputs that would take an input's place too (kUsage); makes
-// the folders of --save and --report. `data`: nullptr where frf-train opens them.
+// the folders of --save and --report. `data`: nullptr where they cannot be opened.
 void CheckOutputs(const EvalArguments& arguments, const Dataset* data);
 
 // What a prediction's file is called: "x_leftImg8bit" becomes "x_pred_labelIds" as Cityscapes' evaluator

@@ -100,6 +100,23 @@ void CheckGiven(const EvalArguments& arguments, bool run_folder) {
   }
 }
 
+namespace {
+
+// The files that are scored. `data`: nullptr where they cannot be opened, which frf-train says.
+void AddDataFiles(const DatasetSpec& spec, const Dataset* data, FileSet& inputs) {
+  const std::size_t colon = spec.spec.find(':');
+  const std::string root = colon == std::string::npos ? "" : spec.spec.substr(colon + 1);
+  inputs.Add(root);  // a pack
+  inputs.Add(spec.list);
+  if (!spec.list.empty() && !root.empty()) inputs.Add(fs::path(root) / spec.list);
+  for (int i = 0; data != nullptr && i < data->size(); ++i) {
+    inputs.Add(data->image_path(i));
+    inputs.Add(data->label_path(i));
+  }
+}
+
+}  // namespace
+
 void CheckOutputs(const EvalArguments& arguments, const Dataset* data) {
   if (!arguments.save.empty()) MakeFolder(arguments.save);
   if (arguments.stamp) CheckOutputFile(FindModel(arguments.model), "--stamp");
@@ -110,13 +127,16 @@ void CheckOutputs(const EvalArguments& arguments, const Dataset* data) {
   }
   FileSet inputs;
   for (const std::string& model : {arguments.model, arguments.against}) {
-    if (data != nullptr && !model.empty() && !fs::is_directory(model)) inputs.Add(FindModel(model));
+    std::error_code missing;
+    if (model.empty()) continue;
+    if (!fs::is_directory(model, missing)) {
+      inputs.Add(arguments.backend == "torch" ? model : FindModel(model));
+      continue;
+    }
+    for (const char* file : {"best.ckpt", "last.ckpt", "config.json", "log.jsonl"})
+      inputs.Add(fs::path(model) / file);
   }
-  inputs.Add(arguments.data.list);
-  for (int i = 0; data != nullptr && i < data->size(); ++i) {
-    inputs.Add(data->image_path(i));
-    inputs.Add(data->label_path(i));
-  }
+  AddDataFiles(arguments.data, data, inputs);
   const auto check = [&](const fs::path& output, const char* option) {
     if (!inputs.Has(output)) return;
     throw Error(ErrorCode::kUsage,

@@ -68,7 +68,7 @@ void WriteReport(const EvalArguments& arguments, const Dataset& data, const Json
                  OtherModel* other) {
   const Classes& classes = segmenter.info().classes;
   const std::string description = result["data"];
-  std::string numbers = arguments.precision;
+  std::string numbers = result["arithmetic"];
   if (result.contains("weights"))
     numbers += fmt::format("; {} weights of the {} checkpoint", arguments.weights,
                            std::string(result["checkpoint"]));

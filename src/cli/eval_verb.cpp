@@ -42,6 +42,15 @@ std::string SizeSeen(const InputSpec& spec, const Shape& input, const Image& ima
   return fmt::format("{}x{}", size.height, size.width);
 }
 
+// nullptr where frf-train will say what is wrong with them.
+std::unique_ptr<Dataset> OpenedOrNot(const DatasetSpec& spec) {
+  try {
+    return OpenDataset(spec);
+  } catch (const Error&) {
+    return nullptr;
+  }
+}
+
 // What the network refuses, too little memory say, does not know its picture's name.
 LabelImage LabelsOf(Segmenter& segmenter, const Sample& sample) {
   try {
@@ -56,7 +65,7 @@ int RunEval(const EvalArguments& arguments) {
   if (arguments.backend == "torch") {
     const std::vector<std::string> words = WordsForTorch(arguments);
     CheckGiven(arguments, /*run_folder=*/true);  // frf-train says what is none
-    CheckOutputs(arguments, nullptr);
+    CheckOutputs(arguments, OpenedOrNot(arguments.data).get());
     ExecTrain(words);
   }
   SegmenterOptions options{.threads = arguments.threads,
@@ -126,7 +135,7 @@ int RunEval(const EvalArguments& arguments) {
   result["size"] = size;
   result["ms"] = ms;
   result["backend"] = arguments.backend;
-  result["arithmetic"] = arguments.precision;
+  result["arithmetic"] = (segmenter.info().weights == "int8" ? "int8, the rest " : "") + arguments.precision;
   if (run_folder) {
     result["weights"] = arguments.weights;
     result["checkpoint"] = arguments.last ? "last" : "best";

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "cli/quantize_score.h"
 #include "frf/error.h"
@@ -80,15 +82,13 @@ std::vector<std::vector<int>> SplitByRecording(const Dataset& data, const std::v
 }
 
 int CountUsed(const ScoredImages& scored, const ScoredImages& calibration, const ScoredImages& selection) {
-  std::multimap<std::string, const Sample*> by_name;
-  for (const ScoredImages* images : {&calibration, &selection}) {
-    for (const Sample& sample : images->samples) by_name.emplace(sample.name, &sample);
-  }
-  const auto used = [&](const Sample& sample) {
-    const auto [first, last] = by_name.equal_range(sample.name);
-    return std::any_of(first, last,
-                       [&](const auto& other) { return other.second->image.pixels == sample.image.pixels; });
+  const auto of = [](const Sample& sample) {
+    return XxHash64(sample.image.pixels.data(), sample.image.pixels.size(), 0);
   };
+  std::set<std::uint64_t> seen;
+  for (const ScoredImages* images : {&calibration, &selection})
+    for (const Sample& sample : images->samples) seen.insert(of(sample));
+  const auto used = [&](const Sample& sample) { return seen.contains(of(sample)); };
   const auto count = std::count_if(scored.samples.begin(), scored.samples.end(), used);
   if (count > 0) {
     LogWarning(fmt::format(

@@ -34,7 +34,7 @@ std::vector<int> EvenlyOf(const std::vector<int>& from, int count);
 std::vector<std::vector<int>> SplitByRecording(const Dataset& data, const std::vector<int>& wanted,
                                                bool drawn);
 
-// How many of `scored` are, by name and pixels, among the images that gave ranges or chose; warns of them.
+// How many of `scored` are, by their pixels, among the images that gave ranges or chose; warns of them.
 int CountUsed(const ScoredImages& scored, const ScoredImages& calibration, const ScoredImages& selection);
 
 struct NetworkScore {

@@ -37,7 +37,6 @@ struct QuantizeArguments {
   bool sensitivity = false, json = false;
 };
 
-// Everything that is measured once and tried in many forms.
 class Quantizer {
  public:
   Quantizer(const QuantizeArguments& arguments, Model model)
@@ -244,8 +243,8 @@ class Quantizer {
 
   void Finish(const Candidate& best, const std::vector<std::string>& nodes, double calibrated) {
     Model quantized = ModelOf(best);
-    const NetworkScore wanted = ScoreNetwork(model_, options_, scoring_, "float32, held out");
-    const NetworkScore got = ScoreNetwork(quantized, options_, scoring_, "int8, held out");
+    const NetworkScore wanted = ScoreNetwork(model_, options_, scoring_, "float32" + HeldOut(", held out"));
+    const NetworkScore got = ScoreNetwork(quantized, options_, scoring_, "int8" + HeldOut(", held out"));
     const Drop drop = DropOf(wanted, got);
     const double changed = Disagreement(wanted, got);
     const bool integers = nodes.size() > best.scheme.float_nodes.size();
@@ -262,6 +261,7 @@ class Quantizer {
         {"selection", {{"images", selection_.samples.size()}, {"recordings", Some(selection_.recordings)}}},
         {"scoring",
          {{"images", scoring_.samples.size()},
+          {"used_before", seen_},
           {"recordings", Some(scoring_.recordings)},
           {"miou_float", wanted.MeanIou()},
           {"miou", got.MeanIou()},
@@ -293,9 +293,9 @@ class Quantizer {
     std::fflush(stdout);
     if (arguments_.max_drop >= 0 && drop.points > arguments_.max_drop) {
       LogWarning(fmt::format(
-          "the held-out images lose {:.2f} points, more than --max-drop {:g}, which is kept on the {} "
+          "the {}images lose {:.2f} points, more than --max-drop {:g}, which is kept on the {} "
           "images of the selection; choose by more of them (--select-images) or ask for a smaller drop",
-          drop.points, arguments_.max_drop, selection_.samples.size()));
+          HeldOut("held-out "), drop.points, arguments_.max_drop, selection_.samples.size()));
     }
     if (model_.graph.opset < 13) {
       LogWarning(
@@ -311,6 +311,8 @@ class Quantizer {
                static_cast<double>(bytes.size()) * 1e-6, nodes.size() - best.scheme.float_nodes.size(),
                nodes.size());
   }
+
+  std::string HeldOut(const char* words) const { return seen_ > 0 ? "" : words; }
 
   void Print(const Candidate& best, double calibrated, const NetworkScore& wanted, const NetworkScore& got,
              const Drop& drop, double changed) const {
@@ -329,8 +331,8 @@ class Quantizer {
     if (!sensitivity_.empty()) PrintSensitivity(sensitivity_);
     PrintScores(model_.info.classes, wanted, got, drop);
     fmt::print("drop {:.2f} points, 95 % {:.2f} to {:.2f}; {:.2f} % of labels changed; {} {}images of {}\n",
-               drop.points, drop.low, drop.high, changed * 100, scoring_.samples.size(),
-               seen_ > 0 ? "" : "held-out ", Some(scoring_.recordings));
+               drop.points, drop.low, drop.high, changed * 100, scoring_.samples.size(), HeldOut("held-out "),
+               Some(scoring_.recordings));
     fmt::print("float32 {:.1f} ms, int8 {:.1f} ms an image\n", wanted.ms, got.ms);
   }
 
@@ -356,11 +358,6 @@ void CheckGiven(const QuantizeArguments& arguments, const CLI::App& app) {
   if (app.count("--seed") > 0 && !drawn) refuse("--seed is of drawn scenes (--data synth:COUNT)");
   if (app.count("--score-split") > 0 && arguments.score_data.empty() && arguments.score_list.empty())
     refuse("--score-split goes with --score-data or --score-list; without them the figure is of --data");
-}
-
-int RunQuantize(const QuantizeArguments& arguments) {
-  CheckOutputFile(arguments.output, "-o");
-  return Quantizer(arguments, LoadModel(arguments.model)).Run();
 }
 
 }  // namespace
@@ -413,7 +410,10 @@ Examples:
   frf bench street-int8.onnx --against onnxruntime,openvino)");
   app->callback([a, app, &action] {
     CheckGiven(*a, *app);
-    action = [a] { return RunQuantize(*a); };
+    action = [a] {
+      CheckOutputFile(a->output, "-o");
+      return Quantizer(*a, LoadModel(a->model)).Run();
+    };
   });
 }
 

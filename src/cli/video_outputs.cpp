@@ -32,12 +32,13 @@ MaskFolder::MaskFolder(fs::path path) : path_(std::move(path)) {
   std::error_code code;
   if (fs::exists(path_, code) && !fs::is_directory(path_, code))
     MakeFolder(path_);  // says what is in the way, before any work is done
-  // Beside what a link leads to: masks are moved, which only goes within one file system.
-  const fs::path target = fs::weakly_canonical(path_, code);
-  std::string made = (code ? path_ : target).string() + ".tmpXXXXXX";
+  // Masks are moved, which only goes within one file system: inside the folder where it is there, for it may
+  // be a mount or a link; else beside it.
+  std::string made =
+      fs::is_directory(path_, code) ? (path_ / ".tmpXXXXXX").string() : path_.string() + ".tmpXXXXXX";
   if (::mkdtemp(made.data()) == nullptr) {
-    throw Error(ErrorCode::kIo, fmt::format("{}: cannot create a folder beside it: {}", path_.string(),
-                                            std::strerror(errno)));
+    throw Error(ErrorCode::kIo,
+                fmt::format("{}: cannot create a folder there: {}", path_.string(), std::strerror(errno)));
   }
   temporary_ = made;
 }

@@ -100,24 +100,27 @@ LabelImage TolerantColors(const Image& stored, const LabelCoding& coding, std::s
 }
 
 // Indices of a palette PNG that are shown in another class's colour: some tools order palettes as they like.
-std::string OtherColors(const std::string& path, const LabelImage& stored, const LabelCoding& coding) {
-  if (coding.colors.empty() || !HasPalette(path)) return "";
+// Void's colour says nothing: black is also what a palette has at 0.
+std::string OtherColors(const std::string& path, const LabelCoding& coding, const Classes& classes) {
+  if (coding.kind != LabelCoding::Kind::kEither || coding.colors.empty() || !HasPalette(path)) return "";
+  const LabelImage stored = ReadLabels(path);
   const Image shown = ReadImage(path);
-  std::array<int, 256> meant;  // class id by the colour, -1: not seen, -2: none that is known
-  meant.fill(-1);
+  constexpr int kUnseen = -1, kUnknown = -2;
+  std::array<int, 256> meant;  // class id by the colour
+  meant.fill(kUnseen);
   for (std::size_t i = 0; i < stored.ids.size(); ++i) {
     int& id = meant[stored.ids[i]];
-    if (id != -1) continue;
+    if (id != kUnseen) continue;
     const std::uint8_t* p = &shown.pixels[3 * i];
     const auto known = coding.colors.find(LabelCoding::Key({p[0], p[1], p[2]}));
-    id = known == coding.colors.end() ? -2 : known->second;
+    id = known == coding.colors.end() ? kUnknown : known->second;
   }
   std::string text;
   for (int value = 0; value < 256; ++value) {
-    if (meant[value] == -2) return "";  // its colours mean something else
-    if (meant[value] >= 0 && meant[value] != coding.table[value])
-      text +=
-          fmt::format("{}index {} in the colour of class {}", text.empty() ? "" : ", ", value, meant[value]);
+    if (meant[value] == kUnknown) return "";  // its colours mean something else
+    if (meant[value] < 0 || meant[value] == kVoidLabel || meant[value] == coding.table[value]) continue;
+    text += fmt::format("{}index {} in the colour of {}", text.empty() ? "" : ", ", value,
+                        classes.names[static_cast<std::size_t>(meant[value])]);
   }
   return text;
 }
@@ -148,7 +151,7 @@ void Measure(PairFacts& facts, const Image& image, const LabelImage& labels) {
   for (const std::uint8_t id : labels.ids) ++facts.counts[id];
 }
 
-PairFacts LookAtFiles(const Pair& pair, const LabelCoding& coding) {
+PairFacts LookAtFiles(const Pair& pair, const LabelCoding& coding, const Classes& classes) {
   PairFacts facts{.image = pair.image, .label = pair.label};
   Image image;
   LabelImage labels;
@@ -157,9 +160,10 @@ PairFacts LookAtFiles(const Pair& pair, const LabelCoding& coding) {
   const bool has_labels =
       Try(facts, "unreadable label", pair.label, [&] { labels = TolerantRead(pair.label, coding, bad); });
   if (!bad.empty()) facts.issues.push_back({"bad value", {}, pair.label, pair.label + ": " + bad});
-  if (has_labels && bad.empty() && coding.kind == LabelCoding::Kind::kEither) {
-    const std::string other = OtherColors(pair.label, ReadLabels(pair.label), coding);
-    if (!other.empty()) {
+  if (has_labels && bad.empty()) {
+    Try(facts, "unreadable label", pair.label, [&] {
+      const std::string other = OtherColors(pair.label, coding, classes);
+      if (other.empty()) return;
       facts.issues.push_back(
           {"palette",
            {},
@@ -168,7 +172,7 @@ PairFacts LookAtFiles(const Pair& pair, const LabelCoding& coding) {
                        "colours are right",
                        pair.label, other),
            false});
-    }
+    });
   }
   if (!has_image || !has_labels) return facts;
   if (image.height != labels.height || image.width != labels.width) {
@@ -336,7 +340,7 @@ CheckReport CheckFiles(const DatasetSpec& spec, const std::vector<std::string>& 
     }
     const int count = static_cast<int>(listing.pairs.size());
     const auto facts = LookAtAll(count, progress, [&listing = listing](int i) {
-      return LookAtFiles(listing.pairs[i], listing.coding);
+      return LookAtFiles(listing.pairs[i], listing.coding, listing.classes);
     });
     AddSplit(report, {.split = split, .description = fmt::format("{}, {} images", listing.title, count)},
              facts);

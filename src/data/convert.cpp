@@ -15,6 +15,7 @@
 #include "base/files.h"
 #include "base/progress.h"
 #include "base/system.h"
+#include "base/text.h"
 #include "data/internal.h"
 #include "image/image_io.h"
 #include "image/transform.h"
@@ -259,7 +260,7 @@ void RefuseOther(const fs::path& images, const std::string& stem, const std::str
     const fs::path there = images / (stem + ending);
     std::error_code missing;
     if (!fs::is_regular_file(there, missing)) continue;
-    if (!file.empty() && fs::file_size(there, missing) == file.size() && ReadFile(there) == file) continue;
+    if (fs::file_size(there, missing) == file.size() && ReadFile(there) == file) continue;
     throw Error(
         ErrorCode::kInvalidArgument,
         fmt::format(
@@ -296,6 +297,8 @@ ConvertResult ConvertLabelFiles(const std::string& in, const std::string& out,
   if (files.empty()) throw Error(ErrorCode::kNotFound, in + ": holds no PNG file");
   std::map<std::string, std::string> taken;
   for (const std::string& file : files) {
+    if (Lower(fs::path(file).extension().string()) != ".png")
+      continue;  // a JPEG fails by itself: it holds no labels
     if (const auto [first, is_new] = taken.emplace(AsPng(file), file); !is_new) {
       throw Error(ErrorCode::kInvalidArgument, fmt::format("{}: {} and {} would both be {}: rename one", in,
                                                            first->second, file, AsPng(file)));
@@ -334,13 +337,12 @@ ConvertResult ConvertToFolder(const DatasetSpec& spec, const std::string& out) {
         Collect(data->size(), "convert", [&, &data = data, &stems = stems](int i) -> Write {
           const std::string source = data->image_path(i);
           Sample sample = data->Get(i);  // checks the pair
-          std::string file = fs::is_regular_file(source) ? ReadFile(source) : std::string();
-          RefuseOther(images, stems[i], file.empty() ? EncodePng(sample.image) : file, data->name(i));
-          return [&, source, &stem = stems[i], sample = std::move(sample), file = std::move(file)] {
-            if (file.empty())
-              WritePng((images / (stem + ".png")).string(), sample.image);
-            else
-              WriteFileAtomically(images / (stem + fs::path(source).extension().string()), file);
+          const bool of_file = fs::is_regular_file(source);
+          std::string file = of_file ? ReadFile(source) : EncodePng(sample.image);
+          RefuseOther(images, stems[i], file, data->name(i));
+          const std::string ending = of_file ? fs::path(source).extension().string() : ".png";
+          return [&, ending, &stem = stems[i], sample = std::move(sample), file = std::move(file)] {
+            WriteFileAtomically(images / (stem + ending), file);
             WriteLabels((masks / (stem + ".png")).string(), sample.labels, &data->classes().palette);
           };
         });

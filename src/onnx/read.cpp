@@ -46,7 +46,7 @@ class Reader {
     ReadInputs(graph);
     ReadNodes(graph);
     ReadOutputs(graph);
-    DeriveRoles(graph, /*foreign=*/!model.stamped || model.info.net.empty());
+    DeriveRoles(graph, /*foreign=*/!model.info.net.starts_with("frfnet"));
     try {
       graph.Validate();
     } catch (const Error& error) {

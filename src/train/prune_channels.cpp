@@ -298,10 +298,9 @@ std::vector<PrunedConv> ChoosePrunedChannels(const Graph& trained, const Graph& 
       continue;
     }
     const auto wide_places = wide_trace.Places(pair.trained->name);
-    if (!wide_places.empty()) {
-      group.wide_places = wide_places;
-      group.few_places = trace.Places(pair.narrow->name);
-    }
+    const auto few_places = trace.Places(pair.narrow->name);
+    if (!wide_places.empty() && !few_places.empty())
+      group.wide_places = wide_places, group.few_places = few_places;
     const auto read = readers.find(pair.trained->outputs[0]);
     const Node* norm = BatchNormBehind(trained, index, *pair.trained);
     const Initializer* factors = norm != nullptr ? trained.FindInitializer(norm->inputs[1]) : nullptr;

@@ -183,6 +183,25 @@ TEST(EvalOutputs, TakeNoInputsPlace) {
     Refused(words, "which would be lost");
     EXPECT_EQ(ReadFile(taken), bytes);
   }
+  // A pack, a list in the data's folder, a run's checkpoint.
+  ASSERT_EQ(RunFrf({"data", "pack", call[3], "-o", work / "s.frfpack"}).code, 0);
+  Refused({"eval", work / "net.onnx", "--data", "pack:" + (work / "s.frfpack"), "--split", "val", "--report",
+           work / "s.frfpack"},
+          "which would be lost");
+  WriteFileAtomically(work / "s/own.txt", fs::relative(image, work / "s").string() + "\n");
+  Refused({"eval", work / "net.onnx", "--data", call[3], "--list", "own.txt", "--report", work / "s/own.txt"},
+          "which would be lost");
+  if (!HasTrain()) return;
+  ASSERT_EQ(
+      RunFrf({"train", "--net", "frfnet-slim", "--data", "synth:2", "--val-data", "synth:1", "--scene-size",
+              "64x96", "--batch", "2", "--epochs", "3", "--device", "cpu", "-o", work / "run"})
+          .code,
+      0);
+  for (const std::string backend : {"engine", "torch"}) {
+    Refused(
+        {"eval", work / "run", "--data", "synth:1", "--backend", backend, "--report", work / "run/last.ckpt"},
+        "which would be lost");
+  }
 }
 
 TEST(SegmentOutputs, EndingsThatAreNotWrittenMakeNoFolder) {

@@ -192,6 +192,8 @@ TEST(QuantizeVerb, ImagesThatWereUsedAreNotHeldOut) {
   EXPECT_EQ(held_out.err.find("were used for ranges"), std::string::npos) << held_out.err;
   EXPECT_EQ(used.out.find("held-out"), std::string::npos) << used.out;
   EXPECT_NE(used.err.find("were used for ranges or for choosing"), std::string::npos) << used.err;
+  EXPECT_EQ(ReadOnnx(work / "a.onnx").info.quant["scoring"]["used_before"], 0);
+  EXPECT_GT(ReadOnnx(work / "b.onnx").info.quant["scoring"]["used_before"], 0);
 }
 
 }  // namespace

@@ -247,6 +247,11 @@ TEST(Convert, TwoFilesThatWouldBeOneAreRefused) {
   EXPECT_FRF_ERROR(ConvertLabelFiles(folder / "in", folder / "out", {"ids", "colors", "camvid"}),
                    ErrorCode::kInvalidArgument, "would both be a.png");
   EXPECT_FALSE(fs::exists(folder / "out"));
+  fs::remove(folder / "in/a.PNG");
+  PutImage(folder / "in/a.jpg", Picture(3, 4));  // holds no labels, and does not stop the others
+  const ConvertResult mixed = ConvertLabelFiles(folder / "in", folder / "out", {"ids", "colors", "camvid"});
+  EXPECT_EQ(mixed.files, 1);
+  EXPECT_EQ(mixed.failures.size(), 1u);
 }
 
 }  // namespace

@@ -140,6 +140,11 @@ TEST(OwnImages, ListsFromFindFitEveryLayout) {
   EXPECT_EQ(OpenDataset(spec)->name(0), "val/d1_101.png");
   EXPECT_EQ(ConvertToFolder(spec, folder / "out").files, 2);
   EXPECT_EQ(OpenDataset({.spec = "folder:" + folder / "out", .split = "train"})->size(), 2);
+  PutImage(folder / "s/leftImg8bit/val/ulm/ulm_1_leftImg8bit.png", Picture(9, 12));
+  PutLabels(folder / "s/gtFine/val/ulm/ulm_1_gtFine_labelIds.png", Stripes(9, 12, 2));
+  PutText(folder / "l.txt", "./leftImg8bit/val/ulm/ulm_1_leftImg8bit.png\n");
+  EXPECT_EQ(OpenDataset({.spec = "cityscapes:" + folder / "s", .list = folder / "l.txt"})->name(0),
+            "leftImg8bit/val/ulm/ulm_1_leftImg8bit.png");
 }
 
 TEST(OwnImages, HiddenFoldersAreNotLookedInto) {
@@ -163,13 +168,18 @@ TEST(OwnImages, PalettesOfAnotherOrderAreSaid) {
     const CheckReport report = CheckData({.spec = spec});
     EXPECT_EQ(report.errors(), 0);
     return std::count_if(report.issues.begin(), report.issues.end(), [](const CheckIssue& issue) {
-      return issue.kind == "palette" &&
-             issue.message.find("index 0 in the colour of class 1") != std::string::npos;
+      return issue.kind == "palette" && issue.message.find("index 0 in the colour of b") != std::string::npos;
     });
   };
   EXPECT_EQ(palettes({{200, 0, 0}, {10, 20, 30}}), 1);
   EXPECT_EQ(palettes({{10, 20, 30}, {200, 0, 0}}), 0);
   EXPECT_EQ(palettes({{1, 1, 1}, {2, 2, 2}}), 0) << "colours that mean nothing here";
+  EXPECT_EQ(palettes({{0, 0, 0}, {200, 0, 0}}), 0) << "black is void's colour and what a palette has at 0";
+  // Masks of colours have no palette.
+  Image colors{.height = 33, .width = 40, .channels = 3};
+  for (int i = 0; i < 33 * 40; ++i) colors.pixels.insert(colors.pixels.end(), {200, 0, 0});
+  WritePng(folder / "f/masks/y.png", colors);
+  EXPECT_EQ(CheckData({.spec = spec}).errors(), 0) << FormatCheck(CheckData({.spec = spec}));
 }
 
 }  // namespace

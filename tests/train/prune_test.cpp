@@ -154,6 +154,23 @@ TEST(Prune, OfAWiderNetworkOfTheSameName) {
   }
 }
 
+// Without MSC there are no frequencies to keep to: any channel may stay.
+TEST(Prune, OfANetworkWithAttentionToOneWithout) {
+  const Graph trained = Drawn("frfnet-slim", 1);
+  for (const double width : {1.0, 0.75}) {
+    Graph narrow =
+        BuildNet("frfnet-slim", {{"classes", 11}, {"msc", false}, {"width", width}}).ForInference();
+    InitializeWeights(narrow, 2);
+    const auto chosen = ChoosePrunedChannels(trained, narrow);
+    for (const char* name : {"decoder.lateral4", "decoder.lateral3", "decoder.conv4"}) {
+      const auto conv =
+          std::find_if(chosen.begin(), chosen.end(), [&](const PrunedConv& one) { return one.name == name; });
+      ASSERT_NE(conv, chosen.end()) << name << " " << width;
+      EXPECT_EQ(conv->outputs.size(), width < 1 ? 96u : 128u);
+    }
+  }
+}
+
 // Of random weights nothing is spare, so less is kept than of trained ones (TrainVerb.PrunesShippedWeights).
 TEST(Prune, KeepsMoreThanChannelsAlone) {
   const Graph trained = Drawn("frfnet", 1);
