@@ -149,6 +149,12 @@ FrameResult ReferenceResult(const BenchCase& bench_case) {
     const std::int64_t pixels = std::int64_t{result.height} * result.width;
     if (bench_case.gives_labels()) {
       result.labels = output.ToVector<std::uint8_t>();
+      if (result.height == bench_case.height && result.width == bench_case.width) return result;
+      // Labels below the picture's size are enlarged, as sessions do.
+      result.labels = ResizeNearest(LabelImage{result.height, result.width, result.labels}, bench_case.height,
+                                    bench_case.width)
+                          .ids;
+      result.height = bench_case.height, result.width = bench_case.width;
       return result;
     }
     result.classes = static_cast<int>(output.dim(1));

@@ -31,8 +31,8 @@ Graph Scores(int stride = 1) {
 }
 
 // [Cast <-] ArgMax in place of its scores.
-Graph Labels(DType type, bool keep, bool says_shape) {
-  Graph graph = Scores();
+Graph Labels(DType type, bool keep, bool says_shape, int stride = 1) {
+  Graph graph = Scores(stride);
   graph.nodes.push_back({.name = "best",
                          .op = "ArgMax",
                          .inputs = {"scores"},
@@ -166,6 +166,15 @@ TEST(ExportForeign, ScoresThatAreNoNumbersAreNotWritten) {
   EXPECT_EQ(finished.code, 1);
   EXPECT_NE(finished.err.find("are no numbers"), std::string::npos) << finished.err;
   EXPECT_FALSE(std::filesystem::exists(work / "b.onnx"));
+}
+
+// Labels below the picture's size are enlarged before they are compared, as sessions enlarge them.
+TEST(BenchLabels, BelowFullSizeAreCompared) {
+  const test::TempFolder work;
+  Write(work, Labels(DType::kUint8, false, true, 4));
+  const Json row =
+      ParsedOutput(RunFrf({"bench", work / "a.onnx", "--size", "60x90", "--runs", "2", "--json"}));
+  EXPECT_EQ(row["agreement"], 1.0) << row;
 }
 
 }  // namespace
