@@ -49,7 +49,8 @@ mkdir -p "$out"
 
 build=${BUILD:-$source/build-gpu}
 if [ ! -x "$build/bin/frf-train" ]; then
-  torch=$(python3 -c 'import torch; print(torch.utils.cmake_prefix_path)')
+  torch=$(python3 -c 'import torch; print(torch.utils.cmake_prefix_path)' 2>/dev/null) ||
+    fail 1 "$(command -v python3 || echo python3): has no torch, with whose libtorch frf-train is built; put a python3 that has it first in PATH"
   generator=(); command -v ninja >/dev/null && generator=(-G Ninja)
   cmake -S "$source" -B "$build" "${generator[@]}" -DCMAKE_BUILD_TYPE=Release -DFRF_TRAIN_ONLY=ON -DFRF_TESTS=OFF -DCMAKE_PREFIX_PATH="$carry/deps;$torch" >"$out/build.log" 2>&1 ||
     { tail -n 30 "$out/build.log" >&2; exit 1; }

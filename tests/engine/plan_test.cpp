@@ -233,6 +233,18 @@ TEST(Plan, RunningSumsStayWhereTheConcatenationIsAnOutput) {
   EXPECT_EQ(kept.Producer("features")->inputs, graph.Producer("features")->inputs);
 }
 
+TEST(Plan, RunningSumsStayWhereAnotherConvolutionHasTheWeights) {
+  Builder g("shared weights");
+  const Value x = g.Input("image", 16);
+  const Value f1 = g.Relu(g.Conv(x, {.name = "a", .out = 16, .kernel = 3}));
+  const Value f2 = g.Add(g.Relu(g.Conv(f1, {.name = "b", .out = 16, .kernel = 3})), f1);
+  const Value w = g.Parameter("w", {8, 48, 1, 1}, Init::kKaimingFanOut, 8);
+  const Value all = g.ConvShared(g.Concat({x, f1, f2}), w, {}, {.name = "c", .out = 8});
+  g.Output(g.Add(all, g.ConvShared(g.Concat({f1, x, x}), w, {}, {.name = "d", .out = 8})), "scores",
+           OutputRole::kScores);
+  ExpectSame(Made(std::move(g)), Picture(9, 11, 1, 16));
+}
+
 TEST(Plan, ConcatenationsWithGapsNestingAndRepeats) {
   Builder g("concats");
   const Value x = g.Input("image", 3);
