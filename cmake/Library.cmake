@@ -27,7 +27,8 @@ install(TARGETS frf_library EXPORT frfTargets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT frf NAMELINK_COMPONENT frf_development)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/weights/ DESTINATION ${frf_data}/weights COMPONENT frf
   FILES_MATCHING PATTERN "*.onnx" PATTERN "README.md")
-install(FILES ${PROJECT_SOURCE_DIR}/docs/pictures/weak-camvid.png DESTINATION ${frf_data}/docs/pictures COMPONENT frf)  # the card shows it
+install(FILES ${PROJECT_SOURCE_DIR}/docs/pictures/weak-camvid.png ${PROJECT_SOURCE_DIR}/docs/pictures/input-size.svg
+  DESTINATION ${frf_data}/docs/pictures COMPONENT frf)  # the card shows it
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${frf_data} COMPONENT frf)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/frf DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT frf_development
   FILES_MATCHING PATTERN "*.h")

@@ -22,7 +22,7 @@ first=$work/first
 for component in frf frf_development; do
   "$cmake" --install "$build" --prefix "$first" --component $component --strip >"$work/log" || { cat "$work/log" >&2; exit 1; }
 done
-for file in bin/frf "$libdir"/libfrf.so include/frf/{frf,session,image,image_io,error}.h share/frf/weights/frfnet-slim-synth.onnx \
+for file in bin/frf "$libdir"/libfrf.so include/frf/{frf,session,image,image_io,error}.h share/frf/weights/{README.md,frfnet-slim-synth.onnx} share/frf/docs/pictures/{weak-camvid.png,input-size.svg} \
     "$libdir"/cmake/frf/{frfConfig,frfConfigVersion,frfTargets}.cmake "$libdir"/pkgconfig/frf.pc share/frf/LICENSE; do
   [ -e "$first/$file" ] || fail "$file was not installed"
 done
