@@ -59,10 +59,6 @@ fs::path FindInVenv(const fs::path& venv, const std::string& engine, const std::
 }
 
 std::vector<std::string> CommandFor(const PeerOptions& options) {
-  if (options.venv.empty()) {
-    throw Error(ErrorCode::kNotFound,
-                "no virtual environment with peers was found; make peers makes one, --venv names another");
-  }
   if (options.engine == "ncnn") {
     const fs::path python = options.venv / "bin" / "python";
     if (!fs::exists(python))

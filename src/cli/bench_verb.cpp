@@ -317,11 +317,12 @@ int RunBench(const BenchArguments& arguments) {
         return !IsOurs(row.engine) && row.error.empty();
       });
   if (alone) LogError(fmt::format("no peer gave a result: {}", fmt::join(peers, ", ")));
-  if (arguments.output.empty()) return alone ? 1 : 0;
-  const std::filesystem::path folder = arguments.output;
-  WriteFileAtomically(folder / "bench.md", Markdown(report));
-  WriteFileAtomically(folder / "bench.svg", PlotSvg(report));
-  if (!arguments.json) fmt::print("written: {0}/bench.md and {0}/bench.svg\n", arguments.output);
+  if (!arguments.output.empty()) {
+    const std::filesystem::path folder = arguments.output;
+    WriteFileAtomically(folder / "bench.md", Markdown(report));
+    WriteFileAtomically(folder / "bench.svg", PlotSvg(report));
+    if (!arguments.json) fmt::print("written: {0}/bench.md and {0}/bench.svg\n", arguments.output);
+  }
   return alone ? 1 : 0;
 }
 

@@ -10,8 +10,8 @@
 #include <filesystem>
 
 #include "base/files.h"
+#include "base/named.h"
 #include "base/progress.h"
-#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/eval.h"
 #include "data/dataset.h"
@@ -53,11 +53,7 @@ std::unique_ptr<Dataset> OpenedOrNot(const DatasetSpec& spec) {
 
 // What the network refuses, too little memory say, does not know its picture's name.
 LabelImage LabelsOf(Segmenter& segmenter, const Sample& sample) {
-  try {
-    return segmenter.Run(sample.image.view());
-  } catch (const Error& error) {
-    throw Error(error.code(), fmt::format("{}: {}", PrintableName(sample.name), error.what()));
-  }
+  return Named(sample.name, [&] { return segmenter.Run(sample.image.view()); });
 }
 
 int RunEval(const EvalArguments& arguments) {

@@ -37,6 +37,7 @@ struct QuantizeArguments {
   bool sensitivity = false, json = false;
 };
 
+// Everything that is measured once and tried in many forms.
 class Quantizer {
  public:
   Quantizer(const QuantizeArguments& arguments, Model model)
@@ -79,6 +80,7 @@ class Quantizer {
   static double Seconds(Clock::time_point since) {
     return std::chrono::duration<double>(Clock::now() - since).count();
   }
+  std::string HeldOut(const char* words) const { return seen_ > 0 ? "" : words; }
 
   struct Prepared {
     engine::ReadyGraph ready;
@@ -113,8 +115,8 @@ class Quantizer {
       scoring_ = ReadImages(*data, EvenlyOf(parts[2], arguments_.score_images));
       return;
     }
-    const std::string spec = arguments_.score_data.empty() ? arguments_.data : arguments_.score_data;
-    const auto score = open(spec, arguments_.score_split, arguments_.score_list);
+    const auto score = open(arguments_.score_data.empty() ? arguments_.data : arguments_.score_data,
+                            arguments_.score_split, arguments_.score_list);
     std::vector<int> all(score->size());
     for (int i = 0; i < score->size(); ++i) all[i] = i;
     scoring_ = ReadImages(*score, EvenlyOf(all, arguments_.score_images));
@@ -311,8 +313,6 @@ class Quantizer {
                static_cast<double>(bytes.size()) * 1e-6, nodes.size() - best.scheme.float_nodes.size(),
                nodes.size());
   }
-
-  std::string HeldOut(const char* words) const { return seen_ > 0 ? "" : words; }
 
   void Print(const Candidate& best, double calibrated, const NetworkScore& wanted, const NetworkScore& got,
              const Drop& drop, double changed) const {

@@ -11,10 +11,10 @@
 
 #include "base/files.h"
 #include "base/log.h"
+#include "base/named.h"
 #include "base/progress.h"
 #include "base/stats.h"
 #include "base/stop_signal.h"
-#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/segment.h"
 #include "engine/session.h"
@@ -56,12 +56,10 @@ Json SegmentPicture(const SegmentArguments& arguments, const Job& job, Segmenter
   try {
     image = ReadImage(job.input);
     const auto start = std::chrono::steady_clock::now();
-    labels = segmenter.Run(image.view());
+    labels = Named(job.input, [&] { return segmenter.Run(image.view()); });
     ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   } catch (const Error& error) {
-    // What the network refuses, too little memory say, does not know its picture's name.
-    entry["error"] =
-        image.pixels.empty() ? error.what() : fmt::format("{}: {}", PrintableName(job.input), error.what());
+    entry["error"] = error.what();
     return entry;
   }
   try {

@@ -6,10 +6,10 @@
 #include <chrono>
 
 #include "base/log.h"
+#include "base/named.h"
 #include "base/progress.h"
 #include "base/stats.h"
 #include "base/stop_signal.h"
-#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/segment.h"
 #include "cli/video_outputs.h"
@@ -51,11 +51,7 @@ Labelled LabelAll(const SegmentArguments& arguments, const Job& job, Segmenter& 
   PipelineOptions options{.max_frames = arguments.frames, .stop = [] { return StopSignal::Requested(); }};
   std::int64_t done = 0;
   const auto label = [&](VideoFrame& frame) {
-    try {
-      segmenter.Run(frame.image.view(), frame.labels);
-    } catch (const Error& error) {  // too little memory, say: it does not know its picture's name
-      throw Error(error.code(), fmt::format("{}: {}", PrintableName(job.input), error.what()));
-    }
+    Named(job.input, [&] { segmenter.Run(frame.image.view(), frame.labels); });
     ++done;
     const std::int64_t dropped = frame.number + 1 - done;
     progress.Advance(1, fmt::format("{:.1f} frames/s{}", static_cast<double>(done) / seconds(),
@@ -119,12 +115,7 @@ void Report(const SegmentArguments& arguments, const Job& job, const Labelled& l
 Json SegmentVideo(const SegmentArguments& arguments, const Job& job, Segmenter& segmenter) {
   Json entry{{"input", job.input}};
   try {
-    VideoLibrary* library = nullptr;
-    try {
-      library = &LoadVideoLibrary();
-    } catch (const Error& error) {
-      throw Error(error.code(), fmt::format("{}: {}", PrintableName(job.input), error.what()));
-    }
+    VideoLibrary* const library = Named(job.input, [] { return &LoadVideoLibrary(); });
     const std::unique_ptr<FrameSource> source = library->Open(SourceFor(arguments, job));
     VideoOutputs outputs(arguments, job, segmenter.info().classes, source->info());
     const Labelled labelled = LabelAll(arguments, job, segmenter, *source, outputs);

@@ -53,13 +53,9 @@ std::string MaskFolder::NextFile() { return (temporary_ / fmt::format("{:06}.png
 void MaskFolder::Finish() {
   try {
     MakeFolder(path_);
-    std::vector<fs::path> made;
-    for (const auto& entry : fs::directory_iterator(temporary_)) made.push_back(entry.path());
     std::set<fs::path> names;
-    for (const fs::path& file : made) {
-      fs::rename(file, path_ / file.filename());
-      names.insert(file.filename());
-    }
+    for (const auto& entry : fs::directory_iterator(temporary_)) names.insert(entry.path().filename());
+    for (const fs::path& name : names) fs::rename(temporary_ / name, path_ / name);
     std::vector<fs::path> earlier;
     for (const auto& entry : fs::directory_iterator(path_)) {
       if (entry.is_regular_file() && IsMaskName(entry.path()) && !names.contains(entry.path().filename()))

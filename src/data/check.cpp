@@ -101,9 +101,9 @@ LabelImage TolerantColors(const Image& stored, const LabelCoding& coding, std::s
 
 // Indices of a palette PNG that are shown in another class's colour: some tools order palettes as they like.
 // Void's colour says nothing: black is also what a palette has at 0.
-std::string OtherColors(const std::string& path, const LabelCoding& coding, const Classes& classes) {
+std::string OtherColors(const std::string& path, const LabelImage& stored, const LabelCoding& coding,
+                        const Classes& classes) {
   if (coding.kind != LabelCoding::Kind::kEither || coding.colors.empty() || !HasPalette(path)) return "";
-  const LabelImage stored = ReadLabels(path);
   const Image shown = ReadImage(path);
   constexpr int kUnseen = -1, kUnknown = -2;
   std::array<int, 256> meant;  // class id by the colour
@@ -125,9 +125,21 @@ std::string OtherColors(const std::string& path, const LabelCoding& coding, cons
   return text;
 }
 
-LabelImage TolerantRead(const std::string& path, const LabelCoding& coding, std::string& bad_text) {
-  return HoldsColors(path, coding) ? TolerantColors(ReadImage(path), coding, bad_text)
-                                   : TolerantIds(ReadLabels(path), coding, bad_text);
+struct TolerantLabels {
+  LabelImage labels;       // by class id, bad pixels as void
+  std::string bad, other;  // values that the coding does not know; indices in other classes' colours
+};
+
+TolerantLabels TolerantRead(const std::string& path, const LabelCoding& coding, const Classes& classes) {
+  TolerantLabels read;
+  if (HoldsColors(path, coding)) {
+    read.labels = TolerantColors(ReadImage(path), coding, read.bad);
+    return read;
+  }
+  LabelImage stored = ReadLabels(path);
+  read.other = OtherColors(path, stored, coding, classes);
+  read.labels = TolerantIds(std::move(stored), coding, read.bad);
+  return read;
 }
 
 // Runs `read`; an Error becomes an issue.
@@ -154,25 +166,21 @@ void Measure(PairFacts& facts, const Image& image, const LabelImage& labels) {
 PairFacts LookAtFiles(const Pair& pair, const LabelCoding& coding, const Classes& classes) {
   PairFacts facts{.image = pair.image, .label = pair.label};
   Image image;
-  LabelImage labels;
-  std::string bad;
+  TolerantLabels read;
   const bool has_image = Try(facts, "unreadable image", pair.image, [&] { image = ReadImage(pair.image); });
   const bool has_labels =
-      Try(facts, "unreadable label", pair.label, [&] { labels = TolerantRead(pair.label, coding, bad); });
-  if (!bad.empty()) facts.issues.push_back({"bad value", {}, pair.label, pair.label + ": " + bad});
-  if (has_labels && bad.empty()) {
-    Try(facts, "unreadable label", pair.label, [&] {
-      const std::string other = OtherColors(pair.label, coding, classes);
-      if (other.empty()) return;
-      facts.issues.push_back(
-          {"palette",
-           {},
-           pair.label,
-           fmt::format("{}: its palette shows {}; frf reads indices: save it as RGB where the "
-                       "colours are right",
-                       pair.label, other),
-           false});
-    });
+      Try(facts, "unreadable label", pair.label, [&] { read = TolerantRead(pair.label, coding, classes); });
+  const LabelImage& labels = read.labels;
+  if (!read.bad.empty()) facts.issues.push_back({"bad value", {}, pair.label, pair.label + ": " + read.bad});
+  if (read.bad.empty() && !read.other.empty()) {
+    facts.issues.push_back(
+        {"palette",
+         {},
+         pair.label,
+         fmt::format(
+             "{}: its palette shows {}; frf reads indices: save it as RGB where the colours are right",
+             pair.label, read.other),
+         false});
   }
   if (!has_image || !has_labels) return facts;
   if (image.height != labels.height || image.width != labels.width) {
@@ -183,7 +191,7 @@ PairFacts LookAtFiles(const Pair& pair, const LabelCoding& coding, const Classes
                                         labels.height, labels.width, pair.image, image.height, image.width)});
     return facts;
   }
-  facts.good = bad.empty();
+  facts.good = read.bad.empty();
   Measure(facts, image, labels);
   return facts;
 }

@@ -256,7 +256,7 @@ std::vector<std::string> FlatStems(const std::vector<std::string>& names) {
 // A picture that an earlier call put there under this stem must stay: refused, unless it is the same one.
 void RefuseOther(const fs::path& images, const std::string& stem, const std::string& file,
                  const std::string& source) {
-  for (const char* ending : {".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG"}) {
+  for (const char* ending : kImageEndings) {
     const fs::path there = images / (stem + ending);
     std::error_code missing;
     if (!fs::is_regular_file(there, missing)) continue;

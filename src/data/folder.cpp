@@ -173,7 +173,7 @@ void AddByStem(Listing& listing, const std::string& below) {
 
 // `stem` with the image ending that is there, in lower case or in upper; empty where none is.
 std::string WithEnding(const fs::path& root, const std::string& stem) {
-  for (const char* ending : {".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG"}) {
+  for (const char* ending : kImageEndings) {
     std::error_code lost;  // links in a circle: AddPair says so
     if (fs::is_regular_file(root / (stem + ending), lost)) return stem + ending;
   }

@@ -65,6 +65,9 @@ bool HoldsColors(const std::string& path, const LabelCoding& coding);
 // Whether the file is a PNG of palette indices.
 bool HasPalette(const std::string& path);
 
+// What a picture's or mask's file may end in, beside other mixtures of capitals, which lists may name.
+inline constexpr const char* kImageEndings[] = {".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG"};
+
 struct Pair {
   std::string name;          // image path relative to the root
   std::string image, label;  // full paths

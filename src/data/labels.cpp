@@ -3,7 +3,6 @@
 // an error naming file, value and position, never a guess, because one bad id silently becomes a wrong class.
 #include <fmt/format.h>
 
-#include <cstring>
 #include <fstream>
 
 #include "data/internal.h"
@@ -60,25 +59,36 @@ LabelImage MapColors(const Image& stored, const LabelCoding& coding, const std::
   return labels;
 }
 
-bool HasPalette(const std::string& path) {
-  unsigned char head[26] = {};
+namespace {
+
+// The first bytes of a file, up to the colour type of a PNG (IHDR's tenth byte).
+std::string Head(const std::string& path) {
+  std::string head(26, '\0');
   std::ifstream file(path, std::ios::binary);
-  file.read(reinterpret_cast<char*>(head), sizeof head);
-  return file.gcount() == 26 && std::memcmp(head, "\x89PNG\r\n\x1a\n", 8) == 0 && head[25] == 3;
+  file.read(head.data(), static_cast<std::streamsize>(head.size()));
+  head.resize(static_cast<std::size_t>(file.gcount()));
+  return head;
 }
 
+// 2: RGB, 3: palette, 6: RGBA; -1 where it is no PNG.
+int ColorType(const std::string& head) {
+  return head.size() == 26 && head.starts_with("\x89PNG\r\n\x1a\n") ? head[25] : -1;
+}
+
+}  // namespace
+
+bool HasPalette(const std::string& path) { return ColorType(Head(path)) == 3; }
+
 bool HoldsColors(const std::string& path, const LabelCoding& coding) {
-  unsigned char head[26] = {};
-  std::ifstream file(path, std::ios::binary);
-  file.read(reinterpret_cast<char*>(head), sizeof head);
-  if (file.gcount() >= 2 && head[0] == 0xff && head[1] == 0xd8) {
+  const std::string head = Head(path);
+  if (head.starts_with("\xff\xd8")) {
     throw Error(
         ErrorCode::kUnsupported,
         path + ": is a JPEG, whose compression changes values: masks must be lossless, save them as PNG");
   }
   if (coding.kind != LabelCoding::Kind::kEither) return coding.kind == LabelCoding::Kind::kColors;
-  if (file.gcount() < 26 || std::memcmp(head, "\x89PNG\r\n\x1a\n", 8) != 0) return false;
-  const bool colors = head[25] == 2 || head[25] == 6;  // IHDR's colour type: RGB, RGBA
+  const int type = ColorType(head);
+  const bool colors = type == 2 || type == 6;
   if (colors && coding.colors.empty()) {
     throw Error(ErrorCode::kUnsupported,
                 path +

@@ -13,6 +13,7 @@
 #include <new>
 
 #include "base/files.h"
+#include "base/named.h"
 #include "base/system.h"
 #include "base/text.h"
 #include "frf/error.h"
@@ -253,30 +254,16 @@ std::pair<int, int> ReadImageSize(const std::string& path) {
   }
 }
 
-namespace {
-
-// What `encode` gives; its errors name the file that is to hold it.
-template <typename Encode>
-std::string EncodedFor(const std::string& path, const Encode& encode) {
-  try {
-    return encode();
-  } catch (const Error& error) {
-    throw Error(error.code(), fmt::format("{}: {}", PrintableName(path), error.what()));
-  }
-}
-
-}  // namespace
-
 void WritePng(const std::string& path, const Image& image) {
-  WriteFileAtomically(path, EncodedFor(path, [&] { return EncodePng(image); }));
+  WriteFileAtomically(path, Named(path, [&] { return EncodePng(image); }));
 }
 
 void WriteJpeg(const std::string& path, const Image& image, int quality) {
-  WriteFileAtomically(path, EncodedFor(path, [&] { return EncodeJpeg(image, quality); }));
+  WriteFileAtomically(path, Named(path, [&] { return EncodeJpeg(image, quality); }));
 }
 
 void WriteLabels(const std::string& path, const LabelImage& labels, const std::vector<Color>* palette) {
-  WriteFileAtomically(path, EncodedFor(path, [&] { return EncodeLabels(labels, palette); }));
+  WriteFileAtomically(path, Named(path, [&] { return EncodeLabels(labels, palette); }));
 }
 
 void WriteImage(const std::string& path, const Image& image) {

@@ -276,10 +276,10 @@ class Reader {
     graph.initializers.push_back({node.outputs[0], Role::kConstant, Init::kGiven, std::move(value), false});
   }
 
-  // What a tensor is follows from who reads it: a file does not say. `foreign`: of a network that frf does
-  // not know, whose MatMul multiply by weights; frf's own by tables.
-  static Role RoleOf(const Graph& graph, const GraphIndex& index, const std::string& value, bool foreign,
-                     std::size_t rank, int depth) {
+  // What a tensor is follows from who reads it: a file does not say. `product`: it counts as
+  // weights where a MatMul reads it.
+  static Role RoleOf(const Graph& graph, const GraphIndex& index, const std::string& value, bool product,
+                     int depth) {
     const auto consumers = index.consumers.find(value);
     if (consumers == index.consumers.end()) return Role::kConstant;
     for (const int position : consumers->second) {
@@ -289,23 +289,25 @@ class Reader {
       const bool layer = node.Is("Conv") || node.Is("ConvTranspose") || node.Is("Gemm") || node.Is("PRelu") ||
                          node.Is("InstanceNormalization") || node.Is("LayerNormalization");
       if (layer && slot >= 1) return Role::kParameter;
-      if (foreign && node.Is("MatMul") && rank >= 2) return Role::kParameter;
+      if (product && node.Is("MatMul")) return Role::kParameter;
       const bool passes =
           (node.Is("Cast") || node.Is("DequantizeLinear")) && slot == 0 && !node.outputs.empty();
       if (passes && depth < 4) {
-        const Role role = RoleOf(graph, index, node.outputs[0], foreign, rank, depth + 1);
+        const Role role = RoleOf(graph, index, node.outputs[0], product, depth + 1);
         if (role != Role::kConstant) return role;
       }
     }
     return Role::kConstant;
   }
 
+  // `foreign`: of a network that frf does not know, whose MatMul multiply by weights; frf's own by tables.
   static void DeriveRoles(Graph& graph, bool foreign) {
     const GraphIndex index(graph);
     for (Initializer& initializer : graph.initializers) {
       const DType type = initializer.value.dtype();
       if (type == DType::kInt64 || type == DType::kBool) continue;
-      initializer.role = RoleOf(graph, index, initializer.name, foreign, initializer.value.shape().size(), 0);
+      initializer.role =
+          RoleOf(graph, index, initializer.name, foreign && initializer.value.shape().size() >= 2, 0);
     }
   }
 

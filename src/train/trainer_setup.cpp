@@ -67,13 +67,6 @@ void CheckNames(const TrainOptions& options) {
   }
 }
 
-double Millions(const Graph& graph) {
-  std::int64_t count = 0;
-  for (const Initializer& initializer : graph.initializers)
-    if (initializer.role == Role::kParameter) count += initializer.value.size();
-  return static_cast<double>(count) * 1e-6;
-}
-
 // The network with its first weights. Pruned ones are fitted on the images that it will be trained on;
 // `about`: where the model says so.
 Graph FirstGraph(const Plan& plan, const Dataset& data, bool progress, Json& about) {
@@ -95,8 +88,9 @@ Graph FirstGraph(const Plan& plan, const Dataset& data, bool progress, Json& abo
   LogInfo(
       fmt::format("{} ({:.2f} M parameters) pruned to {} ({:.2f} M): {} convolutions fitted on {} images, "
                   "{:.1f} % of the variance unexplained (most in {}: {:.1f} %)",
-                  larger.info.net, Millions(larger.graph), plan.model.net, Millions(graph.ForInference()),
-                  report.fitted.size(), report.images, mean * 100, worst->name, worst->unexplained * 100));
+                  larger.info.net, static_cast<double>(larger.graph.ParameterCount()) * 1e-6, plan.model.net,
+                  static_cast<double>(graph.ForInference().ParameterCount()) * 1e-6, report.fitted.size(),
+                  report.images, mean * 100, worst->name, worst->unexplained * 100));
   about["pruned_from"] = larger.name;
   if (!report.drawn.empty()) LogInfo(fmt::format("newly drawn: {}", Shortened(report.drawn)));
   return graph;
