@@ -21,6 +21,7 @@
 #include "data/synth.h"
 #include "engine/session.h"
 #include "frf/error.h"
+#include "graph/image_size.h"
 #include "graph/shapes.h"
 #include "image/transform.h"
 
@@ -123,23 +124,20 @@ std::vector<std::string> PeersOf(const BenchArguments& arguments) {
   return peers;
 }
 
-// The file's own size where it is fixed; else --size; else the one that it was trained at; else 512x1024.
-std::vector<std::pair<int, int>> SizesOf(const std::vector<std::pair<int, int>>& sizes, const Model& model,
-                                         const std::string& name, bool network) {
-  const Shape& shape = model.graph.inputs.at(0).shape;
-  const bool fixed = shape.size() == 4 && shape[2] > 0 && shape[3] > 0;
-  if (fixed) {
-    const std::pair own{static_cast<int>(shape[2]), static_cast<int>(shape[3])};
-    if (std::any_of(sizes.begin(), sizes.end(), [&](const auto& size) { return size != own; })) {
-      throw Error(ErrorCode::kUsage, fmt::format("{}: its input is fixed at {}x{}; leave --size out", name,
-                                                 own.first, own.second));
-    }
-    return {own};
+// --size; else the one that it was trained at; else 512x1024. A side that the file fixes is the file's.
+std::vector<SizePair> SizesOf(const std::vector<SizePair>& sizes, const Model& model, const std::string& name,
+                              bool network) {
+  const SizePair fixed = FixedSides(model.graph);
+  for (const SizePair& size : sizes) {
+    if (WithFixedSides(size, fixed) == size) continue;
+    throw Error(ErrorCode::kUsage,
+                fmt::format("{}: its input is fixed at {}; leave --size out{}", name, FixedSidesText(fixed),
+                            fixed.first > 0 && fixed.second > 0 ? "" : ", or keep to it"));
   }
   if (!sizes.empty()) return sizes;
   const InputSpec& input = model.info.input;
-  if (!network && input.height > 0 && input.width > 0) return {{input.height, input.width}};
-  return {{512, 1024}};
+  const bool trained = !network && input.height > 0 && input.width > 0;
+  return {WithFixedSides(trained ? SizePair{input.height, input.width} : SizePair{512, 1024}, fixed)};
 }
 
 // The street of the demo, at sizes that no scene is drawn at brought there.
@@ -149,7 +147,7 @@ Image PictureOf(int height, int width) {
   return drawn_height == height && drawn_width == width ? scene : ResizeBilinear(scene.view(), height, width);
 }
 
-std::vector<BenchCase> CasesOf(const BenchArguments& arguments, const std::vector<std::pair<int, int>>& sizes,
+std::vector<BenchCase> CasesOf(const BenchArguments& arguments, const std::vector<SizePair>& sizes,
                                const std::string& name, const std::string& shown, int threads) {
   const bool network = IsNet(name);
   if (!network && !arguments.options.empty())
@@ -280,7 +278,7 @@ int RunBench(const BenchArguments& arguments) {
     throw Error(ErrorCode::kUsage,
                 "frf bench wants a model file or a network's name; frf info --list shows the networks");
   const std::vector<Precision> precisions = ParsePrecisions(arguments.precision);
-  std::vector<std::pair<int, int>> sizes;
+  std::vector<SizePair> sizes;
   for (const std::string& size : SplitAtCommas(arguments.sizes, "--size"))
     sizes.push_back(ParseSize(size, "--size"));
   const std::vector<std::string> peers = PeersOf(arguments);

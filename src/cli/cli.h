@@ -66,9 +66,6 @@ Model LoadForeign(const std::string& name);
 // The graph to count: as the network defines it where the model says which one it is, else as it stands.
 Graph GraphAsDefined(const Model& model);
 
-// Height and width that the image input is fixed at; none where either is free.
-std::optional<std::pair<int, int>> FixedSize(const Graph& graph);
-
 // A drawn street as a network's input, 1 x 3 x height x width.
 Tensor StreetInput(const InputSpec& input, int height, int width);
 

@@ -18,6 +18,7 @@
 #include "engine/segmenter.h"
 #include "engine/session.h"
 #include "frf/error.h"
+#include "graph/image_size.h"
 #include "image/image_io.h"
 #include "metrics/confusion.h"
 
@@ -30,15 +31,11 @@ std::int64_t CountChanged(const LabelImage& a, const LabelImage& b) {
   return changed;
 }
 
-// The size at which the network sees an image. `input`: its shape as the file declares it, where a side may
-// be fixed.
-std::string SizeSeen(const InputSpec& spec, const Shape& input, const Image& image,
+// The size at which the network sees an image; `fixed` as the file declares it.
+std::string SizeSeen(const InputSpec& spec, SizePair fixed, const Image& image,
                      const SegmenterOptions& options) {
-  const auto fixed = [&](std::size_t axis, int wanted) {
-    return input.size() == 4 && input[axis] > 0 ? static_cast<int>(input[axis]) : wanted;
-  };
-  const NetworkSize size =
-      ChooseNetworkSize(spec, image.height, image.width, fixed(2, options.height), fixed(3, options.width));
+  const auto [height, width] = WithFixedSides({options.height, options.width}, fixed);
+  const NetworkSize size = ChooseNetworkSize(spec, image.height, image.width, height, width);
   return fmt::format("{}x{}", size.height, size.width);
 }
 
@@ -78,7 +75,7 @@ int RunEval(const EvalArguments& arguments) {
   CheckClasses(model.info.classes, data->classes(), arguments.model);
   CheckOutputs(arguments, data.get());
   if (arguments.modules) return RunEvalModules(arguments, options, model, *data);
-  const Shape input = model.graph.inputs.at(0).shape;
+  const SizePair fixed = FixedSides(model.graph);
   Segmenter segmenter(std::move(model), options);
   const Classes& classes = segmenter.info().classes;
   std::unique_ptr<OtherModel> other;
@@ -103,7 +100,7 @@ int RunEval(const EvalArguments& arguments) {
     const auto start = std::chrono::steady_clock::now();
     const LabelImage labels = LabelsOf(segmenter, sample);
     seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    const std::string seen = SizeSeen(segmenter.info().input, input, sample.image, options);
+    const std::string seen = SizeSeen(segmenter.info().input, fixed, sample.image, options);
     size = i == 0 || seen == size ? seen : "native";  // they differ: each image's own
     ConfusionMatrix one(classes.count());
     one.Add(sample.labels, labels);

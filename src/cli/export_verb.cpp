@@ -18,6 +18,7 @@
 #include "engine/plain.h"
 #include "engine/session.h"
 #include "frf/error.h"
+#include "graph/image_size.h"
 #include "graph/output.h"
 #include "image/transform.h"
 
@@ -110,27 +111,24 @@ Tensor PictureFor(const Graph& graph, const InputSpec& input, int height, int wi
   return StreetInput(as_stored, height, width).Cast(DType::kUint8);
 }
 
-// Where height and width are free, two sizes: the usual one and an odd one, as far as the network takes odd
-// ones.
-std::vector<std::pair<int, int>> ProofSizes(const InputSpec& input,
-                                            std::optional<std::pair<int, int>> fixed) {
-  if (fixed) return {*fixed};
+// Where a side is free, two sizes: the usual one and an odd one, as far as the network takes odd ones.
+std::vector<SizePair> ProofSizes(const InputSpec& input, SizePair fixed) {
+  if (fixed.first > 0 && fixed.second > 0) return {fixed};
   const auto rounded = [&](int length) {
     return (length + input.multiple - 1) / input.multiple * input.multiple;
   };
-  return {{rounded(std::max(64, input.height)), rounded(std::max(64, input.width))},
-          {rounded(157), rounded(211)}};
+  return {WithFixedSides({rounded(std::max(64, input.height)), rounded(std::max(64, input.width))}, fixed),
+          WithFixedSides({rounded(157), rounded(211)}, fixed)};
 }
 
-Proof Prove(const Model& model, const std::string& bytes, const ExportArguments& arguments,
-            std::optional<std::pair<int, int>> fixed) {
+Proof Prove(const Model& model, const std::string& bytes, const ExportArguments& arguments) {
   const Model written = ParseOnnx(bytes, arguments.output);
   PlainExecutor reference(arguments.half ? RoundedToHalf(model.graph) : model.graph);
   PlainExecutor from_file(written.graph);
   Proof proof;
   const std::string &output = MainOutput(model.graph).name, &output_written = MainOutput(written.graph).name;
   std::int64_t equal = 0, all = 0;
-  for (const auto& [height, width] : ProofSizes(model.info.input, fixed)) {
+  for (const auto& [height, width] : ProofSizes(model.info.input, FixedSides(written.graph))) {
     const Tensor seen = PictureFor(model.graph, model.info.input, height, width),
                  fed = PictureFor(written.graph, model.info.input, height, width);
     const Tensor wanted = reference.Run({{model.graph.inputs[0].name, seen}}).at(output);
@@ -185,17 +183,17 @@ int RunExport(const ExportArguments& arguments) {
     AddClassBias(model, ParseClassBias(arguments.class_bias, model.info.classes));
   WriteOptions options{
       .half = arguments.half, .argmax = arguments.argmax, .uint8_input = arguments.uint8_input};
-  options.size = FixedSize(model.graph);
+  const SizePair fixed = FixedSides(model.graph);
+  if (fixed.first > 0 && fixed.second > 0) options.size = fixed;
   if (!arguments.size.empty()) {
-    const auto wanted = ParseSize(arguments.size, "--size");
-    if (options.size && *options.size != wanted) {
+    options.size = ParseSize(arguments.size, "--size");
+    if (WithFixedSides(*options.size, fixed) != *options.size) {
       throw Error(
           ErrorCode::kUsage,
           fmt::format(
-              "{}: its input is fixed at {}x{}, --size {} cannot change that; export what it was made of",
-              arguments.source, options.size->first, options.size->second, arguments.size));
+              "{}: its input is fixed at {}, --size {} cannot change that; export what it was made of",
+              arguments.source, FixedSidesText(fixed), arguments.size));
     }
-    options.size = wanted;
   }
   if (arguments.half && model.info.weights == "int8") {
     throw Error(ErrorCode::kUsage,
@@ -206,7 +204,7 @@ int RunExport(const ExportArguments& arguments) {
   // What --meta says of a foreign file, or leaves out, does not make scores of integers.
   if (arguments.argmax || MainOutput(model.graph).dtype != DType::kFloat32) model.info.output = "labels";
   const std::string bytes = SerializeOnnx(model, options);
-  const Proof proof = Prove(model, bytes, arguments, options.size);
+  const Proof proof = Prove(model, bytes, arguments);
   WriteFileAtomically(arguments.output, bytes);
   if (arguments.json) {
     PrintJson({{"output", arguments.output},

@@ -131,8 +131,7 @@ Json ToJson(const StepLine& line, const Peaks& peaks) {
 }  // namespace
 
 SizePair SizeToCount(const std::string& name, SizePair fixed, SizePair wanted, bool given) {
-  const SizePair own{fixed.first > 0 ? fixed.first : wanted.first,  // a file may fix one side alone
-                     fixed.second > 0 ? fixed.second : wanted.second};
+  const SizePair own = WithFixedSides(wanted, fixed);
   if (given && own != wanted) {
     throw Error(ErrorCode::kUsage,
                 fmt::format("{}: its input is fixed, --size {}x{} is wanted", name, own.first, own.second));

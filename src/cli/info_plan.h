@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "frf/precision.h"
+#include "graph/image_size.h"
 
 namespace frf::cli {
 
@@ -23,7 +24,6 @@ int RunInfoPlan(const PlanArguments& arguments);
 
 // Height and width; 0 in `fixed` for a side that is free. `wanted` holds where the file fixes nothing else:
 // kUsage where it does and `given` says that the user asked.
-using SizePair = std::pair<int, int>;
 SizePair SizeToCount(const std::string& name, SizePair fixed, SizePair wanted, bool given);
 
 }  // namespace frf::cli

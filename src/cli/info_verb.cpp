@@ -13,6 +13,7 @@
 #include "cli/info_plan.h"
 #include "engine/session.h"
 #include "frf/error.h"
+#include "graph/image_size.h"
 #include "graph/shapes.h"
 #include "nets/nets.h"
 
@@ -83,11 +84,7 @@ Counted GraphOf(const InfoArguments& arguments) {
   if (std::filesystem::is_directory(arguments.name))
     return {GraphAsDefined(LoadRun(arguments.name, false, false)), {}};
   const Model model = ReadOnnx(PathOf(arguments.name), {.require_stamp = false});
-  const Shape& shape = model.graph.inputs.at(0).shape;
-  const auto side = [&](std::size_t axis) {
-    return shape.size() == 4 ? static_cast<int>(std::max<std::int64_t>(0, shape[axis])) : 0;
-  };
-  return {GraphAsDefined(model), {side(2), side(3)}};
+  return {GraphAsDefined(model), FixedSides(model.graph)};
 }
 
 std::string Giga(std::int64_t macs) {

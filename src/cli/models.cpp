@@ -10,19 +10,13 @@
 #include "data/synth.h"
 #include "engine/plain.h"
 #include "frf/error.h"
+#include "graph/image_size.h"
 #include "graph/output.h"
 #include "graph/shapes.h"
 #include "image/transform.h"
 #include "nets/nets.h"
 
 namespace frf::cli {
-
-std::optional<std::pair<int, int>> FixedSize(const Graph& graph) {
-  if (graph.inputs.empty() || graph.inputs[0].shape.size() != 4) return std::nullopt;
-  const Shape& shape = graph.inputs[0].shape;
-  if (shape[2] <= 0 || shape[3] <= 0) return std::nullopt;
-  return std::pair(static_cast<int>(shape[2]), static_cast<int>(shape[3]));
-}
 
 Tensor StreetInput(const InputSpec& input, int height, int width) {
   // Scenes have sizes of their own; networks may see smaller pictures.
@@ -72,8 +66,7 @@ Model LoadForeign(const std::string& name) {
   const Shape& image = graph.inputs.empty() ? Shape{} : graph.inputs[0].shape;
   if (image.size() != 4)
     throw Error(ErrorCode::kUnsupported, fmt::format("{}: an image input of 1x3xHxW is wanted", name));
-  const int height = image[2] > 0 ? static_cast<int>(image[2]) : 256,
-            width = image[3] > 0 ? static_cast<int>(image[3]) : 256;
+  const auto [height, width] = WithFixedSides({256, 256}, FixedSides(graph));
   const TensorType output = InferShapes(graph, height, width).at(MainOutput(graph).name);
   const bool scores = output.dtype == DType::kFloat32 && output.shape.size() == 4;
   const int classes =

@@ -19,6 +19,7 @@
 #include "cli/quantize_score.h"
 #include "engine/quantize/insert.h"
 #include "frf/error.h"
+#include "graph/image_size.h"
 
 namespace frf::cli {
 namespace {
@@ -47,11 +48,8 @@ class Quantizer {
       std::tie(options_.height, options_.width) = ParseSize(arguments.size, "--size");
     OpenData();
     const Image& first = calibration_.samples.at(0).image;
-    const Shape& declared = model_.graph.inputs.at(0).shape;
-    const bool fixed = declared.size() == 4 && declared[2] > 0 && declared[3] > 0;
-    size_ = ChooseNetworkSize(model_.info.input, first.height, first.width,
-                              fixed ? static_cast<int>(declared[2]) : options_.height,
-                              fixed ? static_cast<int>(declared[3]) : options_.width);
+    const auto [height, width] = WithFixedSides({options_.height, options_.width}, FixedSides(model_.graph));
+    size_ = ChooseNetworkSize(model_.info.input, first.height, first.width, height, width);
   }
 
   int Run() {

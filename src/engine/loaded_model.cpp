@@ -8,12 +8,14 @@
 #include <algorithm>
 #include <climits>
 #include <filesystem>
+#include <tuple>
 
 #include "base/files.h"
 #include "base/hash.h"
 #include "engine/plan/prepare.h"
 #include "engine/session.h"
 #include "frf/error.h"
+#include "graph/image_size.h"
 
 namespace frf {
 
@@ -34,8 +36,7 @@ LoadedModel::LoadedModel(Model model) : impl_(std::make_unique<Impl>()) {
   Graph& graph = model.graph;
   impl_->name = model.file.empty() ? graph.name : model.file;
   CheckImageInput(graph, impl_->name);
-  impl_->fixed_height = static_cast<int>(std::max<std::int64_t>(0, graph.inputs[0].shape[2]));
-  impl_->fixed_width = static_cast<int>(std::max<std::int64_t>(0, graph.inputs[0].shape[3]));
+  std::tie(impl_->fixed_height, impl_->fixed_width) = FixedSides(graph);
   impl_->graph = std::make_shared<const Graph>(engine::PrepareOnce(graph));
   model.graph = Graph();
 #if defined(__GLIBC__)
@@ -90,10 +91,9 @@ std::shared_ptr<LoadedModel> LoadedModel::LoadBytes(const void* bytes, std::size
 
 void CheckFixedSize(int fixed_height, int fixed_width, int height, int width) {
   if ((fixed_height == 0 || fixed_height == height) && (fixed_width == 0 || fixed_width == width)) return;
-  const auto side = [](int fixed) { return fixed > 0 ? fmt::format("{}", fixed) : std::string("?"); };
   throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("the model's input is fixed at {}x{}, {}x{} was asked for", side(fixed_height),
-                          side(fixed_width), height, width));
+              fmt::format("the model's input is fixed at {}, {}x{} was asked for",
+                          FixedSidesText({fixed_height, fixed_width}), height, width));
 }
 
 int LoadedModel::classes() const { return impl_->info.classes.count(); }

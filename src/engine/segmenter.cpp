@@ -12,6 +12,7 @@
 #include "engine/session.h"
 #include "engine/thread_scope.h"
 #include "frf/error.h"
+#include "graph/image_size.h"
 #include "graph/output.h"
 #include "graph/passes.h"
 
@@ -35,8 +36,7 @@ Segmenter::Segmenter(Model model, const SegmenterOptions& options) : info_(model
   input_name_ = graph.inputs[0].name;
   input_type_ = graph.inputs[0].dtype;
   output_name_ = graph.outputs.at(0).name;
-  fixed_height_ = static_cast<int>(std::max<std::int64_t>(0, graph.inputs[0].shape[2]));
-  fixed_width_ = static_cast<int>(std::max<std::int64_t>(0, graph.inputs[0].shape[3]));
+  std::tie(fixed_height_, fixed_width_) = FixedSides(graph);
   if (options.height > 0) CheckFixedSize(fixed_height_, fixed_width_, options.height, options.width);
   if (options.height > 0) fixed_height_ = options.height, fixed_width_ = options.width;
   executor_ =

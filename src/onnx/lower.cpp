@@ -19,6 +19,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "graph/image_size.h"
 #include "graph/shapes.h"
 #include "graph/spectral.h"
 #include "onnx/internal.h"
@@ -103,14 +104,15 @@ class Lowering {
     image.dim_names.resize(4);
     image.dim_names[0].clear();
     const char* names[] = {"height", "width"};
+    const std::string fixed = FixedSidesText(FixedSides(source_));
     for (int i = 0; i < 2; ++i) {
       std::int64_t& dim = image.shape[2 + i];
       const int wanted = size_ ? (i == 0 ? size_->first : size_->second) : -1;
       if (dim != -1 && size_ && dim != wanted) {
         throw Error(ErrorCode::kInvalidArgument,
-                    fmt::format("input '{}' is fixed at {}x{}, {}x{} is asked for; start from the run or a "
+                    fmt::format("input '{}' is fixed at {}, {}x{} is asked for; start from the run or a "
                                 "file with free size",
-                                image.name, image.shape[2], image.shape[3], size_->first, size_->second));
+                                image.name, fixed, size_->first, size_->second));
       }
       if (dim != -1) continue;
       dim = wanted;

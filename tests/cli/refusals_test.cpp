@@ -9,6 +9,7 @@
 #include "base/files.h"
 #include "data/synth.h"
 #include "engine/plain.h"
+#include "graph/image_size.h"
 #include "image/image_io.h"
 #include "onnx/onnx_file.h"
 #include "support/cli.h"
@@ -53,6 +54,31 @@ TEST(ExportAgain, AFixedSizeStays) {
   EXPECT_EQ(ParsedOutput(RunFrf({"info", work / "a.onnx", "--json"}))["size"], "20x36");
   for (const std::string plan : {"--all", "--plan"})
     Refused({"info", work / "a.onnx", "--size", "64x64", plan}, "its input is fixed, --size 20x36 is wanted");
+}
+
+TEST(ExportAgain, OneSideMayBeFixed) {
+  const test::TempFolder work;
+  ParsedOutput(RunFrf({"export", "frfnet-slim", "-o", work / "free.onnx", "--json"}));
+  for (const int axis : {2, 3}) {
+    SCOPED_TRACE(axis == 2 ? "height" : "width");
+    Model model = ReadOnnx(work / "free.onnx");
+    model.graph.inputs[0].shape[axis] = 64;
+    model.info.input.height = 48, model.info.input.width = 80;  // where it was trained
+    const std::string file = work / "one.onnx", text = axis == 2 ? "64x?" : "?x64";
+    const std::string trained = axis == 2 ? "64x80" : "48x64";
+    WriteOnnx(model, file);
+    const Json again = ParsedOutput(RunFrf({"export", file, "-o", work / "again.onnx", "--json"}));
+    EXPECT_EQ(again["sizes"], axis == 2 ? "64x80, 64x211" : "64x64, 157x64");
+    EXPECT_EQ(FixedSides(ReadOnnx(work / "again.onnx").graph), FixedSides(model.graph));
+    Refused({"export", file, "--size", "40x40", "-o", work / "c.onnx"}, "fixed at " + text);
+    EXPECT_EQ(ParsedOutput(RunFrf({"bench", file, "--runs", "1", "--json"}))["size"], trained);
+    Refused({"bench", file, "--size", "40x40"}, "fixed at " + text);
+    EXPECT_EQ(ParsedOutput(RunFrf({"eval", file, "--data", "synth:1", "--json"}))["size"], trained);
+    const Finished quantized = RunFrf(
+        {"quantize", file, "--data", "synth:4", "--method", "minmax", "-o", work / "q.onnx", "--json"});
+    EXPECT_EQ(quantized.code, 0) << quantized.err;
+    EXPECT_EQ(FixedSides(ReadOnnx(work / "q.onnx").graph), FixedSides(model.graph));
+  }
 }
 
 TEST(ExportAgain, BytesStayBytes) {

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// Height and width of the image that a network takes, as its file declares them: both free, both fixed, or
+// one of the two.
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "graph/graph.h"
+
+namespace frf {
+
+using SizePair = std::pair<int, int>;  // height, width
+
+// Of the first input; 0 for a side that is free, and where it is no 4-dimensional image.
+SizePair FixedSides(const Graph& graph);
+
+// `wanted`, but for the sides that are fixed.
+SizePair WithFixedSides(SizePair wanted, SizePair fixed);
+
+// "96x?": a question mark for a side that is free.
+std::string FixedSidesText(SizePair fixed);
+
+}  // namespace frf
