@@ -165,6 +165,17 @@ ModelInfo ModelInfoFromJson(const Json& json, const std::string& file) {
   return info;
 }
 
+void DescribeWeights(ModelInfo& info, const Json& meta, bool best, bool raw) {
+  const bool averaged = info.weights_from != "raw";
+  if (raw) info.weights_from = "raw";
+  const auto own = meta.find("model");
+  // A kill between best.ckpt and config.json, or a best.ckpt that was put there, leaves another's score.
+  info.eval = own != meta.end() ? own->value("eval", Json::array()) : info.eval;
+  if (best && !(raw && averaged)) return;
+  info.eval = Json::array();
+  if (const auto qat = info.quant.find("qat"); qat != info.quant.end()) qat->erase("eval");
+}
+
 std::pair<int, int> ParseSize(const std::string& text, const std::string& what) {
   const char* const end = text.data() + text.size();
   int height = 0, width = 0;
@@ -174,10 +185,10 @@ std::pair<int, int> ParseSize(const std::string& text, const std::string& what) 
     const auto second = std::from_chars(first.ptr + 1, end, width);
     good = second.ec == std::errc() && second.ptr == end;
   }
-  if (!good || height < 1 || width < 1 || height > 65535 || width > 65535) {
+  if (!good || height < 1 || width < 1 || height > kMaxSide || width > kMaxSide) {
     throw Error(ErrorCode::kUsage,
-                fmt::format("{} wants HEIGHTxWIDTH, each 1 to 65535 (for instance 360x480), it is '{}'", what,
-                            Printable(text)));
+                fmt::format("{} wants HEIGHTxWIDTH, each 1 to {} (for instance 360x480), it is '{}'", what,
+                            kMaxSide, Printable(text)));
   }
   return {height, width};
 }

@@ -63,7 +63,16 @@ ModelInfo ModelInfoFromMetadata(const Metadata& metadata, const std::string& fil
 Json ToJson(const ModelInfo& info);
 ModelInfo ModelInfoFromJson(const Json& json, const std::string& file);
 
-// "360x480" -> {360, 480}; HEIGHTxWIDTH, each 1..65535. `what` names the option or file in the error.
+// `info`, of a run's config.json, for the weights of one of its checkpoints: `meta` is the checkpoint's own,
+// `best` whether it is best.ckpt, `raw` whether weights are wanted as the last step left them. A score stays
+// only with the weights that were scored.
+void DescribeWeights(ModelInfo& info, const Json& meta, bool best, bool raw);
+
+// Of a picture, a network's input or a crop: as large as any image file's. Above it products of sizes and
+// channels could leave 64 bits before anybody counts them.
+inline constexpr int kMaxSide = 65535;
+
+// "360x480" -> {360, 480}; HEIGHTxWIDTH, each 1..kMaxSide. `what` names the option or file in the error.
 std::pair<int, int> ParseSize(const std::string& text, const std::string& what);
 
 }  // namespace frf

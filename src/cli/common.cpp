@@ -44,7 +44,8 @@ Model LoadRun(const std::string& folder, bool raw, bool last) {
   Model model;
   model.info = ModelInfoFromJson(config.contains("model") ? config["model"] : config, config_path);
   const std::string best = folder + "/best.ckpt", newest = folder + "/last.ckpt";
-  const std::string path = !last && std::filesystem::exists(best) ? best : newest;
+  const bool takes_best = !last && std::filesystem::exists(best);
+  const std::string path = takes_best ? best : newest;
   const Checkpoint checkpoint = Checkpoint::Load(path);
   Json options = model.info.net_options;
   options["classes"] = model.info.classes.count();
@@ -62,7 +63,7 @@ Model LoadRun(const std::string& folder, bool raw, bool last) {
                             report.kept.size(), report.kept.front()));
   }
   if (!table.empty()) model.graph = engine::InsertQuantization(model.graph, table);
-  model.info.weights_from = raw ? "raw" : "ema";
+  DescribeWeights(model.info, checkpoint.meta(), takes_best, raw);
   return model;
 }
 
@@ -117,8 +118,7 @@ std::pair<int, int> ParseShard(const std::string& text) {
 }
 
 std::string IsaInUse() {
-  const char* forced = std::getenv("FRF_FORCE_ISA");
-  if (forced == nullptr || *forced == '\0') return ThisMachine().isa;
+  if (kernels::ForcedIsa() == nullptr) return ThisMachine().isa;
   return fmt::format("{}, forced by FRF_FORCE_ISA", kernels::BestKernels().isa);
 }
 

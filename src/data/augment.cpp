@@ -10,6 +10,7 @@
 #include <cstring>
 #include <tuple>
 
+#include "base/model_info.h"
 #include "base/random.h"
 #include "data/loader.h"
 #include "data/new_sky.h"
@@ -183,9 +184,9 @@ void CheckAugment(const AugmentSpec& spec) {
     if (!good) throw Error(ErrorCode::kInvalidArgument, "augmentation: " + message);
   };
   // Comparisons are written so that NaN fails them.
-  wanted(
-      spec.crop_height >= 1 && spec.crop_width >= 1 && spec.crop_height <= 65535 && spec.crop_width <= 65535,
-      fmt::format("crop {}x{}; wanted 1..65535 on both sides", spec.crop_height, spec.crop_width));
+  wanted(spec.crop_height >= 1 && spec.crop_width >= 1 && spec.crop_height <= kMaxSide &&
+             spec.crop_width <= kMaxSide,
+         fmt::format("crop {}x{}; wanted 1..{} on both sides", spec.crop_height, spec.crop_width, kMaxSide));
   wanted(spec.base_scale > 0 && spec.base_scale <= 16,
          fmt::format("base_scale {}; wanted above 0, at most 16", spec.base_scale));
   wanted(spec.shift >= 0 && spec.shift <= 255, fmt::format("shift {}; wanted 0..255", spec.shift));

@@ -10,6 +10,7 @@
 #include <new>
 #include <string>
 
+#include "base/model_info.h"
 #include "base/version.h"
 #include "frf/error.h"
 #include "frf/frf.h"
@@ -134,8 +135,7 @@ LabelView ViewOf(const frf_labels* labels) {
 }
 
 void CheckRows(const void* data, int height, int width, std::ptrdiff_t row_stride, int channels) {
-  constexpr int kMost = 65535;  // as for Run
-  const bool sides = height >= 1 && width >= 1 && height <= kMost && width <= kMost;
+  const bool sides = height >= 1 && width >= 1 && height <= kMaxSide && width <= kMaxSide;
   if (data != nullptr && sides && row_stride >= std::ptrdiff_t{channels} * width) return;
   throw Error(ErrorCode::kInvalidArgument, std::to_string(height) + "x" + std::to_string(width) +
                                                " pixels with " + std::to_string(row_stride) +

@@ -19,10 +19,6 @@
 namespace frf {
 namespace {
 
-// As large as any image file's. Above it products of sizes and channels could leave 64 bits before a plan
-// counts them.
-constexpr int kMaxSide = 65535;
-
 void CheckSide(int height, int width, const char* what) {
   if (height > kMaxSide || width > kMaxSide) {
     throw Error(ErrorCode::kInvalidArgument,

@@ -385,8 +385,9 @@ Graph LoadRunGraph(const std::string& run, bool raw, bool last, ModelInfo& info)
   const Plan plan = PlanFromJson(ParseJson(ReadFile(file), file), file);
   info = plan.model;
   const std::string best = run + "/best.ckpt";
-  const Checkpoint checkpoint =
-      Checkpoint::Load(!last && std::filesystem::exists(best) ? best : run + "/last.ckpt");
+  const bool takes_best = !last && std::filesystem::exists(best);
+  const Checkpoint checkpoint = Checkpoint::Load(takes_best ? best : run + "/last.ckpt");
+  DescribeWeights(info, checkpoint.meta(), takes_best, raw);
   Graph graph =
       plan.quantization ? RoundedNet(plan, file) : BuildNet(info.net, info.net_options).ForInference();
   LoadAll(graph, checkpoint, plan.model.net, raw);

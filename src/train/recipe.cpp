@@ -9,6 +9,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "base/model_info.h"
 #include "frf/error.h"
 
 namespace frf {
@@ -200,7 +201,7 @@ void Check(const Recipe& recipe) {
   if (recipe.batch < 1 || recipe.batch > 4096)
     Wrong("batch", fmt::format("is {}, 1 to 4096 is wanted", recipe.batch));
   if ((recipe.crop_height == 0) != (recipe.crop_width == 0) || recipe.crop_height < 0 ||
-      recipe.crop_width < 0 || recipe.crop_height > 65535 || recipe.crop_width > 65535) {
+      recipe.crop_width < 0 || recipe.crop_height > kMaxSide || recipe.crop_width > kMaxSide) {
     Wrong("crop", fmt::format("{}x{} is not HEIGHTxWIDTH", recipe.crop_height, recipe.crop_width));
   }
   const AugmentSpec& augment = recipe.augment;

@@ -34,7 +34,9 @@ RunFolder::~RunFolder() {
   if (!Has("config.json") && !Has("last.ckpt")) {  // refused before it began
     std::error_code ignored;
     std::filesystem::remove(path_ + "/lock", ignored);
-    if (made_) std::filesystem::remove(path_, ignored);  // where nothing else is in it
+    std::filesystem::path folder = path_;
+    for (std::size_t i = 0; i < made_; ++i, folder = folder.parent_path())
+      std::filesystem::remove(folder, ignored);  // where nothing else is in it
   }
   ::close(lock_);
 }
@@ -43,7 +45,9 @@ bool RunFolder::Has(const std::string& name) const { return std::filesystem::exi
 
 RunFolder RunFolder::Create(const std::string& path) {
   RunFolder run(path);
-  run.made_ = !std::filesystem::exists(run.path_);
+  for (std::filesystem::path folder = run.path_; !folder.empty() && !std::filesystem::exists(folder);
+       folder = folder.parent_path())
+    ++run.made_;
   MakeFolder(run.path_);
   run.Lock();
   if (run.Has("config.json") || run.Has("last.ckpt")) {
@@ -90,10 +94,9 @@ void RunFolder::RemoveLeftovers() const {
   std::error_code ignored;
   for (const auto& entry : std::filesystem::directory_iterator(path_, ignored)) {
     const std::string name = entry.path().filename().string();
-    for (const char* owner :
-         {"last.ckpt.tmp", "best.ckpt.tmp", "config.json.tmp", "log.jsonl.tmp", "report.html.tmp"}) {
-      if (name.starts_with(owner)) std::filesystem::remove(entry.path(), ignored);
-    }
+    const bool ours = name.find(".ckpt.tmp") != std::string::npos || name.starts_with("config.json.tmp") ||
+                      name.starts_with("log.jsonl.tmp") || name.starts_with("report.html.tmp");
+    if (ours) std::filesystem::remove(entry.path(), ignored);
   }
 }
 

@@ -44,7 +44,7 @@ class RunFolder {
   void RemoveLeftovers() const;
   std::string path_;
   int lock_ = -1;
-  bool made_ = false;  // by this call, for this run
+  std::size_t made_ = 0;  // how many folders, it and those around it, this call made for this run
   bool warned_ = false, silent_ = false;
 };
 

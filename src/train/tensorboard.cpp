@@ -79,7 +79,7 @@ std::uint32_t Crc32c(const void* data, std::size_t size) {
   return ~crc;
 }
 
-EventWriter::EventWriter(const std::string& folder, std::int64_t first_step) {
+EventWriter::EventWriter(const std::string& folder, std::optional<std::int64_t> first_step) {
   std::array<char, 256> host{};
   if (::gethostname(host.data(), host.size() - 1) != 0) std::strcpy(host.data(), "host");
   const auto seconds =
@@ -90,8 +90,8 @@ EventWriter::EventWriter(const std::string& folder, std::int64_t first_step) {
   std::string version = EventHead(0);
   PutBytes(version, 3, "brain.Event:2");
   Write(version);
-  if (first_step > 0) {
-    std::string session, event = EventHead(first_step);
+  if (first_step) {
+    std::string session, event = EventHead(*first_step);
     PutInt(session, 1, 1);  // SessionLog.status = START: later points of earlier files are dropped
     PutBytes(event, 7, session);
     Write(event);

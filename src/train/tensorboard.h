@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <fstream>
+#include <optional>
 #include <string>
 
 #include "frf/image.h"
@@ -19,8 +20,8 @@ namespace frf {
 
 class EventWriter {
  public:
-  // `first_step` above 0: a resumed run.
-  explicit EventWriter(const std::string& folder, std::int64_t first_step = 0);
+  // `first_step`: of a resumed run, from which on it writes again.
+  explicit EventWriter(const std::string& folder, std::optional<std::int64_t> first_step = {});
   void Scalar(const std::string& tag, double value, std::int64_t step);
   void Picture(const std::string& tag, const Image& image, std::int64_t step);
   // False once writing failed (a full disk): events are lost from there, training is not.

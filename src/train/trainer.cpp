@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/files.h"
@@ -44,7 +45,7 @@ TrainResult Trainer::Run() {
   const StopSignal signals;
   if (!state_.finished) {
     Announce();
-    if (Writes()) progress_ = std::make_unique<Progress>("train", schedule_.steps - state_.step);
+    if (Writes()) progress_ = std::make_unique<Progress>("train", StepsLeft());
     // Epoch 0, the rounded or pruned network as it came: training must beat it for best.ckpt.
     if ((plan_.quantization || plan_.prune) && validation_ && state_.step == 0) {
       Validate(false);
@@ -71,6 +72,18 @@ TrainResult Trainer::Run() {
           .loader_idle = IdleShare(),
           .weights_hash = HashWeights(*module_, average_.get()),
           .rank = distributed_ == nullptr ? 0 : distributed_->rank()};
+}
+
+// Where the run stands on its way through the schedule: state_.step, unless images were added or removed
+// since earlier steps were counted.
+std::int64_t Trainer::ScheduleStep() const {
+  const std::int64_t steps = loader_->steps_per_epoch();
+  return state_.epoch * steps + std::min(state_.epoch_step, steps);
+}
+
+// Of a step: the batch, or all there are.
+std::int64_t Trainer::BatchImages() const {
+  return std::min<std::int64_t>(plan_.recipe.batch, data_->size());
 }
 
 void Trainer::RunEpoch() {
@@ -119,7 +132,7 @@ double Trainer::TotalLoss(double own) {
 
 void Trainer::Step(const Batch& batch, const Phase& phase) {
   if (distributed_ != nullptr) distributed_->SetStep(state_.step);
-  Rates rates = RatesAt(schedule_, state_.step);
+  Rates rates = RatesAt(schedule_, ScheduleStep());
   rates.rate *= phase.rate_share;
   module_->SetChance(plan_.seed, static_cast<std::uint64_t>(state_.step));
   const torch::Tensor images = ImagesOf(batch, device_);
@@ -178,6 +191,13 @@ std::string Trainer::LastGood() const {
   return fmt::format("the last good checkpoint is {} of step {}", run_ / "last.ckpt", saved_step_);
 }
 
+// A loss may be finite where the step that follows from it is not.
+void Trainer::CheckWeights() const {
+  if (AllFinite(*module_)) return;
+  throw Error(ErrorCode::kInvalidArgument, fmt::format("{}: a weight is not finite after step {}; {}",
+                                                       run_.path(), state_.step, LastGood()));
+}
+
 // Pixels of input still to be trained on, twice where each is seen twice: what the time left is estimated
 // from, since phases differ in size.
 double Trainer::PixelsLeft() const {
@@ -185,8 +205,8 @@ double Trainer::PixelsLeft() const {
   for (std::int64_t epoch = state_.epoch; epoch < TotalEpochs(); ++epoch) {
     const Phase& phase = PhaseAt(plan_.recipe, epoch);
     const AugmentSpec augment = AugmentOf(plan_.recipe, phase);
-    pixels += PassesOf(phase) * 3.0 * augment.crop_height * augment.crop_width * plan_.recipe.batch *
-              static_cast<double>(loader_->steps_per_epoch());
+    pixels += PassesOf(phase) * 3.0 * augment.crop_height * augment.crop_width *
+              static_cast<double>(BatchImages() * loader_->steps_per_epoch());
   }
   return pixels;
 }
@@ -196,10 +216,10 @@ void Trainer::LogEpoch() {
   Json line{
       {"type", "epoch"},          {"epoch", state_.epoch + 1},
       {"step", state_.step},      {"phase", phase.name},
-      {"loss", state_.last_loss}, {"rate", RatesAt(schedule_, state_.step - 1).rate * phase.rate_share}};
+      {"loss", state_.last_loss}, {"rate", RatesAt(schedule_, ScheduleStep() - 1).rate * phase.rate_share}};
   if (epoch_.steps > 0) {
     line["seconds"] = epoch_.seconds;
-    line["images_per_second"] = static_cast<double>(epoch_.steps * plan_.recipe.batch) / epoch_.seconds;
+    line["images_per_second"] = static_cast<double>(epoch_.steps * BatchImages()) / epoch_.seconds;
     line["loader_idle"] = epoch_.waited / epoch_.seconds;
     if (epoch_.climbed > 0) line["sharpness"] = epoch_.rise / static_cast<double>(epoch_.climbed);
   }
@@ -222,6 +242,7 @@ void Trainer::KeepTogether() {
 
 void Trainer::FinishEpoch() {
   KeepTogether();
+  CheckWeights();  // before they are scored and kept as the best
   state_.last_loss = state_.loss_sum / static_cast<double>(state_.epoch_step);
   const std::int64_t done = state_.epoch + 1;
   LogEpoch();
@@ -229,8 +250,9 @@ void Trainer::FinishEpoch() {
   std::string scores;
   if (validation_ && (done % plan_.recipe.validate_every == 0 || done == TotalEpochs())) {
     Validate(false);
-    scores = fmt::format(", mIoU {:.4f} (best {:.4f} of epoch {})", *state_.last_miou, *state_.best_miou,
-                         state_.best_epoch);
+    scores = fmt::format(", mIoU {:.4f}", *state_.last_miou);
+    if (state_.best_miou)
+      scores += fmt::format(" (best {:.4f} of epoch {})", *state_.best_miou, state_.best_epoch);
   }
   state_.epoch = done;
   state_.epoch_step = 0;
@@ -267,8 +289,7 @@ void Trainer::FinishRun() {
   About()["hours"] = std::round(state_.seconds / 36) / 100;
   WriteConfig();
   SaveLast(true);
-  if (!validation_ && Writes())
-    WriteTrainReport(run_, plan_, {.title = plan_.model.net + " on " + data_->description()});
+  if (!validation_ && Writes()) WriteReport({.title = plan_.model.net + " on " + data_->description()});
   LogInfo(fmt::format("{}: done in {}; the loader kept training waiting {:.1f} % of the time", run_.path(),
                       FormatDuration(state_.seconds), IdleShare() * 100));
 }

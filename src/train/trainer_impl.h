@@ -44,12 +44,17 @@ class Trainer {
                          std::shared_ptr<const Dataset>& data);
   static Plan ChoosePlan(const TrainOptions& options, const RunFolder& run,
                          std::shared_ptr<const Dataset>& data);
+  std::string OwnTeacher(std::size_t i) const;  // where the run keeps its copy
   void TakeTeachers();
   LoaderOptions Loading() const;
   void Resume();
   bool EndPending() const;
   std::int64_t FirstNewStep() const;
   void RewindLog();
+  std::int64_t ScheduleStep() const;
+  std::int64_t StepsLeft() const { return schedule_.steps - ScheduleStep(); }
+  std::int64_t BatchImages() const;
+  void CheckWeights() const;
   void Announce();
   void RunEpoch();
   void Step(const Batch& batch, const Phase& phase);
@@ -66,7 +71,8 @@ class Trainer {
   void AddPictures();
   void Report(const Evaluation& evaluation, std::int64_t epoch, std::vector<HtmlReport::Row> rows);
   void SaveLast(bool must);
-  void SaveBest(const Evaluation& evaluation);
+  bool SaveBest(const Evaluation& evaluation);
+  void WriteReport(const TrainReport& report);
   void WriteConfig();
   Precision ChoosePrecision() const;
   // Where the model says how it was trained: under rounding, beside how the file that it came from was.

@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <tuple>
+#include <utility>
 
 #include "base/files.h"
 #include "base/log.h"
@@ -58,11 +60,14 @@ void Trainer::Validate(bool final) {
 void Trainer::Record(const Evaluation& evaluation, std::int64_t epoch, bool final) {
   const double miou = evaluation.matrix.MeanIou().value_or(0);
   state_.last_miou = miou;
-  const bool best = !state_.best_miou || miou > *state_.best_miou;
+  bool best = !state_.best_miou || miou > *state_.best_miou;
   if (best) {
+    const auto before = std::pair(state_.best_miou, state_.best_epoch);
     state_.best_miou = miou;
     state_.best_epoch = epoch;
-    SaveBest(evaluation);
+    best = SaveBest(evaluation);
+    // What could not be kept must not keep later, lower scores from being the best.
+    if (!best) std::tie(state_.best_miou, state_.best_epoch) = before;
   }
   Json line{{"type", "validation"}, {"epoch", epoch}, {"step", state_.step}, {"final", final}};
   Json scores = ToJson(evaluation.matrix, plan_.model.classes);
@@ -108,6 +113,10 @@ void Trainer::Report(const Evaluation& evaluation, std::int64_t epoch, std::vect
       {"waiting for data", fmt::format("{:.1f} % of it", IdleShare() * 100)},
       {"machine", fmt::format("{}, {} threads", ThisMachine().cpu, torch::get_num_threads())},
       {"seed, commit", fmt::format("{}, {}", plan_.seed, Commit())}};
+  WriteReport(report);
+}
+
+void Trainer::WriteReport(const TrainReport& report) {
   try {
     WriteTrainReport(run_, plan_, report);
   } catch (const Error& error) {
@@ -120,10 +129,7 @@ void Trainer::Report(const Evaluation& evaluation, std::int64_t epoch, std::vect
 void Trainer::SaveLast(bool must) {
   if (!Writes()) return;
   saved_ = Clock::now();
-  if (!AllFinite(*module_)) {
-    throw Error(ErrorCode::kInvalidArgument, fmt::format("{}: a weight is not finite after step {}; {}",
-                                                         run_.path(), state_.step, LastGood()));
-  }
+  CheckWeights();
   try {
     SaveState(run_ / "last.ckpt", state_, ToJson(plan_.model), Everything());
     saved_step_ = state_.step;
@@ -133,24 +139,34 @@ void Trainer::SaveLast(bool must) {
   }
 }
 
-void Trainer::SaveBest(const Evaluation& evaluation) {
-  if (!Writes()) return;
+// False where best.ckpt could not be written: then it and what config.json says of it are as they were.
+bool Trainer::SaveBest(const Evaluation& evaluation) {
+  if (!Writes()) return true;
   Json scores = ToJson(evaluation.matrix, plan_.model.classes);
   scores.erase("confusion");
   Json entry{{"data", DataName(plan_.validation)},
              {"split", SplitName(plan_.validation)},
              {"size", fmt::format("{}x{}", plan_.model.input.height, plan_.model.input.width)}};
   entry.update(scores);
+  const ModelInfo before = plan_.model;
   plan_.model.eval = Json::array({entry});
   if (plan_.quantization) About()["eval"] = entry;
   About()["hours"] = std::round(state_.seconds / 36) / 100;
   try {
     SaveState(run_ / "best.ckpt", state_, ToJson(plan_.model), {*module_, nullptr, average_.get()});
-    WriteConfig();
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kIo) throw;
     LogWarning(fmt::format("{}; the best weights of this epoch are lost, training goes on", error.what()));
+    plan_.model = before;
+    return false;
   }
+  try {
+    WriteConfig();
+  } catch (const Error& error) {  // written again at the end; best.ckpt holds its own score
+    if (error.code() != ErrorCode::kIo) throw;
+    LogWarning(fmt::format("{}; best.ckpt is written, training goes on", error.what()));
+  }
+  return true;
 }
 
 void Trainer::WriteConfig() {
@@ -162,7 +178,7 @@ void Trainer::Stop() {
   if (events_) events_->Flush();
   throw Error(ErrorCode::kInterrupted,
               fmt::format("{}: stopped after step {} of {}; saved, go on with --resume", run_.path(),
-                          state_.step, schedule_.steps));
+                          state_.step, state_.step + StepsLeft()));
 }
 
 }  // namespace frf

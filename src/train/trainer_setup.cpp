@@ -44,7 +44,10 @@ void CheckSameImages(const Dataset& data, Distributed& distributed) {
   for (int i = 0; i < data.size(); ++i) names += data.name(i) + '\n';
   const Json own{{"images", data.size()}, {"names", XxHash64(names)}};
   const Json zeros = ParseJson(distributed.Broadcast(own.dump()), "rank 0's images");
-  if (own == zeros) return;
+  const bool same = own == zeros;
+  if (distributed.Sum(same ? 0.0 : 1.0) == 0) return;
+  // Together, before rank 0 writes anything: a rank with other images says so, which ends the others here.
+  if (same) distributed.Sum(0.0);
   const int wanted = zeros.at("images").get<int>();
   throw Error(ErrorCode::kUsage,
               fmt::format("rank {} of {}: {}; rank 0 has {}; all ranks want the same data",
@@ -212,28 +215,32 @@ Trainer::Trainer(const TrainOptions& options, torch::Device device, Distributed*
     if (options.resume) RewindLog();
     if (!options.resume) WriteConfig();
     if (!continues && !plan_.init.empty()) SaveLast(true);  // from here on --init's file may go away
-    if (!state_.finished) events_ = std::make_unique<EventWriter>(run_.path(), FirstNewStep());
+    if (!state_.finished)
+      events_ = std::make_unique<EventWriter>(run_.path(),
+                                              options.resume ? std::optional(FirstNewStep()) : std::nullopt);
   }
   if (distributed_ == nullptr) return;
   ShareState(*distributed_, state_, Everything());
   scaler_.set_state(state_.loss_scale);  // rank 0's: gradients of all are summed before they are scaled back
-  const std::int64_t images = std::min<std::int64_t>(recipe.batch, data_->size());
-  module_->SetDistributed(distributed_, images * distributed_->rank() / distributed_->size());
+  module_->SetDistributed(distributed_, BatchImages() * distributed_->rank() / distributed_->size());
   buckets_ = std::make_unique<GradientBuckets>(*module_, *distributed_);
 }
+
+std::string Trainer::OwnTeacher(std::size_t i) const { return run_ / fmt::format("teacher-{}.ckpt", i + 1); }
 
 // A run keeps its teachers, so that it can go on where their files are gone.
 void Trainer::TakeTeachers() {
   std::vector<Teacher> teachers;
   for (std::size_t i = 0; Writes() && i < plan_.teachers.size(); ++i) {
-    const std::string own = run_ / fmt::format("teacher-{}.ckpt", i + 1);
-    teachers.push_back(ReadTeacher(options_.resume ? own : options_.teachers[i]));
-    if (options_.resume) continue;
-    CheckClasses(teachers.back(), plan_.model);  // before anything is written
+    teachers.push_back(ReadTeacher(options_.resume ? OwnTeacher(i) : options_.teachers[i]));
+    if (!options_.resume) CheckClasses(teachers.back(), plan_.model);  // all, before anything is written
+  }
+  for (std::size_t i = 0; i < teachers.size() && !options_.resume; ++i) {
+    const std::string own = OwnTeacher(i);
     // `frf train` has put it there already where it was an ONNX file.
-    if (options_.teachers[i] != own) SaveTeacher(own, teachers.back());
-    plan_.teachers[i] = teachers.back().name;
-    LogInfo(fmt::format("teacher {}: {}", teachers.back().name, teachers.back().info.net));
+    if (options_.teachers[i] != own) SaveTeacher(own, teachers[i]);
+    plan_.teachers[i] = teachers[i].name;
+    LogInfo(fmt::format("teacher {}: {}", teachers[i].name, teachers[i].info.net));
   }
   About()["teachers"] = plan_.teachers;
   teachers_ = std::make_unique<Teachers>(std::move(teachers), plan_.model, device_, distributed_);
@@ -244,12 +251,16 @@ void Trainer::TakeTeachers() {
 LoaderOptions Trainer::Loading() const {
   const Recipe& recipe = plan_.recipe;
   const int processes = Processes();
-  if (recipe.batch % processes != 0 || data_->size() < processes) {
-    throw Error(
-        ErrorCode::kUsage,
-        fmt::format("a batch of {} from {} images cannot be shared by {} processes evenly; the batch is "
-                    "the whole run's: take a multiple of {}",
-                    recipe.batch, data_->size(), processes, processes));
+  if (data_->size() < processes) {
+    throw Error(ErrorCode::kUsage,
+                fmt::format("{}: {} processes want an image each; start fewer or add images",
+                            data_->description(), processes));
+  }
+  if (recipe.batch % processes != 0) {
+    throw Error(ErrorCode::kUsage,
+                fmt::format("a batch of {} cannot be shared by {} processes evenly; the batch is the whole "
+                            "run's: take a multiple of {}",
+                            recipe.batch, processes, processes));
   }
   return {.batch = recipe.batch / processes,
           .seed = plan_.seed,

@@ -305,6 +305,7 @@ TEST(DistributedRun, ARankWithOtherDataIsRefused) {
     EXPECT_EQ(zero.Wait(kPatience), 1);
     EXPECT_NE(one.err().find(c.message), std::string::npos) << one.err();
     EXPECT_NE(zero.err().find("rank 1 of 2 stopped: "), std::string::npos) << zero.err();
+    EXPECT_FALSE(std::filesystem::exists(folder / "run")) << "it would refuse the repaired command";
   }
 }
 

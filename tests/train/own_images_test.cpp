@@ -10,6 +10,7 @@
 #include "support/support.h"
 #include "train/recipe.h"
 #include "train/run_folder.h"
+#include "train/schedule.h"
 #include "train/trainer.h"
 
 namespace frf {
@@ -69,6 +70,46 @@ TEST(OwnImages, AResumedRunSaysThatImagesWereRemoved) {
     if (line["type"] == "epoch") losses.push_back(line["loss"]);
   ASSERT_EQ(losses.size(), 2u);
   EXPECT_DOUBLE_EQ(losses[0], state["loss_sum"].get<double>() / 3);
+}
+
+// Epochs grow or shrink with the images, and the schedule with them: it is to end where the run ends.
+TEST(OwnImages, RatesEndWithTheRunHoweverManyImages) {
+  for (const bool added : {true, false}) {
+    SCOPED_TRACE(added ? "added" : "removed");
+    const test::TempFolder folder;
+    MakeOwn(folder / "own");
+    const auto away = [&](bool back) {  // four of the eight images
+      for (const std::string name : {"e", "f", "g", "h"}) {
+        for (const std::string kind : {"images", "masks"}) {
+          const std::string here = folder / ("own/" + kind + "/train/" + name + ".png"),
+                            there = folder / (kind + name);
+          fs::rename(back ? there : here, back ? here : there);
+        }
+      }
+    };
+    if (added) away(false);
+    TrainOptions options = OwnRun(folder / "own", folder / "run");
+    options.validate = false;
+    options.recipe.warmup_epochs = 0;
+    options.recipe.decay_share = 0.5;
+    options.recipe.schedule.warmup_steps = 0;
+    SetEpochs(options.recipe, 4);
+    options.stop_after_steps = 5;
+    EXPECT_FRF_ERROR(Train(options), ErrorCode::kInterrupted,
+                     added ? "after step 5 of 8" : "after step 5 of 16");
+    away(added);
+    options.resume = true;
+    options.stop_after_steps = 0;
+    Train(options);
+    const ScheduleSpec schedule = ScheduleOf(options.recipe, added ? 4 : 2);
+    std::vector<double> rates;
+    for (const Json& line : RunFolder::Open(folder / "run").ReadLog())
+      if (line["type"] == "epoch") rates.push_back(line["rate"]);
+    ASSERT_EQ(rates.size(), 4u);
+    for (const int epoch : {3, 4})
+      EXPECT_DOUBLE_EQ(rates[epoch - 1], RatesAt(schedule, epoch * (added ? 4 : 2) - 1).rate) << epoch;
+    EXPECT_LT(rates[3], 0.3 * rates[1]);
+  }
 }
 
 TEST(OwnImages, ARunWhoseImagesStayedIsResumedInSilence) {

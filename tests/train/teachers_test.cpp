@@ -119,6 +119,16 @@ TEST(Teachers, StayWithTheRun) {
   const TrainResult whole = Train(options);
   EXPECT_NE(whole.weights_hash, untaught);
 
+  // One that is refused leaves nothing of the others.
+  Teacher city = Drawn("frfnet-slim", 7);
+  city.info.classes = CityscapesClasses();
+  SaveTeacher(folder / "city.ckpt", city);
+  TrainOptions refused = options;
+  refused.run = folder / "refused";
+  refused.teachers = {folder / "wise.ckpt", folder / "city.ckpt"};
+  EXPECT_FRF_ERROR(Train(refused), ErrorCode::kUsage, "knows 19 classes");
+  EXPECT_FALSE(std::filesystem::exists(folder / "refused"));
+
   // Stopped, moved away from its teachers' files, resumed: the same bits.
   options.run = folder / "parts";
   options.stop_after_steps = 3;

@@ -58,6 +58,10 @@ TEST(TensorBoard, AResumedRunSaysSo) {
   const auto records = Records(events.path());
   ASSERT_EQ(records.size(), 2u);
   EXPECT_EQ(records[1].substr(9), std::string("\x10\x05\x3a\x02\x08\x01"));  // session_log {status: START}
+  // Killed before its first checkpoint, a run begins anew: what it wrote is to go too.
+  const test::TempFolder other;  // a file's name is of this second and process
+  const EventWriter anew(other.path().string(), 0);
+  EXPECT_EQ(Records(anew.path()).size(), 2u);
 }
 
 TEST(RunFolder, RefusesWhatWouldOverwriteARun) {
@@ -70,6 +74,9 @@ TEST(RunFolder, RefusesWhatWouldOverwriteARun) {
     EXPECT_TRUE(run.Has("lock"));
   }
   EXPECT_FALSE(std::filesystem::exists(path));  // it never began
+  { const RunFolder deep = RunFolder::Create(folder / "a/b/run"); }
+  EXPECT_FALSE(std::filesystem::exists(folder / "a"));
+  EXPECT_TRUE(std::filesystem::exists(folder.path()));
   std::filesystem::create_directory(path);
   { const RunFolder run = RunFolder::Create(path); }
   EXPECT_TRUE(std::filesystem::exists(path));  // it was there before
@@ -77,9 +84,12 @@ TEST(RunFolder, RefusesWhatWouldOverwriteARun) {
   WriteFileAtomically(path + "/config.json", "{}");
   EXPECT_FRF_ERROR(RunFolder::Create(path), ErrorCode::kUsage, "--resume");
   WriteFileAtomically(path + "/last.ckpt.tmp123", "half");
+  for (const char* half : {"/best.ckpt.tmp1", "/init.ckpt.tmp2", "/teacher-1.ckpt.tmp3"})
+    WriteFileAtomically(path + half, "half");
   WriteFileAtomically(path + "/mine.tmp123", "not ours");
   const RunFolder run = RunFolder::Open(path);
-  EXPECT_FALSE(run.Has("last.ckpt.tmp123"));
+  for (const char* half : {"last.ckpt.tmp123", "best.ckpt.tmp1", "init.ckpt.tmp2", "teacher-1.ckpt.tmp3"})
+    EXPECT_FALSE(run.Has(half)) << half;
   EXPECT_TRUE(run.Has("mine.tmp123"));
 }
 

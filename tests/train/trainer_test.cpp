@@ -126,6 +126,13 @@ TEST(Trainer, FillsARunFolder) {
     if (initializer.role == Role::kConstant) continue;
     EXPECT_EQ(best.At(kAveragePrefix + initializer.name).shape, initializer.value.shape());
   }
+  EXPECT_EQ(loaded.eval.at(0)["miou"].get<double>(), *result.best_miou);
+  EXPECT_EQ(loaded.weights_from, "ema");
+  for (const auto& [raw, last] : {std::pair(true, false), {false, true}}) {  // nobody scored these
+    LoadRunGraph(folder / "run", raw, last, loaded);
+    EXPECT_TRUE(loaded.eval.empty());
+    EXPECT_EQ(loaded.weights_from, raw ? "raw" : "ema");
+  }
   EXPECT_EQ(best.Find("optimizer/" + graph.initializers[0].name + "/m"), nullptr);
   const std::string html = ReadFile(run / "report.html");
   EXPECT_NE(html.find("<svg"), std::string::npos);
@@ -178,7 +185,57 @@ TEST(Trainer, ALossThatIsNotFiniteNamesStepFilesAndCheckpoint) {
   options.recipe.schedule.warmup_steps = 0;
   options.validate = false;
   options.checkpoint_seconds = 1e9;
-  EXPECT_FRF_ERROR(Train(options), ErrorCode::kInvalidArgument, "the loss is");
+  EXPECT_FRF_ERROR(Train(options), ErrorCode::kInvalidArgument,
+                   "the loss is not a number at step 1 (epoch 1, batch 1) on synth/0000000");
+  EXPECT_FRF_ERROR(Train(SmallRun(folder / "run")), ErrorCode::kUsage, "holds a run already");
+
+  options = SmallRun(folder / "later");
+  options.validate = false;
+  options.stop_after_steps = 2;
+  EXPECT_FRF_ERROR(Train(options), ErrorCode::kInterrupted, "--resume");
+  const std::string file = folder / "later/config.json";
+  Json config = ParseJson(ReadFile(file), file);
+  config["recipe"]["schedule"]["rate"] = 1e30;
+  WriteFileAtomically(file, config.dump());
+  options.stop_after_steps = 0;
+  options.resume = true;
+  EXPECT_FRF_ERROR(Train(options), ErrorCode::kInvalidArgument, "last.ckpt of step 3");  // the epoch's
+}
+
+// With files of at most a megabyte.
+template <typename Run>
+void OnAFullDisk(const Run& run) {
+  rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &limit), 0);
+  const rlimit small{1 << 20, limit.rlim_max};
+  const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  run();
+  ::setrlimit(RLIMIT_FSIZE, &limit);
+  std::signal(SIGXFSZ, old_handler);
+}
+
+TEST(Trainer, ABestThatCannotBeKeptIsNotTheBest) {
+  test::TempFolder folder;
+  TrainOptions options = SmallRun(folder / "run");
+  options.stop_after_steps = 5;  // after the first epoch's validation
+  OnAFullDisk([&] { EXPECT_FRF_ERROR(Train(options), ErrorCode::kIo, "last.ckpt"); });
+  const std::string file = folder / "run/config.json";
+  EXPECT_TRUE(ModelInfoFromJson(ParseJson(ReadFile(file), file)["model"], file).eval.empty());
+  int validations = 0;
+  for (const Json& line : RunFolder::Open(folder / "run").ReadLog()) {
+    if (line["type"] != "validation") continue;
+    EXPECT_FALSE(line["best"].get<bool>());
+    ++validations;
+  }
+  EXPECT_EQ(validations, 1);
+  EXPECT_FALSE(std::filesystem::exists(folder / "run/best.ckpt"));
+  options.stop_after_steps = 0;
+  options.resume = true;
+  const TrainResult result = Train(options);
+  ModelInfo info;
+  LoadRunGraph(folder / "run", false, false, info);
+  EXPECT_EQ(info.eval.at(0)["miou"].get<double>(), *result.best_miou);
 }
 
 TEST(Trainer, AFullDiskKeepsTheOldCheckpoint) {
@@ -188,16 +245,9 @@ TEST(Trainer, AFullDiskKeepsTheOldCheckpoint) {
   options.stop_after_steps = 2;
   EXPECT_FRF_ERROR(Train(options), ErrorCode::kInterrupted, "--resume");
   const std::string before = ReadFile(folder / "run/last.ckpt");
-  rlimit limit{};
-  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &limit), 0);
-  const rlimit small{1 << 20, limit.rlim_max};
-  const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
-  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
   options.resume = true;
   options.stop_after_steps = 7;  // saves at epochs' ends fail with a warning; the one at the stop is an error
-  EXPECT_FRF_ERROR(Train(options), ErrorCode::kIo, "last.ckpt");
-  ::setrlimit(RLIMIT_FSIZE, &limit);
-  std::signal(SIGXFSZ, old_handler);
+  OnAFullDisk([&] { EXPECT_FRF_ERROR(Train(options), ErrorCode::kIo, "last.ckpt"); });
   EXPECT_TRUE(ReadFile(folder / "run/last.ckpt") == before);
   options.stop_after_steps = 0;
   Train(options);

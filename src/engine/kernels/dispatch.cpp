@@ -111,11 +111,13 @@ const Kernels& KernelsNamed(const std::string& isa) {
   throw Error(ErrorCode::kInvalidArgument, fmt::format("FRF_FORCE_ISA={}: this machine runs {}", isa, there));
 }
 
+const char* ForcedIsa() {
+  const char* forced = std::getenv("FRF_FORCE_ISA");
+  return forced && *forced ? forced : nullptr;
+}
+
 const Kernels& BestKernels() {
-  static const Kernels& best = [&]() -> const Kernels& {
-    const char* forced = std::getenv("FRF_FORCE_ISA");
-    return forced && *forced ? KernelsNamed(forced) : *AllKernels().back();
-  }();
+  static const Kernels& best = ForcedIsa() ? KernelsNamed(ForcedIsa()) : *AllKernels().back();
   return best;
 }
 

@@ -262,6 +262,7 @@ std::vector<const ConvKernels*> AllConvKernels();  // those that run here, emula
 // The best that this CPU runs, or what FRF_FORCE_ISA names. Throws kInvalidArgument where that is unknown or
 // cannot run here.
 const Kernels& BestKernels();
+const char* ForcedIsa();  // what FRF_FORCE_ISA names; null where it is empty or not set
 const Kernels& KernelsNamed(const std::string& isa);
 std::vector<const Kernels*> AllKernels();  // those that run here, for tests
 
