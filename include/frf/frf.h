@@ -107,7 +107,8 @@ frf_status frf_model_class_color(const frf_model* model, int id, uint8_t rgb[3])
 // --------------------------------------------------------------------------------------------------------------
 // sessions
 
-// A model made ready to run. It keeps plans and buffers for the last four input sizes.
+// A model made ready to run. It keeps plans and buffers for the last four input sizes; packed weights stay
+// with the model, up to five times the first size's where many sizes are met.
 typedef struct frf_session frf_session;
 
 // Options. Start from FRF_SESSION_OPTIONS_INIT and set what you need: fields are added behind, never moved,
@@ -122,7 +123,7 @@ typedef struct frf_session_options {
   int threads;  // 0: all cores that this process may use
   // Not 0: measure which kernels are fastest when a size is first planned (about two seconds) and keep the
   // result in FRF_CACHE, XDG_CACHE_HOME/frf or ~/.cache/frf. What is kept there is used at 0 too; else a rule
-  // decides.
+  // decides. Measuring keeps to max_memory: what a third of it cannot hold is not tried.
   int tune;
   // Bytes that a plan may need for maps, scratch and what operators without kernels of the engine's hold;
   // packed weights are not counted. 0: half of RAM.
@@ -194,7 +195,7 @@ frf_status frf_session_run_scores(frf_session* session, const frf_image* image, 
 // For input that is normalised already: 3 x height x width contiguous floats (CHW: all red, all green, all
 // blue), each (pixel - mean) / deviation as the file says. That very size is planned, whatever options.height
 // and width are; a file with a fixed size takes no other. Either of `scores` (with room for `count` floats,
-// as above) and `labels` may be NULL, not both.
+// as above) and `labels` may be NULL, not both; both cost two passes through the network.
 frf_status frf_session_run_planes(frf_session* session, const float* planes, int height, int width,
                                   float* scores, size_t count, const frf_labels* labels);
 

@@ -60,13 +60,17 @@ struct SessionOptions {
       0;  // bytes of maps, scratch and plain values; 0: half of RAM. Above: kOutOfMemory, before allocating
   // Measure which kernels are fastest when a size is first planned (about two seconds) and keep the result in
   // FRF_CACHE, XDG_CACHE_HOME/frf or ~/.cache/frf. What is kept there is used without this too; else a rule
-  // decides.
+  // decides. Measuring keeps to max_memory: what a third of it cannot hold is not tried.
   bool tune = false;
   // Of convolutions' products. In 16 bits a frame takes less time, and few labels change (docs/deploy.md).
   // Where the CPU lacks the instructions the constructor throws kUnsupported.
   Precision precision = Precision::kFloat32;
 };
 
+// A model made ready to run. It keeps plans and buffers for the last four input
+// sizes. Packed weights belong to the LoadedModel and stay with it: a size may want a form of its own, in all
+// up to five times the first size's. Scores are taken to be finite: what label a pixel gets whose scores are
+// not is not said.
 class Session {
  public:
   explicit Session(const std::string& name_or_path, const SessionOptions& options = {});
@@ -90,7 +94,7 @@ class Session {
 
   // Input that is normalised already: 3 x height x width floats, (pixel - mean) / deviation as the
   // file says. `labels` or `scores` may be null, not both (kInvalidArgument); scores have the shape that
-  // ScoresShape gives for this height and width.
+  // ScoresShape gives for this height and width. Both cost two passes through the network.
   void RunPlanes(const float* planes, int height, int width, const LabelView* labels, float* scores);
 
   struct Size {

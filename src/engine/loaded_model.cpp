@@ -19,6 +19,14 @@
 
 namespace frf {
 
+namespace {
+
+// Of a 3x3 kernel the forms are 9 (direct), 36 and 64 floats (Winograd) where the file has 9, and channels
+// are padded to 16.
+constexpr std::size_t kFormsOfAll = 16, kFormsOfSmall = std::size_t{1} << 20;
+
+}  // namespace
+
 void CheckImageInput(const Graph& graph, const std::string& file) {
   const auto refuse = [&](const std::string& seen) {
     throw Error(ErrorCode::kUnsupported,
@@ -38,6 +46,10 @@ LoadedModel::LoadedModel(Model model) : impl_(std::make_unique<Impl>()) {
   CheckImageInput(graph, impl_->name);
   std::tie(impl_->fixed_height, impl_->fixed_width) = FixedSides(graph);
   impl_->graph = std::make_shared<const Graph>(engine::PrepareOnce(graph));
+  std::size_t weights = 0;
+  for (const Initializer& initializer : impl_->graph->initializers)
+    weights += static_cast<std::size_t>(initializer.value.size());
+  impl_->weights.SetLimit(kFormsOfAll * weights + kFormsOfSmall);
   model.graph = Graph();
 #if defined(__GLIBC__)
   malloc_trim(0);  // the file's bytes and messages are gone; a robot should not keep their memory

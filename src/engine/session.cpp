@@ -69,6 +69,7 @@ Session::Session(const std::string& name_or_path, const SessionOptions& options)
 
 Session::Session(std::shared_ptr<LoadedModel> model, const SessionOptions& options)
     : impl_(std::make_unique<Impl>()) {
+  if (!model) throw Error(ErrorCode::kInvalidArgument, "a session without a model");
   if ((options.height > 0) != (options.width > 0) || options.height < 0 || options.width < 0 ||
       options.threads < 0) {
     throw Error(
@@ -76,6 +77,7 @@ Session::Session(std::shared_ptr<LoadedModel> model, const SessionOptions& optio
         fmt::format("session options: height {} and width {} are set together, threads {} is at least 0",
                     options.height, options.width, options.threads));
   }
+  CheckSide(options.height, options.width, "session options: an input");
   const LoadedModel::Impl& loaded = model->impl();
   if (options.height > 0)
     CheckFixedSize(loaded.fixed_height, loaded.fixed_width, options.height, options.width);
@@ -83,6 +85,7 @@ Session::Session(std::shared_ptr<LoadedModel> model, const SessionOptions& optio
   impl_->model = std::move(model);
   impl_->options = options;
   if (impl_->options.threads == 0) impl_->options.threads = DefaultThreads();
+  impl_->options.threads = std::min(impl_->options.threads, engine::kMaxThreads);
   const InputSpec& input = loaded.info.input;
   impl_->table.affine = true;
   for (int c = 0; c < 3; ++c) {
@@ -115,14 +118,16 @@ engine::Plan& Session::Impl::PlanFor(int height, int width) {
   const std::string key = engine::TuningKey(lowered, wanted);
   if (!engine::ReadTuning(key, wanted.choices) && options.tune) {
     wanted.choices = engine::Tune(prepared, wanted);
-    engine::WriteTuning(key, wanted.choices);
+    if (!wanted.choices.empty()) engine::WriteTuning(key, wanted.choices);
   }
   prepared = {};
+  if (plans.size() == kPlans) {  // before the new one, so that there are never five
+    plans.pop_back();
+    resize = {};  // it may speak of the plan that goes
+  }
   auto plan = std::make_unique<engine::Plan>(std::move(lowered), loaded.weights, wanted);
   loaded.Planned();
   plans.push_front({height, width, std::move(plan)});
-  if (plans.size() > kPlans) plans.pop_back();
-  resize = {};  // it may speak of the plan that went
   return *plans.front().plan;
 }
 

@@ -79,6 +79,28 @@ TEST_P(LabelsOnEveryIsa, AreTheArgmaxAndTiesGoToTheLowest) {
   }
 }
 
+// Of two classes; where the first is no number the second is the label, whichever instructions compare.
+TEST_P(LabelsOnEveryIsa, WhatIsNoNumberIsNotTheLargest) {
+  constexpr int kWidth = 20;
+  OwnMap src(1, kWidth, 2, 16, 3);
+  for (int x = 0; x < kWidth; ++x) src.values[x * src.view.pixel] = std::nanf("");
+  std::vector<WideTap> rows{{0, {1, 0, 0, 0}}}, columns;
+  for (int x = 0; x < kWidth; ++x) columns.push_back({x, {1, 0, 0, 0}});
+  std::vector<std::uint8_t> labels(kWidth, 77);
+  Labels shape{.src = src.view,
+               .classes = 2,
+               .rows = rows.data(),
+               .columns = columns.data(),
+               .height = 1,
+               .width = kWidth};
+  shape.labels = labels.data();
+  shape.stride = kWidth;
+  k_.plan_labels(shape, 1);
+  std::vector<float> scratch(k_.labels_scratch(shape));
+  for (std::int64_t i = 0; i < shape.items; ++i) k_.labels(shape, i, scratch.data());
+  EXPECT_EQ(labels, std::vector<std::uint8_t>(kWidth, 1));
+}
+
 INSTANTIATE_TEST_SUITE_P(Kernels, LabelsOnEveryIsa, testing::ValuesIn(AllKernels()),
                          [](const auto& info) { return std::string(info.param->isa); });
 

@@ -144,6 +144,11 @@ TEST(Session, RefusesWhatCannotBe) {
   const auto model = std::make_shared<LoadedModel>(MakeModel());
   EXPECT_THROW(Session(model, {.height = 64}), Error);
   EXPECT_THROW(Session(model, {.threads = -1}), Error);
+  EXPECT_FRF_ERROR(Session(std::shared_ptr<LoadedModel>()), ErrorCode::kInvalidArgument, "without a model");
+  EXPECT_FRF_ERROR(Session(model, {.height = 65536, .width = 64}), ErrorCode::kInvalidArgument,
+                   "a side is at most 65535");
+  EXPECT_EQ(Session(model, {.threads = 100000}).Run(Photo(64, 64).view()).ids,
+            Session(model, {.threads = 2}).Run(Photo(64, 64).view()).ids);
   Session session(model, {.threads = 1, .max_memory = 1 << 20});
   const Image image = Photo(64, 64);
   EXPECT_THROW(session.Run(ImageView{}), Error);

@@ -12,6 +12,7 @@
 #include "base/version.h"
 #include "engine/helpers.h"
 #include "engine/plan/lower.h"
+#include "engine/quantized.h"
 #include "nets/nets.h"
 
 namespace frf::test {
@@ -55,6 +56,28 @@ TEST_F(Tuning, ChoosesForEveryPlain3x3AndComesBackFromItsFile) {
   other.threads = 1;
   EXPECT_NE(TuningKey(lowered_, other), key);
   EXPECT_FALSE(ReadTuning(TuningKey(lowered_, other), read)) << "for other threads, other choices";
+}
+
+TEST_F(Tuning, AFileOfIntegersHasChoicesOfItsOwn) {
+  const Graph graph = Net("frfnet-slim", {{"classes", 4}}, 48, 64);
+  const auto key = [&](const Graph& of) {
+    return TuningKey(Lower(Prepare(PrepareOnce(of), {1, 3, 48, 64})), options_);
+  };
+  const std::string floats = key(graph), integers = key(Quantized(graph, {1, 3, 48, 64}));
+  EXPECT_EQ(floats.find(" i8"), std::string::npos);
+  EXPECT_NE(integers.find(" i8"), std::string::npos);
+}
+
+TEST_F(Tuning, KeepsToTheMemoryThatAPlanMayHave) {
+  PlanOptions little = options_;
+  little.max_memory = 1000;
+  EXPECT_TRUE(Tune(prepared_, little, 0.1).empty());
+  // What the plan by rule needs is less than the ways that are tried, all at once, need.
+  WeightStore weights;
+  const Plan plan(lowered_, weights, options_);
+  little.max_memory = plan.arena_bytes() + plan.scratch_bytes() + (1 << 16);
+  EXPECT_NO_THROW(Tune(prepared_, little, 0.1));
+  EXPECT_NO_THROW(Plan(lowered_, weights, little));
 }
 
 TEST_F(Tuning, DamagedAndStaleFilesAreIgnored) {

@@ -140,7 +140,7 @@ static void LabelGroup(const Labels& p, const ColumnGroup& group, const float* l
   const std::ptrdiff_t stride = LineStride(p);
   __m512i label = _mm512_setzero_si512();
   const auto compare = [&](const auto& at) {
-    V best = at(line);
+    V best = _mm512_max_ps(at(line), _mm512_set1_ps(-__builtin_inff()));  // the latter where it is no number
     for (int c = 1; c < p.classes; ++c) {
       const V v = at(line + c * stride);
       const __mmask16 better = _mm512_cmp_ps_mask(v, best, _CMP_GT_OQ);

@@ -62,23 +62,29 @@ FloatBuffer FloatBuffer::Part(std::size_t offset, std::size_t floats) const {
 FloatBuffer WeightStore::Get(const std::string& key, std::size_t floats,
                              const std::function<void(float*)>& fill) {
   const std::lock_guard lock(mutex_);
-  FloatBuffer& buffer = buffers_[key];
-  if (buffer.data() != nullptr) {
+  if (const auto known = buffers_.find(key); known != buffers_.end()) {
+    const FloatBuffer& buffer = known->second;
     if (buffer.size() != floats)
       throw Error(ErrorCode::kInternal,
                   fmt::format("packed weights of {}: {} floats, {} are wanted", key, buffer.size(), floats));
     return buffer;
   }
-  // One slab after another, so that weights of all layers lie in the same huge pages.
   const std::size_t rounded = (floats + 15) / 16 * 16;
+  if (rounded > limit_ - std::min(limit_, total_)) {
+    FloatBuffer own(floats);
+    fill(own.data());
+    return own;
+  }
+  // One slab after another, so that weights of all layers lie in the same huge pages.
   if (used_ + rounded > slab_.size()) {
     slab_ = FloatBuffer(std::max(kSlabFloats, rounded));
     used_ = 0;
   }
-  buffer = slab_.Part(used_, floats);
-  used_ += rounded;
+  FloatBuffer buffer = slab_.Part(used_, floats);
   fill(buffer.data());
-  return buffer;
+  used_ += rounded;
+  total_ += rounded;
+  return buffers_[key] = buffer;
 }
 
 std::size_t WeightStore::bytes() const {

@@ -20,8 +20,6 @@
 namespace frf::engine {
 namespace {
 
-constexpr int kMaxThreads = 256;
-
 // Denormals cost a hundred times a normal number; they are flushed while steps run, and only then.
 class FlushDenormals {
  public:

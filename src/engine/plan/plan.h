@@ -13,6 +13,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -42,9 +43,15 @@ class FloatBuffer {
   std::size_t size_ = 0;
 };
 
-// Packed weights, shared by all plans of a model: sizes, sessions, threads.
+inline constexpr int kMaxThreads = 256;  // of a plan; more are as good as that many
+
+// Packed weights, shared by all plans of a model: sizes, sessions, threads. A size may want a form of its own
+// (direct, two Winograds), so there are several of each; they stay.
 class WeightStore {
  public:
+  // Holds at most so many floats. What comes beyond is its plan's alone and goes with it: where weights
+  // follow from the picture's size, every size brings other ones.
+  void SetLimit(std::size_t floats) { limit_ = floats; }
   // The buffer of that key; `fill` is called once for it.
   FloatBuffer Get(const std::string& key, std::size_t floats, const std::function<void(float*)>& fill);
   std::size_t bytes() const;
@@ -54,6 +61,7 @@ class WeightStore {
   std::unordered_map<std::string, FloatBuffer> buffers_;
   FloatBuffer slab_;      // what is being filled
   std::size_t used_ = 0;  // of it
+  std::size_t total_ = 0, limit_ = std::numeric_limits<std::size_t>::max();
 };
 
 // How a 3x3 convolution is computed.

@@ -21,7 +21,7 @@ namespace frf::engine {
 namespace {
 
 constexpr int kFormat =
-    2;  // of the file, and of what the choices mean: raised when kernels change what is fastest
+    3;  // of the file, and of what the choices mean: raised when kernels change what is fastest
 
 const char* NameOf(ConvChoice choice) {
   switch (choice) {
@@ -74,9 +74,11 @@ std::string TuningKey(const Lowered& lowered, const PlanOptions& options) {
     const auto* conv = std::get_if<ConvOp>(&named.op);
     if (!conv) continue;
     const Value &src = lowered.values[conv->src], &dst = lowered.values[conv->dst];
-    key += fmt::format("; {} {}x{}x{} {}x{}x{} {}x{} /{}", named.name, src.padded(), src.height, src.width,
-                       dst.padded(), dst.height, dst.width, conv->weight.dim(2), conv->weight.dim(3),
-                       conv->stride_h);
+    const Tensor& weight = conv->integers ? conv->integers->values : conv->weight;
+    key += fmt::format("; {} {}x{}x{} {}x{}x{} {}x{} /{}x{} {}x{} {} groups{}", named.name, src.padded(),
+                       src.height, src.width, dst.padded(), dst.height, dst.width, weight.dim(2),
+                       weight.dim(3), conv->stride_h, conv->stride_w, conv->dilation_h, conv->dilation_w,
+                       conv->groups, conv->integers ? " i8" : "");
   }
   return key;
 }
@@ -124,18 +126,37 @@ ConvChoices Tune(const PreparedGraph& prepared, const PlanOptions& options, doub
     std::unordered_map<std::string, std::vector<double>> times;
   };
   const Lowered lowered = Lower(prepared);
+  // Plain 3x3 convolutions alone have a choice.
+  std::vector<std::string> names;
+  for (const NamedOperation& named : lowered.ops) {
+    const auto* conv = std::get_if<ConvOp>(&named.op);
+    if (conv && conv->weight.dim(2) == 3 && conv->weight.dim(3) == 3 && conv->stride_h == 1 &&
+        conv->stride_w == 1 && conv->groups == 1)
+      names.push_back(named.name);
+  }
+  if (names.empty()) return {};
   std::vector<Candidate> candidates;
   const std::vector<float> input(NumElements(prepared.graph.inputs.at(0).shape), 0.5f);
   std::vector<std::uint8_t> labels;
   WeightStore own;  // what loses is not kept
-  for (const ConvChoice choice : {ConvChoice::kWinograd4, ConvChoice::kWinograd6, ConvChoice::kDirect}) {
+  constexpr ConvChoice kTried[] = {ConvChoice::kWinograd4, ConvChoice::kWinograd6, ConvChoice::kDirect};
+  for (const ConvChoice choice : kTried) {
     if (choice == ConvChoice::kWinograd6 && options.precision != Precision::kFloat32) continue;  // is 4 there
     PlanOptions each = options;
     each.choices.clear();
+    each.classes = 0;  // what the network says of a grey picture is no error
+    // All of them are there at once.
+    each.max_memory = (options.max_memory ? options.max_memory : DefaultMaxMemory()) / std::size(kTried);
     each.band_bytes = std::numeric_limits<std::size_t>::max();  // every convolution a step of its own
     for (const NamedOperation& named : lowered.ops) each.choices[named.name] = choice;
-    candidates.push_back({choice, std::make_unique<Plan>(lowered, own, each), {}});
+    try {
+      candidates.push_back({choice, std::make_unique<Plan>(lowered, own, each), {}});
+    } catch (const Error& error) {  // maps of every convolution, and larger tiles, than the plan by rule has
+      if (error.code() != ErrorCode::kOutOfMemory) throw;
+      LogDebug(fmt::format("tuning without {}: {}", NameOf(choice), error.what()));
+    }
   }
+  if (candidates.empty()) return {};
   const Plan& any = *candidates.front().plan;
   labels.resize(static_cast<std::size_t>(std::max(1, any.output_height())) * std::max(1, any.output_width()));
   // Rounds over all candidates, so that what disturbs the machine disturbs all of them.
@@ -152,20 +173,16 @@ ConvChoices Tune(const PreparedGraph& prepared, const PlanOptions& options, doub
     if (round >= 2 && std::chrono::duration<double>(Clock::now() - begin).count() > seconds) break;
   }
   ConvChoices choices;
-  for (const NamedOperation& named : lowered.ops) {
-    const auto* conv = std::get_if<ConvOp>(&named.op);
-    if (!conv || conv->weight.dim(2) != 3 || conv->weight.dim(3) != 3 || conv->stride_h != 1 ||
-        conv->stride_w != 1 || conv->groups != 1)
-      continue;
+  for (const std::string& name : names) {
     double best = 0;
     for (Candidate& candidate : candidates) {
-      std::vector<double>& times = candidate.times[named.name];
+      std::vector<double>& times = candidate.times[name];
       if (times.empty()) continue;
       std::nth_element(times.begin(), times.begin() + times.size() / 2, times.end());
       const double time = times[times.size() / 2];
-      if (choices.contains(named.name) && time >= best) continue;
+      if (choices.contains(name) && time >= best) continue;
       best = time;
-      choices[named.name] = candidate.choice;
+      choices[name] = candidate.choice;
     }
   }
   return choices;
