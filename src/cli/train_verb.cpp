@@ -221,6 +221,12 @@ void ReadWeights(const std::string& value, const std::string& option, const std:
                             "float model",
                             value, value, option));
   }
+  // Constants that the file spells out are no weights.
+  const Graph defined = GraphAsDefined(model);
+  std::erase_if(model.graph.initializers, [&](const Initializer& initializer) {
+    const Initializer* known = defined.FindInitializer(initializer.name);
+    return IsNet(model.info.net) && (known == nullptr || known->role == Role::kConstant);
+  });
   const std::string stem = std::filesystem::path(file).stem().string();
   to.writes.emplace_back([checkpoint, stem, model = std::move(model)] {
     SaveWeights(checkpoint, model.graph, ToJson(model.info),

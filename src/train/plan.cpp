@@ -164,6 +164,26 @@ std::string InitFile(const std::string& init) {
   return init;
 }
 
+// Where no network is named: that of --init, with its options but for those of training, else frfnet.
+TrainOptions WithNetOfInit(const TrainOptions& options) {
+  TrainOptions chosen = options;
+  if (!chosen.net.empty()) return chosen;
+  chosen.net = "frfnet";
+  if (options.init.empty() || options.prune) return chosen;  // pruned to what is named, or to frfnet
+  const std::string file = InitFile(options.init);
+  const Checkpoint checkpoint = Checkpoint::Load(file);
+  const auto meta = checkpoint.meta().find("model");
+  if (meta == checkpoint.meta().end()) return chosen;
+  const ModelInfo info = ModelInfoFromJson(*meta, file);
+  if (info.net.empty()) return chosen;
+  chosen.net = info.net;
+  Json theirs = info.net_options.is_object() ? info.net_options : Json::object();
+  for (const char* ours : {"classes", "aux", "dropout"}) theirs.erase(ours);
+  theirs.update(chosen.net_options);
+  chosen.net_options = theirs;
+  return chosen;
+}
+
 // The network that is rounded, before rounding; its weights are to be loaded.
 Graph RoundedNet(const Plan& plan, const std::string& file) {
   const InputSpec& input = plan.model.input;
@@ -321,11 +341,12 @@ Plan MakePlan(const TrainOptions& options, const Dataset& train) {
     model.quant["qat"] = Provenance(plan);
     return plan;
   }
-  model.net = options.net;
   model.classes = train.classes();
-  model.net_options = NetOptions(options, model.classes.count());
+  const TrainOptions chosen = WithNetOfInit(options);
+  model.net = chosen.net;
+  model.net_options = NetOptions(chosen, model.classes.count());
   for (const NetEntry& entry : ListNets()) {
-    if (entry.name == options.net) model.source = entry.source;
+    if (entry.name == model.net) model.source = entry.source;
   }
   ResolveInput(options, plan.recipe, train, sizes, model.input);
   model.train = Provenance(plan);

@@ -20,7 +20,7 @@ struct TrainOptions {
   DatasetSpec train{.split = "train"};
   DatasetSpec validation;  // spec empty: the training data's
   bool validate = true;
-  std::string net = "frfnet";
+  std::string net;  // empty: that of `init`, with its options, else frfnet
   Json net_options = Json::object();
   Recipe recipe;
   std::string run;  // folder

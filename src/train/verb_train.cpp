@@ -102,7 +102,10 @@ int RunTrain(Arguments a) {
           ErrorCode::kUsage,
           "--data is wanted (camvid:DIR, cityscapes:DIR, folder:DIR, pack:FILE, synth:COUNT), or --resume");
     options.recipe = ChosenRecipe(a);
-    options.net_options = ParseNetOptions(options.net, a.net_options);
+    if (options.net.empty() && !options.init.empty() && !options.prune && !a.net_options.empty())
+      throw Error(ErrorCode::kUsage, "--net-options beside --init wants --net, the network they are of");
+    if (!a.net_options.empty())
+      options.net_options = ParseNetOptions(options.net.empty() ? "frfnet" : options.net, a.net_options);
     if (!a.size.empty()) std::tie(options.height, options.width) = ParseSize(a.size, "--size");
     if (!a.fit.empty()) options.fit = a.fit == "resize" ? Fit::kResize : Fit::kNative;
     options.validate = !a.no_validation;
@@ -183,9 +186,9 @@ void AddNetwork(CLI::App& app, Arguments& a) {
   std::vector<std::string> names;
   for (const NetEntry& net : ListNets()) names.push_back(net.name);
   const std::string group = "Network";
-  app.add_option("--net", a.options.net, fmt::format("{}", fmt::join(names, ", ")))
-      ->group(group)
-      ->capture_default_str();
+  app.add_option("--net", a.options.net,
+                 fmt::format("{}; default: that of --init, else frfnet", fmt::join(names, ", ")))
+      ->group(group);
   app.add_option("--net-options", a.net_options, "KEY=VALUE,...: options of the network (frf info --list)")
       ->group(group);
   app.add_option("--init", a.options.init,

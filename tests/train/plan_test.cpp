@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "data/dataset.h"
+#include "graph/weights.h"
+#include "nets/nets.h"
 #include "support/support.h"
 #include "train/trainer.h"
 
@@ -64,6 +66,28 @@ TEST(Plan, WhatIsSaidByClassFitsTheClasses) {
   options.recipe.augment.sky_class = -1;
   options.recipe.augment.rare_classes = {3, 11};
   EXPECT_FRF_ERROR(MakePlan(options, scenes), ErrorCode::kUsage, "rare_classes holds 11");
+}
+
+TEST(Plan, WhereNoNetworkIsNamedItIsThatOfInit) {
+  const Renamed scenes("camvid", "");
+  const test::TempFolder folder;
+  TrainOptions options;
+  options.recipe = LoadRecipe("best");
+  EXPECT_EQ(MakePlan(options, scenes).model.net, "frfnet");
+  ModelInfo info;
+  info.net = "frfnet-slim";
+  info.net_options = {{"classes", 19}, {"width", 0.5}, {"dropout", 0.7}, {"aux", false}};
+  info.classes = CityscapesClasses();
+  SaveWeights(folder / "w.ckpt", BuildNet("frfnet-slim", {{"width", 0.5}}), ToJson(info));
+  options.init = folder / "w.ckpt";
+  const ModelInfo model = MakePlan(options, scenes).model;
+  EXPECT_EQ(model.net, "frfnet-slim");
+  EXPECT_EQ(model.net_options["width"], 0.5);
+  EXPECT_EQ(model.net_options["classes"], 11) << "the data's";
+  EXPECT_EQ(model.net_options["dropout"], options.recipe.dropout) << "the recipe's";
+  EXPECT_EQ(model.net_options["aux"], true);
+  options.net = "frfnet";  // named: as it is by itself
+  EXPECT_EQ(MakePlan(options, scenes).model.net_options["width"], 1.0);
 }
 
 TEST(Plan, ValidationIsReadAsTrainingIs) {
