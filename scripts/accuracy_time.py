@@ -54,8 +54,11 @@ def picture(rows, models, title, subtitle):
     for tick in miou_ticks:
         out.append(f'<line x1="{LEFT}" y1="{y(tick):.1f}" x2="{WIDTH - RIGHT}" y2="{y(tick):.1f}" stroke="{GRID}"/>')
         text(LEFT - 8, y(tick) + 4, f"{tick:g}", 'text-anchor="end"')
-    text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 14, "milliseconds a frame, 8-bit picture to labels", 'text-anchor="middle"')
+    text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 14, "milliseconds a frame, 8-bit picture to labels; every curve has the same sizes",
+         'text-anchor="middle"')
     out.append(f'<text transform="translate(20 {HEIGHT / 2:.0f}) rotate(-90)" text-anchor="middle" fill="{INK}">mean IoU, %</text>')
+    # Curves lie close, those of int8 files above all: only the slowest one's points have room for words, on their right.
+    slowest = max(models, key=lambda model: max(r["ms"] for r in rows if r["model"] == model))
     for i, model in enumerate(models):
         color = COLORS[i % len(COLORS)]
         own = sorted((r for r in rows if r["model"] == model), key=lambda r: r["ms"])
@@ -64,9 +67,8 @@ def picture(rows, models, title, subtitle):
         for r in own:
             out.append(f'<circle cx="{x(r["ms"]):.1f}" cy="{y(r["miou"]):.1f}" r="4" fill="{color}"><title>'
                        f'{html.escape(model)} {r["size"]}: {r["ms"]:.1f} ms, {r["miou"]:.2f} %</title></circle>')
-            left = i % 4 == 3  # curves lie close, those of int8 files above all
-            text(x(r["ms"]) + (-7 if left else 7), y(r["miou"]) + (-7 if left else 15), r["size"],
-                 f'font-size="10" text-anchor="{"end" if left else "start"}" style="fill:{SOFT}"')
+            if model == slowest:
+                text(x(r["ms"]) + 7, y(r["miou"]) + 15, r["size"], f'font-size="11" style="fill:{SOFT}"')
         key = HEIGHT - BOTTOM - 18 * (len(models) - i) - 6
         out.append(f'<circle cx="{WIDTH - RIGHT - 210}" cy="{key}" r="4" fill="{color}"/>')
         text(WIDTH - RIGHT - 198, key + 4, model)
@@ -78,7 +80,7 @@ def main():
     parser.add_argument("frf", help="the program")
     parser.add_argument("models", nargs="+", help="ONNX files, run folders, or names of shipped weights")
     parser.add_argument("--data", required=True, help="as of frf eval")
-    parser.add_argument("--split", default="val")
+    parser.add_argument("--split", default="val", help="to score on, without --list (%(default)s)")
     parser.add_argument("--list", help="file that names the images to score")
     parser.add_argument("--sizes", required=True, help="HEIGHTxWIDTH, with commas between")
     parser.add_argument("--runs", type=int, default=40, help="timed frames a row (40)")

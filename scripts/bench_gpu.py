@@ -15,11 +15,29 @@ import subprocess
 import sys
 import time
 
-import torch
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent / "golden"))
-from frfnet_torch import ConvBn, FrfNet, draw_weights  # noqa: E402
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("program", help="frf-train, built with CUDA")
+    parser.add_argument("--sizes", default="360x480,512x1024,1024x2048", help="HEIGHTxWIDTH, with commas between (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of the two (%(default)s)")
+    parser.add_argument("--runs", type=int, default=200, help="frames a turn (%(default)s)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    ARGUMENTS = parse()  # first, so that --help needs nothing but Python
+
+try:
+    import torch
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+    sys.path.insert(0, str(pathlib.Path(__file__).parent / "golden"))
+    from frfnet_torch import ConvBn, FrfNet, draw_weights  # noqa: E402
+except ImportError as error:
+    if __name__ != "__main__":
+        raise
+    sys.exit(f"bench_gpu: Python's {error.name} is missing here; a PyTorch with CUDA is needed (pip install torch)")
 
 CLASSES = 19
 
@@ -68,13 +86,7 @@ def ours(program, size, runs):
     return json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("program")
-    parser.add_argument("--sizes", default="360x480,512x1024,1024x2048")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--runs", type=int, default=200)
-    options = parser.parse_args()
+def main(options):
     rows = []
     for size in options.sizes.split(","):
         height, width = (int(part) for part in size.split("x"))
@@ -93,4 +105,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(ARGUMENTS)

@@ -9,18 +9,40 @@ Steps alternate within one run, so both meet the same machine; losses are compar
 Prints one JSON document: medians, spreads and the median of the step-by-step ratios."""
 import argparse
 import json
+import os
 import pathlib
 import statistics
 import subprocess
 import sys
 import time
 
-import numpy as np
-import torch
-import torch.nn.functional as F
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent / "golden"))
-from frfnet_torch import FrfNet, draw_weights, draws, normals  # noqa: E402
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("program", help="frf_bench_step")
+    parser.add_argument("--steps", type=int, default=20, help="timed of each (%(default)s)")
+    parser.add_argument("--batch", type=int, default=4, help="images a step (%(default)s)")
+    parser.add_argument("--size", default="360x480", help="HEIGHTxWIDTH of them (%(default)s)")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="default: all cores")
+    parser.add_argument("--kernels", default="winograd", choices=["winograd", "direct", "plain"],
+                        help="of our side: the fastest ones, the same without Winograd, or libtorch's (%(default)s)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    ARGUMENTS = parse()  # first, so that --help needs nothing but Python
+
+try:
+    import numpy as np
+    import torch
+    import torch.nn.functional as F
+
+    sys.path.insert(0, str(pathlib.Path(__file__).parent / "golden"))
+    from frfnet_torch import FrfNet, draw_weights, draws, normals  # noqa: E402
+except ImportError as error:
+    if __name__ != "__main__":
+        raise
+    sys.exit(f"bench_step: Python's {error.name} is missing here; apt install python3-torch, and run it as /usr/bin/python3 scripts/bench_step.py")
 
 CLASSES = 11
 
@@ -66,15 +88,7 @@ def spread(times):
             "p90": round(float(np.percentile(times, 90)), 1)}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("program")
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--size", default="360x480")
-    parser.add_argument("--threads", type=int, default=len(__import__("os").sched_getaffinity(0)))
-    parser.add_argument("--kernels", default="winograd", choices=["winograd", "direct", "plain"])
-    options = parser.parse_args()
+def main(options):
     height, width = (int(part) for part in options.size.split("x"))
     torch.set_num_threads(options.threads)
     torch.set_flush_denormal(True)
@@ -96,4 +110,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(ARGUMENTS)

@@ -18,9 +18,29 @@ import subprocess
 import sys
 import tempfile
 
-import numpy as np
-import onnx
-import onnxruntime
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*", help="ONNX files that frf wrote")
+    parser.add_argument("--tool", required=True, help="frf_onnx_dump")
+    parser.add_argument("--nets", nargs="?", const=".", metavar="TEXT", help="every network and option whose line holds TEXT")
+    parser.add_argument("--size", action="append", metavar="HxW", help="default: 360x480, 512x1024, 357x483")
+    parser.add_argument("--images", nargs="*", metavar="PATH", help="pictures to compare on; default: one random image")
+    parser.add_argument("--files", default="fixed,free,half,labels", help="which of the tool's files to check with --nets")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    ARGUMENTS = parse()  # first, so that --help needs nothing but Python
+
+try:
+    import numpy as np
+    import onnx
+    import onnxruntime
+except ImportError as error:
+    if __name__ != "__main__":
+        raise
+    sys.exit(f"check_onnx: Python's {error.name} is missing here; `make peers` makes .venv-peers, which has it: .venv-peers/bin/python scripts/check_onnx.py")
 
 LABELS_EQUAL = 0.9995
 SCORES_CLOSE = 1e-4  # of the largest score
@@ -168,15 +188,7 @@ class Checker:
                     self.check(os.path.join(folder, name + ".onnx"), [size], [], what)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="*")
-    parser.add_argument("--tool", required=True, help="frf_onnx_dump")
-    parser.add_argument("--nets", nargs="?", const=".", metavar="TEXT", help="every network and option whose line holds TEXT")
-    parser.add_argument("--size", action="append", metavar="HxW", help="default: 360x480, 512x1024, 357x483")
-    parser.add_argument("--images", nargs="*", metavar="PATH", help="pictures to compare on; default: one random image")
-    parser.add_argument("--files", default="fixed,free,half,labels", help="which of the tool's files to check with --nets")
-    args = parser.parse_args()
+def main(args):
     sizes = [tuple(int(n) for n in size.split("x")) for size in args.size or ["360x480", "512x1024", "357x483"]]
     images = pictures(args.images) if args.images is not None else []
     checker = Checker(args.tool)
@@ -193,4 +205,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(ARGUMENTS))

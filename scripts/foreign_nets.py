@@ -9,10 +9,28 @@ Needs python3-torch alone (the exporter writes the file itself).
 """
 import argparse
 import os
+import sys
 
-import torch
-from torch import nn
-import torch.nn.functional as F
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("out", help="folder for unet.onnx and deeplab.onnx")
+    parser.add_argument("--size", default="512x1024", help="HEIGHTxWIDTH of the input (%(default)s)")
+    parser.add_argument("--opset", type=int, default=13, help="of the files (%(default)s)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    ARGUMENTS = parse()  # first, so that --help needs nothing but Python
+
+try:
+    import torch
+    from torch import nn
+    import torch.nn.functional as F
+except ImportError as error:
+    if __name__ != "__main__":
+        raise
+    sys.exit(f"foreign_nets: Python's {error.name} is missing here; apt install python3-torch, and run it as /usr/bin/python3 scripts/foreign_nets.py")
 
 
 def conv_bn(i, o, k=3, s=1, d=1):
@@ -76,12 +94,7 @@ class DeepLab(nn.Module):
         return F.interpolate(self.decode(torch.cat([self.low(low), y], 1)), size, mode="bilinear", align_corners=False)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("out")
-    parser.add_argument("--size", default="512x1024")
-    parser.add_argument("--opset", type=int, default=13)
-    args = parser.parse_args()
+def main(args):
     height, width = (int(v) for v in args.size.split("x"))
     os.makedirs(args.out, exist_ok=True)
     for name, make in (("unet", UNet), ("deeplab", DeepLab)):
@@ -100,4 +113,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(ARGUMENTS)

@@ -25,10 +25,33 @@ import sys
 import tempfile
 import time
 
-import ncnn
-import numpy as np
-import onnx
-from PIL import Image
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("frf", help="the program")
+    parser.add_argument("model", help="float32: ONNX file or name of shipped weights")
+    parser.add_argument("int8", help="the same after frf quantize")
+    parser.add_argument("images", help="folder of PNG and JPEG files")
+    parser.add_argument("--size", default="512x1024", help="HEIGHTxWIDTH of the input [%(default)s]")
+    parser.add_argument("--count", type=int, default=40, help="images, evenly from the folder; half to calibrate, half to compare [%(default)s]")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of frf and ncnn [%(default)s]")
+    parser.add_argument("--runs", type=int, default=20, help="frames a turn [%(default)s]")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of both [%(default)s]")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    ARGUMENTS = parse()  # first, so that --help needs nothing but Python
+
+try:
+    import ncnn
+    import numpy as np
+    import onnx
+    from PIL import Image
+except ImportError as error:
+    if __name__ != "__main__":
+        raise
+    sys.exit(f"ncnn_int8: Python's {error.name} is missing here; `make peers` makes .venv-peers, which has it: .venv-peers/bin/python scripts/ncnn_int8.py")
 
 INT8_TAG = 0x000D4B38  # before weights in 8 bits; 0 before floats
 TERM, OUTPUTS, WEIGHTS, BIAS = "8", "0", "6", "5"  # keys of a Convolution
@@ -145,15 +168,7 @@ def extract(net, image, *blobs):
     return results
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("frf"), parser.add_argument("model"), parser.add_argument("int8"), parser.add_argument("images")
-    parser.add_argument("--size", default="512x1024", help="[%(default)s]")
-    parser.add_argument("--count", type=int, default=40, help="images, evenly from the folder; half to calibrate, half to compare [%(default)s]")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of frf and ncnn [%(default)s]")
-    parser.add_argument("--runs", type=int, default=20, help="frames a turn [%(default)s]")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    a = parser.parse_args()
+def main(a):
     height, width = map(int, a.size.split("x"))
     names = sorted(glob.glob(os.path.join(a.images, "*.png")) + glob.glob(os.path.join(a.images, "*.jpg")))
     if len(names) < a.count:
@@ -224,4 +239,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(ARGUMENTS)
