@@ -12,6 +12,7 @@
 #include <system_error>
 
 #include "base/hash.h"
+#include "base/temporaries.h"
 #include "frf/error.h"
 
 namespace frf {
@@ -123,10 +124,13 @@ PendingFile::PendingFile(std::filesystem::path path) : path_(std::move(path)), d
   // A name may be the longest that there is.
   const bool fits = name.size() + ending.size() <= NAME_MAX;
   temporary_.replace_filename((fits ? name : fmt::format("{:016x}", XxHash64(name))) + ending);
+  RememberTemporary(temporary_.string());
 }
 
 PendingFile::~PendingFile() {
-  if (!committed_ && !direct_) ::unlink(temporary_.c_str());
+  if (direct_) return;
+  if (!committed_) ::unlink(temporary_.c_str());
+  ForgetTemporary(temporary_.string());
 }
 
 void PendingFile::Commit() {

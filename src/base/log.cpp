@@ -7,21 +7,33 @@
 #include <spdlog/spdlog.h>
 
 #include <cstdlib>
+#include <optional>
+#include <string>
 #include <string_view>
 
 #include "base/progress.h"
+#include "base/text.h"
 
 namespace frf {
 namespace {
 
-LogLevel LevelFromEnvironment() {
-  const char* text = std::getenv("FRF_LOG");
-  const std::string_view name = text != nullptr ? text : "info";
+std::string FromEnvironment(const char* name) {
+  const char* text = std::getenv(name);
+  return text != nullptr ? text : "";
+}
+
+std::optional<LogLevel> LevelNamed(std::string_view name) {
   if (name == "debug") return LogLevel::kDebug;
+  if (name == "info" || name.empty()) return LogLevel::kInfo;
   if (name == "warning") return LogLevel::kWarning;
   if (name == "error") return LogLevel::kError;
   if (name == "silent") return LogLevel::kSilent;
-  return LogLevel::kInfo;
+  return std::nullopt;
+}
+
+// On a terminal, unless NO_COLOR (no-color.org) holds anything.
+spdlog::color_mode Color() {
+  return FromEnvironment("NO_COLOR").empty() ? spdlog::color_mode::automatic : spdlog::color_mode::never;
 }
 
 spdlog::level::level_enum ToSpdlog(LogLevel level) {
@@ -41,14 +53,19 @@ spdlog::level::level_enum ToSpdlog(LogLevel level) {
 }
 
 struct Loggers {
-  std::shared_ptr<spdlog::logger> log = spdlog::stderr_color_mt("log");
+  std::shared_ptr<spdlog::logger> log = spdlog::stderr_color_mt("log", Color());
   // Errors look the same whether the program goes on or ends with them: "frf: ...", as mains print it.
-  std::shared_ptr<spdlog::logger> errors = spdlog::stderr_color_mt("frf");
+  std::shared_ptr<spdlog::logger> errors = spdlog::stderr_color_mt("frf", Color());
 
   Loggers() {
     log->set_pattern("%^%l%$: %v");
     errors->set_pattern("%^%n%$: %v");
-    SetLevel(LevelFromEnvironment());
+    const std::string name = FromEnvironment("FRF_LOG");
+    const std::optional<LogLevel> level = LevelNamed(name);
+    SetLevel(level.value_or(LogLevel::kInfo));
+    if (level) return;
+    log->warn("FRF_LOG={}: is no level; debug, info, warning, error and silent are, info is taken",
+              Printable(name));
   }
   void SetLevel(LogLevel level) {
     log->set_level(ToSpdlog(level));

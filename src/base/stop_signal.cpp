@@ -7,24 +7,33 @@
 namespace frf {
 namespace {
 
+using Handler = void (*)(int);
+
 std::atomic<bool> stop_requested{false};
+Handler interrupt_before = SIG_DFL, terminate_before = SIG_DFL;  // what they did before a StopSignal lived
 
 extern "C" void OnStopSignal(int signal) {
   stop_requested = true;
-  std::signal(signal, SIG_DFL);  // the second one ends the process
+  std::signal(signal,
+              signal == SIGINT ? interrupt_before : terminate_before);  // the second one ends the process
+}
+
+// What was ignored, in a job that a script runs in the background say, can be stopped as well.
+Handler Ending(Handler before) {
+  return before == SIG_IGN || before == SIG_ERR || before == OnStopSignal ? SIG_DFL : before;
 }
 
 }  // namespace
 
 StopSignal::StopSignal() {
   stop_requested = false;
-  std::signal(SIGINT, OnStopSignal);
-  std::signal(SIGTERM, OnStopSignal);
+  interrupt_before = Ending(std::signal(SIGINT, OnStopSignal));
+  terminate_before = Ending(std::signal(SIGTERM, OnStopSignal));
 }
 
 StopSignal::~StopSignal() {
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
+  std::signal(SIGINT, interrupt_before);
+  std::signal(SIGTERM, terminate_before);
 }
 
 bool StopSignal::Requested() { return stop_requested; }

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/output.h"
 #include "base/progress.h"
+#include "base/temporaries.h"
 #include "base/version.h"
 #include "cli/cli.h"
 #include "frf/error.h"
@@ -28,7 +29,8 @@ First steps:
   frf train --data camvid:DIR -o runs/first         train from scratch (frf train --help)
   frf eval frfnet-camvid --data camvid:DIR --split val
   frf bench frfnet --against onnxruntime,openvino   frames per second, beside other runtimes (make peers)
-Every verb has --help and --json. Exit codes: 0 done, 1 failed, 2 wrong usage.)";
+Every verb has --help and --json. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C
+(segment and train finish what is at hand and give 1).)";
 
 int Fail(const std::string& message, int code) {
   frf::ClearProgressLine();
@@ -66,6 +68,7 @@ std::string HelpFor(const CLI::App& app) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  frf::RemoveTemporariesOnSignals();
   CLI::App app{kAbout, "frf"};
   app.footer(kExamples);
   app.set_version_flag("--version", fmt::format("frf {} ({})", frf::Version(), frf::Commit()));
@@ -90,6 +93,10 @@ int main(int argc, char** argv) {
   try {
     // `frf train ...` belongs to frf-train, its --help too: nothing of it is parsed here.
     app.parse(argc, argv);
+    // Also warns of an FRF_LOG that names no level; frf-train, which takes this process's place, does so
+    // itself.
+    if (!app.got_subcommand("train"))
+      frf::LogDebug(fmt::format("frf {} ({})", frf::Version(), frf::Commit()));
     return Finished(action());
   } catch (const CLI::RequiredError& error) {
     const std::vector<std::string> unknown = app.remaining(/*recurse=*/true);
