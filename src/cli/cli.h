@@ -43,6 +43,7 @@ void PrintJson(const Json& json);
 
 // Whether frf knows a network of this name (`frf info --list`).
 bool IsNet(const std::string& name);
+std::vector<std::string> NetNames();
 
 // A run folder's graph with its weights: config.json and a checkpoint's averaged ("ema") or last ("raw")
 // weights.

@@ -62,7 +62,7 @@ Model LoadSource(const ExportArguments& arguments) {
     return LoadRun(arguments.source, arguments.weights == "raw", arguments.last);
   if (IsNet(arguments.source))
     return RandomModel({arguments.source, arguments.options, arguments.classes, arguments.seed});
-  Model model = ReadOnnx(FindModel(arguments.source), {.require_stamp = arguments.meta.empty()});
+  Model model = ReadOnnx(FindModel(arguments.source, NetNames()), {.require_stamp = arguments.meta.empty()});
   if (!arguments.meta.empty()) model.info = ReadMeta(arguments.meta);
   return model;
 }

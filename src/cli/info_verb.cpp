@@ -9,6 +9,7 @@
 
 #include "base/files.h"
 #include "base/system.h"
+#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/info_plan.h"
 #include "engine/session.h"
@@ -54,28 +55,12 @@ int ListEverything(bool json) {
   return 0;
 }
 
-// A word that is neither weights nor a file may be meant for a network's name: the error then names shipped
-// weights and the nearest networks.
-std::string PathOf(const std::string& name) {
-  try {
-    return FindModel(name);
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kNotFound || name.find_first_of("./") != std::string::npos) throw;
-    try {
-      BuildNet(name, Json::object());
-    } catch (const Error& no_network) {
-      throw Error(ErrorCode::kNotFound, fmt::format("{}; {}", error.what(), no_network.what()));
-    }
-    throw;
-  }
-}
-
-struct Counted {
+struct SizedGraph {
   Graph graph;
   SizePair fixed;  // of a file; 0: that side is free
 };
 
-Counted GraphOf(const InfoArguments& arguments) {
+SizedGraph GraphOf(const InfoArguments& arguments) {
   if (IsNet(arguments.name)) {
     Json options = ParseNetOptions(arguments.name, arguments.options);
     if (arguments.classes > 0) options["classes"] = arguments.classes;
@@ -83,7 +68,7 @@ Counted GraphOf(const InfoArguments& arguments) {
   }
   if (std::filesystem::is_directory(arguments.name))
     return {GraphAsDefined(LoadRun(arguments.name, false, false)), {}};
-  const Model model = ReadOnnx(PathOf(arguments.name), {.require_stamp = false});
+  const Model model = ReadOnnx(FindModel(arguments.name, NetNames()), {.require_stamp = false});
   return {GraphAsDefined(model), FixedSides(model.graph)};
 }
 
@@ -130,6 +115,14 @@ void CheckGiven(const InfoArguments& arguments, const CLI::App& app) {
     refuse({"--threads", "--precision"}, "goes with --plan");
 }
 
+// A picture viewer would not open an SVG called x.png. /dev/stdout and the like have no ending.
+void RefuseOtherEndings(const std::string& draw) {
+  const std::string ending = Lower(std::filesystem::path(draw).extension().string());
+  if (!ending.empty() && ending != ".svg")
+    throw Error(ErrorCode::kUsage,
+                fmt::format("--draw {}: an SVG is drawn, name a file that ends in .svg", draw));
+}
+
 int RunInfo(const InfoArguments& arguments) {
   if (arguments.list) return ListEverything(arguments.json);
   if (arguments.name.empty())
@@ -141,7 +134,10 @@ int RunInfo(const InfoArguments& arguments) {
                         arguments.size_given, arguments.threads, PrecisionNamed(arguments.precision),
                         arguments.json});
   }
-  if (!arguments.draw.empty()) CheckOutputFile(arguments.draw, "--draw");
+  if (!arguments.draw.empty()) {
+    RefuseOtherEndings(arguments.draw);
+    CheckOutputFile(arguments.draw, "--draw");
+  }
   auto [graph, fixed] = GraphOf(arguments);
   const SizePair size = SizeToCount(arguments.name, fixed, wanted, arguments.size_given);
   if (!arguments.train) graph = graph.ForInference();

@@ -18,6 +18,12 @@
 
 namespace frf::cli {
 
+std::vector<std::string> NetNames() {
+  std::vector<std::string> names;
+  for (const NetEntry& net : ListNets()) names.push_back(net.name);
+  return names;
+}
+
 Tensor StreetInput(const InputSpec& input, int height, int width) {
   // Scenes have sizes of their own; networks may see smaller pictures.
   const Sample scene = DrawScene(
@@ -52,14 +58,7 @@ Model RandomModel(const RandomNet& net) {
 
 Model LoadForeign(const std::string& name) {
   if (std::filesystem::is_directory(name)) return LoadRun(name, false, false);
-  std::string path;
-  try {
-    path = FindModel(name);
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kNotFound) throw;
-    throw Error(ErrorCode::kNotFound, fmt::format("{}; frf info --list shows the networks", error.what()));
-  }
-  Model model = ReadOnnx(path, {.require_stamp = false});
+  Model model = ReadOnnx(FindModel(name, NetNames()), {.require_stamp = false});
   if (model.stamped) return model;
   // Who exported it knows classes and pre-processing; for times any will do.
   const Graph graph = model.graph.ForInference();

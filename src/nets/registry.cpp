@@ -8,6 +8,7 @@
 #include <cctype>
 #include <cmath>
 
+#include "base/nearest.h"
 #include "frf/error.h"
 #include "frf/image.h"
 #include "nets/definition.h"
@@ -28,30 +29,6 @@ const std::vector<NetDefinition>& Definitions() {
   return definitions;
 }
 
-// Levenshtein's distance, to guess what a mistyped name meant.
-int Distance(const std::string& a, const std::string& b) {
-  std::vector<int> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = static_cast<int>(j);
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    int diagonal = row[0];
-    row[0] = static_cast<int>(i);
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const int above = row[j];
-      row[j] = std::min({row[j - 1] + 1, above + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
-
-std::string Nearest(const std::string& name, std::vector<std::string> candidates) {
-  std::stable_sort(candidates.begin(), candidates.end(), [&](const std::string& a, const std::string& b) {
-    return Distance(name, a) < Distance(name, b);
-  });
-  if (candidates.size() > 4) candidates.resize(4);
-  return fmt::format("{}", fmt::join(candidates, ", "));
-}
-
 const NetDefinition& FindDefinition(const std::string& name) {
   std::vector<std::string> names;
   for (const NetDefinition& definition : Definitions()) {
@@ -60,7 +37,7 @@ const NetDefinition& FindDefinition(const std::string& name) {
   }
   throw Error(ErrorCode::kNotFound,
               fmt::format("network '{}' is unknown; the nearest are {} (frf info --list shows all)", name,
-                          Nearest(name, names)));
+                          fmt::join(NearestNames(name, names), ", ")));
 }
 
 const NetOption& FindOption(const NetEntry& entry, const std::string& name) {
@@ -70,7 +47,7 @@ const NetOption& FindOption(const NetEntry& entry, const std::string& name) {
     names.push_back(option.name);
   }
   throw Error(ErrorCode::kUsage, fmt::format("{} has no option '{}'; the nearest are {}", entry.name, name,
-                                             Nearest(name, names)));
+                                             fmt::join(NearestNames(name, names), ", ")));
 }
 
 std::string Choices(const NetOption& option) {

@@ -11,6 +11,7 @@
 #include <filesystem>
 
 #include "base/files.h"
+#include "base/nearest.h"
 #include "base/text.h"
 #include "onnx/onnx_file.h"
 
@@ -61,9 +62,51 @@ std::vector<std::string> NamesIn(const std::vector<fs::path>& folders) {
   return names;
 }
 
+// Shipped weights whose file says that they are of the network `net`.
+std::vector<std::string> WeightsOf(const std::string& net, const std::vector<fs::path>& folders,
+                                   const std::vector<std::string>& names) {
+  std::vector<std::string> found;
+  if (net.empty() || net.find_first_of("./") != std::string::npos) return found;  // a path: nothing is read
+  for (const std::string& name : names) {
+    for (const fs::path& folder : folders) {
+      std::error_code code;
+      const fs::path file = folder / (name + ".onnx");
+      if (!fs::is_regular_file(file, code)) continue;
+      try {
+        if (ReadOnnx(file.string()).info.net == net) found.push_back(name);
+      } catch (const Error&) {  // a damaged file beside them is not what was asked for
+      }
+      break;
+    }
+  }
+  return found;
+}
+
+[[noreturn]] void ThrowUnknown(const std::string& given, const std::vector<fs::path>& folders,
+                               const std::vector<std::string>& networks) {
+  const std::string printed = PrintableName(given);
+  const std::vector<std::string> names = NamesIn(folders);
+  // A network's name where trained weights are wanted: easily taken for one another. Who gives `networks` has
+  // looked among them.
+  const auto own = networks.empty() ? WeightsOf(given, folders, names) : std::vector<std::string>{};
+  if (!own.empty()) {
+    throw Error(ErrorCode::kNotFound,
+                fmt::format("{}: is a network, which has no weights by itself; weights of it are {}", printed,
+                            fmt::join(own, ", ")));
+  }
+  std::vector<std::string> known = names;
+  known.insert(known.end(), networks.begin(), networks.end());
+  const std::string there = names.empty() ? "no weights are installed (set FRF_WEIGHTS to their folder)"
+                                          : fmt::format("there are {}", fmt::join(names, ", "));
+  throw Error(ErrorCode::kNotFound,
+              fmt::format("{}: no such file, nor weights{} of that name; {}{}{}", printed,
+                          networks.empty() ? "" : " or a network", DidYouMean(given, known), there,
+                          networks.empty() ? "" : fmt::format("; networks: {}", fmt::join(networks, ", "))));
+}
+
 }  // namespace
 
-std::string FindModel(const std::string& name_or_path) {
+std::string FindModel(const std::string& name_or_path, const std::vector<std::string>& networks) {
   std::error_code code;
   const fs::file_status status = fs::status(name_or_path, code);
   if (fs::is_regular_file(status)) return name_or_path;
@@ -86,11 +129,7 @@ std::string FindModel(const std::string& name_or_path) {
     throw Error(ErrorCode::kIo, name_or_path + ": is a pipe or a device, an ONNX file was wanted");
   if (refused)
     throw Error(ErrorCode::kIo, fmt::format("{}: cannot open: {}", PrintableName(name_or_path), why));
-  const std::vector<std::string> names = NamesIn(folders);
-  throw Error(ErrorCode::kNotFound,
-              fmt::format("{}: no such file, nor weights of that name; {}", PrintableName(name_or_path),
-                          names.empty() ? "no weights are installed (set FRF_WEIGHTS to their folder)"
-                                        : fmt::format("there are {}", fmt::join(names, ", "))));
+  ThrowUnknown(name_or_path, folders, networks);
 }
 
 }  // namespace frf

@@ -50,7 +50,8 @@ Model ReadOnnx(const std::string& path, const ReadOptions& options = {});
 Graph LowerToOnnx(const Graph& graph, std::optional<std::pair<int, int>> size);
 
 // Finds a model by file name or by the name of shipped weights ("frfnet-camvid"): FRF_WEIGHTS, weights/
-// beside the program or in share/frf. Throws kNotFound listing what there is, kIo for what may not be read.
-std::string FindModel(const std::string& name_or_path);
+// beside the program or in share/frf. Throws kNotFound with the nearest names and a list of what there is,
+// kIo for what may not be read. `networks`: names that the caller would have taken too, for that error.
+std::string FindModel(const std::string& name_or_path, const std::vector<std::string>& networks = {});
 
 }  // namespace frf

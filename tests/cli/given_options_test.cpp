@@ -148,7 +148,8 @@ TEST(UsageErrors, InfoNamesShippedWeightsAndNetworks) {
   const Finished typo = RunFrf({"info", "frfnet-camvi"});
   EXPECT_EQ(typo.code, 1);
   EXPECT_NE(typo.err.find("there are frfnet-camvid, "), std::string::npos) << typo.err;
-  EXPECT_NE(typo.err.find("the nearest are frfnet"), std::string::npos) << typo.err;
+  EXPECT_NE(typo.err.find("did you mean frfnet-camvid? "), std::string::npos) << typo.err;
+  EXPECT_NE(typo.err.find("networks: frfnet, "), std::string::npos) << typo.err;
 }
 
 TEST(UsageErrors, BenchOnADeviceTakesARunFolderToo) {

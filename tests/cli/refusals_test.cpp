@@ -167,7 +167,7 @@ TEST(InfoNames, ShippedWeightsOfAnyNameAndTheNearestNetworks) {
   EXPECT_EQ(RunFrf({"info", "frfnet-slim-synth-int8", "--size", "64x96"}).code, 0);
   const Finished typo = RunFrf({"info", "frfnet-slin"});
   EXPECT_EQ(typo.code, 1);
-  EXPECT_NE(typo.err.find("nearest are frfnet-slim"), std::string::npos) << typo.err;
+  EXPECT_NE(typo.err.find("did you mean frfnet-slim? "), std::string::npos) << typo.err;
 }
 
 // A network of a small fixed size, made once.
