@@ -3,6 +3,7 @@
 // each other.
 #include <fmt/format.h>
 
+#include "base/plural.h"
 #include "cli/cli.h"
 #include "data/check.h"
 #include "data/convert.h"
@@ -44,7 +45,7 @@ int RunPack(const DataArguments& arguments) {
                {"contents", result.contents}});
     return 0;
   }
-  fmt::print("{}: {} samples, {:.1f} MB\n", arguments.output, result.samples,
+  fmt::print("{}: {}, {:.1f} MB\n", arguments.output, Counted(result.samples, "sample"),
              static_cast<double>(result.bytes) * 1e-6);
   for (const auto& line : result.contents) fmt::print("  {}\n", line);
   fmt::print("  read it as --data pack:{}\n", arguments.output);
@@ -93,7 +94,8 @@ int RunConvert(const DataArguments& arguments, const CLI::App& app) {
   if (arguments.json)
     PrintJson(ToJson(result));
   else
-    fmt::print("{} files written to {}, {} failed\n", result.files, arguments.output, result.failures.size());
+    fmt::print("{} written to {}, {} failed\n", Counted(result.files, "file"), arguments.output,
+               result.failures.size());
   return result.failures.empty() ? 0 : 1;
 }
 
@@ -108,6 +110,11 @@ void AddCommon(CLI::App* app, const std::shared_ptr<DataArguments>& a) {
 void AddData(CLI::App& root, Action& action) {
   CLI::App* data = root.add_subcommand("data", "check, pack and convert labelled data sets");
   data->require_subcommand(1);
+  data->footer(
+      "Examples: frf data check folder:mydata\n"
+      "          frf data pack cityscapes:cs -o cs.pack\n"
+      "          frf data convert cityscapes:cs -o cs-folder\n"
+      "Each has --help. Layouts: docs/data.md");
   auto a = std::make_shared<DataArguments>();
 
   CLI::App* check = data->add_subcommand(
@@ -127,6 +134,9 @@ void AddData(CLI::App& root, Action& action) {
   pack->add_option("--jpeg", a->jpeg, "store images as JPEG of this quality (loses detail); 0: PNG")
       ->check(CLI::Range(0, 100));
   AddCommon(pack, a);
+  pack->footer(
+      "Examples: frf data pack camvid:data/camvid -o camvid.pack\n"
+      "          frf train --data pack:camvid.pack -o runs/first");
   pack->callback([a, &action] { action = [a] { return RunPack(*a); }; });
 
   CLI::App* convert = data->add_subcommand(

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "base/files.h"
+#include "base/plural.h"
 #include "base/stats.h"
 #include "base/system.h"
 #include "cli/cli.h"
@@ -180,7 +181,8 @@ int RunDemo(const DemoArguments& arguments) {
   std::vector<std::pair<std::string, Image>> sheet{{"picture", scene.image}};
   if (seen.truth != nullptr) sheet.emplace_back("truth", Colorize(scene.labels, seen.truth->palette));
   for (const Shown& one : shown) {
-    sheet.emplace_back(fmt::format("{}: {:.0f} fps{}", one.numbers, 1000 / one.stats.median,
+    const double fps = 1000 / one.stats.median;
+    sheet.emplace_back(fmt::format("{}: {:.{}f} fps{}", one.numbers, fps, fps < 10 ? 1 : 0,
                                    one.accuracy ? fmt::format(", {:.1f} % right", *one.accuracy * 100) : ""),
                        Colorize(one.labels, classes.palette));
   }
@@ -212,12 +214,14 @@ int RunDemo(const DemoArguments& arguments) {
     return 0;
   }
   fmt::print(
-      "{} labelled by {}, {}x{}, {} threads, {}\n",
+      "{} labelled by {}, {}x{}, {}, {}\n",
       drawn ? fmt::format("a drawn street (seed {})", arguments.seed.value_or(kSeed)) : arguments.image, name,
-      scene.image.height, scene.image.width, threads, ThisMachine().cpu);
+      scene.image.height, scene.image.width, Counted(threads, "thread"), ThisMachine().cpu);
   for (const Shown& one : shown) {
-    fmt::print("  {:<8} {:>6.1f} frames a second, {:.1f} ms a frame (median of {}, +-{:.1f}){}\n",
-               one.numbers, 1000 / one.stats.median, one.stats.median, one.stats.runs, one.stats.mad,
+    fmt::print("  {:<8} {:>6.1f} frames a second, {:.1f} ms a frame ({}){}\n", one.numbers,
+               1000 / one.stats.median, one.stats.median,
+               one.stats.runs > 1 ? fmt::format("median of {}, +-{:.1f}", one.stats.runs, one.stats.mad)
+                                  : "of one frame",
                one.miou ? fmt::format(", {:.1f} % of pixels right, mean IoU {:.1f} %", *one.accuracy * 100,
                                       *one.miou * 100)
                         : "");
@@ -251,6 +255,10 @@ void AddDemo(CLI::App& root, Action& action) {
       ->check(CLI::NonNegativeNumber);
   app->add_option("--threads", a->threads, "CPU threads; 0: all cores")->check(CLI::Range(0, 1024));
   app->add_flag("--json", a->json, "one JSON document on standard output");
+  app->footer(R"(Examples:
+  frf demo                                      a drawn street; the pictures go into demo/
+  frf demo photo.jpg -o out                     your own photo
+  frf demo --seed 10000002 -m frfnet-camvid     another street, weights that learnt from photos)");
   app->callback([a, &action] { action = [a] { return RunDemo(*a); }; });
 }
 

@@ -88,6 +88,12 @@ void CheckGiven(const EvalArguments& arguments, bool run_folder) {
                   fmt::format("--stamp records the score of all images in float32; leave out {}", name));
     }
   }
+  // A name is short for a file that was not meant to be written to: an installed one, or a checkout's.
+  if (arguments.stamp && !run_folder && FindModel(arguments.model) != arguments.model) {
+    throw Error(ErrorCode::kUsage,
+                fmt::format("--stamp would rewrite the shipped weights {}: name that path, or a copy's",
+                            FindModel(arguments.model)));
+  }
   if (arguments.data.seed > 0 && !arguments.data.new_skies && !arguments.data.spec.starts_with("synth:"))
     throw Error(ErrorCode::kUsage, "--seed is of drawn scenes (--data synth:COUNT) and of --new-skies");
   if (arguments.pictures_given && arguments.report.empty())

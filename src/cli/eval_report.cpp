@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "base/plural.h"
 #include "base/system.h"
 #include "base/version.h"
 #include "cli/cli.h"
@@ -57,7 +58,7 @@ std::string DifferenceTable(const ConfusionMatrix& matrix, const OtherModel& oth
                          Percent(theirs[c], 2), Points(ours[c], theirs[c]));
   }
   const auto mine = matrix.MeanIou(), its = other.matrix.MeanIou();
-  table += fmt::format("{:<14} {:>7} % {:>7} % {:>8}\n", "mean IoU", Percent(mine, 2), Percent(its, 2),
+  table += fmt::format("{:<14} {:>9} {:>9} {:>8}\n", "mean IoU", Percent(mine, 2), Percent(its, 2),
                        Points(mine, its));
   return table + fmt::format("{:.2f} % of labels differ from those of {}\n", other.changed_share() * 100,
                              arguments.against);
@@ -79,9 +80,10 @@ void WriteReport(const EvalArguments& arguments, const Dataset& data, const Json
        {"data", description},
        {"input", std::string(result["size"])},
        {"arithmetic", numbers},
-       {"mean IoU", Percent(matrix.MeanIou(), 2) + " %"},
-       {"time", fmt::format("{:.1f} ms an image, {} backend, {} threads", result["ms"].get<double>(),
-                            arguments.backend, arguments.threads > 0 ? arguments.threads : DefaultThreads())},
+       {"mean IoU", Percent(matrix.MeanIou(), 2)},
+       {"time",
+        fmt::format("{:.1f} ms an image, {} backend, {}", result["ms"].get<double>(), arguments.backend,
+                    Counted(arguments.threads > 0 ? arguments.threads : DefaultThreads(), "thread"))},
        {"machine", ThisMachine().cpu},
        {"commit", Commit()}});
   report.Section("Classes");
@@ -89,7 +91,7 @@ void WriteReport(const EvalArguments& arguments, const Dataset& data, const Json
   if (other) {
     report.Section(
         "Beside " + arguments.against,
-        fmt::format("Mean IoU {} % there, {} points here; {:.2f} % of labels differ. Its classes:",
+        fmt::format("Mean IoU {} there, {} points here; {:.2f} % of labels differ. Its classes:",
                     Percent(other->matrix.MeanIou(), 2), Points(matrix.MeanIou(), other->matrix.MeanIou()),
                     other->changed_share() * 100));
     report.ScoreTable(other->matrix, classes);
@@ -152,6 +154,7 @@ void Stamp(const EvalArguments& arguments, const Json& result) {
   kept.push_back(entry);
   model.info.eval = kept;
   WriteOnnx(model, path);
+  if (!arguments.json) fmt::print("stamped {}\n", path);
 }
 
 }  // namespace frf::cli

@@ -140,6 +140,7 @@ int RunEval(const EvalArguments& arguments) {
                          {"labels_changed", other->changed_share()},
                          {"iou", theirs["iou"]}};
   }
+  if (arguments.stamp) result["stamped"] = FindModel(arguments.model);
   // The scores first: a full disk must not cost them.
   if (arguments.json)
     PrintJson(result);
@@ -199,7 +200,8 @@ void AddEval(CLI::App& root, Action& action) {
   app->add_flag(
       "--modules", a->modules,
       "instead: how far gates and masks move, and mean IoU with each module's frozen at their means");
-  app->add_flag("--stamp", a->stamp, "write the result into the model file's metadata (frf.eval)");
+  app->add_flag("--stamp", a->stamp,
+                "write the result into the model file's metadata (frf.eval): the file is rewritten in place");
   app->add_flag("--json", a->json, "one JSON document on standard output");
   app->footer(R"(Examples:
   frf eval frfnet-camvid --data camvid:/data/camvid --split val --report val.html

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "base/plural.h"
 #include "base/progress.h"
 #include "base/stats.h"
 #include "base/system.h"
@@ -180,9 +181,9 @@ int RunInfoPlan(const PlanArguments& arguments) {
     return 0;
   }
   PrintPlan(lines, peaks);
-  fmt::print("\n{} at {}x{} on {} ({}), {}, {} threads, frf {} ({}), median of {} frames\n", arguments.name,
-             height, width, ThisMachine().cpu, IsaInUse(), NameOf(arguments.precision), threads, Version(),
-             Commit(), kFrames);
+  fmt::print("\n{} at {}x{} on {} ({}), {}, {}, frf {} ({}), median of {} frames\n", arguments.name, height,
+             width, ThisMachine().cpu, IsaInUse(), NameOf(arguments.precision), Counted(threads, "thread"),
+             Version(), Commit(), kFrames);
   if (sum.integer_macs > 0)
     fmt::print("{:.2f} % of multiply-accumulates in 8-bit integers\n", 100 * sum.integer_macs / sum.macs);
   fmt::print("peak now: {}; maps {}, scratch {}, packed weights {}\n", ToText(peaks),

@@ -8,6 +8,7 @@
 
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/plural.h"
 #include "cli/quantize_score.h"
 #include "frf/error.h"
 
@@ -70,9 +71,9 @@ std::vector<std::vector<int>> SplitByRecording(const Dataset& data, const std::v
                 fmt::format("{}: at least {} images are wanted", data.description(), parts));
   if (!drawn) {
     LogWarning(
-        fmt::format("{}: {} recording(s) by the files' names, {} are wanted; neighbouring frames may hide "
+        fmt::format("{}: {} by the files' names, {} are wanted; neighbouring frames may hide "
                     "what rounding breaks",
-                    data.description(), by_name.size(), parts));
+                    data.description(), Counted(by_name.size(), "recording"), parts));
   }
   for (int p = 0; p < parts; ++p) {
     split.emplace_back();

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <random>
 
 #include "base/progress.h"
@@ -77,10 +78,19 @@ Drop DropOf(const NetworkScore& wanted, const NetworkScore& got) {
   return drop;
 }
 
+std::string ToText(const Drop& drop) {
+  const auto text = [](const char* verb, double points, double low, double high) {
+    return fmt::format("int8 {} {:.2f} points, 95 % {:.2f} to {:.2f}", verb, points, low, high);
+  };
+  // What rounds to nothing is neither.
+  if (drop.points <= -0.005) return text("gains", -drop.points, -drop.high, -drop.low);
+  return text("loses", std::abs(drop.points), drop.low, drop.high);
+}
+
 void PrintSensitivity(const Json& rows) {
-  fmt::print("{:<40} {:>15} {:>8}  95 %\n", "this one alone in int8", "labels changed", "points");
+  fmt::print("{:<40} {:>15} {:>11}  95 %\n", "this one alone in int8", "labels changed", "points lost");
   for (const Json& row : rows) {
-    fmt::print("{:<40} {:>13.3f} % {:>8.2f}  {:.2f} to {:.2f}\n", row["node"].get<std::string>(),
+    fmt::print("{:<40} {:>13.3f} % {:>11.2f}  {:.2f} to {:.2f}\n", row["node"].get<std::string>(),
                row["labels_changed"].get<double>() * 100, row["drop"].get<double>(),
                row["drop_low"].get<double>(), row["drop_high"].get<double>());
   }

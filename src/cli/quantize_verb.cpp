@@ -12,6 +12,7 @@
 
 #include "base/files.h"
 #include "base/log.h"
+#include "base/plural.h"
 #include "base/progress.h"
 #include "base/system.h"
 #include "cli/cli.h"
@@ -321,16 +322,15 @@ class Quantizer {
                  row["bias_correction"].get<bool>() ? "corrected" : "", row["equalized_pairs"].get<int>(),
                  row["labels_changed"].get<double>() * 100, row["miou"].get<double>() * 100);
     }
-    fmt::print("chosen: {}{}{}, on {} images of {}; ranges of {} images of {}, {:.0f} s\n\n",
-               best.scheme.range.name(), best.scheme.bias_correction ? ", bias corrected" : "",
-               best.prepared->equalized > 0 ? ", equalised" : "", selection_.samples.size(),
-               Some(selection_.recordings), calibration_.samples.size(), Some(calibration_.recordings),
-               calibrated);
+    fmt::print("chosen: {}{}{}, on {} of {}; ranges of {} of {}, {:.0f} s\n\n", best.scheme.range.name(),
+               best.scheme.bias_correction ? ", bias corrected" : "",
+               best.prepared->equalized > 0 ? ", equalised" : "", Counted(selection_.samples.size(), "image"),
+               Some(selection_.recordings), Counted(calibration_.samples.size(), "image"),
+               Some(calibration_.recordings), calibrated);
     if (!sensitivity_.empty()) PrintSensitivity(sensitivity_);
     PrintScores(model_.info.classes, wanted, got, drop);
-    fmt::print("drop {:.2f} points, 95 % {:.2f} to {:.2f}; {:.2f} % of labels changed; {} {}images of {}\n",
-               drop.points, drop.low, drop.high, changed * 100, scoring_.samples.size(), HeldOut("held-out "),
-               Some(scoring_.recordings));
+    fmt::print("{}; {:.2f} % of labels changed; {} of {}\n", ToText(drop), changed * 100,
+               Counted(scoring_.samples.size(), HeldOut("held-out ") + "image"), Some(scoring_.recordings));
     fmt::print("float32 {:.1f} ms, int8 {:.1f} ms an image\n", wanted.ms, got.ms);
   }
 

@@ -15,6 +15,7 @@
 #include <string_view>
 
 #include "base/log.h"
+#include "base/plural.h"
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/segment.h"
@@ -91,9 +92,9 @@ void AddFolder(const fs::path& folder, const fs::path& output, std::vector<Job>&
                    : fmt::format("{} named like results (*{}, *{}, *{}, *{}/000000.png) passed over", results,
                                  kMaskEnding, kColorEnding, kOverlayEnding, kMasksEnding);
   if (links > 0) {
-    passed_over += fmt::format("{}{} link{} to folders not followed; name {} to label what is there",
-                               passed_over.empty() ? "" : "; ", links, links == 1 ? "" : "s",
-                               links == 1 ? "it" : "them");
+    passed_over +=
+        fmt::format("{}{} to folders not followed; name {} to label what is there",
+                    passed_over.empty() ? "" : "; ", Counted(links, "link"), links == 1 ? "it" : "them");
   }
   if (found.empty() && !any_barred) {
     throw Error(ErrorCode::kNotFound,

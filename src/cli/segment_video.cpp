@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/named.h"
+#include "base/plural.h"
 #include "base/progress.h"
 #include "base/stats.h"
 #include "base/stop_signal.h"
@@ -74,11 +75,11 @@ std::string Summary(const SegmentArguments& arguments, const Job& job, const Lab
           ? ""
           : " into " + (arguments.output_is_video() ? arguments.output : arguments.output + "/");
   return fmt::format(
-      "{}: {} frame{} labelled by {}{}: {:.1f} frames/s end to end, {:.1f} ms a frame of inference (median, "
-      "+-{:.1f}), {} dropped",
-      job.input, labelled.result.frames, labelled.result.frames == 1 ? "" : "s", arguments.model, target,
-      static_cast<double>(labelled.result.frames) / labelled.seconds, stats.median, stats.mad,
-      labelled.result.dropped);
+      "{}: {} labelled by {}{}: {:.1f} frames/s end to end, {:.1f} ms a frame of inference{}, {} "
+      "dropped",
+      job.input, Counted(labelled.result.frames, "frame"), arguments.model, target,
+      static_cast<double>(labelled.result.frames) / labelled.seconds, stats.median,
+      stats.runs > 1 ? fmt::format(" (median, +-{:.1f})", stats.mad) : "", labelled.result.dropped);
 }
 
 void Report(const SegmentArguments& arguments, const Job& job, const Labelled& labelled,
@@ -97,8 +98,8 @@ void Report(const SegmentArguments& arguments, const Job& job, const Labelled& l
   if (!arguments.json) fmt::print("{}\n", Summary(arguments, job, labelled));
   if (result.stopped && !job.camera) {  // a camera has no other end
     entry["interrupted"] = true;
-    LogWarning(fmt::format("{}: stopped after {} frames; what was labelled by then is written", job.input,
-                           result.frames));
+    LogWarning(fmt::format("{}: stopped after {}; what was labelled by then is written", job.input,
+                           Counted(result.frames, "frame")));
   }
   const std::string warning = source.warning();
   if (warning.empty() || result.stopped) return;

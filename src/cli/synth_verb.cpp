@@ -4,6 +4,7 @@
 
 #include <chrono>
 
+#include "base/plural.h"
 #include "base/system.h"
 #include "cli/cli.h"
 #include "data/synth.h"
@@ -36,8 +37,9 @@ int RunSynth(const SynthArguments& arguments) {
     PrintJson(
         {{"folder", options.folder}, {"layout", options.layout}, {"scenes", written}, {"seconds", seconds}});
   } else {
-    fmt::print("{} scenes in {}/ ({} layout, seed {}), {:.1f} s\n  frf data check {}:{}\n", written,
-               options.folder, options.layout, options.seed, seconds, options.layout, options.folder);
+    fmt::print("{} in {}/ ({} layout, seed {}), {:.1f} s\n  frf data check {}:{}\n",
+               Counted(written, "scene"), options.folder, options.layout, options.seed, seconds,
+               options.layout, options.folder);
   }
   return 0;
 }

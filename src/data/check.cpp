@@ -14,6 +14,7 @@
 #include <unordered_map>
 
 #include "base/hash.h"
+#include "base/plural.h"
 #include "base/progress.h"
 #include "base/system.h"
 #include "data/internal.h"
@@ -350,7 +351,8 @@ CheckReport CheckFiles(const DatasetSpec& spec, const std::vector<std::string>& 
     const auto facts = LookAtAll(count, progress, [&listing = listing](int i) {
       return LookAtFiles(listing.pairs[i], listing.coding, listing.classes);
     });
-    AddSplit(report, {.split = split, .description = fmt::format("{}, {} images", listing.title, count)},
+    AddSplit(report,
+             {.split = split, .description = fmt::format("{}, {}", listing.title, Counted(count, "image"))},
              facts);
     AddDuplicates(report, split, facts, seen);
   }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/plural.h"
 #include "data/check.h"
 
 namespace frf {
@@ -103,7 +104,8 @@ std::string FormatCheck(const CheckReport& report, int max_issues) {
     text += fmt::format("{} ({})\n{}", kind, count, lines);
     if (count > shown) text += fmt::format("  ... and {} more (--json lists all)\n", count - shown);
   }
-  return text + fmt::format("{} errors, {} warnings\n", report.errors(), report.warnings());
+  return text +
+         fmt::format("{}, {}\n", Counted(report.errors(), "error"), Counted(report.warnings(), "warning"));
 }
 
 }  // namespace frf

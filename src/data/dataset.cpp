@@ -12,6 +12,7 @@
 #include <thread>
 #include <unordered_map>
 
+#include "base/plural.h"
 #include "data/internal.h"
 #include "data/new_sky.h"
 #include "image/image_io.h"
@@ -26,7 +27,7 @@ class ListedDataset : public Dataset {
   explicit ListedDataset(Listing listing) : listing_(std::move(listing)) {}
 
   std::string description() const override {
-    return fmt::format("{}, {} image{}", listing_.title, size(), size() == 1 ? "" : "s");
+    return fmt::format("{}, {}", listing_.title, Counted(size(), "image"));
   }
   int size() const override { return static_cast<int>(listing_.pairs.size()); }
   const Classes& classes() const override { return listing_.classes; }
@@ -58,9 +59,7 @@ class NarrowedDataset : public Dataset {
   NarrowedDataset(std::shared_ptr<const Dataset> data, std::vector<int> indices, std::string title)
       : data_(std::move(data)), indices_(std::move(indices)), title_(std::move(title)) {}
 
-  std::string description() const override {
-    return fmt::format("{}, {} image{}", title_, size(), size() == 1 ? "" : "s");
-  }
+  std::string description() const override { return fmt::format("{}, {}", title_, Counted(size(), "image")); }
   int size() const override { return static_cast<int>(indices_.size()); }
   const Classes& classes() const override { return data_->classes(); }
   std::string name(int index) const override { return data_->name(indices_.at(index)); }

@@ -16,6 +16,7 @@
 #include "base/files.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/plural.h"
 #include "base/progress.h"
 #include "base/system.h"
 #include "base/text.h"
@@ -185,9 +186,7 @@ class PackedDataset : public Dataset {
   PackedDataset(std::shared_ptr<const PackFile> file, Index index, std::string title)
       : file_(std::move(file)), index_(std::move(index)), title_(std::move(title)) {}
 
-  std::string description() const override {
-    return fmt::format("{}, {} image{}", title_, size(), size() == 1 ? "" : "s");
-  }
+  std::string description() const override { return fmt::format("{}, {}", title_, Counted(size(), "image")); }
   int size() const override { return static_cast<int>(index_.samples.size()); }
   const Classes& classes() const override { return index_.classes; }
   std::string name(int index) const override { return index_.samples.at(index).name; }
@@ -364,7 +363,7 @@ PackResult PackData(const DatasetSpec& spec, const std::string& file, const Pack
   for (const auto& [split, data] : parts) {
     CheckNames(*data);
     total += data->size();
-    result.contents.push_back(fmt::format("{}: {} images", split, data->size()));
+    result.contents.push_back(fmt::format("{}: {}", split, Counted(data->size(), "image")));
   }
   Progress progress("pack", total);
   WriteFileAtomically(file, [&](const AppendBytes& append) {

@@ -6,6 +6,7 @@
 
 #include <limits>
 
+#include "base/plural.h"
 #include "data/internal.h"
 #include "data/synth.h"
 
@@ -18,8 +19,8 @@ class SynthDataset final : public Dataset {
       : scene_(scene), first_(first), count_(count), split_(std::move(split)) {}
 
   std::string description() const override {
-    return fmt::format("synth {}, {} scene{} of {}x{}, seeds {}..{}", split_, count_, count_ == 1 ? "" : "s",
-                       scene_.height, scene_.width, first_, first_ + static_cast<std::uint64_t>(count_) - 1);
+    return fmt::format("synth {}, {} of {}x{}, seeds {}..{}", split_, Counted(count_, "scene"), scene_.height,
+                       scene_.width, first_, first_ + static_cast<std::uint64_t>(count_) - 1);
   }
   int size() const override { return count_; }
   const Classes& classes() const override {

@@ -155,14 +155,23 @@ std::string DrawHeader(const Graph& graph, const Cost& cost, const std::string& 
   return svg;
 }
 
+// Text that stays readable on lines. The halo is an element of its own: some viewers do not know paint-order
+// and would paint it over the letters.
+std::string DrawHaloed(double x, double y, const char* look, const std::string& words) {
+  const std::string place = fmt::format("<text x='{:.1f}' y='{:.1f}' class='{}", x, y, look);
+  const std::string escaped = Escape(words);
+  return fmt::format("{0} halo' aria-hidden='true'>{1}</text>{0}'>{1}</text>\n", place, escaped);
+}
+
 constexpr const char* kStyle =
     "text{font-family:'DejaVu Sans','Segoe UI',Helvetica,Arial,sans-serif}"
     ".title{font-size:22px;font-weight:bold;fill:#1d2733}.sub{font-size:13px;fill:#4a5866}.key{font-size:"
     "11px;fill:#4a5866}"
-    ".scope{font-size:12px;font-weight:bold;fill:#8794a1;paint-order:stroke;stroke:#ffffff;stroke-width:4px}."
+    ".scope{font-size:12px;font-weight:bold;fill:#8794a1}."
     "name{font-size:12px;fill:#1d2733;text-anchor:middle}"
     ".light{fill:#ffffff}.detail{font-size:10.5px;fill:#4a5866;text-anchor:middle}"
-    ".size{font-size:9.5px;fill:#5c6b7a;paint-order:stroke;stroke:#ffffff;stroke-width:3px}"
+    ".size{font-size:9.5px;fill:#5c6b7a}"
+    ".halo{fill:#ffffff;stroke:#ffffff;stroke-width:3.5px;stroke-linejoin:round}"
     ".line{fill:none;stroke:#7c8a98;stroke-width:1.3}";
 
 }  // namespace
@@ -196,16 +205,14 @@ std::string DrawSvg(const Graph& graph, const TypeMap& types, const Cost& cost) 
     if (!line.empty()) svg += DrawLine(line);
   }
   for (const Panel& panel : panels) {  // on top of the lines
-    svg += fmt::format("<text x='{:.1f}' y='{:.1f}' class='scope'>{}</text>\n", panel.x + 12, panel.y + 18,
-                       Escape(panel.name));
+    svg += DrawHaloed(panel.x + 12, panel.y + 18, "scope", panel.name);
   }
   for (const Block& block : picture.blocks) svg += DrawBlock(block);
   std::set<int> read;
   for (const Edge& edge : picture.edges) read.insert(edge.from);
   for (const int i : read) {  // under what makes it
     const Block& block = picture.blocks[i];
-    svg += fmt::format("<text x='{:.1f}' y='{:.1f}' class='size'>{}</text>\n", block.x + block.width / 2 + 5,
-                       block.y + block.height + 11, Escape(block.size));
+    svg += DrawHaloed(block.x + block.width / 2 + 5, block.y + block.height + 11, "size", block.size);
   }
   return svg + "</svg>\n";
 }

@@ -138,6 +138,9 @@ void CheckRegular(const std::string& path) {
     case fs::file_type::regular:
       return;
     case fs::file_type::not_found:
+      if (path == "-")
+        throw Error(ErrorCode::kUnsupported,
+                    "-: reading from a pipe is not supported; name a PNG or JPEG file");
       throw Error(ErrorCode::kNotFound, name + (fs::is_symlink(fs::symlink_status(path, code))
                                                     ? ": is a link to a file that does not exist"
                                                     : ": no such file"));

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "base/plural.h"
 #include "frf/error.h"
 
 namespace frf {
@@ -176,8 +177,8 @@ std::string FormatTable(const ConfusionMatrix& matrix, const Classes& classes) {
                     Percent(recall[c]), Percent(precision[c]), total > 0 ? Percent(share[c] / total) : "-");
   }
   text += fmt::format("{:<{}}  {:>8}\n", "mean IoU", width, Percent(matrix.MeanIou()));
-  text += fmt::format("{:<{}}  {:>8}   ({} images)\n", "pixel accuracy", width,
-                      Percent(matrix.PixelAccuracy()), matrix.images());
+  text += fmt::format("{:<{}}  {:>8}   ({})\n", "pixel accuracy", width, Percent(matrix.PixelAccuracy()),
+                      Counted(matrix.images(), "image"));
   return text;
 }
 

@@ -61,7 +61,7 @@ int RunEval(const EvalArguments& a) {
     report.Facts({{"run", a.run},
                   {"network", info.net},
                   {"data", data->description()},
-                  {"mean IoU", Percent(evaluation.matrix.MeanIou(), 2) + " %"},
+                  {"mean IoU", Percent(evaluation.matrix.MeanIou(), 2)},
                   {"backend", "libtorch"},
                   {"machine", ThisMachine().cpu},
                   {"commit", Commit()}});

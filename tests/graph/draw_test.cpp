@@ -66,6 +66,16 @@ TEST(Draw, IsWellFormedAndComplete) {
   EXPECT_EQ(svg, Svg(Small())) << "the same graph gives the same picture";
 }
 
+TEST(Draw, AHaloIsTextOfItsOwnUnderTheWords) {
+  const std::string svg = Svg(Small());
+  EXPECT_EQ(svg.find("paint-order"), std::string::npos) << "some viewers do not know it";
+  for (const std::string what : {"scope", "size"}) {
+    const std::size_t halo = svg.find("class='" + what + " halo'"), words = svg.find("class='" + what + "'");
+    ASSERT_NE(halo, std::string::npos);
+    EXPECT_LT(halo, words);
+  }
+}
+
 TEST(Draw, NamesAreEscaped) {
   const std::string svg = Svg(Small("a<b>&\"c\"\n</svg>"));
   EXPECT_TRUE(IsWellFormed(svg));
