@@ -200,7 +200,7 @@ TEST(Bench, WrongOptionsAreRefused) {
   }
   const Finished absent = RunFrf({"bench", "no-such-model"});
   EXPECT_EQ(absent.code, 1);
-  EXPECT_NE(absent.err.find("frf info --list"), std::string::npos) << absent.err;
+  EXPECT_NE(absent.err.find("networks: frfnet, "), std::string::npos) << absent.err;
 }
 
 TEST(Bench, SaysWhichKernelsRan) {

@@ -388,21 +388,6 @@ TEST(Plan, MemoryIsRefusedBeforeItIsTaken) {
   EXPECT_EQ(weights.bytes(), 0u);
 }
 
-TEST(WeightStore, WhatComesBeyondItsLimitIsNotShared) {
-  WeightStore store;
-  store.SetLimit(32);
-  int fills = 0;
-  const auto get = [&](const std::string& key) {
-    return store.Get(key, 20, [&](float* to) { std::fill_n(to, 20, static_cast<float>(++fills)); });
-  };
-  const auto first = get("a"), again = get("a"), beyond = get("b"), anew = get("b");
-  EXPECT_EQ(first.data(), again.data());
-  EXPECT_NE(beyond.data(), anew.data());
-  EXPECT_EQ(fills, 3);
-  EXPECT_EQ(std::vector<float>(anew.data(), anew.data() + 20), std::vector<float>(20, 3.0f));
-  EXPECT_EQ(store.bytes(), 20 * sizeof(float));
-}
-
 TEST(Plan, BuffersNeverOverlapInTimeAndPlace) {
   Random random(4);
   for (int round = 0; round < 50; ++round) {

@@ -3,6 +3,8 @@
 // or whose names meet, memory of all that a plan allocates, constants that are folded at load.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "engine/helpers.h"
 #include "engine/plan/lower.h"
 #include "engine/plan/plan.h"
@@ -183,6 +185,21 @@ TEST(EmptyTensors, RowsOfNothingTakeNoTime) {
   const Tensor one = F({1}, {1});
   EXPECT_EQ(RunOne("BatchNormalization", {nothing, one, one, one, one}).size(), 0);
   EXPECT_EQ(RunOne("InstanceNormalization", {nothing, one, one}).size(), 0);
+}
+
+TEST(WeightStore, WhatComesBeyondItsLimitIsNotShared) {
+  engine::WeightStore store;
+  store.SetLimit(32);
+  int fills = 0;
+  const auto get = [&](const std::string& key) {
+    return store.Get(key, 20, [&](float* to) { std::fill_n(to, 20, static_cast<float>(++fills)); });
+  };
+  const auto first = get("a"), again = get("a"), beyond = get("b"), anew = get("b");
+  EXPECT_EQ(first.data(), again.data());
+  EXPECT_NE(beyond.data(), anew.data());
+  EXPECT_EQ(fills, 3);
+  EXPECT_EQ(std::vector<float>(anew.data(), anew.data() + 20), std::vector<float>(20, 3.0f));
+  EXPECT_EQ(store.bytes(), 20 * sizeof(float));
 }
 
 }  // namespace
