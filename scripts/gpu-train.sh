@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # One command on a GPU machine: builds frf-train with the libtorch of its Python's PyTorch, trains for as long as is left,
 # scores, and brings back small files. The next command goes on from them (--init with new warm-up, so that eight megabytes
-# are all that must travel).
+# are all that must travel; the network is theirs, and --net-options want --net beside them).
 #
 #   scripts/gpu-train.sh --carry FOLDER --out FOLDER [--minutes 9] [--device cuda] [--start FOLDER] [-- TRAIN OPTIONS]
 #

@@ -108,7 +108,8 @@ frf_status frf_model_class_color(const frf_model* model, int id, uint8_t rgb[3])
 // sessions
 
 // A model made ready to run. It keeps plans and buffers for the last four input sizes; packed weights stay
-// with the model, up to five times the first size's where many sizes are met.
+// with the model, at most 16 times the file's and 4 MB (a size may want a form of its own; five times the
+// first size's were met); what is beyond that each plan keeps for itself.
 typedef struct frf_session frf_session;
 
 // Options. Start from FRF_SESSION_OPTIONS_INIT and set what you need: fields are added behind, never moved,
@@ -123,7 +124,7 @@ typedef struct frf_session_options {
   int threads;  // 0: all cores that this process may use
   // Not 0: measure which kernels are fastest when a size is first planned (about two seconds) and keep the
   // result in FRF_CACHE, XDG_CACHE_HOME/frf or ~/.cache/frf. What is kept there is used at 0 too; else a rule
-  // decides. Measuring keeps to max_memory: what a third of it cannot hold is not tried.
+  // decides. Where a third of max_memory is too little for one way, nothing is measured.
   int tune;
   // Bytes that a plan may need for maps, scratch and what operators without kernels of the engine's hold;
   // packed weights are not counted. 0: half of RAM.

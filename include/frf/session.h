@@ -60,7 +60,7 @@ struct SessionOptions {
       0;  // bytes of maps, scratch and plain values; 0: half of RAM. Above: kOutOfMemory, before allocating
   // Measure which kernels are fastest when a size is first planned (about two seconds) and keep the result in
   // FRF_CACHE, XDG_CACHE_HOME/frf or ~/.cache/frf. What is kept there is used without this too; else a rule
-  // decides. Measuring keeps to max_memory: what a third of it cannot hold is not tried.
+  // decides. Where a third of max_memory is too little for one way, nothing is measured.
   bool tune = false;
   // Of convolutions' products. In 16 bits a frame takes less time, and few labels change (docs/deploy.md).
   // Where the CPU lacks the instructions the constructor throws kUnsupported.
@@ -68,9 +68,9 @@ struct SessionOptions {
 };
 
 // A model made ready to run. It keeps plans and buffers for the last four input
-// sizes. Packed weights belong to the LoadedModel and stay with it: a size may want a form of its own, in all
-// up to five times the first size's. Scores are taken to be finite: what label a pixel gets whose scores are
-// not is not said.
+// sizes. Packed weights stay with the LoadedModel, at most 16 times the file's and 4 MB (a size may want a
+// form of its own; five times the first size's were met); what is beyond that each plan keeps for itself.
+// Scores are taken to be finite: what label a pixel gets whose scores are not is not said.
 class Session {
  public:
   explicit Session(const std::string& name_or_path, const SessionOptions& options = {});

@@ -168,12 +168,16 @@ ModelInfo ModelInfoFromJson(const Json& json, const std::string& file) {
 void DescribeWeights(ModelInfo& info, const Json& meta, bool best, bool raw) {
   const bool averaged = info.weights_from != "raw";
   if (raw) info.weights_from = "raw";
+  const bool scored = best && !(raw && averaged);
   const auto own = meta.find("model");
+  if (scored && own == meta.end()) return;
   // A kill between best.ckpt and config.json, or a best.ckpt that was put there, leaves another's score.
-  info.eval = own != meta.end() ? own->value("eval", Json::array()) : info.eval;
-  if (best && !(raw && averaged)) return;
-  info.eval = Json::array();
-  if (const auto qat = info.quant.find("qat"); qat != info.quant.end()) qat->erase("eval");
+  info.eval = scored ? own->value("eval", Json::array()) : Json::array();
+  const auto qat = info.quant.find("qat");
+  if (qat == info.quant.end()) return;
+  qat->erase("eval");
+  const Json::json_pointer score("/quant/qat/eval");
+  if (scored && own->contains(score)) (*qat)["eval"] = own->at(score);
 }
 
 std::pair<int, int> ParseSize(const std::string& text, const std::string& what) {

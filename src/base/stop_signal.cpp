@@ -14,21 +14,22 @@ Handler interrupt_before = SIG_DFL, terminate_before = SIG_DFL;  // what they di
 
 extern "C" void OnStopSignal(int signal) {
   stop_requested = true;
-  std::signal(signal,
-              signal == SIGINT ? interrupt_before : terminate_before);  // the second one ends the process
+  const Handler before = signal == SIGINT ? interrupt_before : terminate_before;
+  // The second one ends the process, also where it was ignored: in a script's background job, say.
+  std::signal(signal, before == SIG_IGN ? SIG_DFL : before);
 }
 
-// What was ignored, in a job that a script runs in the background say, can be stopped as well.
-Handler Ending(Handler before) {
-  return before == SIG_IGN || before == SIG_ERR || before == OnStopSignal ? SIG_DFL : before;
+Handler Taken(int signal) {
+  const Handler before = std::signal(signal, OnStopSignal);
+  return before == SIG_ERR || before == OnStopSignal ? SIG_DFL : before;
 }
 
 }  // namespace
 
 StopSignal::StopSignal() {
   stop_requested = false;
-  interrupt_before = Ending(std::signal(SIGINT, OnStopSignal));
-  terminate_before = Ending(std::signal(SIGTERM, OnStopSignal));
+  interrupt_before = Taken(SIGINT);
+  terminate_before = Taken(SIGTERM);
 }
 
 StopSignal::~StopSignal() {

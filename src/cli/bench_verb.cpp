@@ -128,12 +128,7 @@ std::vector<std::string> PeersOf(const BenchArguments& arguments) {
 std::vector<SizePair> SizesOf(const std::vector<SizePair>& sizes, const Model& model, const std::string& name,
                               bool network) {
   const SizePair fixed = FixedSides(model.graph);
-  for (const SizePair& size : sizes) {
-    if (WithFixedSides(size, fixed) == size) continue;
-    throw Error(ErrorCode::kUsage,
-                fmt::format("{}: its input is fixed at {}; leave --size out{}", name, FixedSidesText(fixed),
-                            fixed.first > 0 && fixed.second > 0 ? "" : ", or keep to it"));
-  }
+  for (const SizePair& size : sizes) CheckKeepsFixedSides(name, size, fixed);
   if (!sizes.empty()) return sizes;
   const InputSpec& input = model.info.input;
   const bool trained = !network && input.height > 0 && input.width > 0;

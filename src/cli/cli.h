@@ -67,6 +67,9 @@ Model LoadForeign(const std::string& name);
 // The graph to count: as the network defines it where the model says which one it is, else as it stands.
 Graph GraphAsDefined(const Model& model);
 
+// kUsage where --size names another length for a side that the file of that name fixes (0: free).
+void CheckKeepsFixedSides(const std::string& name, std::pair<int, int> size, std::pair<int, int> fixed);
+
 // A drawn street as a network's input, 1 x 3 x height x width.
 Tensor StreetInput(const InputSpec& input, int height, int width);
 

@@ -140,7 +140,7 @@ int RunEval(const EvalArguments& arguments) {
                          {"labels_changed", other->changed_share()},
                          {"iou", theirs["iou"]}};
   }
-  if (arguments.stamp) result["stamped"] = FindModel(arguments.model);
+  if (arguments.stamp) result["stamp"] = FindModel(arguments.model);  // where it goes
   // The scores first: a full disk must not cost them.
   if (arguments.json)
     PrintJson(result);

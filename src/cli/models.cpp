@@ -24,6 +24,13 @@ std::vector<std::string> NetNames() {
   return names;
 }
 
+void CheckKeepsFixedSides(const std::string& name, SizePair size, SizePair fixed) {
+  if (WithFixedSides(size, fixed) == size) return;
+  throw Error(ErrorCode::kUsage,
+              fmt::format("{}: its input is fixed at {}; leave --size out{}", name, FixedSidesText(fixed),
+                          fixed.first > 0 && fixed.second > 0 ? "" : ", or keep to it"));
+}
+
 Tensor StreetInput(const InputSpec& input, int height, int width) {
   // Scenes have sizes of their own; networks may see smaller pictures.
   const Sample scene = DrawScene(

@@ -45,11 +45,14 @@ class Quantizer {
   Quantizer(const QuantizeArguments& arguments, Model model)
       : arguments_(arguments), model_(std::move(model)) {
     options_ = {.threads = arguments.threads};
-    if (!arguments.size.empty())
+    const SizePair fixed = FixedSides(model_.graph);
+    if (!arguments.size.empty()) {
       std::tie(options_.height, options_.width) = ParseSize(arguments.size, "--size");
+      CheckKeepsFixedSides(arguments.model, {options_.height, options_.width}, fixed);
+    }
     OpenData();
     const Image& first = calibration_.samples.at(0).image;
-    const auto [height, width] = WithFixedSides({options_.height, options_.width}, FixedSides(model_.graph));
+    const auto [height, width] = WithFixedSides({options_.height, options_.width}, fixed);
     size_ = ChooseNetworkSize(model_.info.input, first.height, first.width, height, width);
   }
 
@@ -274,9 +277,8 @@ class Quantizer {
     if (!sensitivity_.empty()) quant["sensitivity"] = sensitivity_;
     quantized.info.quant = quant;
     WriteOptions options;
-    const Shape& declared = model_.graph.inputs.at(0).shape;
-    if (declared.size() == 4 && declared[2] > 0 && declared[3] > 0)
-      options.size = {static_cast<int>(declared[2]), static_cast<int>(declared[3])};
+    if (const SizePair fixed = FixedSides(model_.graph); fixed.first > 0 && fixed.second > 0)
+      options.size = fixed;
     const std::string bytes = SerializeOnnx(quantized, options);
     ParseOnnx(bytes, arguments_.output);  // what we would refuse ourselves is not written
     // The scores first: a full disk must not cost them.

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/output.h"
 #include "base/progress.h"
+#include "base/temporaries.h"
 #include "base/version.h"
 #include "frf/error.h"
 #include "train/verbs.h"
@@ -38,6 +39,7 @@ std::string HelpFor(const CLI::App& app) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  frf::RemoveTemporariesOnSignals();
   CLI::App app{"frf-train: train, evaluate and time networks with libtorch (called by frf)",
                ProgramOf(argc > 1 ? argv[1] : "")};
   app.set_version_flag("--version", fmt::format("frf-train {} ({})", frf::Version(), frf::Commit()));

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <regex>
 #include <sstream>
 #include <utility>
 
@@ -94,9 +95,9 @@ void RunFolder::RemoveLeftovers() const {
   std::error_code ignored;
   for (const auto& entry : std::filesystem::directory_iterator(path_, ignored)) {
     const std::string name = entry.path().filename().string();
-    const bool ours = name.find(".ckpt.tmp") != std::string::npos || name.starts_with("config.json.tmp") ||
-                      name.starts_with("log.jsonl.tmp") || name.starts_with("report.html.tmp");
-    if (ours) std::filesystem::remove(entry.path(), ignored);
+    static const std::regex kOurs(
+        R"(((last|best|init|qat|teacher-\d+)\.ckpt|config\.json|log\.jsonl|report\.html)\.tmp\d+)");
+    if (std::regex_match(name, kOurs)) std::filesystem::remove(entry.path(), ignored);
   }
 }
 

@@ -103,16 +103,17 @@ void Trainer::Report(const Evaluation& evaluation, std::int64_t epoch, std::vect
                      .facts = {},
                      .matrix = &evaluation.matrix,
                      .rows = std::move(rows)};
-  report.facts = {
-      {"recipe", plan_.recipe.name + ": " + plan_.recipe.summary},
-      {"validation", validation_->description()},
-      {"epoch", fmt::format("{} of {}", epoch, TotalEpochs())},
-      {"mean IoU", fmt::format("{:.2f} %", evaluation.matrix.MeanIou().value_or(0) * 100)},
-      {"best", fmt::format("{:.2f} % (epoch {})", state_.best_miou.value_or(0) * 100, state_.best_epoch)},
-      {"training time", FormatDuration(state_.seconds)},
-      {"waiting for data", fmt::format("{:.1f} % of it", IdleShare() * 100)},
-      {"machine", fmt::format("{}, {} threads", ThisMachine().cpu, torch::get_num_threads())},
-      {"seed, commit", fmt::format("{}, {}", plan_.seed, Commit())}};
+  report.facts = {{"recipe", plan_.recipe.name + ": " + plan_.recipe.summary},
+                  {"validation", validation_->description()},
+                  {"epoch", fmt::format("{} of {}", epoch, TotalEpochs())},
+                  {"mean IoU", fmt::format("{:.2f} %", evaluation.matrix.MeanIou().value_or(0) * 100)},
+                  {"best", state_.best_miou ? fmt::format("{:.2f} % (epoch {})", *state_.best_miou * 100,
+                                                          state_.best_epoch)
+                                            : std::string("none could be kept")},
+                  {"training time", FormatDuration(state_.seconds)},
+                  {"waiting for data", fmt::format("{:.1f} % of it", IdleShare() * 100)},
+                  {"machine", fmt::format("{}, {} threads", ThisMachine().cpu, torch::get_num_threads())},
+                  {"seed, commit", fmt::format("{}, {}", plan_.seed, Commit())}};
   WriteReport(report);
 }
 

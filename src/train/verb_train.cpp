@@ -92,6 +92,11 @@ void PrintResult(const TrainResult& result, bool json) {
 
 int RunTrain(Arguments a) {
   TrainOptions& options = a.options;
+  // Before --print-recipe, by which `frf train` asks whether these words will do.
+  if (options.net.empty() && !options.init.empty() && !options.prune && !a.net_options.empty())
+    throw Error(ErrorCode::kUsage, "--net-options beside --init wants --net, the network they are of");
+  if (!options.resume && !a.net_options.empty())
+    options.net_options = ParseNetOptions(options.net.empty() ? "frfnet" : options.net, a.net_options);
   if (a.print_recipe) {
     fmt::print("{}\n", ToJson(ChosenRecipe(a)).dump(2));
     return 0;
@@ -102,10 +107,6 @@ int RunTrain(Arguments a) {
           ErrorCode::kUsage,
           "--data is wanted (camvid:DIR, cityscapes:DIR, folder:DIR, pack:FILE, synth:COUNT), or --resume");
     options.recipe = ChosenRecipe(a);
-    if (options.net.empty() && !options.init.empty() && !options.prune && !a.net_options.empty())
-      throw Error(ErrorCode::kUsage, "--net-options beside --init wants --net, the network they are of");
-    if (!a.net_options.empty())
-      options.net_options = ParseNetOptions(options.net.empty() ? "frfnet" : options.net, a.net_options);
     if (!a.size.empty()) std::tie(options.height, options.width) = ParseSize(a.size, "--size");
     if (!a.fit.empty()) options.fit = a.fit == "resize" ? Fit::kResize : Fit::kNative;
     options.validate = !a.no_validation;

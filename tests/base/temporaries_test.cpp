@@ -84,6 +84,21 @@ TEST(Temporaries, AStopSignalGoesFirstAndGivesTheSignalsBack) {
   EXPECT_TRUE(IsEmpty(folder));
 }
 
+TEST(Temporaries, WhatWasIgnoredIsIgnoredAgain) {
+  const auto ended = [](int twice) {
+    return SignalThatEnded([&] {
+      std::signal(SIGINT, SIG_IGN);
+      {
+        const StopSignal signals;
+        for (int i = 0; i < twice; ++i) ::raise(SIGINT);
+      }
+      ::raise(SIGINT);
+    });
+  };
+  EXPECT_EQ(ended(1), 0);
+  EXPECT_EQ(ended(2), SIGINT) << "the second one ends it";
+}
+
 TEST(Temporaries, ManyAtOnceAreNoFault) {
   const test::TempFolder folder;
   std::vector<std::unique_ptr<PendingFile>> files;

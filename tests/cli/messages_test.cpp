@@ -139,7 +139,7 @@ TEST(Messages, AComparisonSaysPerCentOnceAndAStampIsSaid) {
   EXPECT_TRUE(Has(report, " % there, "));
   words = call;
   words.insert(words.end(), {"--stamp", "--json"});
-  EXPECT_EQ(ParsedOutput(RunFrf(words))["stamped"], file);
+  EXPECT_EQ(ParsedOutput(RunFrf(words))["stamp"], file);
 }
 
 TEST(Messages, WhatInt8CostsNeedsNoSign) {

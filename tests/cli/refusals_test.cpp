@@ -74,6 +74,8 @@ TEST(ExportAgain, OneSideMayBeFixed) {
     EXPECT_EQ(ParsedOutput(RunFrf({"bench", file, "--runs", "1", "--json"}))["size"], trained);
     Refused({"bench", file, "--size", "40x40"}, "fixed at " + text);
     EXPECT_EQ(ParsedOutput(RunFrf({"eval", file, "--data", "synth:1", "--json"}))["size"], trained);
+    Refused({"quantize", file, "--data", "synth:4", "--size", "40x40", "-o", work / "c.onnx"},
+            "fixed at " + text);
     const Finished quantized = RunFrf(
         {"quantize", file, "--data", "synth:4", "--method", "minmax", "-o", work / "q.onnx", "--json"});
     EXPECT_EQ(quantized.code, 0) << quantized.err;

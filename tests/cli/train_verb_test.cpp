@@ -78,6 +78,26 @@ TEST(TrainVerb, NumbersThatMeanNothingAreRefused) {
   EXPECT_FALSE(std::filesystem::exists(folder / "run"));
 }
 
+// The network is that of the file; what is refused leaves no folder with a converted file in it.
+TEST(TrainVerb, InitBringsItsNetwork) {
+  if (!HasTrain()) GTEST_SKIP() << "frf-train was not built";
+  const test::TempFolder folder;
+  const std::vector<std::string> words{
+      "train", "--init",       "frfnet-slim-synth", "--data", "synth:4",  "--scene-size", "64x96",
+      "-o",    folder / "run", "--epochs",          "1",      "--no-val", "--device",     "cpu"};
+  for (const std::string option : {"width=0.5", "nonsense=1"}) {
+    std::vector<std::string> with = words;
+    with.insert(with.end(), {"--net-options", option});
+    if (option == "nonsense=1") with.insert(with.end(), {"--net", "frfnet-slim"});
+    test::Refused(with, option == "nonsense=1" ? "nonsense" : "--net-options beside --init wants --net");
+    EXPECT_FALSE(std::filesystem::exists(folder / "run"));
+  }
+  const Finished finished = RunFrf(words);
+  EXPECT_EQ(finished.code, 0) << finished.err;
+  EXPECT_NE(finished.err.find("frfnet-slim on synth"), std::string::npos) << finished.err;
+  EXPECT_EQ(finished.err.find("in the file, not in the network"), std::string::npos) << finished.err;
+}
+
 TEST(TrainVerb, JsonOfARunWhoseNameIsNotUtf8) {
   if (!HasTrain()) GTEST_SKIP() << "frf-train was not built";
   const test::TempFolder folder;

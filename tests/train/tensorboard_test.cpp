@@ -87,10 +87,12 @@ TEST(RunFolder, RefusesWhatWouldOverwriteARun) {
   for (const char* half : {"/best.ckpt.tmp1", "/init.ckpt.tmp2", "/teacher-1.ckpt.tmp3"})
     WriteFileAtomically(path + half, "half");
   WriteFileAtomically(path + "/mine.tmp123", "not ours");
+  WriteFileAtomically(path + "/mine.ckpt.tmp1", "not ours");
   const RunFolder run = RunFolder::Open(path);
   for (const char* half : {"last.ckpt.tmp123", "best.ckpt.tmp1", "init.ckpt.tmp2", "teacher-1.ckpt.tmp3"})
     EXPECT_FALSE(run.Has(half)) << half;
   EXPECT_TRUE(run.Has("mine.tmp123"));
+  EXPECT_TRUE(run.Has("mine.ckpt.tmp1"));
 }
 
 TEST(RunFolder, LogSurvivesATornLineAndRewinds) {

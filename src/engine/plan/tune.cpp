@@ -153,10 +153,10 @@ ConvChoices Tune(const PreparedGraph& prepared, const PlanOptions& options, doub
       candidates.push_back({choice, std::make_unique<Plan>(lowered, own, each), {}});
     } catch (const Error& error) {  // maps of every convolution, and larger tiles, than the plan by rule has
       if (error.code() != ErrorCode::kOutOfMemory) throw;
-      LogDebug(fmt::format("tuning without {}: {}", NameOf(choice), error.what()));
+      LogDebug(fmt::format("not tuned, {}: {}", NameOf(choice), error.what()));
+      return {};  // nothing that would be kept for sessions with more memory
     }
   }
-  if (candidates.empty()) return {};
   const Plan& any = *candidates.front().plan;
   labels.resize(static_cast<std::size_t>(std::max(1, any.output_height())) * std::max(1, any.output_width()));
   // Rounds over all candidates, so that what disturbs the machine disturbs all of them.

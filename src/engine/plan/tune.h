@@ -31,8 +31,7 @@ bool ReadTuning(const std::string& key, ConvChoices& choices);
 void WriteTuning(const std::string& key, const ConvChoices& choices);
 
 // Runs the network with every choice in turn, in all at most about `seconds`, and keeps each convolution's
-// fastest. Each way has a third of options.max_memory; without those that need more, and with no choice at
-// all where that leaves none.
+// fastest. Each way has a third of options.max_memory; no choice at all where one needs more.
 ConvChoices Tune(const PreparedGraph& prepared, const PlanOptions& options, double seconds = 2.0);
 
 }  // namespace frf::engine
