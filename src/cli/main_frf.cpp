@@ -29,8 +29,9 @@ First steps:
   frf train --data camvid:DIR -o runs/first         train from scratch (frf train --help)
   frf eval frfnet-camvid --data camvid:DIR --split val
   frf bench frfnet --against onnxruntime,openvino   frames per second, beside other runtimes (make peers)
-Every verb has --help and --json. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C
-(segment and train, once at work, finish what is at hand and give 1 where anything is left).)";
+Every verb has --help and --json. Exit codes: 0 done, 1 failed, 2 wrong usage,
+130 stopped by Ctrl-C (segment and train, once at work, finish what is at hand
+and give 1 where anything is left).)";
 
 int Fail(const std::string& message, int code) {
   frf::ClearProgressLine();
