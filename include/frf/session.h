@@ -67,10 +67,10 @@ struct SessionOptions {
   Precision precision = Precision::kFloat32;
 };
 
-// A model made ready to run. It keeps plans and buffers for the last four input
-// sizes. Packed weights stay with the LoadedModel, at most 16 times the file's and 4 MB (a size may want a
-// form of its own; five times the first size's were met); what is beyond that each plan keeps for itself.
-// Scores are taken to be finite: what label a pixel gets whose scores are not is not said.
+// A model made ready to run. It keeps plans and buffers for the last four input sizes. Packed weights stay
+// with the LoadedModel, at most 16 times the file's and 4 MB (a size may want a form of its own; five times
+// the first size's were met); what is beyond that each plan keeps for itself. Scores are taken to be finite:
+// what label a pixel gets whose scores are not is not said.
 class Session {
  public:
   explicit Session(const std::string& name_or_path, const SessionOptions& options = {});

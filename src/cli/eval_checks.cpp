@@ -89,10 +89,13 @@ void CheckGiven(const EvalArguments& arguments, bool run_folder) {
     }
   }
   // A name is short for a file that was not meant to be written to: an installed one, or a checkout's.
-  if (arguments.stamp && !run_folder && FindModel(arguments.model) != arguments.model) {
-    throw Error(ErrorCode::kUsage,
-                fmt::format("--stamp would rewrite the shipped weights {}: name that path, or a copy's",
-                            FindModel(arguments.model)));
+  if (arguments.stamp && !run_folder) {
+    const std::string file = FindModel(arguments.model);
+    if (file != arguments.model) {
+      throw Error(
+          ErrorCode::kUsage,
+          fmt::format("--stamp would rewrite the shipped weights {}: name that path, or a copy's", file));
+    }
   }
   if (arguments.data.seed > 0 && !arguments.data.new_skies && !arguments.data.spec.starts_with("synth:"))
     throw Error(ErrorCode::kUsage, "--seed is of drawn scenes (--data synth:COUNT) and of --new-skies");

@@ -102,10 +102,11 @@ std::shared_ptr<LoadedModel> LoadedModel::LoadBytes(const void* bytes, std::size
 }
 
 void CheckFixedSize(int fixed_height, int fixed_width, int height, int width) {
-  if ((fixed_height == 0 || fixed_height == height) && (fixed_width == 0 || fixed_width == width)) return;
+  const SizePair size{height, width}, fixed{fixed_height, fixed_width};
+  if (WithFixedSides(size, fixed) == size) return;
   throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("the model's input is fixed at {}, {}x{} was asked for",
-                          FixedSidesText({fixed_height, fixed_width}), height, width));
+              fmt::format("the model's input is fixed at {}, {}x{} was asked for", FixedSidesText(fixed),
+                          height, width));
 }
 
 int LoadedModel::classes() const { return impl_->info.classes.count(); }

@@ -69,13 +69,13 @@ FloatBuffer WeightStore::Get(const std::string& key, std::size_t floats,
                   fmt::format("packed weights of {}: {} floats, {} are wanted", key, buffer.size(), floats));
     return buffer;
   }
-  const std::size_t rounded = (floats + 15) / 16 * 16;
-  if (rounded > limit_ - std::min(limit_, total_)) {
+  if (floats > limit_ - std::min(limit_, total_)) {
     FloatBuffer own(floats);
     fill(own.data());
     return own;
   }
   // One slab after another, so that weights of all layers lie in the same huge pages.
+  const std::size_t rounded = (floats + 15) / 16 * 16;
   if (used_ + rounded > slab_.size()) {
     slab_ = FloatBuffer(std::max(kSlabFloats, rounded));
     used_ = 0;
@@ -83,15 +83,13 @@ FloatBuffer WeightStore::Get(const std::string& key, std::size_t floats,
   FloatBuffer buffer = slab_.Part(used_, floats);
   fill(buffer.data());
   used_ += rounded;
-  total_ += rounded;
+  total_ += floats;
   return buffers_[key] = buffer;
 }
 
 std::size_t WeightStore::bytes() const {
   const std::lock_guard lock(mutex_);
-  std::size_t total = 0;
-  for (const auto& [key, buffer] : buffers_) total += buffer.size() * sizeof(float);
-  return total;
+  return total_ * sizeof(float);
 }
 
 std::vector<std::size_t> PlaceBuffers(const std::vector<Lifetime>& buffers, std::size_t& total) {
