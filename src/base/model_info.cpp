@@ -170,6 +170,9 @@ void DescribeWeights(ModelInfo& info, const Json& meta, bool best, bool raw) {
   if (raw) info.weights_from = "raw";
   const bool scored = best && !(raw && averaged);
   const auto own = meta.find("model");
+  // A mean of several runs' weights, put where a run has its own, is not that run's training alone.
+  const Json::json_pointer mean("/train/mean_of");
+  if (own != meta.end() && own->contains(mean)) info.train["mean_of"] = own->at(mean);
   if (scored && own == meta.end()) return;
   // A kill between best.ckpt and config.json, or a best.ckpt that was put there, leaves another's score.
   info.eval = scored ? own->value("eval", Json::array()) : Json::array();

@@ -63,6 +63,10 @@ struct SizedGraph {
 SizedGraph GraphOf(const InfoArguments& arguments) {
   if (IsNet(arguments.name)) {
     Json options = ParseNetOptions(arguments.name, arguments.options);
+    if (arguments.classes > 0 && options.value("classes", arguments.classes) != arguments.classes) {
+      throw Error(ErrorCode::kUsage, fmt::format("--classes {} and --net-options classes={}: leave one out",
+                                                 arguments.classes, options["classes"].dump()));
+    }
     if (arguments.classes > 0) options["classes"] = arguments.classes;
     return {BuildNet(arguments.name, options), {}};
   }

@@ -154,6 +154,8 @@ void FillMean(Image& image, const InputSpec& input) {
 Json ToJson(const AugmentSpec& spec) {
   return Json{{"crop_height", spec.crop_height},
               {"crop_width", spec.crop_width},
+              {"base_height", spec.base_height},
+              {"base_width", spec.base_width},
               {"base_scale", spec.base_scale},
               {"scale_min", spec.scale_min},
               {"scale_max", spec.scale_max},
@@ -187,6 +189,11 @@ void CheckAugment(const AugmentSpec& spec) {
   wanted(spec.crop_height >= 1 && spec.crop_width >= 1 && spec.crop_height <= kMaxSide &&
              spec.crop_width <= kMaxSide,
          fmt::format("crop {}x{}; wanted 1..{} on both sides", spec.crop_height, spec.crop_width, kMaxSide));
+  wanted((spec.base_height == 0 && spec.base_width == 0) ||
+             (spec.base_height >= 1 && spec.base_width >= 1 && spec.base_height <= kMaxSide &&
+              spec.base_width <= kMaxSide),
+         fmt::format("base size {}x{}; wanted 1..{} on both sides, or 0x0 for the images' own",
+                     spec.base_height, spec.base_width, kMaxSide));
   wanted(spec.base_scale > 0 && spec.base_scale <= 16,
          fmt::format("base_scale {}; wanted above 0, at most 16", spec.base_scale));
   wanted(spec.shift >= 0 && spec.shift <= 255, fmt::format("shift {}; wanted 0..255", spec.shift));
@@ -223,13 +230,21 @@ void CheckAugment(const AugmentSpec& spec) {
   }
 }
 
-Sample ScaleBase(const Sample& sample, double base_scale) {
-  if (base_scale == 1) return sample;
-  const int height = std::max(1, static_cast<int>(std::lround(sample.image.height * base_scale)));
-  const int width = std::max(1, static_cast<int>(std::lround(sample.image.width * base_scale)));
+BaseSize BaseSizeOf(const AugmentSpec& spec) {
+  return {.height = spec.base_height, .width = spec.base_width, .scale = spec.base_scale};
+}
+
+Sample ScaleToBase(Sample sample, const BaseSize& base) {
+  const auto side = [&](int own, int wanted) {
+    return std::max(1, static_cast<int>(std::lround((wanted > 0 ? wanted : own) * base.scale)));
+  };
+  const int own_height = sample.image.height, own_width = sample.image.width;
+  const int height = side(own_height, base.height), width = side(own_width, base.width);
+  if (height == own_height && width == own_width) return sample;
+  const bool smaller = std::int64_t{height} * width < std::int64_t{own_height} * own_width;
   return {.name = sample.name,
-          .image = base_scale < 1 ? ResizeArea(sample.image.view(), height, width)
-                                  : ResizeBilinear(sample.image.view(), height, width),
+          .image = smaller ? ResizeArea(sample.image.view(), height, width)
+                           : ResizeBilinear(sample.image.view(), height, width),
           .labels = ResizeNearest(sample.labels, height, width)};
 }
 
@@ -277,10 +292,10 @@ Sample AugmentScaled(const Sample& sample, const AugmentSpec& spec, const InputS
 Sample Augment(const Sample& sample, const AugmentSpec& spec, const InputSpec& input, std::uint64_t seed,
                std::uint64_t epoch, std::uint64_t position, const Sample* donor) {
   CheckAugment(spec);
-  if (spec.base_scale == 1) return AugmentScaled(sample, spec, input, seed, epoch, position, donor);
-  const Sample scaled = ScaleBase(sample, spec.base_scale);
+  const BaseSize base = BaseSizeOf(spec);
+  const Sample scaled = ScaleToBase(sample, base);
   if (donor == nullptr) return AugmentScaled(scaled, spec, input, seed, epoch, position);
-  const Sample scaled_donor = ScaleBase(*donor, spec.base_scale);
+  const Sample scaled_donor = ScaleToBase(*donor, base);
   return AugmentScaled(scaled, spec, input, seed, epoch, position, &scaled_donor);
 }
 

@@ -27,43 +27,42 @@ namespace {
 // Keys that keep the epoch's order and the donors apart from the samples' own random numbers.
 constexpr std::uint64_t kOrderKey = 0x6f72646572ULL, kDonorKey = 0x646f6e6f72ULL;
 
-// Decoded samples at the base scale, kept until `limit` bytes are held; later ones are decoded anew each
+// Decoded samples at the base size, kept until `limit` bytes are held; later ones are decoded anew each
 // time.
 class SampleCache {
  public:
   SampleCache(std::shared_ptr<const Dataset> data, bool enabled, std::uint64_t limit)
       : data_(std::move(data)), limit_(enabled ? limit : 0), kept_(data_->size()) {}
 
-  std::shared_ptr<const Sample> Get(int index, double base_scale) {
+  std::shared_ptr<const Sample> Get(int index, const BaseSize& base) {
     {
       const std::lock_guard lock(mutex_);
-      if (base_scale == base_scale_ && kept_[index]) return kept_[index];
+      if (base == base_ && kept_[index]) return kept_[index];
     }
-    auto sample = std::make_shared<const Sample>(Read(index, base_scale));
+    auto sample = std::make_shared<const Sample>(Read(index, base));
     const std::uint64_t bytes = sample->image.pixels.size() + sample->labels.ids.size() + sizeof(Sample);
     const std::lock_guard lock(mutex_);
     // A worker that still finishes a batch of the phase before must not put its samples here.
-    if (base_scale == base_scale_ && !kept_[index] && held_ + bytes <= limit_) {
+    if (base == base_ && !kept_[index] && held_ + bytes <= limit_) {
       kept_[index] = sample;
       held_ += bytes;
     }
     return sample;
   }
 
-  void SetBaseScale(double base_scale) {
+  void SetBase(const BaseSize& base) {
     const std::lock_guard lock(mutex_);
-    if (base_scale == base_scale_) return;
-    base_scale_ = base_scale;
+    if (base == base_) return;
+    base_ = base;
     held_ = 0;
     for (auto& sample : kept_) sample.reset();
   }
 
  private:
   // Errors that do not name the file (out of memory) get its name.
-  Sample Read(int index, double base_scale) const {
+  Sample Read(int index, const BaseSize& base) const {
     try {
-      Sample sample = data_->Get(index);
-      return base_scale == 1 ? std::move(sample) : ScaleBase(sample, base_scale);
+      return ScaleToBase(data_->Get(index), base);
     } catch (const Error&) {
       throw;
     } catch (const std::bad_alloc&) {
@@ -75,7 +74,7 @@ class SampleCache {
 
   std::shared_ptr<const Dataset> data_;
   std::uint64_t limit_, held_ = 0;
-  double base_scale_ = 1;
+  BaseSize base_;
   std::mutex mutex_;
   std::vector<std::shared_ptr<const Sample>> kept_;
 };
@@ -161,7 +160,7 @@ struct Loader::Impl {
       donor = static_cast<int>((index + 1 + random.Below(count - 1)) % count);
       if (RecordingOf(data->name(donor)) != recording) break;
     }
-    return cache.Get(donor, state.augment.base_scale);
+    return cache.Get(donor, BaseSizeOf(state.augment));
   }
 
   std::unique_ptr<Batch> NewBatch() {
@@ -188,7 +187,7 @@ struct Loader::Impl {
     for (int i = 0; i < batch->count; ++i) {
       const std::int64_t position = first + i;
       const int index = state.order[position];
-      const auto sample = cache.Get(index, spec.base_scale);
+      const auto sample = cache.Get(index, BaseSizeOf(spec));
       const auto donor = Donor(state, index, position);
       const Sample made =
           AugmentScaled(*sample, spec, options.input, options.seed, state.epoch, position, donor.get());
@@ -275,7 +274,7 @@ void Loader::StartEpoch(std::int64_t epoch, std::int64_t first_step) {
   {
     const std::lock_guard lock(impl_->mutex);
     state->augment = impl_->augment;
-    impl_->cache.SetBaseScale(state->augment.base_scale);
+    impl_->cache.SetBase(BaseSizeOf(state->augment));
     impl_->current = std::move(state);
     impl_->next_claim = impl_->next_out = first_step;
     impl_->slots.clear();

@@ -15,7 +15,8 @@ namespace frf {
 
 struct AugmentSpec {
   int crop_height = 360, crop_width = 480;
-  double base_scale = 1.0;                  // images are first scaled by this (0.5: half resolution)
+  int base_height = 0, base_width = 0;      // images are first brought to this size; 0: they keep their own
+  double base_scale = 1.0;                  // and then scaled by this (0.5: half resolution)
   double scale_min = 1.0, scale_max = 1.0;  // uniform factor on top; bilinear image, nearest labels
   double aspect = 1;                      // width over height changes by a factor between 1/aspect and aspect
   double flip = 0.5;                      // probability of a horizontal mirror
@@ -66,14 +67,22 @@ struct LoaderOptions {
 // Throws kInvalidArgument naming the field that is out of range.
 void CheckAugment(const AugmentSpec& spec);
 
-// The size change of `base_scale`: area (bilinear when enlarging) for the image, nearest for the labels.
-Sample ScaleBase(const Sample& sample, double base_scale);
+// The size at which random scaling begins: `height` x `width`, or a sample's own where they are 0, times
+// `scale`.
+struct BaseSize {
+  int height = 0, width = 0;
+  double scale = 1;
+  bool operator==(const BaseSize&) const = default;
+};
+BaseSize BaseSizeOf(const AugmentSpec& spec);
+// The change to that size: area (bilinear when enlarging) for the image, nearest for the labels.
+Sample ScaleToBase(Sample sample, const BaseSize& base);
 
 // One sample, augmented: what the loader's workers call and what the tests and the report show. `donor` is
 // where copy-paste and CutMix take what they add (nullptr: nothing is added).
 Sample Augment(const Sample& sample, const AugmentSpec& spec, const InputSpec& input, std::uint64_t seed,
                std::uint64_t epoch, std::uint64_t position, const Sample* donor = nullptr);
-// The same for samples that went through ScaleBase already, as the loader keeps them.
+// The same for samples that went through ScaleToBase already, as the loader keeps them.
 Sample AugmentScaled(const Sample& sample, const AugmentSpec& spec, const InputSpec& input,
                      std::uint64_t seed, std::uint64_t epoch, std::uint64_t position,
                      const Sample* donor = nullptr);

@@ -182,8 +182,21 @@ std::string HtmlReport::Html() const {
 
 void HtmlReport::Write(const std::string& path) const { WriteFileAtomically(path, Html()); }
 
-HtmlReport::Row PredictionRow(const std::string& caption, const Image& image, const LabelImage& truth,
-                              const LabelImage& prediction, const Classes& classes) {
+Shown ToShow(const Image& image, const LabelImage& truth, const LabelImage& prediction) {
+  const int longer = std::max(image.height, image.width);
+  if (longer <= kShownSide) return {image, truth, prediction};
+  const auto side = [&](int own) {
+    return std::max(1, static_cast<int>(static_cast<std::int64_t>(own) * kShownSide / longer));
+  };
+  const int height = side(image.height), width = side(image.width);
+  return {ResizeArea(image.view(), height, width), ResizeNearest(truth, height, width),
+          ResizeNearest(prediction, height, width)};
+}
+
+HtmlReport::Row PredictionRow(const std::string& caption, const Image& whole_image,
+                              const LabelImage& whole_truth, const LabelImage& whole_prediction,
+                              const Classes& classes) {
+  const auto [image, truth, prediction] = ToShow(whole_image, whole_truth, whole_prediction);
   Image errors = image;
   for (int y = 0; y < image.height; ++y) {
     for (int x = 0; x < image.width; ++x) {

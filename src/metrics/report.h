@@ -43,6 +43,15 @@ class HtmlReport {
   std::string title_, body_;
 };
 
+// A picture with its labels, small enough to be looked at in reports: no side above kShownSide, so that a
+// data set of large photographs does not make reports of hundreds of megabytes.
+inline constexpr int kShownSide = 1280;
+struct Shown {
+  Image image;
+  LabelImage truth, prediction;
+};
+Shown ToShow(const Image& image, const LabelImage& truth, const LabelImage& prediction);
+
 // Image | truth | prediction | errors (wrong pixels bright) for a report's row.
 HtmlReport::Row PredictionRow(const std::string& caption, const Image& image, const LabelImage& truth,
                               const LabelImage& prediction, const Classes& classes);

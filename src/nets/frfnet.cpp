@@ -302,17 +302,24 @@ Spec SpecOf(const std::string& name, bool slim, bool danet, const Json& options)
   return spec;
 }
 
+// Options that another one leaves without effect would give a network that is not what was asked for.
+void RefuseUnused(bool slim, const Json& completed) {
+  const auto refuse = [](const std::string& message) { throw Error(ErrorCode::kUsage, message); };
+  if (completed["backbone"] == "resnet18") {
+    if (slim) refuse("backbone=resnet18 belongs to frfnet: nothing of frfnet-slim would be left");
+    if (completed["dam"] != "add") {
+      refuse(fmt::format("dam={} is of frfnet's own stages, backbone=resnet18 has none; leave one out",
+                         completed["dam"].get<std::string>()));
+    }
+  }
+  if (completed["ffm"] != "full" && completed["ffm.threshold"] != Json(0.4)) {
+    refuse(fmt::format("ffm.threshold={} is of FFM's masks, which ffm={} goes without; leave one out",
+                       completed["ffm.threshold"].dump(), completed["ffm"].get<std::string>()));
+  }
+}
+
 // The rows of the paper's Table 3, and ours between them: what each sets.
-void Resolve(const Json& given, Json& completed) {
-  const double dropout = completed["dropout"].get<double>();
-  if (!(dropout >= 0.0 && dropout < 1.0)) {
-    throw Error(ErrorCode::kUsage, fmt::format("option dropout wants a share in [0, 1), got {}", dropout));
-  }
-  const double width = completed["width"].get<double>();
-  if (!(width >= kLeastWidth && width <= kMostWidth)) {
-    throw Error(ErrorCode::kUsage,
-                fmt::format("option width wants {} to {}, got {}", kLeastWidth, kMostWidth, width));
-  }
+void ResolveAblation(const Json& given, Json& completed) {
   const std::string row = completed["ablation"];
   if (row == "full") return;
   const bool msc = row != "baseline";
@@ -326,6 +333,20 @@ void Resolve(const Json& given, Json& completed) {
     }
     completed[key] = value;
   }
+}
+
+void Resolve(bool slim, const Json& given, Json& completed) {
+  const double dropout = completed["dropout"].get<double>();
+  if (!(dropout >= 0.0 && dropout < 1.0)) {
+    throw Error(ErrorCode::kUsage, fmt::format("option dropout wants a share in [0, 1), got {}", dropout));
+  }
+  const double width = completed["width"].get<double>();
+  if (!(width >= kLeastWidth && width <= kMostWidth)) {
+    throw Error(ErrorCode::kUsage,
+                fmt::format("option width wants {} to {}, got {}", kLeastWidth, kMostWidth, width));
+  }
+  ResolveAblation(given, completed);
+  RefuseUnused(slim, completed);
 }
 
 std::vector<NetOption> Options() {
@@ -350,7 +371,7 @@ std::vector<NetOption> Options() {
        "o+l1*sigmoid(o)",
        {"o+l1*sigmoid(o)", "o+sigmoid(l1)", "sum"}},
       {"head",
-       "3x3 convolution before the classifier, or none (wider stages at 1/4 instead)",
+       "3x3 convolution before the classifier, or none (frfnet: wider stages at 1/4 instead)",
        "conv",
        {"conv", "none"}},
       {"ablation",
@@ -372,7 +393,7 @@ std::vector<NetDefinition> FrfNetDefinitions() {
         {{name, summary, "Tan et al. 2021, Feature Reuse and Fusion for Real-time Semantic Segmentation",
           Options()},
          [=](const Json& options) { return Build(SpecOf(name, slim, danet, options)); },
-         Resolve});
+         [=](const Json& given, Json& completed) { Resolve(slim, given, completed); }});
   };
   add("frfnet", false, false,
       "dense aggregation, spectral attention, gated fusion; 4.0 M, 16.0 G at 512x1024");

@@ -7,7 +7,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 
 #include "base/files.h"
@@ -16,8 +15,9 @@
 #include "data/new_sky.h"
 #include "frf/error.h"
 #include "graph/weights.h"
-#include "image/image_io.h"
 #include "nets/nets.h"
+#include "train/data_checks.h"
+#include "train/plan_sizes.h"
 
 namespace frf {
 namespace {
@@ -47,55 +47,11 @@ Json NetOptions(const TrainOptions& options, int classes) {
   return CompleteOptions(options.net, wanted);
 }
 
-struct Sizes {
-  int height = 0, width = 0;  // of the first image
-  bool equal = true;          // among those looked at
-};
-
-Sizes LookAtSizes(const Dataset& data) {
-  constexpr int kLooked = 64;
-  const auto size_of = [&](int index) {
-    const std::string path = data.image_path(index);
-    if (!path.empty() && std::filesystem::exists(path)) return ReadImageSize(path);
-    const Sample sample = data.Get(index);
-    return std::pair{sample.image.height, sample.image.width};
-  };
-  Sizes sizes;
-  std::tie(sizes.height, sizes.width) = size_of(0);
-  for (int i = 1; i < kLooked && i < data.size(); ++i) {
-    const int index =
-        static_cast<int>(static_cast<std::int64_t>(i) * data.size() / std::min(kLooked, data.size()));
-    if (size_of(index) != std::pair{sizes.height, sizes.width}) sizes.equal = false;
-  }
-  return sizes;
-}
-
-// Crops are the images' size, but no larger than what is usual for street scenes.
-void ResolveCrop(Recipe& recipe, const Sizes& sizes, const Plan& plan) {
-  if (recipe.crop_height > 0) return;
-  if (plan.quantization && plan.model.input.height > 0) {  // what the network sees in use
-    recipe.crop_height = plan.model.input.height;
-    recipe.crop_width = plan.model.input.width;
-    return;
-  }
-  constexpr int kHeight = 512, kWidth = 1024;
-  recipe.crop_height = std::min(kHeight, std::max(32, sizes.height));
-  recipe.crop_width = std::min(kWidth, std::max(32, sizes.width));
-}
-
-void ResolveInput(const TrainOptions& options, const Recipe& recipe, const Dataset& train, const Sizes& sizes,
-                  InputSpec& input) {
-  if (recipe.input != InputStatistics::kImageNet) {
-    const InputSpec measured = MeasureMeanStd(train);
-    input.mean = measured.mean;
-    input.std = recipe.input == InputStatistics::kMeanStd ? measured.std : std::array<float, 3>{1, 1, 1};
-  }
-  input.fit = options.fit.value_or(sizes.equal ? Fit::kResize : Fit::kNative);
-  const double scale = recipe.augment.base_scale * recipe.phases.back().base_scale;
-  input.height =
-      options.height > 0 ? options.height : std::max(1, static_cast<int>(std::lround(sizes.height * scale)));
-  input.width =
-      options.width > 0 ? options.width : std::max(1, static_cast<int>(std::lround(sizes.width * scale)));
+void ResolveStatistics(const Recipe& recipe, const Dataset& train, InputSpec& input) {
+  if (recipe.input == InputStatistics::kImageNet) return;
+  const InputSpec measured = MeasureMeanStd(train);
+  input.mean = measured.mean;
+  input.std = recipe.input == InputStatistics::kMeanStd ? measured.std : std::array<float, 3>{1, 1, 1};
 }
 
 void ResolveShares(Recipe& recipe, const Dataset& train) {
@@ -104,6 +60,7 @@ void ResolveShares(Recipe& recipe, const Dataset& train) {
       (recipe.augment.class_crop > 0 || recipe.augment.copy_paste > 0) && recipe.augment.rare_classes.empty();
   if (!weights && !rare) return;
   const std::vector<double> shares = ClassShares(train);
+  WarnOfAbsentClasses(train, shares);
   if (weights) recipe.loss.class_weights = ClassWeights(shares, recipe.class_weights);
   if (rare) recipe.augment.rare_classes = RareClasses(shares);
 }
@@ -227,17 +184,6 @@ void StartFromQuantized(const TrainOptions& options, const Dataset& train, Plan&
   plan.model.eval = Json::array();
 }
 
-// What the file says about the network's input holds; training images come at that size.
-void ResolveQuantizedInput(const TrainOptions& options, const Sizes& sizes, Plan& plan) {
-  InputSpec& input = plan.model.input;
-  if (options.height > 0) input.height = options.height, input.width = options.width;
-  if (options.fit) input.fit = *options.fit;
-  if (input.height <= 0 || input.width <= 0) input.height = sizes.height, input.width = sizes.width;
-  if (input.fit == Fit::kResize) {
-    plan.recipe.augment.base_scale *= static_cast<double>(input.height) / std::max(1, sizes.height);
-  }
-}
-
 // How this run came about: where the file says so.
 Json Provenance(const Plan& plan) {
   return {{"data", DataName(plan.train)},
@@ -323,12 +269,8 @@ Plan MakePlan(const TrainOptions& options, const Dataset& train) {
   }
   plan.teachers = options.teachers;
   plan.recipe = options.recipe;
-  const Sizes sizes = LookAtSizes(train);
-  if (!options.qat.empty()) {
-    StartFromQuantized(options, train, plan);
-    ResolveQuantizedInput(options, sizes, plan);
-  }
-  ResolveCrop(plan.recipe, sizes, plan);
+  if (!options.qat.empty()) StartFromQuantized(options, train, plan);
+  ResolveSizes(options, LookAtSizes(train), plan);
   ResolveShares(plan.recipe, train);
   ResolveSky(plan.recipe.augment, train.classes());
   CheckClasses(plan.recipe, train);
@@ -348,7 +290,7 @@ Plan MakePlan(const TrainOptions& options, const Dataset& train) {
   for (const NetEntry& entry : ListNets()) {
     if (entry.name == model.net) model.source = entry.source;
   }
-  ResolveInput(options, plan.recipe, train, sizes, model.input);
+  ResolveStatistics(plan.recipe, train, model.input);
   model.train = Provenance(plan);
   return plan;
 }
@@ -359,7 +301,7 @@ Json ToJson(const Plan& plan) {
             {"version", Version()},        {"train", ToJson(plan.train)},
             {"validate", plan.validate},   {"validation", ToJson(plan.validation)},
             {"init", plan.init},           {"prune", plan.prune},
-            {"teachers", plan.teachers}};
+            {"teachers", plan.teachers},   {"measured", plan.measured}};
   if (plan.quantization) json["quantization"] = ToJson(*plan.quantization);
   return json;
 }
@@ -376,6 +318,7 @@ Plan PlanFromJson(const Json& json, const std::string& file) {
     plan.init = json.at("init").get<std::string>();
     plan.prune = json.value("prune", false);
     plan.teachers = json.value("teachers", plan.teachers);
+    plan.measured = json.value("measured", plan.measured);
     if (json.contains("quantization")) {
       plan.quantization = QuantizationTableFromJson(json["quantization"], file);
     }

@@ -32,8 +32,8 @@ struct TrainOptions {
   std::string qat;
   std::vector<std::string> teachers;  // run folders and checkpoints (teachers.h)
   bool resume = false;                // all of the above but `run` comes from config.json then
-  int height = 0, width = 0;  // network input of validation and of the exported model; 0: from the data
-  std::optional<Fit> fit;     // not set: resize where all images have one size, else native
+  int height = 0, width = 0;          // network input of training, validation and use; 0: from the data
+  std::optional<Fit> fit;  // not set: resize where all images have one size or one is given, else native
 
   // How, not what: may differ between a run and its continuation (threads and device decide the last bits).
   std::string device = "auto", amp = "auto";
@@ -55,6 +55,8 @@ struct Plan {
   bool prune = false;
   // Files to read, and once that is done names; weights are the run folder's teacher-1.ckpt, ... then.
   std::vector<std::string> teachers;
+  // Of the recipe's fields those that the data or --size decided: "crop", "base_size".
+  std::vector<std::string> measured;
   std::optional<QuantizationTable> quantization;  // the network is trained, scored and exported under it
 };
 

@@ -237,6 +237,10 @@ void Check(const Recipe& recipe) {
   }
   Check(recipe.loss);
   Check(recipe.optimizer);
+  if (recipe.schedule.steps != ScheduleSpec{}.steps)
+    Wrong("schedule.steps", "follows from the data and the phases' epochs; leave it out");
+  if (recipe.schedule.decay_steps != 0)
+    Wrong("schedule.decay_steps", "follows from decay_share; leave it out");
   Check(ScheduleOf(recipe, 1));
 }
 

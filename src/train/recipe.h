@@ -46,7 +46,7 @@ enum class InputStatistics {
 struct Recipe {
   std::string name = "best", summary;
   int batch = 8;
-  int crop_height = 0, crop_width = 0;  // 0: the images' size, at most 512x1024
+  int crop_height = 0, crop_width = 0;  // 0: the images' base size, at most 512x1024
   double balance = 0;                   // 0: every image once an epoch; 1: recordings evenly (LoaderOptions)
   AugmentSpec augment;                  // its crop fields are set by the phase
   OptimizerSpec optimizer;

@@ -86,14 +86,14 @@ std::string SizeText(int height, int width) {
   return height == 0 ? "auto" : fmt::format("{}x{}", height, width);
 }
 
-void ReadSize(const Json& json, const std::string& what, int& height, int& width) {
-  const auto found = json.find("crop");
+void ReadSize(const Json& json, const char* key, const std::string& what, int& height, int& width) {
+  const auto found = json.find(key);
   if (found == json.end()) return;
   if (!found->is_string())
     throw Error(ErrorCode::kUsage,
-                fmt::format("{}: 'crop' is {}, a text like \"360x480\" is wanted", what, found->dump()));
+                fmt::format("{}: '{}' is {}, a text like \"360x480\" is wanted", what, key, found->dump()));
   const auto text = found->get<std::string>();
-  std::tie(height, width) = text == "auto" ? std::pair{0, 0} : ParseSize(text, what + ": crop");
+  std::tie(height, width) = text == "auto" ? std::pair{0, 0} : ParseSize(text, what + ": " + key);
 }
 
 const char* InputName(InputStatistics input) {
@@ -142,8 +142,13 @@ void Merge(Json& base, const Json& patch, const std::string& what) {
   }
 }
 
-// What a run measured of its own data is not another run's: shares, rare classes, which class is the sky.
-void ForgetMeasured(Recipe& recipe) {
+// What a run measured of its own data is not another run's: shares, rare classes, which class is the sky, and
+// the sizes that are named in `measured`.
+void ForgetMeasured(Recipe& recipe, const Json& measured) {
+  for (const Json& field : measured) {
+    if (field == "crop") recipe.crop_height = recipe.crop_width = 0;
+    if (field == "base_size") recipe.augment.base_height = recipe.augment.base_width = 0;
+  }
   if (recipe.class_weights > 0) recipe.loss.class_weights.clear();
   recipe.augment.rare_classes.clear();
   recipe.augment.sky_class = -1;
@@ -154,7 +159,7 @@ Phase PhaseFromJson(const Json& json, const std::string& what) {
   Merge(complete, json, what);
   Phase phase;
   VisitPhase(phase, FieldReader{complete, what});
-  ReadSize(complete, what, phase.crop_height, phase.crop_width);
+  ReadSize(complete, "crop", what, phase.crop_height, phase.crop_width);
   return phase;
 }
 
@@ -168,6 +173,7 @@ Json ToJson(const Recipe& recipe) {
   json["input"] = InputName(r.input);
   VisitAugment(r.augment, Writer{json["augment"]});
   json["augment"]["rare_classes"] = r.augment.rare_classes;
+  json["augment"]["base_size"] = SizeText(r.augment.base_height, r.augment.base_width);
   json["optimizer"] = ToJson(r.optimizer);
   json["schedule"] = ToJson(r.schedule);
   json["loss"] = ToJson(r.loss);
@@ -183,12 +189,14 @@ Recipe ReadRecipe(const Json& given, const std::string& what) {
   Merge(json, given, what);
   Recipe recipe;
   VisitRecipe(recipe, FieldReader{json, what});
-  ReadSize(json, what, recipe.crop_height, recipe.crop_width);
+  ReadSize(json, "crop", what, recipe.crop_height, recipe.crop_width);
   FieldReader{json, what}.Named("input", recipe.input,
                                 [&](const std::string& name) { return InputFromName(name, what); });
   const FieldReader augment{json.at("augment"), what + ": augment"};
   VisitAugment(recipe.augment, augment);
   augment("rare_classes", recipe.augment.rare_classes);
+  ReadSize(json.at("augment"), "base_size", what + ": augment", recipe.augment.base_height,
+           recipe.augment.base_width);
   recipe.optimizer = OptimizerSpecFromJson(json.at("optimizer"), what);
   recipe.schedule = ScheduleSpecFromJson(json.at("schedule"), what);
   recipe.loss = LossSpecFromJson(json.at("loss"), what);
@@ -220,6 +228,7 @@ Recipe LoadRecipe(const std::string& name) {
   if (!json.is_object())
     throw Error(ErrorCode::kUsage, name + ": an object with the recipe's fields is wanted");
   const bool config = json.contains("recipe") && json["recipe"].is_object();  // config.json of a run
+  const Json measured = config ? json.value("measured", Json::array()) : Json::array();
   if (config) json = Json(json["recipe"]);
   Recipe base;  // of a whole recipe, as --print-recipe and runs write them: what an older one lacks is off
   if (json.contains("base") || !json.contains("summary")) {
@@ -232,7 +241,7 @@ Recipe LoadRecipe(const std::string& name) {
   Json complete = ToJson(base);
   Merge(complete, json, name);
   Recipe recipe = RecipeFromJson(complete, name);
-  if (config) ForgetMeasured(recipe);
+  if (config) ForgetMeasured(recipe, measured);
   return recipe;
 }
 

@@ -93,9 +93,10 @@ void WriteTrainReport(const RunFolder& run, const Plan& plan, const TrainReport&
   if (content.matrix != nullptr) {
     report.Section(
         "Scores",
-        fmt::format("Last validation: {} images of {} {}, one confusion matrix at the labels' size, one "
-                    "scale, void excluded.",
-                    content.matrix->images(), DataName(plan.validation), SplitName(plan.validation)));
+        fmt::format("Of {}: {} images of {} {}, one confusion matrix at the labels' size, one scale, void "
+                    "excluded.",
+                    content.scored, content.matrix->images(), DataName(plan.validation),
+                    SplitName(plan.validation)));
     report.ScoreTable(*content.matrix, plan.model.classes);
     report.Section("Confusion");
     report.ConfusionTable(*content.matrix, plan.model.classes);
@@ -128,12 +129,15 @@ std::vector<HtmlReport::Row> ExampleRows(GraphModule& module, const Dataset& dat
 
 Image SideBySide(const Image& image, const LabelImage& truth, const LabelImage& prediction,
                  const Classes& classes) {
-  const Image panels[] = {image, Colorize(truth, classes.palette), Colorize(prediction, classes.palette)};
-  Image strip{.height = image.height, .width = image.width * 3, .channels = 3};
+  const Shown shown = ToShow(image, truth, prediction);
+  const Image panels[] = {shown.image, Colorize(shown.truth, classes.palette),
+                          Colorize(shown.prediction, classes.palette)};
+  const int height = shown.image.height, width = shown.image.width;
+  Image strip{.height = height, .width = width * 3, .channels = 3};
   strip.pixels.resize(strip.bytes());
-  const std::size_t row = static_cast<std::size_t>(image.width) * 3;
-  for (int y = 0; y < image.height; ++y) {
-    for (int i = 0; i < 3; ++i) std::memcpy(strip.at(y, i * image.width), panels[i].at(y, 0), row);
+  const std::size_t row = static_cast<std::size_t>(width) * 3;
+  for (int y = 0; y < height; ++y) {
+    for (int i = 0; i < 3; ++i) std::memcpy(strip.at(y, i * width), panels[i].at(y, 0), row);
   }
   return strip;
 }

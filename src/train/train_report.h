@@ -17,7 +17,8 @@ namespace frf {
 struct TrainReport {
   std::string title;  // "frfnet on camvid train"
   std::vector<std::pair<std::string, std::string>> facts;
-  const ConfusionMatrix* matrix = nullptr;  // of the last validation; null: none yet
+  const ConfusionMatrix* matrix = nullptr;  // null: nothing was scored yet
+  std::string scored;                       // whose scores these are: "best.ckpt, epoch 5"
   std::vector<HtmlReport::Row> rows;        // worst and best images
 };
 

@@ -23,6 +23,8 @@ namespace {
 
 constexpr int kScalarEvery = 10;  // steps between TensorBoard points
 
+std::string ScoreText(const std::optional<double>& miou) { return miou ? fmt::format("{:.4f}", *miou) : "-"; }
+
 }  // namespace
 
 void Trainer::Announce() {
@@ -32,12 +34,18 @@ void Trainer::Announce() {
   LogInfo(fmt::format("{}: {} on {}, recipe {}, {} epochs of {} steps, batch {}, seed {}; {}", run_.path(),
                       plan_.model.net, data_->description(), plan_.recipe.name, TotalEpochs(),
                       loader_->steps_per_epoch(), plan_.recipe.batch, plan_.seed, machine));
+  LogInfo(fmt::format("crops of {}x{}, the network's input in validation and use: {}",
+                      plan_.recipe.crop_height, plan_.recipe.crop_width,
+                      plan_.model.input.fit == Fit::kResize
+                          ? fmt::format("{}x{}", plan_.model.input.height, plan_.model.input.width)
+                          : "every image at its own size"));
   if (options_.resume) LogInfo(fmt::format("resumed after epoch {}, step {}", state_.epoch, state_.step));
   run_.Log({{"type", options_.resume ? "resume" : "start"},
             {"epoch", state_.epoch},
             {"step", state_.step},
             {"commit", Commit()},
             {"device", machine},
+            {"schedule", ToJson(schedule_)},
             {"workers", options_.workers}});
 }
 
@@ -49,7 +57,7 @@ TrainResult Trainer::Run() {
     // Epoch 0, the rounded or pruned network as it came: training must beat it for best.ckpt.
     if ((plan_.quantization || plan_.prune) && validation_ && state_.step == 0) {
       Validate(false);
-      LogInfo(fmt::format("{}: mIoU {:.4f} {} before training", run_.path(), *state_.last_miou,
+      LogInfo(fmt::format("{}: mIoU {} {} before training", run_.path(), ScoreText(state_.last_miou),
                           plan_.prune ? "as pruned," : "under rounding"));
     }
     while (state_.epoch < TotalEpochs()) {
@@ -250,7 +258,7 @@ void Trainer::FinishEpoch() {
   std::string scores;
   if (validation_ && (done % plan_.recipe.validate_every == 0 || done == TotalEpochs())) {
     Validate(false);
-    scores = fmt::format(", mIoU {:.4f}", *state_.last_miou);
+    scores = ", mIoU " + ScoreText(state_.last_miou);
     if (state_.best_miou)
       scores += fmt::format(" (best {:.4f} of epoch {})", *state_.best_miou, state_.best_epoch);
   }
@@ -289,6 +297,7 @@ void Trainer::FinishRun() {
   About()["hours"] = std::round(state_.seconds / 36) / 100;
   WriteConfig();
   SaveLast(true);
+  if (validation_ && distributed_ == nullptr && !last_is_best_ && run_.Has("best.ckpt")) ReportBest();
   if (!validation_ && Writes()) WriteReport({.title = plan_.model.net + " on " + data_->description()});
   LogInfo(fmt::format("{}: done in {}; the loader kept training waiting {:.1f} % of the time", run_.path(),
                       FormatDuration(state_.seconds), IdleShare() * 100));

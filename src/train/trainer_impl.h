@@ -70,6 +70,7 @@ class Trainer {
   void Record(const Evaluation& evaluation, std::int64_t epoch, bool final);
   void AddPictures();
   void Report(const Evaluation& evaluation, std::int64_t epoch, std::vector<HtmlReport::Row> rows);
+  void ReportBest();
   void SaveLast(bool must);
   bool SaveBest(const Evaluation& evaluation);
   void WriteReport(const TrainReport& report);
@@ -97,6 +98,7 @@ class Trainer {
   Plan plan_;
   const Precision precision_;
   std::unique_ptr<Dataset> validation_;
+  int trained_on_ = 0;  // validation images that are training images too
   std::unique_ptr<GraphModule> module_;
   std::unique_ptr<Teachers> teachers_;  // null: labels alone
   std::unique_ptr<Average> average_;
@@ -118,7 +120,8 @@ class Trainer {
     double seconds = 0, waited = 0, rise = 0;
   } epoch_;                                          // what this process did of the epoch
   double sitting_seconds_ = 0, sitting_pixels_ = 0;  // this process's share, for the time left
-  bool events_lost_ = false, stop_together_ = false, drift_told_ = false;
+  bool events_lost_ = false, stop_together_ = false, drift_told_ = false, last_is_best_ = false,
+       unscored_told_ = false;
 };
 
 }  // namespace frf

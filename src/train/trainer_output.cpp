@@ -58,17 +58,24 @@ void Trainer::Validate(bool final) {
 }
 
 void Trainer::Record(const Evaluation& evaluation, std::int64_t epoch, bool final) {
-  const double miou = evaluation.matrix.MeanIou().value_or(0);
+  const std::optional<double> miou = evaluation.matrix.MeanIou();
   state_.last_miou = miou;
-  bool best = !state_.best_miou || miou > *state_.best_miou;
+  if (!miou && !std::exchange(unscored_told_, true)) {
+    LogWarning(
+        validation_->description() +
+        ": no pixel is labelled, so nothing can be scored and no weights can be the best; last.ckpt is "
+        "the result");
+  }
+  bool best = miou && (!state_.best_miou || *miou > *state_.best_miou);
   if (best) {
     const auto before = std::pair(state_.best_miou, state_.best_epoch);
-    state_.best_miou = miou;
+    state_.best_miou = *miou;
     state_.best_epoch = epoch;
     best = SaveBest(evaluation);
     // What could not be kept must not keep later, lower scores from being the best.
     if (!best) std::tie(state_.best_miou, state_.best_epoch) = before;
   }
+  last_is_best_ = best;
   Json line{{"type", "validation"}, {"epoch", epoch}, {"step", state_.step}, {"final", final}};
   Json scores = ToJson(evaluation.matrix, plan_.model.classes);
   scores.erase("confusion");
@@ -76,9 +83,9 @@ void Trainer::Record(const Evaluation& evaluation, std::int64_t epoch, bool fina
   line["best"] = best;
   line["seconds"] = evaluation.seconds;
   run_.Log(line);
-  if (final) LogInfo(fmt::format("after re-estimation: mIoU {:.4f}{}", miou, best ? " (best)" : ""));
-  if (!events_) return;
-  events_->Scalar("val/miou", miou, state_.step);
+  if (final && miou) LogInfo(fmt::format("after re-estimation: mIoU {:.4f}{}", *miou, best ? " (best)" : ""));
+  if (!events_ || !miou) return;
+  events_->Scalar("val/miou", *miou, state_.step);
   events_->Scalar("val/pixel_accuracy", evaluation.matrix.PixelAccuracy().value_or(0), state_.step);
   const auto iou = evaluation.matrix.Iou();
   for (int i = 0; i < plan_.model.classes.count(); ++i) {
@@ -99,14 +106,17 @@ void Trainer::AddPictures() {
 
 void Trainer::Report(const Evaluation& evaluation, std::int64_t epoch, std::vector<HtmlReport::Row> rows) {
   reported_ = Clock::now();
-  TrainReport report{.title = plan_.model.net + " on " + data_->description(),
-                     .facts = {},
-                     .matrix = &evaluation.matrix,
-                     .rows = std::move(rows)};
+  const bool best = state_.best_miou && epoch == state_.best_epoch && last_is_best_;
+  TrainReport report{
+      .title = plan_.model.net + " on " + data_->description(),
+      .facts = {},
+      .matrix = &evaluation.matrix,
+      .scored = fmt::format("{} of epoch {}", best ? "the best weights," : "the last weights,", epoch),
+      .rows = std::move(rows)};
   report.facts = {{"recipe", plan_.recipe.name + ": " + plan_.recipe.summary},
                   {"validation", validation_->description()},
                   {"epoch", fmt::format("{} of {}", epoch, TotalEpochs())},
-                  {"mean IoU", fmt::format("{:.2f} %", evaluation.matrix.MeanIou().value_or(0) * 100)},
+                  {"mean IoU", Percent(evaluation.matrix.MeanIou(), 2)},
                   {"best", state_.best_miou ? fmt::format("{:.2f} % (epoch {})", *state_.best_miou * 100,
                                                           state_.best_epoch)
                                             : std::string("none could be kept")},
@@ -115,6 +125,22 @@ void Trainer::Report(const Evaluation& evaluation, std::int64_t epoch, std::vect
                   {"machine", fmt::format("{}, {} threads", ThisMachine().cpu, torch::get_num_threads())},
                   {"seed, commit", fmt::format("{}, {}", plan_.seed, Commit())}};
   WriteReport(report);
+}
+
+// What eval and export take of the run is best.ckpt, so the finished run's report shows that.
+void Trainer::ReportBest() {
+  ModelInfo info;
+  GraphModule best(LoadRunGraph(run_.path(), /*raw=*/false, /*last=*/false, info));
+  best.To(device_);
+  best.eval();
+  try {
+    const Evaluation evaluation = Evaluate(best, *validation_, Evaluating());
+    auto rows = ExampleRows(best, *validation_, Evaluating(), evaluation.scores, kExampleImages);
+    last_is_best_ = true;
+    Report(evaluation, state_.best_epoch, std::move(rows));
+  } catch (const Error& error) {  // the run is done and saved
+    if (error.code() != ErrorCode::kInterrupted) throw;
+  }
 }
 
 void Trainer::WriteReport(const TrainReport& report) {
@@ -148,6 +174,7 @@ bool Trainer::SaveBest(const Evaluation& evaluation) {
   Json entry{{"data", DataName(plan_.validation)},
              {"split", SplitName(plan_.validation)},
              {"size", fmt::format("{}x{}", plan_.model.input.height, plan_.model.input.width)}};
+  if (trained_on_ > 0) entry["trained_on"] = trained_on_;
   entry.update(scores);
   const ModelInfo before = plan_.model;
   plan_.model.eval = Json::array({entry});

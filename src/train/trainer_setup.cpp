@@ -11,19 +11,32 @@
 #include "base/system.h"
 #include "base/text.h"
 #include "frf/error.h"
+#include "train/data_checks.h"
 #include "train/prune.h"
 #include "train/trainer_impl.h"
 
 namespace frf {
 namespace {
 
-// The data may have moved since the run began, or lie elsewhere on this process's machine: validation's with
-// those of training, where both were one data set.
+// Data and lists may have moved since the run began, or lie elsewhere on this process's machine: validation's
+// data with those of training, where both were one data set.
 void UseOwnPlaces(const TrainOptions& options, Plan& plan) {
   const bool one = plan.validation.spec == plan.train.spec;
   if (!options.train.spec.empty()) plan.train.spec = options.train.spec;
   if (one) plan.validation.spec = plan.train.spec;
   if (!options.validation.spec.empty()) plan.validation.spec = options.validation.spec;
+  const auto own_list = [](const std::string& given, const char* option, std::string& planned) {
+    if (given.empty()) return;
+    if (planned.empty()) {
+      throw Error(
+          ErrorCode::kUsage,
+          fmt::format("{} {}: this run has no list; with --resume it says where the run's list is now",
+                      option, given));
+    }
+    planned = given;
+  };
+  own_list(options.train.list, "--list", plan.train.list);
+  own_list(options.validation.list, "--val-list", plan.validation.list);
 }
 
 // Where the data's classes are not those of the run, in words.
@@ -190,6 +203,13 @@ Trainer::Trainer(const TrainOptions& options, torch::Device device, Distributed*
                                                  validation_->description(), data_->description()));
     }
     if (distributed_ != nullptr) CheckSameImages(*validation_, *distributed_);
+    trained_on_ = CountShared(*validation_, *data_);
+    if (trained_on_ > 0) {
+      LogWarning(
+          fmt::format("{} of the {} validation images are trained on: scores will be too good, and say "
+                      "little of other images; --val-split or --val-list names others",
+                      trained_on_, validation_->size()));
+    }
   }
   // Resumed weights come from last.ckpt: do not ask for --init's file again.
   const bool continues = options.resume && Writes() && run_.Has("last.ckpt");

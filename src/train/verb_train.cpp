@@ -63,10 +63,13 @@ std::pair<double, double> ParseRange(const std::string& text) {
   return {low, high};
 }
 
+bool IsPaperOnCityscapes(const Arguments& a) {
+  return a.recipe == "paper" && DataName(a.options.train) == "cityscapes";
+}
+
 Recipe ChosenRecipe(const Arguments& a) {
   Recipe recipe = LoadRecipe(a.recipe);
-  // Published schedules differ by data set.
-  const int own = a.recipe == "paper" && DataName(a.options.train) == "cityscapes" ? 1000 : 0;
+  const int own = IsPaperOnCityscapes(a) ? 1000 : 0;  // published schedules differ by data set
   if (const int epochs = a.epochs != 0 ? a.epochs : own; epochs != 0) SetEpochs(recipe, epochs);
   if (a.batch != 0) recipe.batch = a.batch;
   if (a.rate != 0) recipe.schedule.rate = a.rate;
@@ -108,8 +111,9 @@ int RunTrain(Arguments a) {
           "--data is wanted (camvid:DIR, cityscapes:DIR, folder:DIR, pack:FILE, synth:COUNT), or --resume");
     options.recipe = ChosenRecipe(a);
     if (!a.size.empty()) std::tie(options.height, options.width) = ParseSize(a.size, "--size");
+    // Table 1 of the paper is of halved Cityscapes images.
+    if (a.size.empty() && a.fit.empty() && IsPaperOnCityscapes(a)) options.height = 512, options.width = 1024;
     if (!a.fit.empty()) options.fit = a.fit == "resize" ? Fit::kResize : Fit::kNative;
-    options.validate = !a.no_validation;
     if (!a.scene_size.empty()) {
       std::tie(options.train.height, options.train.width) = ParseSize(a.scene_size, "--scene-size");
     }
@@ -128,7 +132,9 @@ void AddData(CLI::App& app, Arguments& a) {
   app.add_option("--split", o.train.split, "train, val, test or trainval")
       ->group(data)
       ->capture_default_str();
-  app.add_option("--list", o.train.list, "train on the images that this file names (first word of each line)")
+  app.add_option("--list", o.train.list,
+                 "train on the images that this file names (first word of each line); with --resume: where "
+                 "the run's list is now")
       ->group(data);
   app.add_option("--val-data", o.validation.spec, "validation data, where not that of --data")->group(data);
   app.add_option("--val-split", o.validation.split, "split to validate on")
@@ -215,10 +221,12 @@ void AddNetwork(CLI::App& app, Arguments& a) {
          "that it was made of, default: its own integers; recipe `qat` unless another is named")
       ->group(group);
   app.add_option("--size", a.size,
-                 "HEIGHTxWIDTH at which the network sees images in validation and use; default: the data's")
+                 "HEIGHTxWIDTH to which images are resized, in training, validation and use; default: the "
+                 "data's")
       ->group(group);
   app.add_option("--fit", a.fit,
-                 "what to do with images of another size; default: resize where all have one size")
+                 "what to do with images of another size; default: resize where all have one size or "
+                 "--size is given")
       ->group(group)
       ->check(CLI::IsMember({"resize", "native"}));
 }
@@ -227,11 +235,10 @@ void AddNetwork(CLI::App& app, Arguments& a) {
 // refused.
 void RefuseWithResume(CLI::App& app) {
   for (const char* name :
-       {"--net",       "--net-options",  "--init",      "--prune",     "--teacher", "--qat",
-        "--recipe",    "--set",          "--epochs",    "--batch",     "--lr",      "--crop",
-        "--scale",     "--seed",         "--val-every", "--size",      "--fit",     "--list",
-        "--split",     "--no-val",       "--val-list",  "--val-split", "--variant", "--scene-size",
-        "--data-seed", "--val-data-seed"}) {
+       {"--net",    "--net-options", "--init",      "--prune",      "--teacher",   "--qat",
+        "--recipe", "--set",         "--epochs",    "--batch",      "--lr",        "--crop",
+        "--scale",  "--seed",        "--val-every", "--size",       "--fit",       "--split",
+        "--no-val", "--val-split",   "--variant",   "--scene-size", "--data-seed", "--val-data-seed"}) {
     if (app.count(name) > 0) {
       throw Error(
           ErrorCode::kUsage,
@@ -240,6 +247,24 @@ void RefuseWithResume(CLI::App& app) {
               name));
     }
   }
+}
+
+bool IsDrawn(const std::string& spec) { return spec.starts_with("synth:"); }
+
+// What would do nothing is refused.
+void RefuseIgnored(const CLI::App& app, const TrainOptions& options) {
+  const std::string& data = options.train.spec;
+  const std::string& scored = options.validation.spec.empty() ? data : options.validation.spec;
+  CheckVariant(options.train.variant, {data, scored});
+  const auto refuse = [&](const char* option, bool ignored, const char* why) {
+    if (ignored && app.count(option) > 0) throw Error(ErrorCode::kUsage, fmt::format("{} {}", option, why));
+  };
+  const char* const drawn = "is of drawn scenes (synth:COUNT)";
+  refuse("--data-seed", !IsDrawn(data), drawn);
+  refuse("--scene-size", !IsDrawn(data) && !IsDrawn(scored), drawn);
+  refuse("--val-data-seed", !IsDrawn(scored), drawn);
+  for (const char* option : {"--val-data", "--val-split", "--val-list", "--val-data-seed", "--val-every"})
+    refuse(option, !options.validate, "does not go with --no-val");
 }
 
 // The file says what is trained.
@@ -316,6 +341,10 @@ void AddTrain(CLI::App& root, Action& action) {
   AddDistributed(*app, *arguments);
   app->callback([app, arguments, &action] {
     if (arguments->options.resume) RefuseWithResume(*app);
+    if (!arguments->options.resume && !arguments->options.train.spec.empty()) {
+      arguments->options.validate = !arguments->no_validation;
+      RefuseIgnored(*app, arguments->options);
+    }
     if (arguments->options.prune && app->count("--recipe") == 0) arguments->recipe = "prune";
     if (!arguments->options.qat.empty()) PrepareQat(*app, *arguments);
     action = [arguments] { return RunTrain(*arguments); };

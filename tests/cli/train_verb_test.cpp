@@ -78,6 +78,21 @@ TEST(TrainVerb, NumbersThatMeanNothingAreRefused) {
   EXPECT_FALSE(std::filesystem::exists(folder / "run"));
 }
 
+TEST(TrainVerb, WhatWouldDoNothingIsRefused) {
+  if (!HasTrain()) GTEST_SKIP() << "frf-train was not built";
+  const test::TempFolder folder;
+  const auto refused = [&](std::vector<std::string> words, const std::string& said) {
+    std::vector<std::string> all{"train", "--data", "folder:" + (folder / "own"), "-o", folder / "run"};
+    all.insert(all.end(), words.begin(), words.end());
+    test::Refused(all, said);
+  };
+  refused({"--data-seed", "5"}, "--data-seed is of drawn scenes");
+  refused({"--scene-size", "100x100"}, "--scene-size is of drawn scenes");
+  refused({"--val-data-seed", "4"}, "--val-data-seed is of drawn scenes");
+  refused({"--variant", "trainIds"}, "--variant is for cityscapes:DIR");
+  refused({"--no-val", "--val-list", "x.txt"}, "--val-list does not go with --no-val");
+}
+
 // The network is that of the file; what is refused leaves no folder with a converted file in it.
 TEST(TrainVerb, InitBringsItsNetwork) {
   if (!HasTrain()) GTEST_SKIP() << "frf-train was not built";

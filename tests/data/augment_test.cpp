@@ -377,6 +377,8 @@ TEST(Augment, OptionsOutOfRangeAreNamed) {
     EXPECT_FRF_ERROR(CheckAugment(spec), ErrorCode::kInvalidArgument, part);
   };
   refused([](AugmentSpec& s) { s.crop_height = 0; }, "crop 0x480");
+  refused([](AugmentSpec& s) { s.base_height = 40; }, "base size 40x0");
+  refused([](AugmentSpec& s) { s.base_height = s.base_width = 70000; }, "base size 70000x70000");
   refused([](AugmentSpec& s) { s.base_scale = 0; }, "base_scale 0");
   refused([](AugmentSpec& s) { s.base_scale = NAN; }, "base_scale nan");
   refused([](AugmentSpec& s) { s.scale_min = 2; }, "scale 2 to 1");
@@ -393,7 +395,7 @@ TEST(Augment, OptionsOutOfRangeAreNamed) {
   refused([](AugmentSpec& s) { s.sky_class = -2; }, "sky class -2");
   refused([](AugmentSpec& s) { s.saturation_min = -1; }, "saturation -1");
   refused([](AugmentSpec& s) { s.rare_classes = {255}; }, "rare class 255");
-  EXPECT_EQ(ToJson(AugmentSpec{}).size(), 25u);
+  EXPECT_EQ(ToJson(AugmentSpec{}).size(), 27u);
 }
 
 }  // namespace

@@ -43,6 +43,17 @@ TEST(Registry, AblationSetsWhatItMeans) {
                    "ablation=msc");
 }
 
+TEST(Registry, WhatWouldHaveNoEffectIsRefused) {
+  const auto refused = [](const std::string& net, const Json& options, const std::string& message) {
+    EXPECT_FRF_ERROR(CompleteOptions(net, options), ErrorCode::kUsage, message);
+  };
+  refused("frfnet-slim", {{"backbone", "resnet18"}}, "belongs to frfnet");
+  refused("frfnet", {{"backbone", "resnet18"}, {"dam", "osa"}}, "dam=osa is of frfnet's own stages");
+  refused("frfnet", {{"ablation", "baseline"}, {"ffm.threshold", 0.2}}, "ffm=sum goes without");
+  refused("frfnet", {{"ffm", "masks-off"}, {"ffm.threshold", "none"}}, "ffm=masks-off goes without");
+  EXPECT_EQ(CompleteOptions("frfnet", {{"backbone", "resnet18"}})["backbone"], "resnet18");
+}
+
 TEST(Registry, ParsesText) {
   const Json options = ParseNetOptions(
       "frfnet", "classes=11,msc=off,ffm.threshold=none,dropout=0.1,sfm=o+sigmoid(l1),aux=true");

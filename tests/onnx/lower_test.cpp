@@ -139,7 +139,7 @@ TEST(Lower, NetworksInEveryVariant) {
       {"frfnet-danet-slim", {{"gates", "relu"}}},
       {"frfnet-slim", {{"dam", "osa"}, {"sfm", "o+sigmoid(l1)"}}},
       {"frfnet", {{"dam", "res2net"}, {"ffm.threshold", 0.2}}},
-      {"frfnet-slim", {{"backbone", "resnet18"}, {"head", "none"}}},
+      {"frfnet", {{"backbone", "resnet18"}, {"head", "none"}}},
       {"frfnet-slim", {{"ablation", "baseline"}}},
   };
   for (const auto& [name, options] : nets) {

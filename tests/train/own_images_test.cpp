@@ -8,6 +8,7 @@
 #include "base/files.h"
 #include "data/trees.h"
 #include "support/support.h"
+#include "train/plan.h"
 #include "train/recipe.h"
 #include "train/run_folder.h"
 #include "train/schedule.h"
@@ -28,6 +29,13 @@ void MakeOwn(const std::string& root) {
   test::PutText(root + "/classes.json", R"({"names": ["shelf", "floor"]})");
   for (const char name : std::string("abcdefgh")) PutPair(root, std::string("train/") + name);
   PutPair(root, "val/v");
+}
+
+// Not a pixel is labelled.
+LabelImage Nothing() {
+  LabelImage labels{.height = 64, .width = 64};
+  labels.ids.assign(64 * 64, kVoidLabel);
+  return labels;
 }
 
 TrainOptions OwnRun(const std::string& root, const std::string& run) {
@@ -163,6 +171,98 @@ TEST(OwnImages, ANameThatConfigCannotHoldIsRefusedAtOnce) {
   TrainOptions options = OwnRun(folder / "own", folder / "caf\xe9");  // the run itself may be called so
   options.stop_after_steps = 1;
   EXPECT_FRF_ERROR(Train(options), ErrorCode::kInterrupted, "--resume");
+}
+
+std::string SaidBy(const TrainOptions& options) {
+  ::testing::internal::CaptureStderr();
+  Train(options);
+  return ::testing::internal::GetCapturedStderr();
+}
+
+TEST(OwnImages, ValidatingOnTrainingImagesIsSaidAndRecorded) {
+  const test::TempFolder folder;
+  MakeOwn(folder / "own");
+  fs::create_symlink(folder / "own/images/train/a.png", folder / "own/images/val/a.png");
+  fs::create_symlink(folder / "own/masks/train/a.png", folder / "own/masks/val/a.png");
+  TrainOptions options = OwnRun(folder / "own", folder / "run");
+  SetEpochs(options.recipe, 1);
+  const std::string said = SaidBy(options);
+  EXPECT_NE(said.find("1 of the 2 validation images are trained on"), std::string::npos) << said;
+  const std::string file = folder / "run/config.json";
+  const ModelInfo info = ModelInfoFromJson(ParseJson(ReadFile(file), file)["model"], file);
+  EXPECT_EQ(info.eval.at(0)["trained_on"], 1);
+  MakeOwn(folder / "other");
+  options.train.spec = "folder:" + folder / "other";
+  options.run = folder / "run2";
+  EXPECT_EQ(SaidBy(options).find("trained on"), std::string::npos);
+}
+
+TEST(OwnImages, WithoutALabelledPixelThereIsNoScore) {
+  const test::TempFolder folder;
+  MakeOwn(folder / "own");
+  test::PutLabels(folder / "own/masks/val/v.png", Nothing());
+  const TrainOptions options = OwnRun(folder / "own", folder / "run");
+  const std::string said = SaidBy(options);
+  EXPECT_NE(said.find("no pixel is labelled"), std::string::npos) << said;
+  EXPECT_EQ(said.find("0.0000"), std::string::npos) << said;
+  EXPECT_FALSE(fs::exists(folder / "run/best.ckpt"));
+  ModelInfo info;
+  LoadRunGraph(folder / "run", false, false, info);  // last.ckpt
+  EXPECT_TRUE(info.eval.empty());
+}
+
+TEST(OwnImages, ClassesWithoutAPixelAreNamed) {
+  const test::TempFolder folder;
+  MakeOwn(folder / "own");
+  test::PutText(folder / "own/classes.json", R"({"names": ["shelf", "floor", "lamp"]})");
+  TrainOptions options = OwnRun(folder / "own", folder / "run");
+  SetEpochs(options.recipe, 1);
+  std::string said = SaidBy(options);
+  EXPECT_NE(said.find("no pixel is labelled lamp"), std::string::npos) << said;
+  test::PutText(folder / "own/classes.json", R"({"names": ["shelf", "floor"], "void": [1]})");
+  for (const char name : std::string("abcdefgh")) {
+    LabelImage shelf{.height = 64, .width = 64};
+    shelf.ids.assign(64 * 64, 0);
+    test::PutLabels(folder / ("own/masks/train/" + std::string(1, name) + ".png"), shelf);
+  }
+  test::PutText(folder / "own/classes.json", R"({"names": ["shelf", "floor"]})");
+  options.run = folder / "run2";
+  said = SaidBy(options);
+  EXPECT_NE(said.find("every labelled pixel is shelf"), std::string::npos) << said;
+  EXPECT_NE(said.find(R"("label_ids": [0, 255], "void": [])"), std::string::npos) << said;
+}
+
+TEST(OwnImages, AListThatMovedIsNamedOnResume) {
+  const test::TempFolder folder;
+  MakeOwn(folder / "own");
+  const std::string list = "train/a\ntrain/b\ntrain/c\ntrain/d\n";
+  test::PutText(folder / "a.txt", list);
+  TrainOptions options = OwnRun(folder / "own", folder / "run");
+  options.train.list = folder / "a.txt";
+  options.stop_after_steps = 1;
+  EXPECT_FRF_ERROR(Train(options), ErrorCode::kInterrupted, "after step 1 of 4");
+  fs::rename(folder / "a.txt", folder / "b.txt");
+  options.resume = true;
+  options.stop_after_steps = 0;
+  EXPECT_FRF_ERROR(Train(options), ErrorCode::kNotFound, "a.txt");
+  options.train.list = folder / "b.txt";
+  EXPECT_EQ(Train(options).steps, 4);
+  options.validation.list = folder / "b.txt";  // this run validated on a split
+  EXPECT_FRF_ERROR(Train(options), ErrorCode::kUsage, "--val-list");
+}
+
+TEST(OwnImages, TheReportOfAFinishedRunIsOfItsBestWeights) {
+  const test::TempFolder folder;
+  MakeOwn(folder / "own");
+  TrainOptions options = OwnRun(folder / "own", folder / "run");
+  options.stop_after_steps =
+      5;  // the first epoch is scored; the second will not be, so the first is the best
+  EXPECT_FRF_ERROR(Train(options), ErrorCode::kInterrupted, "after step 5 of 8");
+  test::PutLabels(folder / "own/masks/val/v.png", Nothing());
+  options.resume = true;
+  options.stop_after_steps = 0;
+  EXPECT_EQ(Train(options).best_epoch, 1);
+  EXPECT_NE(ReadFile(folder / "run/report.html").find("the best weights, of epoch 1"), std::string::npos);
 }
 
 TEST(OwnImages, TheDataDecideHowManyClassesThereAre) {

@@ -149,6 +149,10 @@ TEST(Recipe, FilesBuildOnANamedOne) {
   EXPECT_FRF_ERROR(LoadRecipe(path), ErrorCode::kUsage, "mine.json");
   WriteFileAtomically(path, R"({"batch": )");
   EXPECT_FRF_ERROR(LoadRecipe(path), ErrorCode::kCorruptFile, "mine.json");
+  WriteFileAtomically(path, R"({"schedule": {"steps": 99}})");
+  EXPECT_FRF_ERROR(LoadRecipe(path), ErrorCode::kUsage, "schedule.steps follows from");
+  WriteFileAtomically(path, R"({"schedule": {"decay_steps": 3}})");
+  EXPECT_FRF_ERROR(LoadRecipe(path), ErrorCode::kUsage, "decay_share");
   EXPECT_FRF_ERROR(LoadRecipe("worst"), ErrorCode::kUsage, "best, paper, reference");
 }
 

@@ -314,6 +314,14 @@ TEST(Trainer, MeanOfRunsIsTheMean) {
   const Graph first = MeanOfRuns({a}, false, false, one), second = LoadRunGraph(b, false, false, two);
   EXPECT_EQ(info.train["mean_of"], 2);
   EXPECT_FALSE(one.train.contains("mean_of"));
+  // The mean in a run's folder: what is exported of it says so, and has no score of that run's.
+  std::filesystem::create_directory(folder / "m");
+  std::filesystem::copy(a + "/config.json", folder / "m/config.json");
+  SaveWeights(folder / "m/best.ckpt", mean, ToJson(info));
+  ModelInfo put;
+  LoadRunGraph(folder / "m", false, false, put);
+  EXPECT_EQ(put.train["mean_of"], 2);
+  EXPECT_TRUE(put.eval.empty());
   int compared = 0;
   for (const Initializer& initializer : mean.initializers) {
     if (initializer.role == Role::kConstant) continue;
