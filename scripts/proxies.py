@@ -293,6 +293,19 @@ def table(arguments, group):
         each = ", ".join(f"{100 * value:.1f}" for value in values)
         print(f"| {arm} | {100 * mean:.1f} % | {each} | {'' if arm == 'base' else f'{100 * (mean - base):+.1f}'} | {params / 1e6:.3f} M | "
               f"{macs / 1e9:.2f} |{f' {times[arm]:.1f} |' if times else ''} {minutes:.0f} |")
+    print(spread({arm: [score for _, (score, _) in found] for arm, found in scores.items()}))
+
+
+def spread(scores):
+    """How much a difference means: what seeds alone do, from all arms that have two or more."""
+    several = [values for values in scores.values() if len(values) > 1]
+    if not several:
+        return "\nOne seed each: a difference says nothing of what another seed would give."
+    freedom = sum(len(values) - 1 for values in several)
+    deviation = (sum(statistics.variance(values) * (len(values) - 1) for values in several) / freedom) ** 0.5
+    error = deviation * (1 / 2 + 1 / 2) ** 0.5  # variances of two means of two seeds add up
+    return (f"\nSeeds of an arm differ by {100 * deviation:.2f} points (standard deviation, pooled over {len(several)} arms), so the difference "
+            f"of two means of two seeds has a standard error of {100 * error:.2f}.")
 
 
 def positive(text):

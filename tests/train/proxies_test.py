@@ -11,7 +11,7 @@ import time
 
 sys.dont_write_bytecode = True  # leaves nothing in scripts/
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent.parent / "scripts"))
-from proxies import finished  # noqa: E402
+from proxies import finished, spread  # noqa: E402
 
 SCRIPT = pathlib.Path(sys.path[0]) / "proxies.py"
 # Notes its words and trains until Ctrl-C, after which saving takes a second; with --resume it is done at once.
@@ -48,6 +48,11 @@ with tempfile.TemporaryDirectory() as folder:
     (run / "log.jsonl").write_bytes(b"\n".join(LINES) + b"\n")
     assert finished(run) == WANTED, finished(run)
 print("damaged lines cost themselves only")
+
+# Pairs 2 and 4 points apart: variances 2 and 8 square points, pooled 5.
+assert "differ by 2.24 points (standard deviation, pooled over 2 arms)" in spread({"a": [0.40, 0.42], "b": [0.44, 0.40], "c": [0.5]})
+assert "One seed each" in spread({"a": [0.40], "b": [0.44]})
+print("what seeds alone do is said")
 
 
 def proxies(*words):
