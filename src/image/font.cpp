@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
+#include <string>
 #include <string_view>
 
 #include "frf/error.h"
@@ -107,14 +109,61 @@ std::array<Glyph, kGlyphs> ReadArt() {
   return glyphs;
 }
 
-// One glyph a code point; what the font lacks is a question mark. Continuation bytes of UTF-8 are passed
-// over.
-const Glyph* GlyphOf(char character) {
+// U+00C0 to U+017F (the letters of Latin-1 and Latin Extended-A) in ASCII: German's umlauts as German writes
+// them without, other letters without their marks.
+constexpr std::string_view kLatin[] = {
+    "A", "A", "A",  "A",  "Ae", "A", "AE", "C", "E", "E", "E", "E", "I",  "I", "I",  "I",   // À
+    "D", "N", "O",  "O",  "O",  "O", "Oe", "x", "O", "U", "U", "U", "Ue", "Y", "Th", "ss",  // Ð
+    "a", "a", "a",  "a",  "ae", "a", "ae", "c", "e", "e", "e", "e", "i",  "i", "i",  "i",   // à
+    "d", "n", "o",  "o",  "o",  "o", "oe", "/", "o", "u", "u", "u", "ue", "y", "th", "y",   // ð
+    "A", "a", "A",  "a",  "A",  "a", "C",  "c", "C", "c", "C", "c", "C",  "c", "D",  "d",   // Ā
+    "D", "d", "E",  "e",  "E",  "e", "E",  "e", "E", "e", "E", "e", "G",  "g", "G",  "g",   // Đ
+    "G", "g", "G",  "g",  "H",  "h", "H",  "h", "I", "i", "I", "i", "I",  "i", "I",  "i",   // Ġ
+    "I", "i", "IJ", "ij", "J",  "j", "K",  "k", "k", "L", "l", "L", "l",  "L", "l",  "L",   // İ
+    "l", "L", "l",  "N",  "n",  "N", "n",  "N", "n", "n", "N", "n", "O",  "o", "O",  "o",   // ŀ
+    "O", "o", "OE", "oe", "R",  "r", "R",  "r", "R", "r", "S", "s", "S",  "s", "S",  "s",   // Ő
+    "S", "s", "T",  "t",  "T",  "t", "T",  "t", "U", "u", "U", "u", "U",  "u", "U",  "u",   // Š
+    "U", "u", "U",  "u",  "W",  "w", "Y",  "y", "Y", "Z", "z", "Z", "z",  "Z", "z",  "s"};  // Ű
+constexpr char32_t kNoUtf8 = 0xffffffff, kNoBreakSpace = 0xa0, kFirstLatin = 0xc0, kFirstMark = 0x300,
+                   kLastMark = 0x36f;
+
+// The code point at `at`, which is moved behind it; kNoUtf8, and one byte further, where there is none.
+char32_t NextCodePoint(std::string_view text, std::size_t& at) {
+  const auto first = static_cast<unsigned char>(text[at++]);
+  if (first < 0x80) return first;
+  const std::size_t more = first >= 0xf0 ? 3 : first >= 0xe0 ? 2 : 1;
+  if (first < 0xc2 || first > 0xf4 || text.size() - at < more) return kNoUtf8;
+  char32_t code = first & (0x3fu >> more);
+  for (std::size_t i = 0; i < more; ++i) {
+    const auto next = static_cast<unsigned char>(text[at + i]);
+    if ((next & 0xc0) != 0x80) return kNoUtf8;
+    code = code << 6 | (next & 0x3fu);
+  }
+  at += more;
+  return code;
+}
+
+// UTF-8 in the font's characters: a question mark for each letter that it lacks; marks that stand behind
+// their letter are left out.
+std::string Drawable(std::string_view text) {
+  std::string drawable;
+  for (std::size_t at = 0; at < text.size();) {
+    const char32_t code = NextCodePoint(text, at);
+    if (code >= kFirst && code < kFirst + kGlyphs)
+      drawable += static_cast<char>(code);
+    else if (code >= kFirstLatin && code < kFirstLatin + std::size(kLatin))
+      drawable += kLatin[code - kFirstLatin];
+    else if (code == kNoBreakSpace)
+      drawable += ' ';
+    else if (code < kFirstMark || code > kLastMark)
+      drawable += '?';
+  }
+  return drawable;
+}
+
+const Glyph& GlyphOf(char character) {
   static const std::array<Glyph, kGlyphs> glyphs = ReadArt();
-  const auto code = static_cast<unsigned char>(character);
-  if ((code & 0xc0) == 0x80) return nullptr;
-  const bool known = code >= kFirst && code < kFirst + kGlyphs;
-  return &glyphs[static_cast<std::size_t>((known ? code : '?') - kFirst)];
+  return glyphs[static_cast<std::size_t>(character - kFirst)];
 }
 
 // How much of a target pixel the stroke covers, 0..1; (x, y) counts target pixels from the glyph's corner.
@@ -138,21 +187,17 @@ float Coverage(const Glyph& glyph, int x, int y, int scale) {
 
 int TextWidth(const std::string& text, int scale) {
   int width = 0;
-  for (const char character : text) {
-    if (const Glyph* glyph = GlyphOf(character)) width += glyph->width + 1;
-  }
+  for (const char character : Drawable(text)) width += GlyphOf(character).width + 1;
   return std::max(0, width - 1) * scale;
 }
 
 void DrawText(Image& image, int x, int y, const std::string& text, const Color& color, int scale) {
   if (scale < 1) throw Error(ErrorCode::kInvalidArgument, "DrawText: scale must be at least 1");
-  for (const char character : text) {
-    const Glyph* glyph = GlyphOf(character);
-    if (glyph == nullptr) continue;
+  for (const char character : Drawable(text)) {
+    const Glyph& glyph = GlyphOf(character);
     for (int row = std::max(0, -y); row < kRows * scale && y + row < image.height; ++row) {
-      for (int column = std::max(0, -x); column < glyph->width * scale && x + column < image.width;
-           ++column) {
-        const float cover = Coverage(*glyph, column, row, scale);
+      for (int column = std::max(0, -x); column < glyph.width * scale && x + column < image.width; ++column) {
+        const float cover = Coverage(glyph, column, row, scale);
         if (cover <= 0) continue;
         std::uint8_t* pixel = image.at(y + row, x + column);
         for (int c = 0; c < std::min(image.channels, 3); ++c) {
@@ -161,7 +206,7 @@ void DrawText(Image& image, int x, int y, const std::string& text, const Color& 
         }
       }
     }
-    x += (glyph->width + 1) * scale;
+    x += (glyph.width + 1) * scale;
   }
 }
 

@@ -74,7 +74,7 @@ void OverlayInPlace(Image& image, const LabelImage& labels, const Classes& class
 Image WithLegend(const Image& picture, const LabelImage& labels, const Classes& classes);
 
 // A small built-in bitmap font (ASCII 32..126), for legends, grids and captions; (x, y) is the top left
-// corner.
+// corner. Text is UTF-8: Latin letters are drawn without their marks ("Strasse"), others as question marks.
 void DrawText(Image& image, int x, int y, const std::string& text, const Color& color, int scale = 1);
 int TextWidth(const std::string& text, int scale = 1);
 inline constexpr int kTextHeight = 8;  // pixels at scale 1

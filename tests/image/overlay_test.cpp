@@ -179,9 +179,30 @@ TEST(Text, WidthIsWhatIsDrawnAtEveryScale) {
     }
   }
   EXPECT_EQ(TextWidth(""), 0);
-  EXPECT_EQ(TextWidth("00"), 11);                    // digits are 5 wide, 1 between
-  EXPECT_EQ(TextWidth("11"), TextWidth("88"));       // and stand in columns
-  EXPECT_EQ(TextWidth("\xc3\xa4"), TextWidth("?"));  // one question mark for one letter outside ASCII
+  EXPECT_EQ(TextWidth("00"), 11);               // digits are 5 wide, 1 between
+  EXPECT_EQ(TextWidth("11"), TextWidth("88"));  // and stand in columns
+}
+
+TEST(Text, LatinLettersAreDrawnWithoutTheirMarks) {
+  const auto drawn = [](const std::string& text) {
+    Image image = Plain(10, 200, 0);
+    DrawText(image, 0, 0, text, {255, 255, 255});
+    return image.pixels;
+  };
+  for (const auto& [text, ascii] :
+       {std::pair<std::string, std::string>{"Straße", "Strasse"},
+        {"Fußgänger", "Fussgaenger"},
+        {"ÀÿÅÖØÆþ", "AyAOeOAEth"},
+        {"café čĎİłœŽſ", "cafe cDIloeZs"},
+        {"cafe\xcc\x81", "cafe"},  // e and a mark, as macOS writes é
+        {"a\xc2\xa0z", "a z"},
+        {"道路 x", "?? x"},  // one question mark for one letter that the font lacks
+        {"😀", "?"},
+        {"\xe4z", "?z"},  // no UTF-8
+        {"z\xc3", "z?"}}) {
+    EXPECT_EQ(drawn(text), drawn(ascii)) << text;
+    EXPECT_EQ(TextWidth(text), TextWidth(ascii)) << text;
+  }
 }
 
 TEST(Text, IsClippedAtEveryEdge) {
