@@ -32,15 +32,24 @@ void CheckDecodeCost(const DecodeCost& cost, const char* format, const std::stri
 // `count` bytes, or kOutOfMemory naming the file.
 void AllocatePixels(std::vector<std::uint8_t>& pixels, std::uint64_t count, const std::string& name);
 
+// A picture's size with its EXIF orientation (1..8) counted in.
+struct PictureHeader {
+  int height = 0, width = 0, orientation = 1;
+};
+// Of the size that is stored.
+inline PictureHeader Held(int height, int width, int orientation) {
+  if (orientation >= 5) std::swap(height, width);
+  return {height, width, orientation};
+}
+
 Image DecodePng(std::string_view bytes, const std::string& name, const ImageLimits& limits);
 LabelImage DecodePngLabels(std::string_view bytes, const std::string& name, const ImageLimits& limits);
-// Empty where an EXIF orientation may still follow, unless these bytes are the `whole` file. It is counted
-// in.
-std::optional<std::pair<int, int>> PngSize(std::string_view head, bool whole, const std::string& name);
+// Empty where an EXIF orientation may still follow, unless these bytes are the `whole` file.
+std::optional<PictureHeader> PngPictureHeader(std::string_view head, bool whole, const std::string& name);
 
 Image DecodeJpeg(std::string_view bytes, const std::string& name, const ImageLimits& limits);
-// Empty where the header goes on beyond these bytes. EXIF orientation is counted in.
-std::optional<std::pair<int, int>> JpegSize(std::string_view head, const std::string& name);
+// Empty where the header goes on beyond these bytes.
+std::optional<PictureHeader> JpegPictureHeader(std::string_view head, const std::string& name);
 
 // EXIF orientation (1..8) in the body of an APP1 segment, 1 where there is none or it is malformed.
 int ExifOrientation(std::string_view segment);

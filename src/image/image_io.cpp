@@ -5,15 +5,18 @@
 #include "image/image_io.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
 #include <fstream>
 #include <new>
+#include <set>
 
 #include "base/files.h"
 #include "base/named.h"
+#include "base/plural.h"
 #include "base/system.h"
 #include "base/text.h"
 #include "frf/error.h"
@@ -238,7 +241,9 @@ LabelImage ReadLabels(const std::string& path, const ImageLimits& limits) {
   return DecodeLabels(ReadImageFile(path, limits), path, limits);
 }
 
-std::pair<int, int> ReadImageSize(const std::string& path) {
+namespace {
+
+PictureHeader ReadPictureHeader(const std::string& path) {
   CheckRegular(path);
   const std::string name = PrintableName(path);
   // JPEG headers carry thumbnails and colour profiles of any size, PNG may name its orientation behind its
@@ -248,7 +253,8 @@ std::pair<int, int> ReadImageSize(const std::string& path) {
     const bool whole = head.size() < count || count > (std::size_t{1} << 28);
     const bool png = IsPng(head);
     if (!png && !IsJpeg(head)) ThrowOtherFormat(std::string_view(head).substr(0, kSniffBytes), name);
-    if (const auto size = png ? PngSize(head, whole, name) : JpegSize(head, name)) return *size;
+    if (const auto header = png ? PngPictureHeader(head, whole, name) : JpegPictureHeader(head, name))
+      return *header;
     if (whole) {
       throw Error(ErrorCode::kCorruptFile,
                   fmt::format("{}: JPEG ends after {} bytes, inside its header; was the copy cut short?",
@@ -256,6 +262,15 @@ std::pair<int, int> ReadImageSize(const std::string& path) {
     }
   }
 }
+
+}  // namespace
+
+std::pair<int, int> ReadImageSize(const std::string& path) {
+  const PictureHeader header = ReadPictureHeader(path);
+  return {header.height, header.width};
+}
+
+int ReadOrientation(const std::string& path) { return ReadPictureHeader(path).orientation; }
 
 void WritePng(const std::string& path, const Image& image) {
   WriteFileAtomically(path, Named(path, [&] { return EncodePng(image); }));
@@ -281,6 +296,25 @@ void WriteImage(const std::string& path, const Image& image) {
 bool LooksLikeImageFile(const std::string& path) {
   const std::string ending = Ending(path);
   return ending == ".png" || ending == ".jpg" || ending == ".jpeg";
+}
+
+const std::vector<std::string>& OtherPictureEndings() {
+  static const std::vector<std::string> endings{".avif", ".bmp", ".exr", ".gif", ".heic", ".heif", ".jp2",
+                                                ".jxl",  ".pgm", ".ppm", ".tga", ".tif",  ".tiff", ".webp"};
+  return endings;
+}
+
+bool LooksLikeOtherPicture(const std::string& path) {
+  const std::vector<std::string>& others = OtherPictureEndings();
+  return std::find(others.begin(), others.end(), Ending(path)) != others.end();
+}
+
+std::string OtherFormatsLeftOut(const std::vector<std::string>& files) {
+  if (files.empty()) return "";
+  std::set<std::string> formats;
+  for (const std::string& file : files) formats.insert(Ending(file).substr(1));
+  return fmt::format("{} of other formats left out ({}): frf reads PNG and JPEG",
+                     Counted(files.size(), "file"), fmt::join(formats, ", "));
 }
 
 }  // namespace frf

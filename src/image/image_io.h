@@ -29,14 +29,16 @@ Image ReadImage(const std::string& path, const ImageLimits& limits = {});
 Image DecodeImage(const std::string& bytes, const std::string& name, const ImageLimits& limits = {});
 
 // A label image: the stored values of an 8-bit grey or palette PNG (palette indices, not colours), as they
-// are. 16-bit grey is taken when every value fits 8 bits; RGB is refused with the hint to map colours (`frf
-// data convert`).
+// are. 16-bit grey is taken when every value fits 8 bits, RGB where the three channels are equal everywhere;
+// alpha is passed over. RGB with colours is refused with the hint to map them (`frf data convert`).
 LabelImage ReadLabels(const std::string& path, const ImageLimits& limits = {});
 LabelImage DecodeLabels(const std::string& bytes, const std::string& name, const ImageLimits& limits = {});
 // The same file as RGB colours, for datasets that store classes as colours, is ReadImage.
 
 // Height and width as ReadImage would return them (EXIF rotation counted in), from the header alone.
 std::pair<int, int> ReadImageSize(const std::string& path);
+// The EXIF orientation, 1 to 8, by which ReadImage turns the picture; 1: it is as it is stored.
+int ReadOrientation(const std::string& path);
 
 // Written atomically. 1, 3 or 4 channels for PNG; 1 or 3 for JPEG.
 void WritePng(const std::string& path, const Image& image);
@@ -54,5 +56,11 @@ std::string EncodeLabels(const LabelImage& labels, const std::vector<Color>* pal
 void WriteImage(const std::string& path, const Image& image);
 
 bool LooksLikeImageFile(const std::string& path);  // by ending: png, jpg, jpeg
+
+// Endings of pictures that frf does not read, in lower case: ".webp", ".bmp" ...
+const std::vector<std::string>& OtherPictureEndings();
+bool LooksLikeOtherPicture(const std::string& path);  // by ending: one of these
+// "3 files of other formats left out (bmp, webp): frf reads PNG and JPEG"; "" where there are none.
+std::string OtherFormatsLeftOut(const std::vector<std::string>& files);
 
 }  // namespace frf

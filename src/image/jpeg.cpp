@@ -225,7 +225,7 @@ void InksToRgb(const std::uint8_t* src, std::uint8_t* dst, int width, bool inver
 
 }  // namespace
 
-std::optional<std::pair<int, int>> JpegSize(std::string_view head, const std::string& name) {
+std::optional<PictureHeader> JpegPictureHeader(std::string_view head, const std::string& name) {
   JpegReader reader;
   if (!ReadHeader(reader, head)) {
     if (reader.truncated) return std::nullopt;
@@ -234,8 +234,7 @@ std::optional<std::pair<int, int>> JpegSize(std::string_view head, const std::st
   CheckDecodeCost({.height = reader.info.image_height, .width = reader.info.image_width}, "JPEG", name, {});
   const int height = static_cast<int>(reader.info.image_height),
             width = static_cast<int>(reader.info.image_width);
-  if (OrientationOf(reader) >= 5) return std::pair{width, height};
-  return std::pair{height, width};
+  return Held(height, width, OrientationOf(reader));
 }
 
 Image DecodeJpeg(std::string_view bytes, const std::string& name, const ImageLimits& limits) {

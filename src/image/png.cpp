@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// PNG through libpng: every colour type and bit depth, interlaced or not, to 8-bit RGB or to label ids.
-// Subtle: ancillary chunks (text, colour profiles, gamma) are never parsed, so they can neither change a
-// value nor serve as decompression bombs, except eXIf, whose orientation is looked up here, apart from
-// libpng; and setjmp is used as codec.h says.
+// PNG through libpng: every colour type and bit depth, interlaced or not, to 8-bit RGB or to label ids;
+// png_write.cpp writes. Subtle: ancillary chunks (text, colour profiles, gamma) are never parsed, so they can
+// neither change a value nor serve as decompression bombs, except eXIf, whose orientation is looked up here,
+// apart from libpng; and setjmp is used as codec.h says.
 #include <fmt/format.h>
 #include <png.h>
 #include <zlib.h>
@@ -216,16 +216,35 @@ void Decode(std::string_view bytes, const PngHeader& header, const std::string& 
   if (!ReadRows(reader, pixels.data(), row_bytes, header.height)) ThrowReadError(reader, header, name);
 }
 
+// Ids that a tool stored as RGB or with alpha: the same value in all three channels.
+LabelImage EqualChannels(const Image& image, const std::string& name) {
+  LabelImage labels{.height = image.height, .width = image.width};
+  AllocatePixels(labels.ids, image.bytes() / 3, name);
+  for (std::size_t i = 0; i < labels.ids.size(); ++i) {
+    const std::uint8_t* p = &image.pixels[3 * i];
+    if (p[0] != p[1] || p[0] != p[2]) {
+      throw Error(
+          ErrorCode::kUnsupported,
+          fmt::format("{}: labels must be class ids, and this PNG stores colours: ({}, {}, {}) at row {}, "
+                      "column {}; give classes.json a \"palette\" to read them by, or make ids of them by "
+                      "`frf data convert --from colors`",
+                      name, p[0], p[1], p[2], i / static_cast<std::size_t>(image.width),
+                      i % static_cast<std::size_t>(image.width)));
+    }
+    labels.ids[i] = p[0];
+  }
+  return labels;
+}
+
 }  // namespace
 
-std::optional<std::pair<int, int>> PngSize(std::string_view head, bool whole, const std::string& name) {
+std::optional<PictureHeader> PngPictureHeader(std::string_view head, bool whole, const std::string& name) {
   const PngHeader header = ParseHeader(head, name);
   CheckDecodeCost({.height = header.height, .width = header.width}, "PNG", name, {});
   const int height = static_cast<int>(header.height), width = static_cast<int>(header.width);
   const std::optional<int> orientation = PngOrientation(head);
   if (!orientation && !whole) return std::nullopt;
-  if (orientation.value_or(1) >= 5) return std::pair{width, height};
-  return std::pair{height, width};
+  return Held(height, width, orientation.value_or(1));
 }
 
 Image DecodePng(std::string_view bytes, const std::string& name, const ImageLimits& limits) {
@@ -246,13 +265,13 @@ Image DecodePng(std::string_view bytes, const std::string& name, const ImageLimi
 
 LabelImage DecodePngLabels(std::string_view bytes, const std::string& name, const ImageLimits& limits) {
   const PngHeader header = ParseHeader(bytes, name);
-  if (header.color != PNG_COLOR_TYPE_GRAY && header.color != PNG_COLOR_TYPE_PALETTE) {
+  const bool one_channel = header.color == PNG_COLOR_TYPE_GRAY || header.color == PNG_COLOR_TYPE_PALETTE;
+  if (!one_channel && header.depth == 16) {
     throw Error(
         ErrorCode::kUnsupported,
-        fmt::format(
-            "{}: labels must be class ids in a grey or palette PNG, this one stores {}; map colours to "
-            "ids with `frf data convert`",
-            name, header.color == PNG_COLOR_TYPE_GRAY_ALPHA ? "grey with alpha" : "RGB colours"));
+        fmt::format("{}: labels must be class ids in a grey or palette PNG, this one stores {} of 16 bits; "
+                    "save it as 8-bit grey",
+                    name, header.color == PNG_COLOR_TYPE_GRAY_ALPHA ? "grey with alpha" : "RGB"));
   }
   if (const int orientation = PngOrientation(bytes).value_or(1); orientation != 1) {
     throw Error(ErrorCode::kUnsupported, fmt::format("{}: labels are read as they are stored, and this PNG "
@@ -260,6 +279,7 @@ LabelImage DecodePngLabels(std::string_view bytes, const std::string& name, cons
                                                      "turned; store it upright without EXIF",
                                                      name, orientation));
   }
+  if (!one_channel) return EqualChannels(DecodePng(bytes, name, limits), name);
   const int pixel_bytes = header.depth == 16 ? 2 : 1;
   const std::uint64_t pixels = std::uint64_t{header.height} * header.width;
   CheckDecodeCost({.height = header.height,
@@ -286,124 +306,6 @@ LabelImage DecodePngLabels(std::string_view bytes, const std::string& name, cons
     labels.ids[i] = wide[2 * i + 1];
   }
   return labels;
-}
-
-namespace {
-
-struct PngWriter {
-  png_structp png = nullptr;
-  png_infop info = nullptr;
-  std::string out;
-  char message[160] = {};
-
-  ~PngWriter() {
-    if (png != nullptr) png_destroy_write_struct(&png, &info);
-  }
-};
-
-void OnWriteError(png_structp png, png_const_charp message) {
-  auto* writer = static_cast<PngWriter*>(png_get_error_ptr(png));
-  std::snprintf(writer->message, sizeof(writer->message), "%s", message);
-  png_longjmp(png, 1);
-}
-
-void OnWrite(png_structp png, png_bytep data, png_size_t count) {
-  auto* writer = static_cast<PngWriter*>(png_get_io_ptr(png));
-  bool stored = true;
-  try {
-    writer->out.append(reinterpret_cast<const char*>(data), count);
-  } catch (...) {  // no exception may cross libpng
-    stored = false;
-  }
-  if (!stored) png_error(png, "no memory");
-}
-
-void OnFlush(png_structp) {}
-
-bool WriteRows(PngWriter& writer, const std::uint8_t* pixels, std::size_t row_bytes, png_uint_32 height) {
-  if (setjmp(png_jmpbuf(writer.png)) != 0) return false;
-  png_write_info(writer.png, writer.info);
-  for (png_uint_32 row = 0; row < height; ++row) png_write_row(writer.png, pixels + row * row_bytes);
-  png_write_end(writer.png, writer.info);
-  return true;
-}
-
-bool SetHeader(PngWriter& writer, int height, int width, int color_type) {
-  if (setjmp(png_jmpbuf(writer.png)) != 0) return false;
-  png_set_user_limits(writer.png, 0x7fffffff, 0x7fffffff);
-  png_set_IHDR(writer.png, writer.info, static_cast<png_uint_32>(width), static_cast<png_uint_32>(height), 8,
-               color_type, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
-  // Pictures: Paeth's filter with run lengths only writes a photo in a quarter of the time of zlib's level 3
-  // with every filter tried, and 4 % smaller. Ids compress best unfiltered, by level 6.
-  const bool ids = color_type == PNG_COLOR_TYPE_PALETTE || color_type == PNG_COLOR_TYPE_GRAY;
-  png_set_compression_level(writer.png, ids ? 6 : 3);
-  if (!ids) png_set_compression_strategy(writer.png, Z_RLE);
-  png_set_filter(writer.png, 0, ids ? PNG_FILTER_NONE : PNG_FILTER_PAETH);
-  return true;
-}
-
-bool SetPalette(PngWriter& writer, const png_color* entries) {
-  if (setjmp(png_jmpbuf(writer.png)) != 0) return false;
-  png_set_PLTE(writer.png, writer.info, entries, 256);
-  return true;
-}
-
-std::string Encode(const std::uint8_t* pixels, int height, int width, int color_type,
-                   const std::vector<Color>* palette) {
-  const int channels = color_type == PNG_COLOR_TYPE_RGB ? 3 : color_type == PNG_COLOR_TYPE_RGB_ALPHA ? 4 : 1;
-  PngWriter writer;
-  writer.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &writer, OnWriteError, OnWarning);
-  if (writer.png != nullptr) writer.info = png_create_info_struct(writer.png);
-  if (writer.info == nullptr) throw Error(ErrorCode::kOutOfMemory, "no memory for libpng's tables");
-  png_set_write_fn(writer.png, &writer, OnWrite, OnFlush);
-  bool done = SetHeader(writer, height, width, color_type);
-  if (done && palette != nullptr) {
-    png_color entries[256] = {};  // 255, void, and ids without a colour are black
-    for (std::size_t i = 0; i < std::min<std::size_t>(palette->size(), 256); ++i) {
-      entries[i] = {(*palette)[i][0], (*palette)[i][1], (*palette)[i][2]};
-    }
-    done = SetPalette(writer, entries);
-  }
-  done = done && WriteRows(writer, pixels, static_cast<std::size_t>(width) * channels,
-                           static_cast<png_uint_32>(height));
-  if (!done)
-    throw Error(ErrorCode::kInternal,
-                fmt::format("cannot encode a PNG of {}x{}: {}", height, width, writer.message));
-  return std::move(writer.out);
-}
-
-}  // namespace
-
-std::string EncodePng(const Image& image) {
-  if (image.height < 1 || image.width < 1 || image.pixels.size() != image.bytes() ||
-      (image.channels != 1 && image.channels != 3 && image.channels != 4)) {
-    throw Error(
-        ErrorCode::kInvalidArgument,
-        fmt::format(
-            "PNG wants 1, 3 or 4 channels and {}x{} x channels bytes; there are {} channels and {} bytes",
-            image.height, image.width, image.channels, image.pixels.size()));
-  }
-  const int color_type = image.channels == 1   ? PNG_COLOR_TYPE_GRAY
-                         : image.channels == 3 ? PNG_COLOR_TYPE_RGB
-                                               : PNG_COLOR_TYPE_RGB_ALPHA;
-  return Encode(image.pixels.data(), image.height, image.width, color_type, nullptr);
-}
-
-std::string EncodeLabels(const LabelImage& labels, const std::vector<Color>* palette) {
-  if (labels.height < 1 || labels.width < 1 ||
-      labels.ids.size() != static_cast<std::size_t>(labels.height) * labels.width) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("labels of {}x{} hold {} ids", labels.height, labels.width, labels.ids.size()));
-  }
-  const ImageLimits limits;  // the reader's: what is written here can be read again
-  if (std::max(labels.height, labels.width) > limits.max_side ||
-      static_cast<std::int64_t>(labels.height) * labels.width > limits.max_pixels) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("labels of {}x{}: masks of at most {} a side and {} million pixels are written",
-                            labels.height, labels.width, limits.max_side, limits.max_pixels / 1'000'000));
-  }
-  return Encode(labels.ids.data(), labels.height, labels.width,
-                palette != nullptr ? PNG_COLOR_TYPE_PALETTE : PNG_COLOR_TYPE_GRAY, palette);
 }
 
 }  // namespace frf

@@ -57,6 +57,12 @@ TEST(ImageIo, WritesByEndingAndRefusesOthers) {
                    "a.webp: pictures are written as");
   EXPECT_FALSE(LooksLikeImageFile("a.webp"));
   EXPECT_FALSE(LooksLikeImageFile("png"));
+  EXPECT_TRUE(LooksLikeOtherPicture("a.WebP"));
+  EXPECT_FALSE(LooksLikeOtherPicture("a.png"));
+  EXPECT_FALSE(LooksLikeOtherPicture("a.txt"));
+  EXPECT_EQ(OtherFormatsLeftOut({"b/a.webp", "c.BMP", "d.bmp"}),
+            "3 files of other formats left out (bmp, webp): frf reads PNG and JPEG");
+  EXPECT_EQ(OtherFormatsLeftOut({}), "");
   LabelImage labels{.height = 1, .width = 2, .ids = {3, 255}};
   WriteLabels(folder / "l.png", labels);
   EXPECT_EQ(ReadLabels(folder / "l.png").ids, labels.ids);

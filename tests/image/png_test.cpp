@@ -123,6 +123,7 @@ TEST(Png, ExifTurnsThePictureBeforeOrBehindItsPixels) {
       EXPECT_EQ(image.pixels, expected.pixels);
       WriteFileAtomically(folder / "turned.png", png);
       EXPECT_EQ(ReadImageSize(folder / "turned.png"), (std::pair{image.height, image.width}));
+      EXPECT_EQ(ReadOrientation(folder / "turned.png"), orientation);
     }
   }
 }
@@ -182,14 +183,26 @@ TEST(Png, SixteenBitLabelsAreTakenWhereTheyFit) {
 }
 
 TEST(Png, ColoursAreRefusedAsLabels) {
-  const auto sample = [](int, int, int) { return 1; };
+  const auto sample = [](int y, int x, int c) { return y == 1 && x == 0 ? c : 1; };
   EXPECT_FRF_ERROR(DecodeLabels(MakePng({.height = 2, .width = 2}, sample), "colours.png"),
-                   ErrorCode::kUnsupported, "frf data convert");
-  EXPECT_FRF_ERROR(
-      DecodeLabels(MakePng({.height = 2, .width = 2, .color = test::kPngGreyAlpha}, sample), "alpha.png"),
-      ErrorCode::kUnsupported, "alpha.png: labels must be class ids");
+                   ErrorCode::kUnsupported,
+                   "colours.png: labels must be class ids, and this PNG stores colours: "
+                   "(0, 1, 2) at row 1, column 0; give classes.json a \"palette\"");
+  EXPECT_FRF_ERROR(DecodeLabels(MakePng({.height = 2, .width = 2, .depth = 16}, sample), "wide.png"),
+                   ErrorCode::kUnsupported, "stores RGB of 16 bits");
   EXPECT_FRF_ERROR(DecodeLabels(test::MakeJpeg({.height = 8, .width = 8}, sample), "labels.jpg"),
                    ErrorCode::kUnsupported, "labels.jpg: labels must be PNG");
+}
+
+// Tools that save every picture as RGB, or with alpha, save masks so too.
+TEST(Png, IdsInThreeEqualChannelsOrBesideAlphaAreIds) {
+  for (const int color : {test::kPngRgb, test::kPngRgba, test::kPngGreyAlpha}) {
+    const int alpha = color == test::kPngRgb ? 3 : color == test::kPngRgba ? 3 : 1;
+    const auto sample = [&](int y, int x, int c) { return c == alpha ? 77 : y * 100 + x; };
+    const LabelImage labels =
+        DecodeLabels(MakePng({.height = 2, .width = 3, .color = color}, sample), "ids.png");
+    EXPECT_EQ(labels.ids, (std::vector<std::uint8_t>{0, 1, 2, 100, 101, 102})) << color;
+  }
 }
 
 TEST(Png, LimitsAreHeldBeforeDecoding) {
