@@ -60,6 +60,7 @@ bool IsFileOrLostLink(const fs::file_status& status) {
 void AddFolder(const fs::path& folder, const fs::path& output, std::vector<Job>& jobs) {
   if (const std::string barred = Barred(folder); !barred.empty()) throw Error(ErrorCode::kIo, barred);
   std::vector<fs::path> found;
+  std::vector<std::string> others;
   std::size_t results = 0, links = 0;
   bool any_barred = false;
   std::error_code missing;  // an output folder that is not there yet holds nothing
@@ -79,8 +80,10 @@ void AddFolder(const fs::path& folder, const fs::path& output, std::vector<Job>&
         jobs.push_back({.input = path, .stem = path, .error = barred});
         any_barred = true;
       }
-    } else if (!IsFileOrLostLink(status) || !LooksLikeImageFile(it->path().string())) {
+    } else if (!IsFileOrLostLink(status)) {
       continue;
+    } else if (!LooksLikeImageFile(it->path().string())) {
+      if (LooksLikeOtherPicture(it->path().string())) others.push_back(it->path().string());
     } else if (LooksLikeResult(it->path(), it.depth() > 0)) {
       ++results;
     } else {
@@ -96,11 +99,15 @@ void AddFolder(const fs::path& folder, const fs::path& output, std::vector<Job>&
         fmt::format("{}{} to folders not followed; name {} to label what is there",
                     passed_over.empty() ? "" : "; ", Counted(links, "link"), links == 1 ? "it" : "them");
   }
+  const std::string left_out = OtherFormatsLeftOut(others);
   if (found.empty() && !any_barred) {
+    std::string why;
+    for (const std::string& part : {passed_over, left_out})
+      if (!part.empty()) why += "; " + part;
     throw Error(ErrorCode::kNotFound,
-                fmt::format("{}: no PNG or JPEG files in this folder{}{}", folder.string(),
-                            passed_over.empty() ? "" : "; ", passed_over));
+                fmt::format("{}: no PNG or JPEG files in this folder{}", folder.string(), why));
   }
+  if (!left_out.empty()) LogWarning(fmt::format("{}: {}", folder.string(), left_out));
   if (!passed_over.empty()) LogInfo(fmt::format("{}: {}", folder.string(), passed_over));
   std::sort(found.begin(), found.end());
   // By the names alone: a link's target lies elsewhere, its results belong beside the others'.
@@ -148,14 +155,12 @@ void RefuseWithoutVideo(const SegmentArguments& arguments, const std::vector<Job
 
 // `-o out.bmp` would make a folder of that name.
 void RefuseOtherEndings(const std::string& output) {
-  static constexpr std::array<std::string_view, 16> kOthers{
-      ".bmp", ".gif", ".webp", ".tif", ".tiff", ".avif", ".heic", ".ppm",
-      ".pgm", ".jp2", ".jxl",  ".exr", ".svg",  ".pdf",  ".vob",  ".mpv"};
+  static constexpr std::array<std::string_view, 4> kOthers{".svg", ".pdf", ".vob", ".mpv"};
   const std::string ending = Lower(fs::path(output).extension().string());
   std::error_code unreadable;
-  if (fs::is_directory(output, unreadable) ||
-      std::find(kOthers.begin(), kOthers.end(), ending) == kOthers.end())
-    return;
+  const bool other =
+      LooksLikeOtherPicture(output) || std::find(kOthers.begin(), kOthers.end(), ending) != kOthers.end();
+  if (!other || fs::is_directory(output, unreadable)) return;
   throw Error(ErrorCode::kUsage,
               fmt::format("-o {}: pictures are written as .png, .jpg or .jpeg, videos as .mp4, .mkv, .mov, "
                           ".webm or .avi; for a folder of that name make it first",

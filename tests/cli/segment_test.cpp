@@ -145,6 +145,23 @@ TEST_F(SegmentFolder, MasksOfAVideoAreNoPicturesOfALaterCall) {
   EXPECT_EQ(Inputs(finished).size(), 3u);
 }
 
+TEST_F(SegmentFolder, PicturesOfOtherFormatsAreCounted) {
+  WritePng(work_ / "in/a.png", Picture(1));
+  for (const char* name : {"in/b.webp", "in/c.BMP", "in/d.webp"}) WriteFileAtomically(work_ / name, "x");
+  Finished finished = RunFrf(Words());
+  EXPECT_EQ(finished.code, 0) << finished.err;
+  EXPECT_EQ(Inputs(finished), (std::vector<std::string>{"a.png"}));
+  EXPECT_NE(finished.err.find("in: 3 files of other formats left out (bmp, webp): frf reads PNG and JPEG"),
+            std::string::npos)
+      << finished.err;
+  fs::remove(work_ / "in/a.png");
+  finished = RunFrf(Words());
+  EXPECT_EQ(finished.code, 1);
+  EXPECT_NE(finished.err.find("no PNG or JPEG files in this folder; 3 files of other formats"),
+            std::string::npos)
+      << finished.err;
+}
+
 // a_2.png's results must not be a.png's, who only shares its name with a.jpg.
 TEST_F(SegmentFolder, EqualNamesAreNumberedPastThoseOfOthers) {
   WriteJpeg(work_ / "in/a.jpg", Picture(1));
