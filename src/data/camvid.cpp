@@ -127,9 +127,10 @@ std::string BelowRoot(const std::string& root, const std::string& path) {
   return fs::exists(fs::path(root) / tail) ? tail.generic_string() : path;
 }
 
-void AddLines(Listing& listing, const std::vector<ListLine>& lines) {
+void AddLines(Listing& listing, const std::string& list) {
   const fs::path root(listing.root);
-  for (const ListLine& line : lines) {
+  const auto is_there = [&](const std::string& name) { return IsFile(root / name); };
+  for (const ListLine& line : ReadListFile(list, is_there)) {
     const std::string image = BelowRoot(listing.root, line.image);
     const std::string label =
         line.label.empty() ? LabelOf(listing.root, image) : BelowRoot(listing.root, line.label);
@@ -139,7 +140,7 @@ void AddLines(Listing& listing, const std::vector<ListLine>& lines) {
 
 void AddOriginalSplit(Listing& listing, const std::string& split) {
   const fs::path root(listing.root);
-  for (const std::string& file : ImageFilesBelow(root / kRawFolder)) {
+  for (const std::string& file : ListImages(listing, root / kRawFolder)) {
     const fs::path image = fs::path(kRawFolder) / file;
     if (OriginalSplit(image.stem().string()) != split) continue;
     AddPair(listing, image.generic_string(), (root / image).string(),
@@ -151,7 +152,7 @@ void AddSplit(Listing& listing, const std::string& split) {
   const fs::path root(listing.root);
   if (IsOriginal(listing.root)) return AddOriginalSplit(listing, split);
   if (fs::is_regular_file(root / (split + ".txt")))
-    return AddLines(listing, ReadListFile((root / (split + ".txt")).string()));
+    return AddLines(listing, (root / (split + ".txt")).string());
   if (!fs::is_directory(root / split)) {
     throw Error(
         ErrorCode::kNotFound,
@@ -159,7 +160,7 @@ void AddSplit(Listing& listing, const std::string& split) {
                     "original layout",
                     listing.root, split, split, kRawFolder));
   }
-  for (const std::string& file : ImageFilesBelow(root / split)) {
+  for (const std::string& file : ListImages(listing, root / split)) {
     const fs::path image = fs::path(split) / file;
     AddPair(listing, image.generic_string(), (root / image).string(),
             (root / LabelOf(listing.root, image)).string());
@@ -218,7 +219,7 @@ Listing ListCamVid(const DatasetSpec& spec, const std::string& root) {
   }
   if (!spec.list.empty()) {
     listing.title = "camvid " + fs::path(spec.list).filename().string();
-    AddLines(listing, ReadListFile(FindListFile(spec.list, root)));
+    AddLines(listing, FindListFile(spec.list, root));
     return listing;
   }
   listing.title = "camvid " + spec.split;

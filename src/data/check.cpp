@@ -8,140 +8,30 @@
 
 #include <algorithm>
 #include <array>
-#include <map>
 #include <mutex>
-#include <set>
 #include <unordered_map>
 
 #include "base/hash.h"
 #include "base/plural.h"
 #include "base/progress.h"
 #include "base/system.h"
-#include "data/internal.h"
+#include "data/check_parts.h"
 #include "image/image_io.h"
 
 namespace frf {
 namespace {
 
-namespace fs = std::filesystem;
-
-constexpr int kTinySide = 32;            // below this the network's coarsest map is a single pixel
-constexpr std::size_t kNamedValues = 5;  // bad values named per file
+constexpr int kTinySide = 32;  // below this the network's coarsest map is a single pixel
 
 struct PairFacts {  // of one pair, found by one thread
   std::vector<CheckIssue> issues;
   std::string image, label;  // paths or names for messages
   bool good = false;
   int height = 0, width = 0;
+  int orientation = 1;  // by EXIF
   std::uint64_t hash = 0;
   std::array<std::uint64_t, 256> counts{};  // of class ids
 };
-
-struct BadValue {
-  std::string text;
-  std::uint64_t count = 0;
-  std::size_t first = 0;
-};
-
-// All values of a file that the coding does not know, by first position.
-std::string DescribeBad(std::vector<BadValue> bad, int width, const std::string& wanted) {
-  std::sort(bad.begin(), bad.end(), [](const BadValue& a, const BadValue& b) { return a.first < b.first; });
-  std::string text;
-  for (std::size_t i = 0; i < std::min(bad.size(), kNamedValues); ++i) {
-    text += fmt::format("{}{} ({} pixels, first at row {}, column {})", i > 0 ? ", " : "", bad[i].text,
-                        bad[i].count, bad[i].first / width, bad[i].first % width);
-  }
-  if (bad.size() > kNamedValues) text += fmt::format(" and {} more", bad.size() - kNamedValues);
-  return fmt::format("{}; wanted {}", text, wanted);
-}
-
-// Labels by class id with bad pixels as void, and what was bad.
-LabelImage TolerantIds(LabelImage stored, const LabelCoding& coding, std::string& bad_text) {
-  std::array<BadValue, 256> bad;
-  std::vector<BadValue> found;
-  for (std::size_t i = 0; i < stored.ids.size(); ++i) {
-    const int value = stored.ids[i];
-    const int id = coding.table[value];
-    if (id < 0 && bad[value].count++ == 0) bad[value].first = i;
-    stored.ids[i] = id < 0 ? kVoidLabel : static_cast<std::uint8_t>(id);
-  }
-  for (int value = 0; value < 256; ++value) {
-    if (bad[value].count == 0) continue;
-    bad[value].text = fmt::format("value {}", value);
-    found.push_back(bad[value]);
-  }
-  if (!found.empty()) bad_text = DescribeBad(found, stored.width, coding.wanted);
-  return stored;
-}
-
-LabelImage TolerantColors(const Image& stored, const LabelCoding& coding, std::string& bad_text) {
-  LabelImage labels{.height = stored.height, .width = stored.width};
-  labels.ids.assign(static_cast<std::size_t>(stored.height) * stored.width, kVoidLabel);
-  std::map<std::uint32_t, BadValue> bad;
-  constexpr std::size_t kMaxColors = 4096;  // a photograph in a mask's place has hundreds of thousands
-  for (std::size_t i = 0; i < labels.ids.size(); ++i) {
-    const std::uint8_t* p = &stored.pixels[3 * i];
-    const std::uint32_t key = LabelCoding::Key({p[0], p[1], p[2]});
-    const auto known = coding.colors.find(key);
-    if (known != coding.colors.end()) {
-      labels.ids[i] = known->second;
-    } else if (bad.contains(key) || bad.size() < kMaxColors) {
-      BadValue& value = bad[key];
-      if (value.count++ == 0)
-        value.first = i, value.text = fmt::format("colour ({}, {}, {})", p[0], p[1], p[2]);
-    }
-  }
-  std::vector<BadValue> found;
-  for (auto& [key, value] : bad) found.push_back(value);
-  if (!found.empty()) {
-    bad_text =
-        DescribeBad(found, stored.width, fmt::format("the {} known label colours", coding.colors.size()));
-  }
-  return labels;
-}
-
-// Indices of a palette PNG that are shown in another class's colour: some tools order palettes as they like.
-// Void's colour says nothing: black is also what a palette has at 0.
-std::string OtherColors(const std::string& path, const LabelImage& stored, const LabelCoding& coding,
-                        const Classes& classes) {
-  if (coding.kind != LabelCoding::Kind::kEither || coding.colors.empty() || !HasPalette(path)) return "";
-  const Image shown = ReadImage(path);
-  constexpr int kUnseen = -1, kUnknown = -2;
-  std::array<int, 256> meant;  // class id by the colour
-  meant.fill(kUnseen);
-  for (std::size_t i = 0; i < stored.ids.size(); ++i) {
-    int& id = meant[stored.ids[i]];
-    if (id != kUnseen) continue;
-    const std::uint8_t* p = &shown.pixels[3 * i];
-    const auto known = coding.colors.find(LabelCoding::Key({p[0], p[1], p[2]}));
-    id = known == coding.colors.end() ? kUnknown : known->second;
-  }
-  std::string text;
-  for (int value = 0; value < 256; ++value) {
-    if (meant[value] == kUnknown) return "";  // its colours mean something else
-    if (meant[value] < 0 || meant[value] == kVoidLabel || meant[value] == coding.table[value]) continue;
-    text += fmt::format("{}index {} in the colour of {}", text.empty() ? "" : ", ", value,
-                        classes.names[static_cast<std::size_t>(meant[value])]);
-  }
-  return text;
-}
-
-struct TolerantLabels {
-  LabelImage labels;       // by class id, bad pixels as void
-  std::string bad, other;  // values that the coding does not know; indices in other classes' colours
-};
-
-TolerantLabels TolerantRead(const std::string& path, const LabelCoding& coding, const Classes& classes) {
-  TolerantLabels read;
-  if (HoldsColors(path, coding)) {
-    read.labels = TolerantColors(ReadImage(path), coding, read.bad);
-    return read;
-  }
-  LabelImage stored = ReadLabels(path);
-  read.other = OtherColors(path, stored, coding, classes);
-  read.labels = TolerantIds(std::move(stored), coding, read.bad);
-  return read;
-}
 
 // Runs `read`; an Error becomes an issue.
 template <typename Read>
@@ -168,9 +58,12 @@ PairFacts LookAtFiles(const Pair& pair, const LabelCoding& coding, const Classes
   PairFacts facts{.image = pair.image, .label = pair.label};
   Image image;
   TolerantLabels read;
-  const bool has_image = Try(facts, "unreadable image", pair.image, [&] { image = ReadImage(pair.image); });
+  const bool has_image = Try(facts, "unreadable image", pair.image, [&] {
+    image = ReadImage(pair.image);
+    facts.orientation = ReadOrientation(pair.image);
+  });
   const bool has_labels =
-      Try(facts, "unreadable label", pair.label, [&] { read = TolerantRead(pair.label, coding, classes); });
+      Try(facts, "unreadable label", pair.label, [&] { read = ReadTolerantly(pair.label, coding, classes); });
   const LabelImage& labels = read.labels;
   if (!read.bad.empty()) facts.issues.push_back({"bad value", {}, pair.label, pair.label + ": " + read.bad});
   if (read.bad.empty() && !read.other.empty()) {
@@ -185,11 +78,7 @@ PairFacts LookAtFiles(const Pair& pair, const LabelCoding& coding, const Classes
   }
   if (!has_image || !has_labels) return facts;
   if (image.height != labels.height || image.width != labels.width) {
-    facts.issues.push_back({"size mismatch",
-                            {},
-                            pair.label,
-                            fmt::format("{}: labels are {}x{}, the image {} is {}x{}", pair.label,
-                                        labels.height, labels.width, pair.image, image.height, image.width)});
+    facts.issues.push_back({"size mismatch", {}, pair.label, SizeMismatch(pair, image, labels)});
     return facts;
   }
   facts.good = read.bad.empty();
@@ -228,8 +117,35 @@ void AddSizes(CheckReport& report, const CheckSplit& split, const std::vector<Pa
   }
 }
 
-// Sums over a split, empty masks, absent classes.
-void AddSplit(CheckReport& report, CheckSplit split, const std::vector<PairFacts>& facts) {
+// Of one size a mask of the turned picture and one of the picture as stored look alike (orientation 3): one
+// warning says that there is something to look at.
+void AddOrientations(CheckReport& report, const CheckSplit& split, const std::vector<PairFacts>& facts) {
+  const auto turned = [](const PairFacts& pair) { return pair.orientation != 1; };
+  const auto first = std::find_if(facts.begin(), facts.end(), turned);
+  if (first == facts.end()) return;
+  report.issues.push_back(
+      {"EXIF orientation", split.split, first->image,
+       fmt::format("{}: {} turned by EXIF orientation ({}: {}); the masks must be of the turned pictures",
+                   split.description, Counted(std::count_if(facts.begin(), facts.end(), turned), "picture"),
+                   first->image, first->orientation),
+       false});
+}
+
+// What may be meant where a class has no pixel: masks of two classes that hold 0 and 255.
+std::string AbsentHint(const CheckReport& report, const CheckSplit& split, int absent,
+                       const LabelCoding* coding) {
+  const bool two = coding != nullptr && coding->kind == LabelCoding::Kind::kEither &&
+                   report.classes.count() == 2 && absent == 1 && coding->table[1] == 1 &&
+                   coding->table[255] == kVoidLabel;
+  const bool wide = split.class_pixels[0] > 0 && split.void_pixels > split.class_pixels[0] / 100;
+  if (!two || !wide) return "";
+  return fmt::format(
+      "; where masks hold 255 for it, write \"label_ids\": [0, 255], \"void\": [] in classes.json");
+}
+
+// Sums over a split, empty masks, absent classes. `coding`: of its files, where it has some.
+void AddSplit(CheckReport& report, CheckSplit split, const std::vector<PairFacts>& facts,
+              const LabelCoding* coding = nullptr) {
   const int classes = report.classes.count();
   split.class_pixels.assign(classes, 0);
   split.class_images.assign(classes, 0);
@@ -254,14 +170,15 @@ void AddSplit(CheckReport& report, CheckSplit split, const std::vector<PairFacts
     }
   }
   AddSizes(report, split, facts);
+  AddOrientations(report, split, facts);
   for (int id = 0; id < classes; ++id) {
     if (split.class_pixels[id] > 0) continue;
-    report.issues.push_back(
-        {"absent class",
-         split.split,
-         {},
-         fmt::format("{}: class '{}' has no pixel", split.description, report.classes.names[id]),
-         false});
+    report.issues.push_back({"absent class",
+                             split.split,
+                             {},
+                             fmt::format("{}: class '{}' has no pixel{}", split.description,
+                                         report.classes.names[id], AbsentHint(report, split, id, coding)),
+                             false});
   }
   report.splits.push_back(std::move(split));
 }
@@ -285,40 +202,6 @@ void AddDuplicates(CheckReport& report, const std::string& split, const std::vec
   }
 }
 
-// Label files in the listing's label folders that belong to no image. `folder` data reports them while
-// listing.
-void AddOrphans(CheckReport& report, const std::vector<std::pair<std::string, Listing>>& listings) {
-  std::set<std::string> used, endings;
-  std::map<std::string, std::string> folders;  // folder -> split
-  for (const auto& [split, listing] : listings) {
-    const auto note = [&, &name = split](const std::string& label) {
-      used.insert(fs::path(label).lexically_normal().string());
-      folders.emplace(fs::path(label).parent_path().lexically_normal().string(), name);
-      const std::string file = fs::path(label).filename().string();
-      const std::size_t bar = file.rfind('_');
-      const bool typed = file.ends_with("_L.png") || file.find("_gtFine_") != std::string::npos;
-      endings.insert(typed ? file.substr(bar) : std::string());
-    };
-    for (const Pair& pair : listing.pairs) note(pair.label);
-    for (const ListingProblem& problem : listing.problems) {
-      if (problem.kind == "missing label") note(problem.file);
-      // The labels of a missing image are reported with it.
-      if (problem.kind == "missing image" && !problem.other.empty())
-        used.insert(fs::path(problem.other).lexically_normal().string());
-    }
-  }
-  for (const auto& [folder, split] : folders) {
-    if (!fs::is_directory(folder)) continue;
-    for (const std::string& file : ImageFilesBelow(folder)) {
-      const std::string path = (fs::path(folder) / file).lexically_normal().string();
-      const auto fits = [&](const std::string& ending) { return file.ends_with(ending); };
-      if (used.contains(path) || std::none_of(endings.begin(), endings.end(), fits)) continue;
-      report.issues.push_back(
-          {"label without image", split, path, path + ": no image of any checked split goes with it", false});
-    }
-  }
-}
-
 std::vector<PairFacts> LookAtAll(int count, Progress& progress, const std::function<PairFacts(int)>& look) {
   std::vector<PairFacts> facts(count);
   std::mutex mutex;
@@ -330,9 +213,10 @@ std::vector<PairFacts> LookAtAll(int count, Progress& progress, const std::funct
   return facts;
 }
 
-CheckReport CheckFiles(const DatasetSpec& spec, const std::vector<std::string>& splits) {
+// `whole`: the splits are all that are there.
+CheckReport CheckFiles(const DatasetSpec& spec, const std::vector<std::string>& splits, bool whole) {
   CheckReport report{.data = spec.spec};
-  std::vector<std::pair<std::string, Listing>> listings;
+  SplitListings listings;
   int total = 0;
   for (const std::string& split : splits) {
     DatasetSpec part = spec;
@@ -353,10 +237,12 @@ CheckReport CheckFiles(const DatasetSpec& spec, const std::vector<std::string>& 
     });
     AddSplit(report,
              {.split = split, .description = fmt::format("{}, {}", listing.title, Counted(count, "image"))},
-             facts);
+             facts, &listing.coding);
     AddDuplicates(report, split, facts, seen);
   }
-  if (spec.list.empty() && ParseDataSpec(spec.spec).first != "folder") AddOrphans(report, listings);
+  const bool folder = ParseDataSpec(spec.spec).first == "folder";
+  if (spec.list.empty() && !folder) AddOrphans(report, listings);
+  if (whole && folder) AddUnused(report, listings);
   return report;
 }
 
@@ -388,7 +274,8 @@ CheckReport CheckData(const DatasetSpec& spec, const std::vector<std::string>& s
   }
   if (!spec.list.empty()) wanted = {"all"};
   if (wanted.empty()) wanted = FindSplits(spec);
-  return kind == "synth" || kind == "pack" ? CheckSamples(spec, wanted) : CheckFiles(spec, wanted);
+  if (kind == "synth" || kind == "pack") return CheckSamples(spec, wanted);
+  return CheckFiles(spec, wanted, spec.list.empty() && splits.empty());
 }
 
 int CheckReport::errors() const {

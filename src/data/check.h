@@ -19,8 +19,9 @@ namespace frf {
 
 struct CheckIssue {
   // Errors: "missing image", "missing label", "ambiguous", "unreadable image", "unreadable label", "bad
-  // value", "size mismatch". Warnings: "odd size", "empty mask", "duplicate", "duplicate between splits",
-  // "absent class", "label without image".
+  // value", "size mismatch", "odd name", "no image". Warnings: "odd size", "empty mask", "duplicate",
+  // "duplicate between splits", "absent class", "label without image", "palette", "other format", "unused
+  // file", "EXIF orientation".
   std::string kind, split, file, message;
   bool error = true;
 };
@@ -48,7 +49,8 @@ struct CheckReport {
 // alone. Throws only when nothing can be listed at all (no such folder, no classes.json).
 CheckReport CheckData(const DatasetSpec& spec, const std::vector<std::string>& splits = {});
 
-// {data, ok, errors, warnings, splits[{split, images, sizes, void_share, shares}], issues[...]}
+// {data, ok, errors, warnings, splits[{split, images, sizes, void_share, shares, void_pixels, class_pixels,
+// class_images}], issues[...]}; shares, class_pixels and class_images by class name
 Json ToJson(const CheckReport& report);
 // Tables for people; at most `max_issues` lines of each kind, the rest counted.
 std::string FormatCheck(const CheckReport& report, int max_issues = 20);

@@ -52,17 +52,23 @@ std::string ShareTable(const CheckReport& report) {
 Json ToJson(const CheckReport& report) {
   Json splits = Json::array(), issues = Json::array();
   for (const CheckSplit& split : report.splits) {
-    Json sizes = Json::object(), shares = Json::object();
+    Json sizes = Json::object(), shares = Json::object(), pixels = Json::object(), images = Json::object();
     for (const auto& [size, count] : split.sizes) sizes[size] = count;
     const std::uint64_t labelled = Labelled(split);
     for (int id = 0; id < report.classes.count(); ++id) {
-      shares[report.classes.names[id]] = Share(split.class_pixels[id], labelled);
+      const std::string& name = report.classes.names[id];
+      shares[name] = Share(split.class_pixels[id], labelled);
+      pixels[name] = split.class_pixels[id];
+      images[name] = split.class_images[id];
     }
     splits.push_back({{"split", split.split},
                       {"images", split.images},
                       {"sizes", std::move(sizes)},
                       {"void_share", Share(split.void_pixels, labelled + split.void_pixels)},
-                      {"shares", std::move(shares)}});
+                      {"shares", std::move(shares)},
+                      {"void_pixels", split.void_pixels},
+                      {"class_pixels", std::move(pixels)},
+                      {"class_images", std::move(images)}});
   }
   for (const CheckIssue& issue : report.issues) {
     issues.push_back({{"severity", issue.error ? "error" : "warning"},

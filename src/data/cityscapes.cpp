@@ -32,12 +32,14 @@ void AddImage(Listing& listing, const std::string& given, std::string label, con
   const std::string image =
       fs::path(given).lexically_normal().generic_string();  // "./leftImg8bit/...", by find
   if (label.empty()) label = LabelOf(image, variant);
-  if (label.empty()) {
-    throw Error(ErrorCode::kCorruptFile,
-                fmt::format("{}/{}: not a Cityscapes image name (leftImg8bit/SPLIT/CITY/*_leftImg8bit.png)",
-                            listing.root, image));
-  }
   const fs::path root(listing.root);
+  if (label.empty()) {
+    listing.problems.push_back(
+        {"odd name", (root / image).string(),
+         fmt::format("{}: not a Cityscapes image name (leftImg8bit/SPLIT/CITY/*_leftImg8bit.png)",
+                     (root / image).string())});
+    return;
+  }
   AddPair(listing, image, (root / image).string(), (root / label).string());
 }
 
@@ -92,7 +94,8 @@ Listing ListCityscapes(const DatasetSpec& spec, const std::string& root) {
   listing.coding = CityscapesCoding(spec.variant);
   if (!spec.list.empty()) {
     listing.title = "cityscapes " + fs::path(spec.list).filename().string();
-    for (const ListLine& line : ReadListFile(FindListFile(spec.list, root))) {
+    const auto is_there = [&](const std::string& name) { return IsFile(fs::path(root) / name); };
+    for (const ListLine& line : ReadListFile(FindListFile(spec.list, root), is_there)) {
       AddImage(listing, line.image, line.label, spec.variant);
     }
     return listing;
@@ -105,7 +108,7 @@ Listing ListCityscapes(const DatasetSpec& spec, const std::string& root) {
                   fmt::format("{}: no such folder; wanted leftImg8bit/{{train,val,test}} and gtFine in {}",
                               folder.string(), root));
     }
-    for (const std::string& file : ImageFilesBelow(folder)) {
+    for (const std::string& file : ListImages(listing, folder)) {
       AddImage(listing, "leftImg8bit/" + split + "/" + file, {}, spec.variant);
     }
   }

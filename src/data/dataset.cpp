@@ -12,6 +12,7 @@
 #include <thread>
 #include <unordered_map>
 
+#include "base/log.h"
 #include "base/plural.h"
 #include "data/internal.h"
 #include "data/new_sky.h"
@@ -39,10 +40,7 @@ class ListedDataset : public Dataset {
     const Pair& pair = listing_.pairs.at(index);
     Sample sample{.name = pair.name, .image = ReadImage(pair.image), .labels = GetLabels(index)};
     if (sample.image.height != sample.labels.height || sample.image.width != sample.labels.width) {
-      throw Error(ErrorCode::kCorruptFile,
-                  fmt::format("{}: labels are {}x{}, the image {} is {}x{}; they must be of one size",
-                              pair.label, sample.labels.height, sample.labels.width, pair.image,
-                              sample.image.height, sample.image.width));
+      throw Error(ErrorCode::kCorruptFile, SizeMismatch(pair, sample.image, sample.labels));
     }
     return sample;
   }
@@ -86,6 +84,18 @@ int ParseCount(const std::string& text) {
 
 }  // namespace
 
+std::string SizeMismatch(const Pair& pair, const Image& image, const LabelImage& labels) {
+  std::string turned;
+  if (const int orientation = ReadOrientation(pair.image); orientation != 1) {
+    turned = fmt::format(
+        " when turned as its EXIF orientation {} says: turn the labels likewise, or store the "
+        "picture upright without EXIF",
+        orientation);
+  }
+  return fmt::format("{}: labels are {}x{}, the image {} is {}x{}{}; they must be of one size", pair.label,
+                     labels.height, labels.width, pair.image, image.height, image.width, turned);
+}
+
 std::unique_ptr<Dataset> OpenListing(Listing listing) {
   const ListingProblem* first = nullptr;
   int fatal = 0;
@@ -98,6 +108,9 @@ std::unique_ptr<Dataset> OpenListing(Listing listing) {
     const std::string more =
         fatal > 1 ? fmt::format(" (and {} more; `frf data check` lists them)", fatal - 1) : "";
     throw Error(ErrorCode::kNotFound, first->message + more);
+  }
+  for (const ListingProblem& problem : listing.problems) {
+    if (problem.kind == "other format") LogWarning(problem.message);
   }
   return std::make_unique<ListedDataset>(std::move(listing));
 }
@@ -128,7 +141,9 @@ std::unique_ptr<Dataset> OpenAsItIs(const DatasetSpec& spec) {
   std::unique_ptr<Dataset> scenes = OpenSynth(spec, ParseCount(rest));
   if (spec.list.empty()) return scenes;
   std::vector<std::string> names;
-  for (const ListLine& line : ReadListFile(FindListFile(spec.list, "."))) names.push_back(line.image);
+  const auto no_spaces = [](const std::string&) { return false; };
+  for (const ListLine& line : ReadListFile(FindListFile(spec.list, "."), no_spaces))
+    names.push_back(line.image);
   return NarrowByNames(std::move(scenes), names, "synth " + fs::path(spec.list).filename().string());
 }
 

@@ -5,16 +5,19 @@
 //   {"names": ["road", "grass"], "palette": [[128, 64, 128], [0, 160, 0]], "void": 255, "label_ids": [7, 21]}
 //
 // palette may be left out (then masks are ids); label_ids are the values in the masks where those are not 0,
-// 1, 2 ...; void is an id or a list of ids (default 255); void_color a colour or a list (default black).
-// Splits are folders below images/ and masks/, or SPLIT.txt with one path a line, with or without its
-// ending. Subtle: a mask counts as colours if its PNG is RGB.
+// 1, 2 ...; void is an id or a list of ids (default 255); void_color a colour or a list (default black). A
+// class may have a list of ids or colours too; the first is the one that is written. Splits are folders below
+// images/ and masks/, or SPLIT.txt with one path a line, with or without its ending. Subtle: a mask counts as
+// colours if its PNG is RGB and there is a palette.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 
 #include "base/files.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "data/internal.h"
 #include "image/transform.h"
 
@@ -22,6 +25,8 @@ namespace frf {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr const char* kSplits[] = {"train", "val", "test"};
 
 [[noreturn]] void Malformed(const std::string& path, const std::string& what) {
   throw Error(ErrorCode::kCorruptFile, path + ": " + what);
@@ -42,25 +47,30 @@ Color ColorOf(const Json& value, const std::string& path, const char* what) {
   return color;
 }
 
-// A number or a list of numbers; a colour or a list of colours.
-std::vector<int> VoidIds(const Json& json, const std::string& path) {
-  if (!json.contains("void")) return {kVoidLabel};
-  const Json& value = json["void"];
+// A number or a list of numbers.
+std::vector<int> IdsOf(const Json& value, const std::string& path, const char* what) {
   std::vector<int> ids;
-  if (!value.is_array()) return {ByteOf(value, path, "void")};
-  for (const Json& id : value) ids.push_back(ByteOf(id, path, "void"));
+  if (!value.is_array()) return {ByteOf(value, path, what)};
+  for (const Json& id : value) ids.push_back(ByteOf(id, path, what));
   return ids;
 }
 
-std::vector<Color> VoidColors(const Json& json, const std::string& path) {
-  if (!json.contains("void_color")) return {};
-  const Json& value = json["void_color"];
-  if (value.is_array() && !value.empty() && !value[0].is_array()) return {ColorOf(value, path, "void_color")};
+// A colour or a list of colours.
+std::vector<Color> ColorsOf(const Json& value, const std::string& path, const char* what) {
+  if (value.is_array() && !value.empty() && !value[0].is_array()) return {ColorOf(value, path, what)};
   std::vector<Color> colors;
   if (!value.is_array())
-    Malformed(path, fmt::format("void_color is {}; wanted [red, green, blue]", value.dump()));
-  for (const Json& color : value) colors.push_back(ColorOf(color, path, "void_color"));
+    Malformed(path, fmt::format("{} holds {}; wanted [red, green, blue]", what, value.dump()));
+  for (const Json& color : value) colors.push_back(ColorOf(color, path, what));
   return colors;
+}
+
+// The entry of a class, which may be a list, is not empty.
+template <typename Value>
+const Value& FirstOf(const std::vector<Value>& values, const std::string& path, const char* what) {
+  if (values.empty())
+    Malformed(path, fmt::format("{} holds []; wanted at least one entry for each name", what));
+  return values.front();
 }
 
 Classes ParseClasses(const Json& json, const std::string& path) {
@@ -92,56 +102,93 @@ Classes ParseClasses(const Json& json, const std::string& path) {
   };
   if (json.contains("palette")) {
     same_length("palette");
-    for (const Json& color : json["palette"]) classes.palette.push_back(ColorOf(color, path, "palette"));
+    for (const Json& colors : json["palette"])
+      classes.palette.push_back(FirstOf(ColorsOf(colors, path, "palette"), path, "palette"));
   }
   if (json.contains("label_ids")) {
     same_length("label_ids");
-    for (const Json& id : json["label_ids"]) classes.label_ids.push_back(ByteOf(id, path, "label_ids"));
+    for (const Json& ids : json["label_ids"])
+      classes.label_ids.push_back(FirstOf(IdsOf(ids, path, "label_ids"), path, "label_ids"));
   }
   return classes;
 }
 
-LabelCoding ParseCoding(const Json& json, const Classes& classes, const std::string& path) {
-  LabelCoding coding;
-  coding.kind = LabelCoding::Kind::kEither;
-  std::string ids;
+void AddIds(LabelCoding& coding, const Json& json, const Classes& classes, const std::string& path) {
+  std::string wanted;
   for (int id = 0; id < classes.count(); ++id) {
-    const int stored = classes.label_ids.empty() ? id : classes.label_ids[id];
-    if (coding.table[stored] != LabelCoding::kBad)
-      Malformed(path, fmt::format("label_ids holds {} twice", stored));
-    coding.table[stored] = static_cast<std::int16_t>(id);
-    ids += fmt::format("{}{}", id ? ", " : "", stored);
+    const auto stored_ids =
+        classes.label_ids.empty() ? std::vector<int>{id} : IdsOf(json["label_ids"][id], path, "label_ids");
+    for (const int stored : stored_ids) {
+      if (coding.table[stored] != LabelCoding::kBad)
+        Malformed(path, fmt::format("label_ids holds {} twice", stored));
+      coding.table[stored] = static_cast<std::int16_t>(id);
+      wanted += fmt::format("{}{}", wanted.empty() ? "" : ", ", stored);
+    }
   }
   std::string voids;
-  for (const int stored : VoidIds(json, path)) {
-    if (coding.table[stored] != LabelCoding::kBad)
-      Malformed(path, fmt::format("void id {} is also a class", stored));
+  for (const int stored :
+       json.contains("void") ? IdsOf(json["void"], path, "void") : std::vector<int>{kVoidLabel}) {
+    if (coding.table[stored] != LabelCoding::kBad) {
+      Malformed(path, fmt::format("void id {} is also a class; where no pixel of the masks is void, write "
+                                  "\"void\": []",
+                                  stored));
+    }
     coding.table[stored] = kVoidLabel;
     voids += fmt::format(" {}", stored);
   }
-  if (classes.label_ids.empty()) ids = fmt::format("0..{}", classes.count() - 1);
-  coding.wanted = fmt::format("{}, or void{}", ids, voids.empty() ? " (none is declared)" : voids);
-  for (int id = 0; id < static_cast<int>(classes.palette.size()); ++id) {
-    const Color& color = classes.palette[id];
-    if (!coding.colors.emplace(LabelCoding::Key(color), static_cast<std::uint8_t>(id)).second) {
-      Malformed(path, fmt::format("palette holds ({}, {}, {}) twice", color[0], color[1], color[2]));
+  if (classes.label_ids.empty()) wanted = fmt::format("0..{}", classes.count() - 1);
+  coding.wanted = fmt::format("{}, or void{}", wanted, voids.empty() ? " (none is declared)" : voids);
+}
+
+void AddColors(LabelCoding& coding, const Json& json, const std::vector<Color>& voids,
+               const std::string& path) {
+  if (json.contains("palette")) {
+    std::uint8_t id = 0;
+    for (const Json& entry : json["palette"]) {
+      for (const Color& color : ColorsOf(entry, path, "palette")) {
+        if (!coding.colors.emplace(LabelCoding::Key(color), id).second)
+          Malformed(path, fmt::format("palette holds ({}, {}, {}) twice", color[0], color[1], color[2]));
+      }
+      ++id;
     }
   }
-  for (const Color& color : VoidColors(json, path)) {
+  for (const Color& color : voids) {
     if (!coding.colors.emplace(LabelCoding::Key(color), kVoidLabel).second) {
       Malformed(path, fmt::format("void_color ({}, {}, {}) is also a class's", color[0], color[1], color[2]));
     }
   }
-  if (!classes.palette.empty() && !json.contains("void_color"))
+  if (json.contains("palette") && !json.contains("void_color"))
     coding.colors.emplace(0u, kVoidLabel);  // black, unless a class is
-  return coding;
 }
 
-// The masks below `folder` by relative path without ending.
+// The folder of `split` below images/: as frf calls it, in whatever capitals, or as others do; "" where none
+// is.
+std::string SplitFolder(const fs::path& images, const std::string& split) {
+  if (fs::is_directory(images / split)) return split;
+  static const std::map<std::string, std::string> splits{
+      {"train", "train"},    {"training", "train"}, {"val", "val"},     {"valid", "val"},
+      {"validation", "val"}, {"test", "test"},      {"testing", "test"}};
+  std::string found;
+  std::error_code code, lost;  // who lists the images says what is in the way
+  for (fs::directory_iterator entry(images, code), end; !code && entry != end; entry.increment(code)) {
+    const std::string name = entry->path().filename().string();
+    const auto meant = splits.find(Lower(name));
+    if (meant == splits.end() || meant->second != split || !entry->is_directory(lost)) continue;
+    if (!found.empty()) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("{}: {} and {} may both be split '{}': rename one", images.string(),
+                              std::min(found, name), std::max(found, name), split));
+    }
+    found = name;
+  }
+  return found;
+}
+
+// The images or masks below `folder` by relative path without ending.
 std::map<std::string, std::string> ByStem(const fs::path& folder, const char* below, Listing& listing) {
   std::map<std::string, std::string> stems;
   if (!fs::is_directory(folder)) return stems;
-  for (const std::string& file : ImageFilesBelow(folder)) {
+  for (const std::string& file : ListImages(listing, folder)) {
     const std::string stem = fs::path(file).replace_extension().generic_string();
     const auto [at, added] = stems.emplace(stem, file);
     if (added) continue;
@@ -164,53 +211,64 @@ void AddByStem(Listing& listing, const std::string& below) {
   }
   for (const auto& [stem, file] : mask_stems) {
     if (image_stems.contains(stem)) continue;
-    const std::string path = (masks / file).string();
-    listing.problems.push_back({"label without image", path,
-                                fmt::format("{}: no image in {} has this stem", path, images.string()),
-                                false});
+    const std::string path = (masks / file).string(), other = OtherFormatOf((images / file).string());
+    listing.problems.push_back(
+        {"label without image", path,
+         fmt::format("{}: no image in {} has this stem{}", path, images.string(),
+                     other.empty() ? "" : fmt::format("; {} is there, but frf reads PNG and JPEG", other)),
+         false});
   }
 }
 
 // `stem` with the image ending that is there, in lower case or in upper; empty where none is.
 std::string WithEnding(const fs::path& root, const std::string& stem) {
   for (const char* ending : kImageEndings) {
-    std::error_code lost;  // links in a circle: AddPair says so
-    if (fs::is_regular_file(root / (stem + ending), lost)) return stem + ending;
+    if (IsFile(root / (stem + ending))) return stem + ending;
   }
   return {};
 }
 
-// A line is a path below the root, a path below images/, or either without its ending; as `find` writes it,
-// with "./" before.
-void AddLine(Listing& listing, const ListLine& line) {
+// The image that a line of a list names, with its ending or without, below one of `folders`; as `find` writes
+// it, with "./" before. Empty where none is there.
+std::string ListedImage(const fs::path& root, const std::vector<std::string>& folders,
+                        const std::string& given) {
+  for (const std::string& folder : folders) {
+    const std::string name = folder + fs::path(given).lexically_normal().generic_string();
+    const std::string image = IsFile(root / name) ? name : WithEnding(root, name);
+    if (!image.empty()) return image;
+  }
+  return {};
+}
+
+void AddList(Listing& listing, const std::string& list) {
   const fs::path root(listing.root);
-  const std::string given = fs::path(line.image).lexically_normal().generic_string();
-  std::string image;
-  for (const std::string& name : {given, "images/" + given}) {
-    std::error_code lost;
-    if (image.empty()) image = fs::is_regular_file(root / name, lost) ? name : WithEnding(root, name);
+  std::vector<std::string> folders{"", "images/"};
+  for (const char* split : kSplits) {
+    if (const std::string folder = SplitFolder(root / "images", split); !folder.empty())
+      folders.push_back("images/" + folder + "/");
   }
-  if (image.empty()) image = given;
-  std::string label = line.label;
-  if (label.empty()) {
-    const std::string below = image.starts_with("images/") ? image.substr(7) : image;
-    const std::string stem = "masks/" + fs::path(below).replace_extension().generic_string();
-    label = WithEnding(root, stem);
-    if (label.empty()) label = stem + ".png";
+  const auto is_there = [&](const std::string& name) { return !ListedImage(root, folders, name).empty(); };
+  for (const ListLine& line : ReadListFile(list, is_there)) {
+    std::string image = ListedImage(root, folders, line.image), label = line.label;
+    if (image.empty()) image = fs::path(line.image).lexically_normal().generic_string();
+    if (label.empty()) {
+      const std::string below = image.starts_with("images/") ? image.substr(7) : image;
+      const std::string stem = "masks/" + fs::path(below).replace_extension().generic_string();
+      label = WithEnding(root, stem);
+      if (label.empty()) label = stem + ".png";
+    }
+    AddPair(listing, image, (root / image).string(), (root / label).string());
   }
-  AddPair(listing, image, (root / image).string(), (root / label).string());
 }
 
 void AddSplit(Listing& listing, const std::string& split) {
-  const fs::path root(listing.root);
-  if (fs::is_directory(root / "images" / split)) return AddByStem(listing, split);
-  if (fs::is_regular_file(root / (split + ".txt"))) {
-    for (const ListLine& line : ReadListFile((root / (split + ".txt")).string())) AddLine(listing, line);
-    return;
-  }
-  for (const char* other : {"train", "val", "test"}) {
-    if (fs::is_directory(root / "images" / other) ||
-        fs::is_regular_file(root / (std::string(other) + ".txt"))) {
+  const fs::path root(listing.root), images = root / "images";
+  const std::string list = (root / (split + ".txt")).string(), folder = SplitFolder(images, split);
+  if (folder == split) return AddByStem(listing, folder);
+  if (IsFile(list)) return AddList(listing, list);
+  if (!folder.empty()) return AddByStem(listing, folder);
+  for (const std::string other : kSplits) {
+    if (!SplitFolder(images, other).empty() || IsFile(root / (other + ".txt"))) {
       throw Error(ErrorCode::kNotFound,
                   fmt::format("{}: has no split '{}' (no images/{}/, no {}.txt), but has '{}'", listing.root,
                               split, split, split, other));
@@ -228,7 +286,10 @@ FolderClasses ReadFolderClasses(const std::string& path) {
   const Json json = ParseJson(ReadFile(path, std::uint64_t{4} << 20), path);
   FolderClasses result;
   result.classes = ParseClasses(json, path);
-  result.coding = ParseCoding(json, result.classes, path);
+  result.coding.kind = LabelCoding::Kind::kEither;
+  if (json.contains("void_color")) result.void_colors = ColorsOf(json["void_color"], path, "void_color");
+  AddIds(result.coding, json, result.classes, path);
+  AddColors(result.coding, json, result.void_colors, path);
   if (result.classes.palette.empty()) result.classes.palette = DefaultPalette(result.classes.count());
   return result;
 }
@@ -251,7 +312,7 @@ Listing ListFolder(const DatasetSpec& spec, const std::string& root) {
   listing.coding = std::move(facts.coding);
   if (!spec.list.empty()) {
     listing.title = "folder " + fs::path(spec.list).filename().string();
-    for (const ListLine& line : ReadListFile(FindListFile(spec.list, root))) AddLine(listing, line);
+    AddList(listing, FindListFile(spec.list, root));
     return listing;
   }
   listing.title = "folder " + spec.split;

@@ -60,7 +60,7 @@ LabelImage MapColors(const Image& stored, const LabelCoding& coding, const std::
 // Reads a label file by its coding.
 LabelImage ReadCodedLabels(const std::string& path, const LabelCoding& coding);
 // Whether the file's pixels are colours: by its coding or, where that leaves it open, as the PNG stores them.
-// A JPEG is refused: it changes values; so are colours where no class has one.
+// A JPEG is refused: it changes values.
 bool HoldsColors(const std::string& path, const LabelCoding& coding);
 // Whether the file is a PNG of palette indices.
 bool HasPalette(const std::string& path);
@@ -73,10 +73,12 @@ struct Pair {
   std::string image, label;  // full paths
 };
 
-// Something wrong with the listing itself. OpenDataset throws the first fatal one; the check reports them
-// all.
+// Something wrong with the listing itself. OpenDataset throws the first fatal one, and warns of files in
+// other formats; the check reports them all.
 struct ListingProblem {
-  std::string kind;  // "missing image", "missing label", "label without image", "ambiguous", "no image"
+  // "missing image", "missing label", "label without image", "ambiguous", "no image", "odd name", "other
+  // format"
+  std::string kind;
   std::string file, message;
   bool fatal = true;
   std::string other;  // the pair's other file
@@ -109,6 +111,7 @@ std::unique_ptr<Dataset> OpenListing(Listing listing);
 struct FolderClasses {
   Classes classes;
   LabelCoding coding;
+  std::vector<Color> void_colors;  // that it declares
 };
 FolderClasses ReadFolderClasses(const std::string& path);
 
@@ -116,14 +119,26 @@ FolderClasses ReadFolderClasses(const std::string& path);
 struct ListLine {
   std::string image, label;  // as written; label may be empty
 };
-std::vector<ListLine> ReadListFile(const std::string& path);
+// `is_there`: whether there is an image of this name; it tells a name with spaces from an image and a label.
+std::vector<ListLine> ReadListFile(const std::string& path,
+                                   const std::function<bool(const std::string&)>& is_there);
 // `list` as given, else inside `root`.
 std::string FindListFile(const std::string& list, const std::string& root);
 
-// Sorted relative paths of the image files below `folder` (which must be there).
-std::vector<std::string> ImageFilesBelow(const std::filesystem::path& folder);
+// Whether there is such a file; what cannot be looked at (links in a circle) is none.
+bool IsFile(const std::filesystem::path& path);
+// Sorted relative paths of the image files below `folder` (which must be there); into `others` go those of
+// pictures that frf does not read.
+std::vector<std::string> ImageFilesBelow(const std::filesystem::path& folder,
+                                         std::vector<std::string>* others = nullptr);
+// The same for a listing: the others become a problem of it.
+std::vector<std::string> ListImages(Listing& listing, const std::filesystem::path& folder);
+// A picture that frf does not read beside where `path` would be, with its stem; "" where there is none.
+std::string OtherFormatOf(const std::string& path);
 // Appends the pair; files that are not there become problems and the pair is left out.
 void AddPair(Listing& listing, const std::string& name, const std::string& image, const std::string& label);
+// What is wrong where the two files of a pair differ in size.
+std::string SizeMismatch(const Pair& pair, const Image& image, const LabelImage& labels);
 // The splits that `split` stands for: trainval is train and val. kUsage for a name that is none of the four.
 std::vector<std::string> SplitParts(const std::string& split);
 // What would change nothing is refused (kUsage): splits beside a list, a variant of data that have none.

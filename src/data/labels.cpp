@@ -44,12 +44,14 @@ LabelImage MapColors(const Image& stored, const LabelCoding& coding, const std::
     if (key != last) {
       const auto found = coding.colors.find(key);
       if (found == coding.colors.end()) {
+        const bool grey = pixel[0] == pixel[1] && pixel[0] == pixel[2];
         throw Error(
             ErrorCode::kCorruptFile,
-            fmt::format("{}: colour ({}, {}, {}) at row {}, column {} is none of the {} known label colours; "
-                        "was the mask saved as JPEG, resized or smoothed?",
-                        path, pixel[0], pixel[1], pixel[2], i / stored.width, i % stored.width,
-                        coding.colors.size()));
+            fmt::format(
+                "{}: colour ({}, {}, {}) at row {}, column {} is none of the {} known label colours; {}",
+                path, pixel[0], pixel[1], pixel[2], i / stored.width, i % stored.width, coding.colors.size(),
+                grey ? "if it is a class id stored as RGB, `frf data convert --from ids` makes a grey mask"
+                     : "was the mask saved as JPEG, resized or smoothed?"));
       }
       last = key;
       id = found->second;
@@ -88,14 +90,7 @@ bool HoldsColors(const std::string& path, const LabelCoding& coding) {
   }
   if (coding.kind != LabelCoding::Kind::kEither) return coding.kind == LabelCoding::Kind::kColors;
   const int type = ColorType(head);
-  const bool colors = type == 2 || type == 6;
-  if (colors && coding.colors.empty()) {
-    throw Error(ErrorCode::kUnsupported,
-                path +
-                    ": stores RGB, and classes.json has no \"palette\" to read colours by: add one, or save "
-                    "class ids in a grey or palette PNG");
-  }
-  return colors;
+  return (type == 2 || type == 6) && !coding.colors.empty();  // without a palette RGB can hold only ids
 }
 
 LabelImage ReadCodedLabels(const std::string& path, const LabelCoding& coding) {

@@ -315,8 +315,13 @@ std::unique_ptr<Dataset> OpenPack(const DatasetSpec& spec, const std::string& fi
   Index index = pack->ReadIndex();
   if (!spec.list.empty()) {
     const std::string title = "pack " + std::filesystem::path(spec.list).filename().string();
+    const auto is_there = [&](const std::string& name) {
+      return std::any_of(index.samples.begin(), index.samples.end(),
+                         [&](const PackedSample& sample) { return sample.name == name; });
+    };
     std::vector<std::string> names;
-    for (const ListLine& line : ReadListFile(FindListFile(spec.list, "."))) names.push_back(line.image);
+    for (const ListLine& line : ReadListFile(FindListFile(spec.list, "."), is_there))
+      names.push_back(line.image);
     auto all = std::make_shared<const PackedDataset>(pack, std::move(index), "pack " + file);
     return NarrowByNames(std::move(all), names, title);
   }

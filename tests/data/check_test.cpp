@@ -46,6 +46,9 @@ TEST(Check, ASoundSetIsSound) {
   EXPECT_DOUBLE_EQ(json["splits"][0]["shares"]["sky"].get<double>(), 1.0 / 11);
   EXPECT_DOUBLE_EQ(json["splits"][0]["void_share"].get<double>(), 1.0 / 45);
   EXPECT_EQ(json["splits"][0]["sizes"]["40x45"], 4);
+  EXPECT_EQ(json["splits"][0]["class_images"]["sky"], 4);
+  EXPECT_EQ(json["splits"][0]["class_pixels"]["sky"], 4 * 40 * 4);
+  EXPECT_EQ(json["splits"][0]["void_pixels"], 4 * 40);
 }
 
 TEST(Check, EveryFaultIsNamedAndNoneStopsIt) {
@@ -115,6 +118,20 @@ TEST(Check, ListedFilesThatAreMissing) {
   EXPECT_EQ(CheckData({.spec = "camvid:" + folder / "c", .list = folder / "l.txt"}).errors(), 0);
   EXPECT_FRF_ERROR(CheckData({.spec = "camvid:" + folder / "none"}), ErrorCode::kNotFound, "no such folder");
   EXPECT_FRF_ERROR(CheckData({.spec = "camvid:" + folder / "c"}, {"dev"}), ErrorCode::kUsage, "split 'dev'");
+}
+
+TEST(Check, AnOddCityscapesNameStopsNothing) {
+  const TempFolder folder;
+  const std::string root = folder / "cs";
+  PutImage(root + "/leftImg8bit/val/ulm/ulm_1_leftImg8bit.png", Picture(33, 33));
+  LabelImage bad = Stripes(33, 33, 2);
+  bad.at(0, 0) = 40;
+  PutLabels(root + "/gtFine/val/ulm/ulm_1_gtFine_labelIds.png", bad);
+  PutImage(root + "/leftImg8bit/val/ulm/notes.png", Picture(33, 33));
+  const CheckReport report = CheckData({.spec = "cityscapes:" + root});
+  EXPECT_TRUE(Found(report).contains({"odd name", "notes.png"})) << FormatCheck(report);
+  EXPECT_TRUE(Found(report).contains({"bad value", "ulm_1_gtFine_labelIds.png"})) << FormatCheck(report);
+  EXPECT_EQ(report.errors(), 2);
 }
 
 TEST(Check, ColorMasksOfAFolder) {

@@ -98,7 +98,7 @@ TEST(CamVid, ListsNarrow) {
                    "names no image");
   PutText(folder / "three.txt", "a b c\n");
   EXPECT_FRF_ERROR(OpenDataset({.spec = spec, .list = folder / "three.txt"}), ErrorCode::kCorruptFile,
-                   "line 1 has a third word 'c'");
+                   "line 1, 'a b c', is no image's name and has more than two words");
   EXPECT_FRF_ERROR(OpenDataset({.spec = spec, .list = folder / "no.txt"}), ErrorCode::kNotFound,
                    "no such list file");
   PutText(folder / "missing.txt", "train/d0_100.png\ntrain/gone.png\ntrain/gone2.png\n");
@@ -258,8 +258,8 @@ TEST(Cityscapes, Errors) {
   EXPECT_FRF_ERROR(OpenDataset({.spec = spec, .split = "test"}), ErrorCode::kNotFound,
                    "leftImg8bit/test: no such folder");
   PutText(folder / "l.txt", "leftImg8bit/val/ulm/ulm.png\n");
-  EXPECT_FRF_ERROR(OpenDataset({.spec = spec, .list = folder / "l.txt"}), ErrorCode::kCorruptFile,
-                   "not a Cityscapes image name");
+  EXPECT_FRF_ERROR(OpenDataset({.spec = spec, .list = folder / "l.txt"}), ErrorCode::kNotFound,
+                   "ulm.png: not a Cityscapes image name");
   const std::string label = folder / "cs/gtFine/val/ulm/ulm_000000_000019_gtFine_labelIds.png";
   PutValue(label, 8, 35, 34);
   EXPECT_FRF_ERROR(OpenDataset({.spec = spec})->Get(0), ErrorCode::kCorruptFile,

@@ -107,7 +107,7 @@ TEST(OwnImages, ColorMasksWantAPalette) {
   const TempFolder folder;
   const std::string spec = Flat(folder / "f");
   PutImage(folder / "f/masks/x.png", Picture(33, 40));
-  const std::string wanted = "masks/x.png: stores RGB, and classes.json has no \"palette\"";
+  const std::string wanted = "masks/x.png: labels must be class ids, and this PNG stores colours: (";
   PutText(folder / "l.txt", "x\n");
   EXPECT_FRF_ERROR(OpenDataset({.spec = spec, .list = folder / "l.txt"})->Get(0), ErrorCode::kUnsupported,
                    wanted);
@@ -156,6 +156,25 @@ TEST(OwnImages, HiddenFoldersAreNotLookedInto) {
   EXPECT_EQ(CheckData({.spec = spec}).errors(), 0);
 }
 
+TEST(OwnImages, IdsMayBeStoredAsRgb) {
+  const TempFolder folder;
+  const std::string spec = Flat(folder / "f");
+  const LabelImage labels = Stripes(33, 40, 2);
+  Image rgb{.height = 33, .width = 40, .channels = 3};
+  for (const std::uint8_t id : labels.ids) rgb.pixels.insert(rgb.pixels.end(), 3, id);
+  for (const char* name : {"x", "y", "sub/z"}) WritePng(folder / fmt::format("f/masks/{}.png", name), rgb);
+  EXPECT_EQ(CheckData({.spec = spec}).errors(), 0);
+  EXPECT_EQ(OpenDataset({.spec = spec, .split = "train"})->Get(0).labels.ids, labels.ids);
+  EXPECT_EQ(
+      ConvertLabelFiles(folder / "f/masks", folder / "out", {"ids", "ids", folder / "f/classes.json"}).files,
+      3);
+  EXPECT_EQ(ReadLabels(folder / "out/x.png").ids, labels.ids);
+  // With a palette RGB is colours.
+  PutText(folder / "f/classes.json", R"({"names": ["a", "b"], "palette": [[10, 20, 30], [200, 0, 0]]})");
+  EXPECT_FRF_ERROR(OpenDataset({.spec = spec, .split = "train"})->Get(0), ErrorCode::kCorruptFile,
+                   "if it is a class id stored as RGB, `frf data convert --from ids`");
+}
+
 // A palette in another order than classes.json's shows other classes than the indices say.
 TEST(OwnImages, PalettesOfAnotherOrderAreSaid) {
   const TempFolder folder;
@@ -175,6 +194,9 @@ TEST(OwnImages, PalettesOfAnotherOrderAreSaid) {
   EXPECT_EQ(palettes({{10, 20, 30}, {200, 0, 0}}), 0);
   EXPECT_EQ(palettes({{1, 1, 1}, {2, 2, 2}}), 0) << "colours that mean nothing here";
   EXPECT_EQ(palettes({{0, 0, 0}, {200, 0, 0}}), 0) << "black is void's colour and what a palette has at 0";
+  std::vector<Color> void_as_a(256, Color{200, 0, 0});
+  void_as_a[0] = {10, 20, 30};
+  EXPECT_EQ(palettes(void_as_a), 0) << "void may look like anything";
   // Masks of colours have no palette.
   Image colors{.height = 33, .width = 40, .channels = 3};
   for (int i = 0; i < 33 * 40; ++i) colors.pixels.insert(colors.pixels.end(), {200, 0, 0});
