@@ -10,13 +10,14 @@
 #include <functional>
 #include <map>
 #include <mutex>
-#include <optional>
 
 #include "base/files.h"
+#include "base/log.h"
+#include "base/plural.h"
 #include "base/progress.h"
 #include "base/system.h"
 #include "base/text.h"
-#include "data/internal.h"
+#include "data/convert_formats.h"
 #include "image/image_io.h"
 #include "image/transform.h"
 
@@ -24,108 +25,6 @@ namespace frf {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Of Cityscapes' *_gtFine_color.png beside black: dynamic, ground, parking, rail track, guard rail, bridge,
-// tunnel, caravan, trailer (cityscapesScripts' table of labels).
-constexpr Color kCityscapesVoidColors[] = {{111, 74, 0},    {81, 0, 81},     {250, 170, 160},
-                                           {230, 150, 140}, {180, 165, 180}, {150, 100, 100},
-                                           {150, 120, 90},  {0, 0, 90},      {0, 0, 110}};
-
-struct Format {
-  LabelCoding in;
-  bool colors = false;                // written as RGB
-  std::array<std::uint8_t, 256> ids;  // class id -> stored value
-  std::vector<Color> palette;         // for colours
-  std::optional<Color> void_color;    // for colours; none where a class has black and none is declared
-  std::string classes_file;
-  int classes = 0;
-};
-
-FolderClasses ClassesByName(const std::string& name, const std::string& format) {
-  if (name == "camvid" || name == "cityscapes") {
-    FolderClasses facts;
-    facts.classes = name == "camvid" ? CamVidClasses() : CityscapesClasses();
-    facts.classes.label_ids.clear();
-    facts.coding = IdentityCoding(facts.classes.count());
-    for (int id = 0; id < facts.classes.count(); ++id) {
-      facts.coding.colors[LabelCoding::Key(facts.classes.palette[id])] = static_cast<std::uint8_t>(id);
-    }
-    facts.coding.colors.emplace(0u, kVoidLabel);
-    if (name == "cityscapes") {
-      for (const Color& color : kCityscapesVoidColors)
-        facts.coding.colors.emplace(LabelCoding::Key(color), kVoidLabel);
-    }
-    return facts;
-  }
-  if (name.empty()) {
-    throw Error(
-        ErrorCode::kUsage,
-        fmt::format("label format '{}' needs its classes: a classes.json, 'camvid' or 'cityscapes'", format));
-  }
-  return ReadFolderClasses(name);
-}
-
-std::array<std::uint8_t, 256> StoredIds(const std::vector<int>& label_ids, int void_id) {
-  std::array<std::uint8_t, 256> ids;
-  for (int id = 0; id < 256; ++id) ids[id] = static_cast<std::uint8_t>(id);
-  for (std::size_t id = 0; id < label_ids.size(); ++id) ids[id] = static_cast<std::uint8_t>(label_ids[id]);
-  ids[kVoidLabel] = static_cast<std::uint8_t>(void_id);
-  return ids;
-}
-
-// The id that stands for void in files of these classes: 255 where that is void, else the first that is.
-int VoidId(const LabelCoding& coding, const std::string& name) {
-  if (coding.table[kVoidLabel] == kVoidLabel) return kVoidLabel;
-  for (int id = 0; id < 256; ++id) {
-    if (coding.table[id] == kVoidLabel) return id;
-  }
-  throw Error(ErrorCode::kUsage, name + ": declares no void id, so void pixels cannot be written");
-}
-
-Format MakeFormat(const std::string& name, const std::string& classes) {
-  Format format;
-  if (name == "ids" || name == "colors") {
-    const FolderClasses facts = ClassesByName(classes, name);
-    format.in = facts.coding;
-    format.in.kind = name == "ids" ? LabelCoding::Kind::kIds : LabelCoding::Kind::kColors;
-    format.colors = name == "colors";
-    format.palette = facts.classes.palette;
-    format.classes = facts.classes.count();
-    // A palette left out of classes.json was made up for display; no mask can hold it.
-    if (format.colors && format.in.colors.empty()) {
-      throw Error(ErrorCode::kUsage, classes + ": has no palette, so colour masks cannot be read or written");
-    }
-    if (!format.colors) format.ids = StoredIds(facts.classes.label_ids, VoidId(facts.coding, classes));
-    format.classes_file = classes;
-    std::optional<std::uint32_t> darkest;  // black, where it is void
-    for (const auto& [key, id] : format.in.colors) {
-      if (id == kVoidLabel) darkest = std::min<std::uint32_t>(key, darkest.value_or(key));
-    }
-    if (darkest) {
-      format.void_color =
-          Color{static_cast<std::uint8_t>(*darkest >> 16), static_cast<std::uint8_t>(*darkest >> 8),
-                static_cast<std::uint8_t>(*darkest)};
-    }
-  } else if (name == "camvid-ids") {
-    format = {.in = CamVidIdCoding(), .ids = StoredIds({}, 11), .classes = 11};
-  } else if (name == "camvid-colors") {
-    format = {.in = CamVidColorCoding(), .colors = true, .palette = CamVidClasses().palette, .classes = 11};
-    format.void_color = Color{0, 0, 0};
-    format.palette[4] = {0, 0,
-                         192};  // pavement as the original's Sidewalk: SegNet's own colour is none of the 32
-  } else if (name == "labelIds") {
-    format = {.in = CityscapesCoding("labelIds"),
-              .ids = StoredIds(CityscapesClasses().label_ids, 0),
-              .classes = 19};
-  } else if (name == "trainIds") {
-    format = {.in = CityscapesCoding("trainIds"), .ids = StoredIds({}, kVoidLabel), .classes = 19};
-  } else {
-    std::string known;
-    for (const std::string& each : LabelFormats()) known += (known.empty() ? "" : ", ") + each;
-    throw Error(ErrorCode::kUsage, fmt::format("label format '{}': wanted one of {}", name, known));
-  }
-  return format;
-}
 
 std::pair<Format, Format> MakeFormats(const ConvertOptions& options) {
   std::pair<Format, Format> formats{MakeFormat(options.from, options.classes),
@@ -195,6 +94,31 @@ ConvertResult Collect(int count, const char* title, const std::function<Write(in
   return result;
 }
 
+std::string WithoutEnding(const std::string& name) {
+  return fs::path(name).replace_extension().generic_string();
+}
+
+// The image files below a folder; those of other formats are told.
+std::vector<std::string> FilesBelow(const std::string& folder) {
+  std::vector<std::string> others, files = ImageFilesBelow(folder, &others);
+  if (!others.empty()) LogWarning(fmt::format("{}: {}", folder, OtherFormatsLeftOut(others)));
+  return files;
+}
+
+// Pictures of which no mask has the name.
+void WarnOfUnlabelled(const std::string& folder, std::map<std::string, std::string> by_stem,
+                      const std::vector<std::string>& masks) {
+  constexpr std::size_t kNamed = 3;
+  for (const std::string& mask : masks) by_stem.erase(WithoutEnding(mask));
+  if (by_stem.empty()) return;
+  std::string few;
+  std::size_t named = 0;
+  for (auto at = by_stem.begin(); at != by_stem.end() && named < kNamed; ++at, ++named)
+    few += (named > 0 ? ", " : "") + at->second;
+  LogWarning(fmt::format("{}: {} without a mask left out ({}{})", folder, Counted(by_stem.size(), "picture"),
+                         few, by_stem.size() > kNamed ? " ..." : ""));
+}
+
 std::string AsPng(const std::string& name) {
   return fs::path(name).replace_extension(".png").generic_string();
 }
@@ -219,7 +143,7 @@ void RefuseSame(const std::string& in, const std::string& out,
 }
 
 // The folder `out` with classes.json; refused, and nothing made, where there is one for other classes.
-void MakeFolderOf(const std::string& out, const Classes& classes) {
+void MakeFolderOf(const std::string& out, const Classes& classes, const std::vector<Color>& void_colors) {
   const std::string path = (fs::path(out) / "classes.json").string();
   if (fs::is_regular_file(path)) {
     const FolderClasses there = ReadFolderClasses(path);
@@ -229,18 +153,46 @@ void MakeFolderOf(const std::string& out, const Classes& classes) {
     return;
   }
   MakeFolder(out);
-  const Json json{{"names", classes.names}, {"palette", classes.palette}, {"void", kVoidLabel}};
+  Json json{{"names", classes.names}, {"palette", classes.palette}, {"void", kVoidLabel}};
+  if (!void_colors.empty()) json["void_color"] = void_colors;
   WriteFileAtomically(path, json.dump(2) + "\n");
 }
 
-// "leftImg8bit/val/ulm/x.png" -> "leftImg8bit_val_ulm_x": flat names. Throws where two come to one, for one
-// file would take the other's place.
+// What masks are shown in. Void is black where no other colour is declared and no class is black.
+std::vector<Color> MaskPalette(const Classes& classes, const std::vector<Color>& void_colors) {
+  std::vector<Color> palette(256, Color{});
+  std::copy(classes.palette.begin(), classes.palette.end(), palette.begin());
+  const auto taken = [&](const Color& color) {
+    return std::find(classes.palette.begin(), classes.palette.end(), color) != classes.palette.end();
+  };
+  Color shown{};
+  for (std::uint8_t grey = 255; taken(shown); --grey) shown = {grey, grey, grey};
+  palette[kVoidLabel] = void_colors.empty() ? shown : void_colors.front();
+  return palette;
+}
+
+// The files' own names, so that what they say of recordings stays: "train/x_1.png" -> "x_1". Where several
+// are called so, the folders in which they differ stand behind: "a/x.png", "b/x.png" -> "x_a", "x_b". Throws
+// where two still come to one, for one file would take the other's place.
 std::vector<std::string> FlatStems(const std::vector<std::string>& names) {
+  std::map<std::string, fs::path> common;  // the folders that all files of a stem lie in
+  for (const std::string& name : names) {
+    const fs::path folder = fs::path(name).parent_path();
+    const auto [at, is_first] = common.emplace(fs::path(name).stem().string(), folder);
+    if (is_first) continue;
+    fs::path shared;
+    const auto differ =
+        std::mismatch(at->second.begin(), at->second.end(), folder.begin(), folder.end()).first;
+    for (auto part = at->second.begin(); part != differ; ++part) shared /= *part;
+    at->second = shared;
+  }
   std::vector<std::string> stems;
   std::map<std::string, std::string> taken;
   for (const std::string& name : names) {
-    std::string stem = fs::path(name).replace_extension().generic_string();
-    std::replace(stem.begin(), stem.end(), '/', '_');
+    std::string stem = fs::path(name).stem().string();
+    std::string behind = fs::path(name).parent_path().lexically_relative(common.at(stem)).generic_string();
+    std::replace(behind.begin(), behind.end(), '/', '_');
+    if (behind != ".") stem += "_" + behind;
     if (stem.starts_with('.')) stem.insert(0, 1, '_');  // hidden files are no images
     if (const auto [first, is_new] = taken.emplace(stem, name); !is_new) {
       if (first->second == name) throw Error(ErrorCode::kInvalidArgument, name + ": is listed twice");
@@ -293,7 +245,7 @@ ConvertResult ConvertLabelFiles(const std::string& in, const std::string& out,
     if (fs::path(out).has_parent_path()) MakeFolder(fs::path(out).parent_path());
     return Collect(1, "convert", [&](int) { return ConvertFile(in, out, formats.first, formats.second); });
   }
-  const std::vector<std::string> files = OfFormat(ImageFilesBelow(in), options.from);
+  const std::vector<std::string> files = OfFormat(FilesBelow(in), options.from);
   if (files.empty()) throw Error(ErrorCode::kNotFound, in + ": holds no PNG file");
   std::map<std::string, std::string> taken;
   for (const std::string& file : files) {
@@ -327,7 +279,12 @@ ConvertResult ConvertToFolder(const DatasetSpec& spec, const std::string& out) {
     std::vector<std::string> stems = FlatStems(Names(*data));
     parts.push_back({part.split, std::move(data), std::move(stems)});
   }
-  MakeFolderOf(out, parts.at(0).data->classes());
+  const Classes& classes = parts.at(0).data->classes();
+  std::vector<Color> void_colors;
+  if (kind == "folder")
+    void_colors = ReadFolderClasses((fs::path(root) / "classes.json").string()).void_colors;
+  MakeFolderOf(out, classes, void_colors);
+  const std::vector<Color> palette = MaskPalette(classes, void_colors);
   ConvertResult result;
   for (const auto& [split, data, stems] : parts) {
     const fs::path images = fs::path(out) / "images" / split, masks = fs::path(out) / "masks" / split;
@@ -343,7 +300,7 @@ ConvertResult ConvertToFolder(const DatasetSpec& spec, const std::string& out) {
           const std::string ending = of_file ? fs::path(source).extension().string() : ".png";
           return [&, ending, &stem = stems[i], sample = std::move(sample), file = std::move(file)] {
             WriteFileAtomically(images / (stem + ending), file);
-            WriteLabels((masks / (stem + ".png")).string(), sample.labels, &data->classes().palette);
+            WriteLabels((masks / (stem + ".png")).string(), sample.labels, &palette);
           };
         });
     result.files += one.files;
@@ -359,25 +316,29 @@ ConvertResult AddToFolder(const std::string& images, const std::string& masks, c
   for (const std::string& folder : {images, masks}) {
     if (!fs::is_directory(folder)) throw Error(ErrorCode::kNotFound, folder + ": no such folder");
   }
-  Classes classes = from.classes == 19 && options.from.ends_with("Ids") ? CityscapesClasses()
-                    : options.from.starts_with("camvid")
-                        ? CamVidClasses()
-                        : ClassesByName(options.classes, options.from).classes;
-  classes.label_ids.clear();
-  const std::vector<std::string> files = ImageFilesBelow(masks), pictures = ImageFilesBelow(images);
+  FolderClasses facts;
+  if (from.classes == 19 && options.from.ends_with("Ids"))
+    facts.classes = CityscapesClasses();
+  else if (options.from.starts_with("camvid"))
+    facts.classes = CamVidClasses();
+  else
+    facts = ClassesByName(options.classes, options.from);
+  facts.classes.label_ids.clear();
+  const std::vector<std::string> files = FilesBelow(masks), pictures = FilesBelow(images);
   if (files.empty()) throw Error(ErrorCode::kNotFound, masks + ": holds no PNG file");
   const std::vector<std::string> stems = FlatStems(files);
   std::map<std::string, std::string> by_stem;
-  for (const std::string& picture : pictures)
-    by_stem.emplace(fs::path(picture).replace_extension().generic_string(), picture);
+  for (const std::string& picture : pictures) by_stem.emplace(WithoutEnding(picture), picture);
+  WarnOfUnlabelled(images, by_stem, files);
   const fs::path image_out = fs::path(out) / "images" / split, mask_out = fs::path(out) / "masks" / split;
   RefuseSame(masks, mask_out.string());
-  MakeFolderOf(out, classes);
+  MakeFolderOf(out, facts.classes, facts.void_colors);
+  const std::vector<Color> palette = MaskPalette(facts.classes, facts.void_colors);
   MakeFolder(image_out);
   MakeFolder(mask_out);
   return Collect(static_cast<int>(files.size()), "convert", [&](int i) -> Write {
     const std::string path = (fs::path(masks) / files[i]).string();
-    const auto picture = by_stem.find(fs::path(files[i]).replace_extension().generic_string());
+    const auto picture = by_stem.find(WithoutEnding(files[i]));
     if (picture == by_stem.end())
       throw Error(ErrorCode::kNotFound, fmt::format("{}: no image of this stem in {}", path, images));
     LabelImage labels = ReadCodedLabels(path, from.in);
@@ -386,7 +347,7 @@ ConvertResult AddToFolder(const std::string& images, const std::string& masks, c
     RefuseOther(image_out, stems[i], file, source.string());
     return [&, source, &stem = stems[i], labels = std::move(labels), file = std::move(file)] {
       WriteFileAtomically(image_out / (stem + source.extension().string()), file);
-      WriteLabels((mask_out / (stem + ".png")).string(), labels, &classes.palette);
+      WriteLabels((mask_out / (stem + ".png")).string(), labels, &palette);
     };
   });
 }

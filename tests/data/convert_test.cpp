@@ -3,8 +3,10 @@
 #include "data/convert.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/files.h"
+#include "data/check.h"
 #include "data/internal.h"
 #include "data/trees.h"
 #include "support/support.h"
@@ -177,14 +179,81 @@ TEST(Convert, DataSetToFolder) {
 
 TEST(Convert, FilesThatWouldTakeOneAnothersPlace) {
   const TempFolder folder;
-  for (const char* name : {"a/b", "a_b"}) {
+  for (const char* name : {"a/b", "c/b", "b_a"}) {
     PutImage(folder / ("pictures/" + std::string(name) + ".png"), Picture(3, 12));
     PutLabels(folder / ("labels/" + std::string(name) + ".png"), AllIds(11));
   }
   EXPECT_FRF_ERROR(
       AddToFolder(folder / "pictures", folder / "labels", folder / "f", "train", {.from = "camvid-ids"}),
-      ErrorCode::kInvalidArgument, "would both be called a_b.png");
+      ErrorCode::kInvalidArgument, "would both be called b_a.png");
   EXPECT_FALSE(fs::exists(folder / "f"));
+}
+
+// Recordings are known by what the names begin with, so folders in front would make one of all.
+TEST(Convert, NamesStayWhatTheyAre) {
+  const TempFolder folder;
+  const auto stems = [](const std::string& below) {
+    std::set<std::string> names;
+    for (const std::string& file : ImageFilesBelow(below)) names.insert(fs::path(file).stem().string());
+    return names;
+  };
+  MakeCamVid(folder / "c", 3, 2);
+  ConvertToFolder({.spec = "camvid:" + folder / "c"}, folder / "f");
+  EXPECT_EQ(stems(folder / "f/images/train"), (std::set<std::string>{"d0_100", "d1_101", "d0_102"}));
+  ConvertToFolder({.spec = "folder:" + folder / "f"}, folder / "g");
+  EXPECT_EQ(stems(folder / "g/masks/val"), (std::set<std::string>{"d0_100", "d1_101"}));
+  for (const char* name : {"a/d0_1", "b/c/d0_1", "b/d1_1"}) {
+    PutImage(folder / fmt::format("f/images/test/{}.png", name), Picture(3, 12));
+    PutLabels(folder / fmt::format("f/masks/test/{}.png", name), AllIds(11));
+  }
+  ConvertToFolder({.spec = "folder:" + folder / "f"}, folder / "h");
+  EXPECT_EQ(stems(folder / "h/images/test"), (std::set<std::string>{"d0_1_a", "d0_1_b_c", "d1_1"}));
+  PutText(folder / "l.txt", "train/d0_100.png\nval/d0_100.png\ntrain/d1_101.png\n");
+  ConvertToFolder({.spec = "camvid:" + folder / "c", .list = folder / "l.txt"}, folder / "i");
+  EXPECT_EQ(stems(folder / "i/images/train"),
+            (std::set<std::string>{"d0_100_train", "d0_100_val", "d1_101"}));
+}
+
+// VOC's background is black, its void is not.
+TEST(Convert, VoidKeepsItsColour) {
+  const TempFolder folder;
+  const std::string classes = folder / "classes.json";
+  const auto made = [&](const std::string& void_color) {
+    PutText(classes, R"({"names": ["a", "b"], "palette": [[0, 0, 0], [9, 9, 9]])" + void_color + "}");
+    PutImage(folder / "i/x.png", Picture(40, 40));
+    PutLabels(folder / "m/x.png", Stripes(40, 40, 2));
+    EXPECT_EQ(AddToFolder(folder / "i", folder / "m", folder / "f", "train", {"ids", "ids", classes}).files,
+              1);
+    const CheckReport report = CheckData({.spec = "folder:" + folder / "f"});
+    EXPECT_TRUE(report.issues.empty()) << FormatCheck(report);
+    ConvertToFolder({.spec = "folder:" + folder / "f"}, folder / "g");
+    const Image shown = ReadImage(folder / "g/masks/train/x.png");
+    const auto voids = ReadFolderClasses(folder / "g/classes.json").void_colors;
+    fs::remove_all(folder / "f");
+    fs::remove_all(folder / "g");
+    return std::pair{Color{shown.at(0, 39)[0], shown.at(0, 39)[1], shown.at(0, 39)[2]}, voids};
+  };
+  EXPECT_EQ(made(R"(, "void_color": [224, 224, 192])"),
+            std::pair(Color{224, 224, 192}, std::vector<Color>{{224, 224, 192}}));
+  EXPECT_EQ(made(""), std::pair(Color{255, 255, 255}, std::vector<Color>{})) << "a colour that no class has";
+}
+
+TEST(Convert, PicturesWithoutAMaskAreTold) {
+  const TempFolder folder;
+  PutText(folder / "classes.json", R"({"names": ["a", "b"]})");
+  for (const char* name : {"a", "b", "c", "d", "e"})
+    PutImage(folder / fmt::format("i/{}.png", name), Picture(9, 12));
+  PutLabels(folder / "m/a.png", Stripes(9, 12, 2));
+  PutText(folder / "i/f.webp", "RIFF");
+  ::testing::internal::CaptureStderr();
+  EXPECT_EQ(
+      AddToFolder(folder / "i", folder / "m", folder / "f", "train", {"ids", "ids", folder / "classes.json"})
+          .files,
+      1);
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_NE(said.find("i: 4 pictures without a mask left out (b.png, c.png, d.png ...)"), std::string::npos)
+      << said;
+  EXPECT_NE(said.find("i: 1 file of other formats left out (webp)"), std::string::npos) << said;
 }
 
 TEST(Convert, MasksAndImagesToFolder) {

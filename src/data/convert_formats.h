@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// A label format as `frf data convert` reads and writes it; users include convert.h.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/internal.h"
+
+namespace frf {
+
+struct Format {
+  LabelCoding in;
+  bool colors = false;                // written as RGB
+  std::array<std::uint8_t, 256> ids;  // class id -> stored value
+  std::vector<Color> palette;         // for colours
+  std::optional<Color> void_color;    // for colours; none where a class has black and none is declared
+  std::string classes_file;
+  int classes = 0;
+};
+
+// Of a classes.json, "camvid" or "cityscapes"; `format` is for the error where none is named.
+FolderClasses ClassesByName(const std::string& name, const std::string& format);
+// kUsage for a name that is none of LabelFormats(), and for classes that the format cannot do with.
+Format MakeFormat(const std::string& name, const std::string& classes);
+
+}  // namespace frf
