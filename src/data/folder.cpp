@@ -10,6 +10,7 @@
 // images/ and masks/, or SPLIT.txt with one path a line, with or without its ending. Subtle: a mask counts as
 // colours if its PNG is RGB and there is a palette.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <map>
@@ -184,6 +185,21 @@ std::string SplitFolder(const fs::path& images, const std::string& split) {
   return found;
 }
 
+// "a, b, c ...": where splits are not known by their names, these may be meant as some.
+std::string FoldersIn(const fs::path& images) {
+  std::vector<std::string> names;
+  std::error_code code, lost;
+  for (fs::directory_iterator entry(images, code), end; !code && entry != end; entry.increment(code)) {
+    const std::string name = entry->path().filename().string();
+    if (entry->is_directory(lost) && !name.starts_with(".")) names.push_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  constexpr std::size_t kNamed = 3;
+  const bool more = names.size() > kNamed;
+  if (more) names.resize(kNamed);
+  return fmt::format("{}{}", fmt::join(names, ", "), more ? " ..." : "");
+}
+
 // The images or masks below `folder` by relative path without ending.
 std::map<std::string, std::string> ByStem(const fs::path& folder, const char* below, Listing& listing) {
   std::map<std::string, std::string> stems;
@@ -274,8 +290,9 @@ void AddSplit(Listing& listing, const std::string& split) {
                               split, split, split, other));
     }
   }
-  LogWarning(
-      fmt::format("{}: images/ is not divided into splits, so '{}' is all of it", listing.root, split));
+  const std::string folders = FoldersIn(images);
+  LogWarning(fmt::format("{}: images/ is not divided into splits{}, so '{}' is all of it", listing.root,
+                         folders.empty() ? "" : fmt::format(" (its folders are {})", folders), split));
   listing.undivided = true;
   AddByStem(listing, "");
 }

@@ -52,6 +52,17 @@ TEST(OwnFiles, SplitsAreKnownByOtherNames) {
                    "valid and validation may both be split 'val'");
 }
 
+TEST(OwnFiles, FoldersThatAreNoSplitsAreNamed) {
+  const TempFolder folder;
+  const std::string spec = Pairs(folder / "f", {"trn/x", "vld/y"});
+  ::testing::internal::CaptureStderr();
+  EXPECT_EQ(OpenDataset({.spec = spec, .split = "train"})->size(), 2);
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_NE(said.find("not divided into splits (its folders are trn, vld), so 'train' is all of it"),
+            std::string::npos)
+      << said;
+}
+
 TEST(OwnFiles, WhatNoSplitTakesIsTold) {
   const TempFolder folder;
   const std::string spec =
