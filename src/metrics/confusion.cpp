@@ -107,14 +107,35 @@ std::vector<std::optional<double>> ConfusionMatrix::Precision() const {
   return RightOf(&ConfusionMatrix::PredictedCount);
 }
 
-std::optional<double> ConfusionMatrix::MeanIou() const {
+namespace {
+
+// Over the classes that have a value.
+std::optional<double> MeanOf(const std::vector<std::optional<double>>& values) {
   double sum = 0;
   int scored = 0;
-  for (const auto& value : Iou()) {
+  for (const auto& value : values) {
     if (value) sum += *value, ++scored;
   }
   if (scored == 0) return std::nullopt;
   return sum / scored;
+}
+
+}  // namespace
+
+std::optional<double> ConfusionMatrix::MeanIou() const { return MeanOf(Iou()); }
+
+std::optional<double> ConfusionMatrix::MeanClassAccuracy() const { return MeanOf(Recall()); }
+
+std::optional<double> ConfusionMatrix::FrequencyWeightedIou() const {
+  const auto iou = Iou();
+  double sum = 0, all = 0;
+  for (int c = 0; c < classes_; ++c) {
+    const auto pixels = static_cast<double>(TruthCount(c));
+    if (iou[c]) sum += pixels * *iou[c];
+    all += pixels;
+  }
+  if (all == 0) return std::nullopt;
+  return sum / all;
 }
 
 std::optional<double> ConfusionMatrix::PixelAccuracy() const {
@@ -131,16 +152,12 @@ std::string Percent(const std::optional<double>& share, int decimals) {
   return share ? fmt::format("{:.{}f} %", *share * 100, decimals) : std::string("-");
 }
 
-namespace {
-
-Json OrNull(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
-
-}  // namespace
-
 Json ToJson(const ConfusionMatrix& matrix, const Classes& classes) {
   Json json;
   json["miou"] = OrNull(matrix.MeanIou());
   json["pixel_accuracy"] = OrNull(matrix.PixelAccuracy());
+  json["mean_class_accuracy"] = OrNull(matrix.MeanClassAccuracy());
+  json["fw_iou"] = OrNull(matrix.FrequencyWeightedIou());
   const std::pair<const char*, std::vector<std::optional<double>>> scores[] = {
       {"iou", matrix.Iou()}, {"recall", matrix.Recall()}, {"precision", matrix.Precision()}};
   for (const auto& [name, values] : scores) {
@@ -160,7 +177,7 @@ Json ToJson(const ConfusionMatrix& matrix, const Classes& classes) {
 }
 
 std::string FormatTable(const ConfusionMatrix& matrix, const Classes& classes) {
-  std::size_t width = 14;
+  std::size_t width = 22;  // "frequency weighted IoU"
   for (const auto& name : classes.names) width = std::max(width, name.size());
   const auto iou = matrix.Iou(), recall = matrix.Recall(), precision = matrix.Precision();
   double total = 0;
@@ -176,7 +193,10 @@ std::string FormatTable(const ConfusionMatrix& matrix, const Classes& classes) {
         fmt::format("{:<{}}  {:>8}  {:>8}  {:>9}  {:>8}\n", classes.names.at(c), width, Percent(iou[c]),
                     Percent(recall[c]), Percent(precision[c]), total > 0 ? Percent(share[c] / total) : "-");
   }
-  text += fmt::format("{:<{}}  {:>8}\n", "mean IoU", width, Percent(matrix.MeanIou()));
+  for (const auto& [name, value] : {std::pair("mean IoU", matrix.MeanIou()),
+                                    {"frequency weighted IoU", matrix.FrequencyWeightedIou()},
+                                    {"mean class accuracy", matrix.MeanClassAccuracy()}})
+    text += fmt::format("{:<{}}  {:>8}\n", name, width, Percent(value));
   text += fmt::format("{:<{}}  {:>8}   ({})\n", "pixel accuracy", width, Percent(matrix.PixelAccuracy()),
                       Counted(matrix.images(), "image"));
   return text;

@@ -35,6 +35,10 @@ class ConfusionMatrix {
   std::vector<std::optional<double>> Precision() const;
   std::optional<double> MeanIou() const;
   std::optional<double> PixelAccuracy() const;
+  // Mean of Recall over the classes that the truth has, and IoU weighted by the truth's pixels (Long et al.,
+  // "Fully convolutional networks for semantic segmentation", 2015).
+  std::optional<double> MeanClassAccuracy() const;
+  std::optional<double> FrequencyWeightedIou() const;
   std::int64_t images() const { return images_; }
   void set_images(std::int64_t images) { images_ = images; }  // after a reduction over processes
 
@@ -50,8 +54,12 @@ class ConfusionMatrix {
   std::vector<std::int64_t> counts_;
 };
 
-// {miou, pixel_accuracy, iou{class: value|null}, recall, precision (likewise), images, confusion}: fractions.
+// {miou, pixel_accuracy, mean_class_accuracy, fw_iou, iou{class: value|null}, recall, precision (likewise),
+// images, confusion}: fractions. confusion: pixels, a row for each true class, a column for each predicted
+// one and a last one for predicted void.
 Json ToJson(const ConfusionMatrix& matrix, const Classes& classes);
+
+inline Json OrNull(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
 
 // "41.7 %", and "-" for none.
 std::string Percent(const std::optional<double>& share, int decimals = 1);

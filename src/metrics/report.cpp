@@ -121,8 +121,11 @@ void HtmlReport::ScoreTable(const ConfusionMatrix& matrix, const Classes& classe
       "<tr class=sum><td><b>mean IoU</b></td><td "
       "class=n><b>{}</b></td><td></td><td></td><td></td><td></td><td class=\"n "
       "dim\">{}</td></tr>"
+      "<tr><td>frequency weighted IoU</td><td class=n>{}</td></tr>"
+      "<tr><td>mean class accuracy</td><td class=n>{}</td></tr>"
       "<tr><td>pixel accuracy</td><td class=n>{}</td></tr></table></div>\n",
-      Percent(matrix.MeanIou(), 2), Grouped(all), Percent(matrix.PixelAccuracy(), 2));
+      Percent(matrix.MeanIou(), 2), Grouped(all), Percent(matrix.FrequencyWeightedIou(), 2),
+      Percent(matrix.MeanClassAccuracy(), 2), Percent(matrix.PixelAccuracy(), 2));
 }
 
 void HtmlReport::ConfusionTable(const ConfusionMatrix& matrix, const Classes& classes) {

@@ -67,12 +67,25 @@ TEST(Confusion, RecallAndPrecisionTellMissesFromMistakes) {
       << FormatTable(matrix, classes);
 }
 
+TEST(Confusion, ClassAccuracyAndWeightedIouCountTheTruthsClasses) {
+  ConfusionMatrix matrix(4);
+  matrix.Add(Row({0, 0, 0, 1}), Row({0, 0, 2, 1}));
+  EXPECT_DOUBLE_EQ(matrix.MeanClassAccuracy().value(), (2.0 / 3 + 1) / 2);  // 2 is never true, 3 nowhere
+  EXPECT_DOUBLE_EQ(matrix.FrequencyWeightedIou().value(), 0.75);            // (3 * 2/3 + 1 * 1 + 0 * 0) / 4
+  const Classes classes{{"a", "b", "c", "d"}, {}, {}};
+  EXPECT_EQ(ToJson(matrix, classes)["fw_iou"], 0.75);
+  const std::string table = FormatTable(matrix, classes);
+  EXPECT_NE(table.find("frequency weighted IoU    75.0 %"), std::string::npos) << table;
+  EXPECT_NE(table.find("mean class accuracy       83.3 %"), std::string::npos) << table;
+}
+
 TEST(Confusion, NothingScoredGivesNull) {
   ConfusionMatrix matrix(2);
   matrix.Add(Row({255, 255}), Row({0, 1}));
   EXPECT_FALSE(matrix.MeanIou().has_value());
   const Json json = ToJson(matrix, {{"a", "b"}, {}, {}});
-  EXPECT_TRUE(json["miou"].is_null());
+  for (const char* score : {"miou", "pixel_accuracy", "mean_class_accuracy", "fw_iou"})
+    EXPECT_TRUE(json[score].is_null()) << score;
   EXPECT_TRUE(json["iou"]["a"].is_null());
 }
 
