@@ -174,10 +174,10 @@ std::string FormatModules(const ModulesReport& report) {
       "mean (of a mask: how often it fires), and standard deviations between channels, images and pixels; "
       "saturated: gates below 0.05 or above 0.95\n\n";
   text += fmt::format("{:<34} {:>9} {:>22}\n", "module", "points", "95 %");
-  text += fmt::format("{:<34} {:>8.2f} % mean IoU\n", "as it is", report.miou * 100);
-  const auto row = [&](const std::string& name, const Drop& drop) {
-    text += fmt::format("{:<34} {:>+9.2f} {:>22}\n", name, -drop.points,
-                        fmt::format("{:+.2f} to {:+.2f}", -drop.high, -drop.low));
+  text += fmt::format("{:<34} {:>10} mean IoU\n", "as it is", Percent(report.miou, 2));
+  const auto row = [&](const std::string& name, const std::optional<Drop>& drop) {
+    text += fmt::format("{:<34} {:>9} {:>22}\n", name, drop ? fmt::format("{:+.2f}", -drop->points) : "-",
+                        drop ? fmt::format("{:+.2f} to {:+.2f}", -drop->high, -drop->low) : "-");
   };
   for (const ModuleReport& module : report.modules) {
     row(module.name + " frozen", module.frozen);
@@ -190,8 +190,8 @@ std::string FormatModules(const ModulesReport& report) {
 
 Json ToJson(const ModulesReport& report) {
   Json list = Json::array();
-  const auto drop = [](const Drop& d) {
-    return Json{{"points", -d.points}, {"low", -d.high}, {"high", -d.low}};
+  const auto drop = [](const std::optional<Drop>& d) {
+    return d ? Json{{"points", -d->points}, {"low", -d->high}, {"high", -d->low}} : Json();
   };
   for (const ModuleReport& module : report.modules) {
     Json gates = Json::array();
@@ -208,7 +208,7 @@ Json ToJson(const ModulesReport& report) {
     if (module.has_masks) one["off"] = drop(module.off);
     list.push_back(one);
   }
-  return {{"miou", report.miou}, {"modules", list}};
+  return {{"miou", OrNull(report.miou)}, {"modules", list}};
 }
 
 }  // namespace frf::cli

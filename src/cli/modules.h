@@ -3,6 +3,7 @@
 // becomes when a module's are frozen at their means. A module that can be frozen at no loss idles.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,13 +27,13 @@ struct GateReport {
 struct ModuleReport {
   std::string name;  // scope in the graph, "decoder.ffm"
   std::vector<GateReport> gates;
-  Drop frozen;  // points lost with all of them at their means by channel
+  std::optional<Drop> frozen;  // points lost with all of them at their means by channel
   bool has_masks = false;
-  Drop off;  // and, where there are masks, with those at 0
+  std::optional<Drop> off;  // and, where there are masks, with those at 0
 };
 
 struct ModulesReport {
-  double miou = 0;  // of the network as it is
+  std::optional<double> miou;  // of the network as it is; nullopt: no pixel is labelled
   std::vector<ModuleReport> modules;
 };
 

@@ -51,9 +51,9 @@ double Disagreement(const NetworkScore& a, const NetworkScore& b) {
   return all > 0 ? static_cast<double>(different) / static_cast<double>(all) : 0;
 }
 
-Drop DropOf(const NetworkScore& wanted, const NetworkScore& got) {
+std::optional<Drop> DropOf(const NetworkScore& wanted, const NetworkScore& got) {
   const std::size_t count = wanted.images.size();
-  const auto drop_of = [&](const std::vector<int>& times) {
+  const auto drop_of = [&](const std::vector<int>& times) -> std::optional<double> {
     ConfusionMatrix a(wanted.images[0].classes()), b(a.classes());
     for (std::size_t i = 0; i < count; ++i) {
       for (std::size_t k = 0; k < a.counts().size(); ++k) {
@@ -61,21 +61,28 @@ Drop DropOf(const NetworkScore& wanted, const NetworkScore& got) {
         b.counts()[k] += times[i] * got.images[i].counts()[k];
       }
     }
-    return (a.MeanIou().value_or(0) - b.MeanIou().value_or(0)) * 100;
+    const auto before = a.MeanIou(), after = b.MeanIou();  // the same truth: both or none
+    if (!before || !after) return std::nullopt;
+    return (*before - *after) * 100;
   };
-  Drop drop;
-  drop.points = drop_of(std::vector<int>(count, 1));
+  const std::optional<double> points = drop_of(std::vector<int>(count, 1));
+  if (!points) return std::nullopt;
   std::mt19937_64 random(1);
   std::uniform_int_distribution<std::size_t> pick(0, count - 1);
   std::vector<double> drops;
   for (int draw = 0; draw < 1000; ++draw) {
     std::vector<int> times(count, 0);
     for (std::size_t i = 0; i < count; ++i) ++times[pick(random)];
-    drops.push_back(drop_of(times));
+    if (const std::optional<double> drawn = drop_of(times)) drops.push_back(*drawn);
   }
   std::sort(drops.begin(), drops.end());
-  drop.low = drops[25], drop.high = drops[974];
-  return drop;
+  const std::size_t tail = drops.size() * 25 / 1000;
+  return Drop{*points, drops.at(tail), drops.at(drops.size() - 1 - tail)};
+}
+
+Json ToJson(const std::optional<Drop>& drop) {
+  if (!drop) return {{"drop", nullptr}, {"drop_low", nullptr}, {"drop_high", nullptr}};
+  return {{"drop", drop->points}, {"drop_low", drop->low}, {"drop_high", drop->high}};
 }
 
 std::string ToText(const Drop& drop) {
@@ -87,18 +94,37 @@ std::string ToText(const Drop& drop) {
   return text("loses", std::abs(drop.points), drop.low, drop.high);
 }
 
+namespace {
+
+// A number of a table's row as text, "-" where it is null.
+std::string NumberOf(const Json& row, const char* key, const char* format, double scale = 1) {
+  return row[key].is_null() ? "-" : fmt::format(fmt::runtime(format), row[key].get<double>() * scale);
+}
+
+}  // namespace
+
+void PrintTried(const Json& rows) {
+  fmt::print("{:<20} {:>10} {:>10} {:>15} {:>10}\n", "ranges", "bias", "equalised", "labels changed",
+             "mean IoU");
+  for (const Json& row : rows) {
+    fmt::print("{:<20} {:>10} {:>10} {:>13.3f} % {:>10}\n", row["ranges"].get<std::string>(),
+               row["bias_correction"].get<bool>() ? "corrected" : "", row["equalized_pairs"].get<int>(),
+               row["labels_changed"].get<double>() * 100, NumberOf(row, "miou", "{:.2f} %", 100));
+  }
+}
+
 void PrintSensitivity(const Json& rows) {
   fmt::print("{:<40} {:>15} {:>11}  95 %\n", "this one alone in int8", "labels changed", "points lost");
   for (const Json& row : rows) {
-    fmt::print("{:<40} {:>13.3f} % {:>11.2f}  {:.2f} to {:.2f}\n", row["node"].get<std::string>(),
-               row["labels_changed"].get<double>() * 100, row["drop"].get<double>(),
-               row["drop_low"].get<double>(), row["drop_high"].get<double>());
+    fmt::print("{:<40} {:>13.3f} % {:>11}  {} to {}\n", row["node"].get<std::string>(),
+               row["labels_changed"].get<double>() * 100, NumberOf(row, "drop", "{:.2f}"),
+               NumberOf(row, "drop_low", "{:.2f}"), NumberOf(row, "drop_high", "{:.2f}"));
   }
   fmt::print("\n");
 }
 
 void PrintScores(const Classes& classes, const NetworkScore& wanted, const NetworkScore& got,
-                 const Drop& drop) {
+                 const std::optional<Drop>& drop) {
   const auto before = wanted.Sum().Iou(), after = got.Sum().Iou();
   fmt::print("{:<14} {:>9} {:>9} {:>8}\n", "class", "float32", "int8", "points");
   for (int c = 0; c < classes.count(); ++c) {
@@ -108,8 +134,8 @@ void PrintScores(const Classes& classes, const NetworkScore& wanted, const Netwo
     fmt::print("{:<14} {:>9} {:>9} {:>8}\n", classes.names[c], Percent(before[c], 2), Percent(after[c], 2),
                both ? fmt::format("{:+.2f}", (*after[c] - *before[c]) * 100) : "-");
   }
-  fmt::print("{:<14} {:>7.2f} % {:>7.2f} % {:>+8.2f}\n", "mean IoU", wanted.MeanIou() * 100,
-             got.MeanIou() * 100, -drop.points);
+  fmt::print("{:<14} {:>9} {:>9} {:>8}\n", "mean IoU", Percent(wanted.MeanIou(), 2),
+             Percent(got.MeanIou(), 2), drop ? fmt::format("{:+.2f}", -drop->points) : "-");
 }
 
 }  // namespace frf::cli

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,7 +43,7 @@ struct NetworkScore {
   std::vector<LabelImage> labels;  // predicted
   double ms = 0;  // an image: the median, without the first one's planning where there are others
   ConfusionMatrix Sum() const;
-  double MeanIou() const { return Sum().MeanIou().value_or(0); }
+  std::optional<double> MeanIou() const { return Sum().MeanIou(); }  // nullopt: no pixel is labelled
 };
 
 // `title`: of the progress bar; empty: none.
@@ -53,19 +54,25 @@ NetworkScore ScoreNetwork(const Model& model, const SegmenterOptions& options, c
 double Disagreement(const NetworkScore& a, const NetworkScore& b);
 
 // Mean IoU of `wanted` less that of `got`, in points, over the images; and the 95 % interval that drawing as
-// many images with replacement gives (bootstrap, 1000 draws, always the same ones).
+// many images with replacement gives (bootstrap, 1000 draws, always the same ones; those that drew nothing
+// labelled do not count). nullopt: no pixel of any image is labelled.
 struct Drop {
   double points = 0, low = 0, high = 0;
 };
-Drop DropOf(const NetworkScore& wanted, const NetworkScore& got);
+std::optional<Drop> DropOf(const NetworkScore& wanted, const NetworkScore& got);
+
+// {drop, drop_low, drop_high}; null where there is none.
+Json ToJson(const std::optional<Drop>& drop);
 
 // "int8 loses 0.16 points, 95 % 0.02 to 0.31", or "gains", so that no sign is needed to tell which.
 std::string ToText(const Drop& drop);
 
-// Tables: what each convolution costs ({node, labels_changed, drop, drop_low, drop_high} a row), and the IoU
+// Tables: the settings that were tried ({ranges, bias_correction, equalized_pairs, labels_changed, miou} a
+// row), what each convolution costs ({node, labels_changed, drop, drop_low, drop_high} a row), and the IoU
 // of classes.
+void PrintTried(const Json& rows);
 void PrintSensitivity(const Json& rows);
 void PrintScores(const Classes& classes, const NetworkScore& wanted, const NetworkScore& got,
-                 const Drop& drop);
+                 const std::optional<Drop>& drop);
 
 }  // namespace frf::cli

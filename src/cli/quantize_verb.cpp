@@ -69,6 +69,12 @@ class Quantizer {
                               arguments_.model));
     }
     float_score_ = ScoreNetwork(model_, options_, selection_, "float32");
+    if (arguments_.max_drop >= 0 && !float_score_.MeanIou()) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("--max-drop: no pixel of the {} to choose by is labelled, so there is no mean "
+                              "IoU to keep; leave it out, or name labelled images (--split, --list)",
+                              Counted(selection_.samples.size(), "image")));
+    }
     const Clock::time_point start = Clock::now();
     Candidate best = Choose(ready);
     const double calibrated = Seconds(start);
@@ -187,7 +193,7 @@ class Quantizer {
                         {"bias_correction", candidate.scheme.bias_correction},
                         {"equalized_pairs", candidate.prepared->equalized},
                         {"labels_changed", candidate.disagreement},
-                        {"miou", candidate.score.MeanIou()}});
+                        {"miou", OrNull(candidate.score.MeanIou())}});
       if (!best || candidate.disagreement < best->disagreement) best = std::move(candidate);
     };
     const std::vector<RangeMethod> methods = Methods();
@@ -222,12 +228,9 @@ class Quantizer {
         alone.scheme.float_nodes = {nodes.begin(), nodes.end()};
         alone.scheme.float_nodes.erase(node);
         Try(alone);
-        const Drop drop = DropOf(float_score_, alone.score);
-        sensitivity_.push_back({{"node", node},
-                                {"labels_changed", alone.disagreement},
-                                {"drop", drop.points},
-                                {"drop_low", drop.low},
-                                {"drop_high", drop.high}});
+        Json row{{"node", node}, {"labels_changed", alone.disagreement}};
+        row.update(ToJson(DropOf(float_score_, alone.score)));
+        sensitivity_.push_back(row);
         order.emplace_back(alone.disagreement, node);
       }
     }
@@ -237,7 +240,7 @@ class Quantizer {
     });
     if (arguments_.max_drop < 0) return whole;
     std::size_t kept = 0;
-    while (DropOf(float_score_, whole.score).points > arguments_.max_drop && kept < order.size()) {
+    while (DropOf(float_score_, whole.score)->points > arguments_.max_drop && kept < order.size()) {
       for (std::size_t more = std::max<std::size_t>(1, kept / 2); more > 0 && kept < order.size(); --more)
         whole.scheme.float_nodes.insert(order[kept++].second);
       Try(whole);
@@ -249,7 +252,7 @@ class Quantizer {
     Model quantized = ModelOf(best);
     const NetworkScore wanted = ScoreNetwork(model_, options_, scoring_, "float32" + HeldOut(", held out"));
     const NetworkScore got = ScoreNetwork(quantized, options_, scoring_, "int8" + HeldOut(", held out"));
-    const Drop drop = DropOf(wanted, got);
+    const std::optional<Drop> drop = DropOf(wanted, got);
     const double changed = Disagreement(wanted, got);
     const bool integers = nodes.size() > best.scheme.float_nodes.size();
     quantized.info.weights = integers ? "int8" : "f32";
@@ -267,12 +270,10 @@ class Quantizer {
          {{"images", scoring_.samples.size()},
           {"used_before", seen_},
           {"recordings", Some(scoring_.recordings)},
-          {"miou_float", wanted.MeanIou()},
-          {"miou", got.MeanIou()},
-          {"drop", drop.points},
-          {"drop_low", drop.low},
-          {"drop_high", drop.high},
+          {"miou_float", OrNull(wanted.MeanIou())},
+          {"miou", OrNull(got.MeanIou())},
           {"labels_changed", changed}}}};
+    quant["scoring"].update(ToJson(drop));
     for (const std::string& node : best.scheme.float_nodes) quant["float_nodes"].push_back(node);
     if (!sensitivity_.empty()) quant["sensitivity"] = sensitivity_;
     quantized.info.quant = quant;
@@ -294,11 +295,14 @@ class Quantizer {
       Print(best, calibrated, wanted, got, drop, changed);
     }
     std::fflush(stdout);
-    if (arguments_.max_drop >= 0 && drop.points > arguments_.max_drop) {
+    if (!drop) {
+      LogWarning(fmt::format("no pixel of the {} is labelled: what int8 costs in mean IoU is not known",
+                             Counted(scoring_.samples.size(), HeldOut("held-out ") + "image")));
+    } else if (arguments_.max_drop >= 0 && drop->points > arguments_.max_drop) {
       LogWarning(fmt::format(
           "the {}images lose {:.2f} points, more than --max-drop {:g}, which is kept on the {} "
           "images of the selection; choose by more of them (--select-images) or ask for a smaller drop",
-          HeldOut("held-out "), drop.points, arguments_.max_drop, selection_.samples.size()));
+          HeldOut("held-out "), drop->points, arguments_.max_drop, selection_.samples.size()));
     }
     if (model_.graph.opset < 13) {
       LogWarning(
@@ -316,14 +320,8 @@ class Quantizer {
   }
 
   void Print(const Candidate& best, double calibrated, const NetworkScore& wanted, const NetworkScore& got,
-             const Drop& drop, double changed) const {
-    fmt::print("{:<20} {:>10} {:>10} {:>15} {:>10}\n", "ranges", "bias", "equalised", "labels changed",
-               "mean IoU");
-    for (const Json& row : tried_) {
-      fmt::print("{:<20} {:>10} {:>10} {:>13.3f} % {:>8.2f} %\n", row["ranges"].get<std::string>(),
-                 row["bias_correction"].get<bool>() ? "corrected" : "", row["equalized_pairs"].get<int>(),
-                 row["labels_changed"].get<double>() * 100, row["miou"].get<double>() * 100);
-    }
+             const std::optional<Drop>& drop, double changed) const {
+    PrintTried(tried_);
     fmt::print("chosen: {}{}{}, on {} of {}; ranges of {} of {}, {:.0f} s\n\n", best.scheme.range.name(),
                best.scheme.bias_correction ? ", bias corrected" : "",
                best.prepared->equalized > 0 ? ", equalised" : "", Counted(selection_.samples.size(), "image"),
@@ -331,7 +329,7 @@ class Quantizer {
                Some(calibration_.recordings), calibrated);
     if (!sensitivity_.empty()) PrintSensitivity(sensitivity_);
     PrintScores(model_.info.classes, wanted, got, drop);
-    fmt::print("{}; {:.2f} % of labels changed; {} of {}\n", ToText(drop), changed * 100,
+    fmt::print("{}{:.2f} % of labels changed; {} of {}\n", drop ? ToText(*drop) + "; " : "", changed * 100,
                Counted(scoring_.samples.size(), HeldOut("held-out ") + "image"), Some(scoring_.recordings));
     fmt::print("float32 {:.1f} ms, int8 {:.1f} ms an image\n", wanted.ms, got.ms);
   }

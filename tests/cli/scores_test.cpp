@@ -111,16 +111,23 @@ TEST(DemoScores, OnlyWhereTheClassesAreTheDrawnStreets) {
   EXPECT_EQ(ReadImage(work / "demo/demo.png").width, 2 * 480 + 8) << "picture, float32";
 }
 
+// Streets in the layout of camvid:DIR of which nothing is labelled.
+void DrawUnlabelled(const std::filesystem::path& folder, int count) {
+  std::filesystem::create_directories(folder / "val");
+  std::filesystem::create_directories(folder / "valannot");
+  for (int i = 0; i < count; ++i) {
+    Sample street = DrawScene(static_cast<std::uint64_t>(i), {.height = 64, .width = 96});
+    const std::string name = fmt::format("{}_a.png", i);
+    WritePng((folder / "val" / name).string(), street.image);
+    std::fill(street.labels.ids.begin(), street.labels.ids.end(), 11);
+    WriteLabels((folder / "valannot" / name).string(), street.labels);
+  }
+}
+
 // Where nothing is labelled there is no score, nowhere 0.
 TEST(EvalNothing, HasNoScore) {
   const test::TempFolder work;
-  std::filesystem::create_directories(work.path() / "c/val");
-  std::filesystem::create_directories(work.path() / "c/valannot");
-  const Sample street = DrawScene(1, {.height = 64, .width = 96});
-  WritePng(work / "c/val/a.png", street.image);
-  LabelImage nothing = street.labels;
-  std::fill(nothing.ids.begin(), nothing.ids.end(), 11);
-  WriteLabels(work / "c/valannot/a.png", nothing);
+  DrawUnlabelled(work.path() / "c", 1);
   std::vector<std::string> words{"eval",   "frfnet-slim-synth",      "--against", "frfnet-slim-synth",
                                  "--data", "camvid:" + (work / "c"), "--size",    "64x96"};
   const Finished table = RunFrf(words);
@@ -132,6 +139,47 @@ TEST(EvalNothing, HasNoScore) {
   EXPECT_EQ(result["arithmetic"], "f32");
   const std::string report = ReadFile(work / "r.html");
   EXPECT_NE(report.find("Mean IoU - there"), std::string::npos);
+}
+
+TEST(EvalNothing, ModulesCostNothingThatIsKnown) {
+  const test::TempFolder work;
+  DrawUnlabelled(work.path() / "c", 1);
+  std::vector<std::string> words{"eval",  "frfnet-slim-synth", "--data", "camvid:" + (work / "c"), "--size",
+                                 "64x96", "--modules"};
+  const Finished table = RunFrf(words);
+  EXPECT_EQ(table.code, 0) << table.err;
+  EXPECT_EQ(table.out.find("0.00 "), std::string::npos) << table.out;
+  words.push_back("--json");
+  const Json result = ParsedOutput(RunFrf(words));
+  EXPECT_TRUE(result["miou"].is_null());
+  EXPECT_TRUE(result["modules"][0]["frozen"].is_null());
+}
+
+TEST(QuantizeNothing, HasNoScoreAndNothingToHoldTheDropBy) {
+  const test::TempFolder work;
+  DrawUnlabelled(work.path() / "c", 3);
+  std::vector<std::string> words{"quantize", "frfnet-slim-synth",
+                                 "--data",   "camvid:" + (work / "c"),
+                                 "--split",  "val",
+                                 "--size",   "64x96",
+                                 "--method", "minmax",
+                                 "-o",       work / "q.onnx"};
+  const Finished table = RunFrf(words);
+  EXPECT_EQ(table.code, 0) << table.err;
+  EXPECT_EQ(table.out.find(" 0.00 %\n"), std::string::npos) << table.out;
+  EXPECT_EQ(table.out.find("int8 loses"), std::string::npos) << table.out;
+  EXPECT_NE(table.err.find("what int8 costs in mean IoU is not known"), std::string::npos) << table.err;
+  words.push_back("--json");
+  const Json result = ParsedOutput(RunFrf(words));
+  EXPECT_TRUE(result["tried"][0]["miou"].is_null());
+  EXPECT_TRUE(result["scoring"]["miou"].is_null());
+  EXPECT_TRUE(result["scoring"]["drop"].is_null());
+  words.insert(words.end(), {"--max-drop", "0.5"});
+  const Finished refused = RunFrf(words);
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.err.find("--max-drop: no pixel of the 1 image to choose by is labelled"),
+            std::string::npos)
+      << refused.err;
 }
 
 TEST(EvalErrors, NameTheImage) {
