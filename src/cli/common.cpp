@@ -43,9 +43,7 @@ Model LoadRun(const std::string& folder, bool raw, bool last) {
   const Json config = ParseJson(ReadFile(config_path), config_path);
   Model model;
   model.info = ModelInfoFromJson(config.contains("model") ? config["model"] : config, config_path);
-  const std::string best = folder + "/best.ckpt", newest = folder + "/last.ckpt";
-  const bool takes_best = !last && std::filesystem::exists(best);
-  const std::string path = takes_best ? best : newest;
+  const std::string taken = CheckpointOfRun(folder, last), path = folder + "/" + taken + ".ckpt";
   const Checkpoint checkpoint = Checkpoint::Load(path);
   Json options = model.info.net_options;
   options["classes"] = model.info.classes.count();
@@ -63,7 +61,7 @@ Model LoadRun(const std::string& folder, bool raw, bool last) {
                             report.kept.size(), report.kept.front()));
   }
   if (!table.empty()) model.graph = engine::InsertQuantization(model.graph, table);
-  DescribeWeights(model.info, checkpoint.meta(), takes_best, raw);
+  DescribeWeights(model.info, checkpoint.meta(), taken == "best", raw);
   return model;
 }
 

@@ -74,7 +74,7 @@ void WriteReport(const EvalArguments& arguments, const Dataset& data, const Json
                  OtherModel* other);
 
 // --stamp: into the model file's metadata.
-void Stamp(const EvalArguments& arguments, const Json& result);
+void Stamp(const EvalArguments& arguments, const Dataset& data, const Json& result);
 
 // --modules
 int RunEvalModules(const EvalArguments& arguments, const SegmenterOptions& options, const Model& model,

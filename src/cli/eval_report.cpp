@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "base/hash.h"
 #include "base/plural.h"
 #include "base/system.h"
+#include "base/text.h"
 #include "base/version.h"
 #include "cli/cli.h"
 #include "cli/eval.h"
@@ -45,6 +47,27 @@ HtmlReport::Row ChangedRow(const ScoredImage& scored, const Sample& sample, Segm
            {"changed", where}}};
 }
 
+// What identifies the images that were scored. No path: the file may go to others.
+Json DescribeScored(const DatasetSpec& spec, const Dataset& data) {
+  const std::size_t colon = spec.spec.find(':');
+  const std::string kind = spec.spec.substr(0, colon);
+  const auto last_name = [](const std::string& path) {
+    const std::string name = std::filesystem::weakly_canonical(path).filename().string();
+    return IsUtf8(name) ? name : Printable(name);
+  };
+  Json facts{{"data", kind}};
+  if (kind != "synth") facts["folder"] = last_name(spec.spec.substr(colon + 1));
+  if (spec.list.empty())
+    facts["split"] = spec.split;
+  else
+    facts["list"] = last_name(spec.list);
+  if (spec.seed > 0) facts["seed"] = spec.seed;
+  std::string names;
+  for (int i = 0; i < data.size(); ++i) names += data.name(i) + "\n";
+  facts["names"] = fmt::format("{:016x}", XxHash64(names));
+  return facts;
+}
+
 }  // namespace
 
 std::string DifferenceTable(const ConfusionMatrix& matrix, const OtherModel& other,
@@ -71,7 +94,7 @@ void WriteReport(const EvalArguments& arguments, const Dataset& data, const Json
   const std::string description = result["data"];
   std::string numbers = result["arithmetic"];
   if (result.contains("weights"))
-    numbers += fmt::format("; {} weights of the {} checkpoint", arguments.weights,
+    numbers += fmt::format("; {} weights of the {} checkpoint", std::string(result["weights"]),
                            std::string(result["checkpoint"]));
   HtmlReport report(fmt::format("{} on {}", arguments.model, description));
   report.Facts(
@@ -131,26 +154,21 @@ void WriteReport(const EvalArguments& arguments, const Dataset& data, const Json
   report.Write(arguments.report);
 }
 
-void Stamp(const EvalArguments& arguments, const Json& result) {
+void Stamp(const EvalArguments& arguments, const Dataset& data, const Json& result) {
   const std::string path = FindModel(arguments.model);
   Model model = ReadOnnx(path);
-  Json entry{
-      {"data", arguments.data.spec.substr(0, arguments.data.spec.find(':'))},
-      {"split", arguments.data.list.empty() ? arguments.data.split
-                                            : std::filesystem::path(arguments.data.list).stem().string()},
-      {"size", result["size"]},
-      {"images", result["images"]},
-      {"miou", result["miou"]},
-      {"pixel_accuracy", result["pixel_accuracy"]},
-      {"iou", result["iou"]}};
-  if (arguments.data.seed > 0) entry["seed"] = arguments.data.seed;  // other scenes
+  Json entry = DescribeScored(arguments.data, data);
+  entry["size"] = result["size"];
+  // A score of the same images at the same size is replaced. What does not say which images it is of (from
+  // training, or an older frf) may be of others.
   Json kept = Json::array();
   for (const Json& old : model.info.eval) {
-    const auto same = [&](const char* key) {
-      return old.contains(key) ? entry.contains(key) && old[key] == entry[key] : !entry.contains(key);
-    };
-    if (!same("data") || !same("split") || !same("size") || !same("seed")) kept.push_back(old);
+    const bool same = std::all_of(entry.items().begin(), entry.items().end(), [&](const auto& fact) {
+      return old.contains(fact.key()) && old[fact.key()] == fact.value();
+    });
+    if (!same) kept.push_back(old);
   }
+  for (const char* key : {"images", "miou", "pixel_accuracy", "iou"}) entry[key] = result[key];
   kept.push_back(entry);
   model.info.eval = kept;
   WriteOnnx(model, path);

@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "base/files.h"
+#include "base/log.h"
 #include "base/named.h"
 #include "base/progress.h"
 #include "cli/cli.h"
@@ -19,8 +20,10 @@
 #include "engine/session.h"
 #include "frf/error.h"
 #include "graph/image_size.h"
+#include "graph/weights.h"
 #include "image/image_io.h"
 #include "metrics/confusion.h"
+#include "metrics/eval_result.h"
 
 namespace frf::cli {
 namespace {
@@ -53,6 +56,24 @@ LabelImage LabelsOf(Segmenter& segmenter, const Sample& sample) {
   return Named(sample.name, [&] { return segmenter.Run(sample.image.view()); });
 }
 
+// Where the data are drawn, or their skies.
+std::optional<std::uint64_t> SeedOf(const DatasetSpec& data) {
+  if (!data.new_skies && !data.spec.starts_with("synth:")) return std::nullopt;
+  return data.seed;
+}
+
+// A run may be validated on pictures averaged down by area, which no deployed model does: its own figure is
+// another one then.
+void SayHowItWasValidated(const std::string& run) {
+  const std::string file = run + "/config.json";
+  const Json config = ParseJson(ReadFile(file), file);
+  if (!config.value(Json::json_pointer("/recipe/validate_area"), false)) return;
+  LogWarning(fmt::format(
+      "{}: was validated on pictures averaged down by area (validate_area), here they are resized "
+      "bilinearly, as frf segment does: the run's own score differs, --backend torch repeats it",
+      PrintableName(run)));
+}
+
 int RunEval(const EvalArguments& arguments) {
   const bool run_folder = std::filesystem::is_directory(arguments.model);
   if (arguments.backend == "torch") {
@@ -75,6 +96,7 @@ int RunEval(const EvalArguments& arguments) {
   CheckClasses(model.info.classes, data->classes(), arguments.model);
   CheckOutputs(arguments, data.get());
   if (arguments.modules) return RunEvalModules(arguments, options, model, *data);
+  if (run_folder) SayHowItWasValidated(arguments.model);
   const SizePair fixed = FixedSides(model.graph);
   Segmenter segmenter(std::move(model), options);
   const Classes& classes = segmenter.info().classes;
@@ -121,18 +143,21 @@ int RunEval(const EvalArguments& arguments) {
     progress.Advance(1, fmt::format("mIoU {:.3f}", matrix.MeanIou().value_or(0)));
   }
   ClearProgressLine();
-  const double ms = count > 0 ? seconds * 1000 / count : 0;
-  Json result = ToJson(matrix, classes);
-  result["model"] = arguments.model;
-  result["data"] = description;
-  result["size"] = size;
-  result["ms"] = ms;
-  result["backend"] = arguments.backend;
-  result["arithmetic"] = (segmenter.info().weights == "int8" ? "int8, the rest " : "") + arguments.precision;
+  EvalFacts facts{
+      .model = arguments.model,
+      .data = description,
+      .list = std::filesystem::path(arguments.data.list).filename().string(),
+      .seed = SeedOf(arguments.data),
+      .size = size,
+      .ms = count > 0 ? seconds * 1000 / count : 0,
+      .backend = arguments.backend,
+      .arithmetic = (segmenter.info().weights == "int8" ? "int8, the rest " : "") + arguments.precision};
   if (run_folder) {
-    result["weights"] = arguments.weights;
-    result["checkpoint"] = arguments.last ? "last" : "best";
+    // What was read: a run without averages has none, a run without validation no best checkpoint.
+    facts.weights = segmenter.info().weights_from;
+    facts.checkpoint = CheckpointOfRun(arguments.model, arguments.last);
   }
+  Json result = ToJson(facts, matrix, classes);
   if (other) {
     const Json theirs = ToJson(other->matrix, classes);
     result["against"] = {{"model", arguments.against},
@@ -150,7 +175,7 @@ int RunEval(const EvalArguments& arguments) {
   std::fflush(stdout);
   if (!arguments.report.empty())
     WriteReport(arguments, *data, result, segmenter, matrix, scored, other.get());
-  if (arguments.stamp) Stamp(arguments, result);
+  if (arguments.stamp) Stamp(arguments, *data, result);
   return 0;
 }
 

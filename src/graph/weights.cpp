@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <cstring>
+#include <filesystem>
 #include <unordered_set>
 
 #include "frf/error.h"
@@ -39,6 +40,10 @@ LoadReport LoadWeights(Graph& graph, const Checkpoint& checkpoint, const std::st
     if (!known.contains(name)) report.ignored.push_back(name);
   }
   return report;
+}
+
+std::string CheckpointOfRun(const std::string& run, bool last) {
+  return !last && std::filesystem::exists(run + "/best.ckpt") ? "best" : "last";
 }
 
 std::string WeightsPrefix(const Checkpoint& checkpoint, bool raw) {

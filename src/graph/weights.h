@@ -31,6 +31,9 @@ struct LoadReport {
 LoadReport LoadWeights(Graph& graph, const Checkpoint& checkpoint, const std::string& prefix,
                        const LoadOptions& options);
 
+// Which checkpoint of a run folder is read: "best", or "last" where that was asked for or there is no best.
+std::string CheckpointOfRun(const std::string& run, bool last);
+
 // The prefix under which a checkpoint's averaged weights stand, else the raw ones'; `raw` forces the latter.
 std::string WeightsPrefix(const Checkpoint& checkpoint, bool raw = false);
 

@@ -11,7 +11,6 @@
 #include "base/progress.h"
 #include "base/stop_signal.h"
 #include "frf/error.h"
-#include "image/transform.h"
 #include "train/distributed.h"
 
 namespace frf {
@@ -39,11 +38,14 @@ std::string ScoresName(const Graph& graph) {
   throw Error(ErrorCode::kInvalidArgument, "graph '" + graph.name + "' has no output of scores");
 }
 
+NetworkSize SizeSeen(const Image& image, const EvaluateOptions& options) {
+  return ChooseNetworkSize(options.input, image.height, image.width, options.height, options.width);
+}
+
 LabelImage Predict(GraphModule& module, const Image& image, const EvaluateOptions& options) {
   const torch::NoGradGuard no_gradients;
   const EvalMode eval(module);
-  const NetworkSize size =
-      ChooseNetworkSize(options.input, image.height, image.width, options.height, options.width);
+  const NetworkSize size = SizeSeen(image, options);
   torch::Tensor input = torch::empty({1, 3, size.height, size.width});
   if (options.area && (size.content_height < image.height || size.content_width < image.width)) {
     const Image small = ResizeArea(image.view(), size.content_height, size.content_width);
@@ -81,7 +83,7 @@ Evaluation Evaluate(GraphModule& module, const Dataset& data, const EvaluateOpti
   const auto start = std::chrono::steady_clock::now();
   const int step = options.distributed == nullptr ? 1 : options.distributed->size(),
             offset = options.distributed == nullptr ? 0 : options.distributed->rank();
-  Evaluation result{ConfusionMatrix(data.classes().count()), {}, 0};
+  Evaluation result{.matrix = ConfusionMatrix(data.classes().count()), .scores = {}, .size = {}};
   result.scores.assign(static_cast<std::size_t>(data.size()), 0.0);
   Progress progress("validate", options.progress ? data.size() : 0);
   std::future<Sample> next;
@@ -100,7 +102,13 @@ Evaluation Evaluate(GraphModule& module, const Dataset& data, const EvaluateOpti
     const Sample sample = next.get();
     fetch(i + step);
     ConfusionMatrix one(data.classes().count());
-    one.Add(sample.labels, Predict(module, sample.image, options));
+    const auto begun = std::chrono::steady_clock::now();
+    const LabelImage labels = Predict(module, sample.image, options);
+    result.network_seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+    const NetworkSize size = SizeSeen(sample.image, options);
+    const std::string seen = fmt::format("{}x{}", size.height, size.width);
+    result.size = result.size.empty() || result.size == seen ? seen : "native";
+    one.Add(sample.labels, labels);
     result.scores[static_cast<std::size_t>(i)] = one.MeanIou().value_or(-1);
     result.matrix.Merge(one);
     if (options.progress)

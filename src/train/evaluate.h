@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "data/dataset.h"
+#include "image/transform.h"
 #include "metrics/confusion.h"
 #include "train/device.h"
 #include "train/module.h"
@@ -38,10 +39,15 @@ struct Evaluation {
   ConfusionMatrix matrix;
   std::vector<double> scores;  // mean IoU of each image, negative where nothing is labelled
   double seconds = 0;
+  double network_seconds = 0;  // of these, from the pictures to the labels
+  std::string size;            // at which the network saw the pictures, "native" where they differ
 };
 
 // The graph's output of scores. Throws kInvalidArgument where there is none.
 std::string ScoresName(const Graph& graph);
+
+// The size at which the network sees an image.
+NetworkSize SizeSeen(const Image& image, const EvaluateOptions& options);
 
 // Labels of one image at the image's size.
 LabelImage Predict(GraphModule& module, const Image& image, const EvaluateOptions& options);

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// `frf eval RUN --backend torch`: the same module that trains, scored.
+// `frf eval RUN --backend torch`: the same module that trains, scored as training validates it. Prints what
+// the engine's eval (src/cli/eval_verb.cpp) prints.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 
+#include "base/files.h"
 #include "base/system.h"
 #include "base/version.h"
 #include "frf/error.h"
+#include "graph/weights.h"
+#include "metrics/eval_result.h"
 #include "metrics/report.h"
 #include "train/device.h"
 #include "train/evaluate.h"
@@ -25,6 +30,23 @@ struct EvalArguments {
   bool last = false, json = false;
 };
 
+EvalFacts FactsOf(const EvalArguments& a, const ModelInfo& info, const EvaluateOptions& options,
+                  const Dataset& data, const Evaluation& evaluation) {
+  EvalFacts facts{.model = a.run,
+                  .data = data.description(),
+                  .list = std::filesystem::path(a.data.list).filename().string(),
+                  .size = evaluation.size,
+                  .resize = options.area ? "area" : "bilinear",
+                  .ms = evaluation.network_seconds * 1000 / std::max(1, data.size()),
+                  .backend = "torch",
+                  .arithmetic = (info.weights == "int8" ? "int8 simulated in " : "") +
+                                std::string(NameOf(options.precision)),
+                  .weights = info.weights_from,
+                  .checkpoint = CheckpointOfRun(a.run, a.last)};
+  if (a.data.new_skies || a.data.spec.starts_with("synth:")) facts.seed = a.data.seed;
+  return facts;
+}
+
 int RunEval(const EvalArguments& a) {
   if (!std::filesystem::is_directory(a.run)) {
     throw Error(ErrorCode::kUsage, fmt::format("{}: is no run folder, which --backend torch wants; "
@@ -34,7 +56,9 @@ int RunEval(const EvalArguments& a) {
   ConfigureCpu(a.threads);
   ModelInfo info;
   GraphModule module(LoadRunGraph(a.run, a.weights == "raw", a.last, info));
-  EvaluateOptions options{.input = info.input, .device = ParseDevice(a.device)};
+  const std::string config = a.run + "/config.json";
+  const Recipe recipe = PlanFromJson(ParseJson(ReadFile(config), config), config).recipe;
+  EvaluateOptions options{.input = info.input, .area = recipe.validate_area, .device = ParseDevice(a.device)};
   options.precision = ResolvePrecision(a.amp, options.device);
   if (!a.size.empty()) std::tie(options.height, options.width) = ParseSize(a.size, "--size");
   module.To(options.device);
@@ -45,24 +69,23 @@ int RunEval(const EvalArguments& a) {
   }
   const Evaluation evaluation = Evaluate(module, *data, options);
   // The scores first: a full disk must not cost them.
-  if (a.json) {
-    Json json = ToJson(evaluation.matrix, info.classes);
-    json["model"] = a.run;
-    json["data"] = data->description();
-    json["backend"] = "torch";
-    json["seconds"] = evaluation.seconds;
+  const EvalFacts facts = FactsOf(a, info, options, *data, evaluation);
+  const Json json = ToJson(facts, evaluation.matrix, info.classes);
+  if (a.json)
     fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
-  } else {
-    fmt::print("{}\n{}", data->description(), FormatTable(evaluation.matrix, info.classes));
-  }
+  else
+    fmt::print("{} on {}\n{}", a.run, facts.data, FormatTable(evaluation.matrix, info.classes));
   std::fflush(stdout);
   if (!a.report.empty()) {
     HtmlReport report(fmt::format("{} on {}", a.run, data->description()));
     report.Facts({{"run", a.run},
                   {"network", info.net},
-                  {"data", data->description()},
+                  {"data", facts.data},
+                  {"input", fmt::format("{}, {} resizing", facts.size, facts.resize)},
+                  {"arithmetic", fmt::format("{}; {} weights of the {} checkpoint", facts.arithmetic,
+                                             facts.weights, facts.checkpoint)},
                   {"mean IoU", Percent(evaluation.matrix.MeanIou(), 2)},
-                  {"backend", "libtorch"},
+                  {"time", fmt::format("{:.1f} ms an image, libtorch on {}", facts.ms, options.device.str())},
                   {"machine", ThisMachine().cpu},
                   {"commit", Commit()}});
     report.Section("Classes");

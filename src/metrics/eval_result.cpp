@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "metrics/eval_result.h"
+
+#include "base/version.h"
+
+namespace frf {
+
+Json ToJson(const EvalFacts& facts, const ConfusionMatrix& matrix, const Classes& classes) {
+  Json json = ToJson(matrix, classes);
+  json["model"] = facts.model;
+  json["data"] = facts.data;
+  json["list"] = facts.list.empty() ? Json() : Json(facts.list);
+  json["seed"] = facts.seed ? Json(*facts.seed) : Json();
+  json["size"] = facts.size;
+  json["resize"] = facts.resize;
+  json["ms"] = facts.ms;
+  json["backend"] = facts.backend;
+  json["arithmetic"] = facts.arithmetic;
+  if (!facts.weights.empty()) {
+    json["weights"] = facts.weights;
+    json["checkpoint"] = facts.checkpoint;
+  }
+  json["version"] = Version();
+  json["commit"] = Commit();
+  return json;
+}
+
+}  // namespace frf
