@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the parts of `frf eval` share: the verb and its report (eval_verb.cpp, eval_report.cpp), what is
-// refused before the work (eval_checks.cpp), --modules (eval_modules.cpp).
+// refused before the work (eval_checks.cpp), --per-image (eval_images.cpp), --modules (eval_modules.cpp).
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "cli/eval_views.h"
 #include "data/dataset.h"
 #include "engine/segmenter.h"
 #include "metrics/confusion.h"
@@ -16,11 +18,13 @@ namespace frf::cli {
 
 struct EvalArguments {
   DatasetSpec data;
-  std::string model, against, size, backend = "engine", weights = "ema", report, save, precision = "f32";
+  std::string model, against, size, backend = "engine", weights = "ema", report, per_image, save,
+                                    precision = "f32";
+  Views views;
   std::uint64_t max_memory_mb = 0;
   int threads = 0, limit = 0, pictures = 8;
   bool json = false, stamp = false, last = false, modules = false;
-  bool weights_given = false, pictures_given = false;
+  bool weights_given = false, pictures_given = false, scales_given = false;
 };
 
 // One image's score.
@@ -29,6 +33,25 @@ struct ScoredImage {
   double miou;
   double changed = 0;  // share of labels that --against gives otherwise
 };
+
+// --per-image: every image's scores, also of those where nothing is labelled.
+class ImageScores {
+ public:
+  void Add(const std::string& name, const ConfusionMatrix& one);
+  // By its ending .csv, or else JSON.
+  void Write(const std::string& path, const Classes& classes) const;
+
+ private:
+  struct Row {
+    std::string image;
+    std::int64_t pixels;  // labelled
+    std::optional<double> pixel_accuracy, miou;
+    std::vector<std::optional<double>> iou;  // by class
+  };
+  std::vector<Row> rows_;
+};
+
+bool IsPerImageName(const std::string& path);  // ends in .csv or .json
 
 // --against: the other network's side of the comparison.
 struct OtherModel {
@@ -70,7 +93,7 @@ std::string DifferenceTable(const ConfusionMatrix& matrix, const OtherModel& oth
 
 // --report. `result`: the JSON document.
 void WriteReport(const EvalArguments& arguments, const Dataset& data, const Json& result,
-                 Segmenter& segmenter, const ConfusionMatrix& matrix, std::vector<ScoredImage> scored,
+                 Predictor& predictor, const ConfusionMatrix& matrix, std::vector<ScoredImage> scored,
                  OtherModel* other);
 
 // --stamp: into the model file's metadata.

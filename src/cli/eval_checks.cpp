@@ -38,6 +38,9 @@ std::vector<std::string> WordsForTorch(const EvalArguments& arguments) {
                                     {arguments.max_memory_mb > 0, "--max-memory"},
                                     {arguments.stamp, "--stamp"},
                                     {!arguments.against.empty(), "--against"},
+                                    {!arguments.per_image.empty(), "--per-image"},
+                                    {arguments.views.flip, "--flip"},
+                                    {arguments.scales_given, "--scales"},
                                     {arguments.modules, "--modules"},
                                     {arguments.precision != "f32", "--precision"}}) {
     if (given)
@@ -64,6 +67,23 @@ std::vector<std::string> WordsForTorch(const EvalArguments& arguments) {
   return words;
 }
 
+namespace {
+
+// --flip and --scales.
+void CheckViews(const EvalArguments& arguments) {
+  if (arguments.scales_given && arguments.views.one())
+    throw Error(ErrorCode::kUsage, "--scales 1 is what is done without it; name others too, or --flip");
+  if (arguments.views.one()) return;
+  for (const auto& [given, name] : {std::pair(!arguments.against.empty(), "--against"),
+                                    {arguments.backend == "plain", "--backend plain"}}) {
+    if (given)
+      throw Error(ErrorCode::kUsage,
+                  fmt::format("{} does not go with --flip and --scales, which average views", name));
+  }
+}
+
+}  // namespace
+
 void CheckGiven(const EvalArguments& arguments, bool run_folder) {
   CheckVariant(arguments.data.variant, {arguments.data.spec});
   if (!run_folder && (arguments.weights_given || arguments.last)) {
@@ -73,6 +93,9 @@ void CheckGiven(const EvalArguments& arguments, bool run_folder) {
   for (const auto& [given, name] : {std::pair(!arguments.report.empty(), "--report"),
                                     {!arguments.against.empty(), "--against"},
                                     {!arguments.save.empty(), "--save"},
+                                    {!arguments.per_image.empty(), "--per-image"},
+                                    {arguments.views.flip, "--flip"},
+                                    {arguments.scales_given, "--scales"},
                                     {arguments.stamp, "--stamp"}}) {
     if (arguments.modules && given) {
       throw Error(ErrorCode::kUsage,
@@ -81,11 +104,16 @@ void CheckGiven(const EvalArguments& arguments, bool run_folder) {
   }
   if (arguments.stamp && arguments.data.new_skies)
     throw Error(ErrorCode::kUsage, "--stamp records what the data say, not what --new-skies make of them");
-  for (const auto& [given, name] :
-       {std::pair(arguments.limit > 0, "--limit"), {arguments.precision != "f32", "--precision"}}) {
+  CheckViews(arguments);
+  for (const auto& [given, name] : {std::pair(arguments.limit > 0, "--limit"),
+                                    {arguments.precision != "f32", "--precision"},
+                                    {arguments.views.flip, "--flip"},
+                                    {arguments.scales_given, "--scales"}}) {
     if (arguments.stamp && given) {
-      throw Error(ErrorCode::kUsage,
-                  fmt::format("--stamp records the score of all images in float32; leave out {}", name));
+      throw Error(
+          ErrorCode::kUsage,
+          fmt::format("--stamp records the score of all images, one view each, in float32; leave out {}",
+                      name));
     }
   }
   // A name is short for a file that was not meant to be written to: an installed one, or a checkout's.
@@ -99,6 +127,9 @@ void CheckGiven(const EvalArguments& arguments, bool run_folder) {
   }
   if (arguments.data.seed > 0 && !arguments.data.new_skies && !arguments.data.spec.starts_with("synth:"))
     throw Error(ErrorCode::kUsage, "--seed is of drawn scenes (--data synth:COUNT) and of --new-skies");
+  if (!arguments.per_image.empty() && !IsPerImageName(arguments.per_image))
+    throw Error(ErrorCode::kUsage, fmt::format("--per-image {}: a name that ends in .csv or .json is wanted",
+                                               PrintableName(arguments.per_image)));
   if (arguments.pictures_given && arguments.report.empty())
     throw Error(ErrorCode::kUsage, "--pictures goes with --report");
   if (arguments.stamp && run_folder) {
@@ -129,10 +160,13 @@ void AddDataFiles(const DatasetSpec& spec, const Dataset* data, FileSet& inputs)
 void CheckOutputs(const EvalArguments& arguments, const Dataset* data) {
   if (!arguments.save.empty()) MakeFolder(arguments.save);
   if (arguments.stamp) CheckOutputFile(FindModel(arguments.model), "--stamp");
-  if (!arguments.report.empty()) {
-    const fs::path folder = fs::path(arguments.report).parent_path();
+  const std::pair<std::string, const char*> files[] = {{arguments.report, "--report"},
+                                                       {arguments.per_image, "--per-image"}};
+  for (const auto& [file, option] : files) {
+    if (file.empty()) continue;
+    const fs::path folder = fs::path(file).parent_path();
     if (!folder.empty()) MakeFolder(folder);
-    CheckOutputFile(arguments.report, "--report");
+    CheckOutputFile(file, option);
   }
   FileSet inputs;
   for (const std::string& model : {arguments.model, arguments.against}) {
@@ -152,8 +186,8 @@ void CheckOutputs(const EvalArguments& arguments, const Dataset* data) {
                 fmt::format("{} {}: is one of the inputs, which would be lost; name another", option,
                             PrintableName(output.string())));
   };
-  if (!arguments.report.empty() && !arguments.report.starts_with("/dev/"))
-    check(arguments.report, "--report");
+  for (const auto& [file, option] : files)
+    if (!file.empty() && !file.starts_with("/dev/")) check(file, option);
   for (int i = 0; data != nullptr && !arguments.save.empty() && i < data->size(); ++i)
     check(fs::path(arguments.save) / PredictionName(data->name(i)), "--save");
 }

@@ -25,10 +25,10 @@ std::string Points(std::optional<double> ours, std::optional<double> theirs) {
 }
 
 // Picture, truth, both predictions, and where they differ.
-HtmlReport::Row ChangedRow(const ScoredImage& scored, const Sample& sample, Segmenter& segmenter,
+HtmlReport::Row ChangedRow(const ScoredImage& scored, const Sample& sample, Predictor& predictor,
                            OtherModel& other) {
-  const Classes& classes = segmenter.info().classes;
-  const LabelImage ours = segmenter.Run(sample.image.view()),
+  const Classes& classes = predictor.info().classes;
+  const LabelImage ours = predictor.Run(sample.image.view()),
                    theirs = other.segmenter->Run(sample.image.view());
   Image where = sample.image;
   for (std::size_t i = 0; i < ours.ids.size(); ++i) {
@@ -88,9 +88,9 @@ std::string DifferenceTable(const ConfusionMatrix& matrix, const OtherModel& oth
 }
 
 void WriteReport(const EvalArguments& arguments, const Dataset& data, const Json& result,
-                 Segmenter& segmenter, const ConfusionMatrix& matrix, std::vector<ScoredImage> scored,
+                 Predictor& predictor, const ConfusionMatrix& matrix, std::vector<ScoredImage> scored,
                  OtherModel* other) {
-  const Classes& classes = segmenter.info().classes;
+  const Classes& classes = predictor.info().classes;
   const std::string description = result["data"];
   std::string numbers = result["arithmetic"];
   if (result.contains("weights"))
@@ -99,10 +99,11 @@ void WriteReport(const EvalArguments& arguments, const Dataset& data, const Json
   HtmlReport report(fmt::format("{} on {}", arguments.model, description));
   report.Facts(
       {{"model", arguments.model},
-       {"network", segmenter.info().net},
+       {"network", predictor.info().net},
        {"data", description},
        {"input", std::string(result["size"])},
        {"arithmetic", numbers},
+       {"views", arguments.views.one() ? "one, at scale 1" : ToText(arguments.views)},
        {"mean IoU", Percent(matrix.MeanIou(), 2)},
        {"time",
         fmt::format("{:.1f} ms an image, {} backend, {}", result["ms"].get<double>(), arguments.backend,
@@ -123,7 +124,7 @@ void WriteReport(const EvalArguments& arguments, const Dataset& data, const Json
                      [](const ScoredImage& a, const ScoredImage& b) { return a.changed > b.changed; });
     std::vector<HtmlReport::Row> rows;
     for (int i = 0; i < std::min(arguments.pictures, static_cast<int>(changed.size())); ++i) {
-      rows.push_back(ChangedRow(changed[i], data.Get(changed[i].index), segmenter, *other));
+      rows.push_back(ChangedRow(changed[i], data.Get(changed[i].index), predictor, *other));
     }
     report.Section("Images that changed most");
     report.Legend(classes);
@@ -138,7 +139,7 @@ void WriteReport(const EvalArguments& arguments, const Dataset& data, const Json
     for (int i = first; i < first + count; ++i) {
       const Sample sample = data.Get(scored[i].index);
       made.push_back(PredictionRow(fmt::format("{}: mean IoU {:.1f} %", sample.name, scored[i].miou * 100),
-                                   sample.image, sample.labels, segmenter.Run(sample.image.view()), classes));
+                                   sample.image, sample.labels, predictor.Run(sample.image.view()), classes));
     }
     return made;
   };

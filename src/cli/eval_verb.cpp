@@ -52,8 +52,9 @@ std::unique_ptr<Dataset> OpenedOrNot(const DatasetSpec& spec) {
 }
 
 // What the network refuses, too little memory say, does not know its picture's name.
-LabelImage LabelsOf(Segmenter& segmenter, const Sample& sample) {
-  return Named(sample.name, [&] { return segmenter.Run(sample.image.view()); });
+template <typename Network>
+LabelImage LabelsOf(Network& network, const Sample& sample) {
+  return Named(sample.name, [&] { return network.Run(sample.image.view()); });
 }
 
 // Where the data are drawn, or their skies.
@@ -98,8 +99,8 @@ int RunEval(const EvalArguments& arguments) {
   if (arguments.modules) return RunEvalModules(arguments, options, model, *data);
   if (run_folder) SayHowItWasValidated(arguments.model);
   const SizePair fixed = FixedSides(model.graph);
-  Segmenter segmenter(std::move(model), options);
-  const Classes& classes = segmenter.info().classes;
+  Predictor predictor(std::move(model), options, arguments.views);
+  const Classes& classes = predictor.info().classes;
   std::unique_ptr<OtherModel> other;
   if (!arguments.against.empty()) {
     other = std::make_unique<OtherModel>(classes.count());
@@ -114,15 +115,16 @@ int RunEval(const EvalArguments& arguments) {
   const std::string description = DescribeData(*data, count);
   ConfusionMatrix matrix(classes.count());
   std::vector<ScoredImage> scored;
+  ImageScores images;
   double seconds = 0;
   std::string size;
   Progress progress("eval", count);
   for (int i = 0; i < count; ++i) {
     const Sample sample = data->Get(i);
     const auto start = std::chrono::steady_clock::now();
-    const LabelImage labels = LabelsOf(segmenter, sample);
+    const LabelImage labels = LabelsOf(predictor, sample);
     seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    const std::string seen = SizeSeen(segmenter.info().input, fixed, sample.image, options);
+    const std::string seen = SizeSeen(predictor.info().input, fixed, sample.image, options);
     size = i == 0 || seen == size ? seen : "native";  // they differ: each image's own
     ConfusionMatrix one(classes.count());
     one.Add(sample.labels, labels);
@@ -136,6 +138,7 @@ int RunEval(const EvalArguments& arguments) {
       other->pixels += static_cast<std::int64_t>(labels.ids.size());
       changed = static_cast<double>(count_changed) / static_cast<double>(labels.ids.size());
     }
+    if (!arguments.per_image.empty()) images.Add(sample.name, one);
     if (one.MeanIou()) scored.push_back({i, *one.MeanIou(), changed});
     if (!arguments.save.empty()) {
       WriteLabels(arguments.save + "/" + PredictionName(sample.name), ToLabelIds(labels, classes));
@@ -149,12 +152,14 @@ int RunEval(const EvalArguments& arguments) {
       .list = std::filesystem::path(arguments.data.list).filename().string(),
       .seed = SeedOf(arguments.data),
       .size = size,
+      .scales = arguments.views.scales,
+      .flip = arguments.views.flip,
       .ms = count > 0 ? seconds * 1000 / count : 0,
       .backend = arguments.backend,
-      .arithmetic = (segmenter.info().weights == "int8" ? "int8, the rest " : "") + arguments.precision};
+      .arithmetic = (predictor.info().weights == "int8" ? "int8, the rest " : "") + arguments.precision};
   if (run_folder) {
     // What was read: a run without averages has none, a run without validation no best checkpoint.
-    facts.weights = segmenter.info().weights_from;
+    facts.weights = predictor.info().weights_from;
     facts.checkpoint = CheckpointOfRun(arguments.model, arguments.last);
   }
   Json result = ToJson(facts, matrix, classes);
@@ -170,11 +175,13 @@ int RunEval(const EvalArguments& arguments) {
   if (arguments.json)
     PrintJson(result);
   else
-    fmt::print("{} on {}\n{}", arguments.model, description, FormatTable(matrix, classes));
+    fmt::print("{} on {}{}\n{}", arguments.model, description,
+               arguments.views.one() ? "" : ", " + ToText(arguments.views), FormatTable(matrix, classes));
   if (other && !arguments.json) fmt::print("\n{}", DifferenceTable(matrix, *other, arguments, classes));
   std::fflush(stdout);
+  if (!arguments.per_image.empty()) images.Write(arguments.per_image, classes);
   if (!arguments.report.empty())
-    WriteReport(arguments, *data, result, segmenter, matrix, scored, other.get());
+    WriteReport(arguments, *data, result, predictor, matrix, scored, other.get());
   if (arguments.stamp) Stamp(arguments, *data, result);
   return 0;
 }
@@ -196,10 +203,19 @@ void AddEval(CLI::App& root, Action& action) {
                   "cityscapes: labelIds or trainIds files; synth: camvid or cityscapes classes");
   app->add_flag("--new-skies", a->data.new_skies, "draw each image's sky anew: skies that the data lack");
   app->add_option("--size", a->size, "network input size HEIGHTxWIDTH (default: as the model was trained)");
+  app->add_flag("--flip", a->views.flip,
+                "average the probabilities of each picture and its mirror image: slower, often better");
+  CLI::Option* scales =
+      app->add_option("--scales", a->views.scales,
+                      "average the probabilities at these multiples of the input size, say 0.75,1,1.25")
+          ->delimiter(',')
+          ->check(Between(0.1, 10));
   app->add_option("--backend", a->backend,
                   "engine, plain (the reference executor), or torch (frf-train; for run folders)")
       ->check(CLI::IsMember({"engine", "plain", "torch"}));
   app->add_option("--report", a->report, "write an HTML report with the worst and best images to this file");
+  app->add_option("--per-image", a->per_image,
+                  "write each image's pixel accuracy, mean IoU and IoU by class to this file, .csv or .json");
   app->add_option(
       "--against", a->against,
       "another model (in float32): difference by class, and in the report the images whose labels changed "
@@ -227,13 +243,15 @@ void AddEval(CLI::App& root, Action& action) {
       "instead: how far gates and masks move, and mean IoU with each module's frozen at their means");
   app->add_flag("--stamp", a->stamp,
                 "write the result into the model file's metadata (frf.eval): the file is rewritten in place");
-  app->add_flag("--json", a->json, "one JSON document on standard output");
+  app->add_flag("--json", a->json, "one JSON document on standard output (its keys: docs/formats.md)");
   app->footer(R"(Examples:
   frf eval frfnet-camvid --data camvid:/data/camvid --split val --report val.html
-  frf eval street-int8.onnx --against street.onnx --data camvid:/data/camvid --report int8.html)");
-  app->callback([a, weights, pictures, &action] {
+  frf eval street-int8.onnx --against street.onnx --data camvid:/data/camvid --report int8.html
+  frf eval frfnet-camvid --data camvid:/data/camvid --flip --scales 0.75,1,1.25 --per-image val.csv)");
+  app->callback([a, weights, pictures, scales, &action] {
     a->weights_given = weights->count() > 0;
     a->pictures_given = pictures->count() > 0;
+    a->scales_given = scales->count() > 0;
     action = [a] { return RunEval(*a); };
   });
 }

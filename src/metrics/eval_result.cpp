@@ -13,6 +13,8 @@ Json ToJson(const EvalFacts& facts, const ConfusionMatrix& matrix, const Classes
   json["seed"] = facts.seed ? Json(*facts.seed) : Json();
   json["size"] = facts.size;
   json["resize"] = facts.resize;
+  json["scales"] = facts.scales;
+  json["flip"] = facts.flip;
   json["ms"] = facts.ms;
   json["backend"] = facts.backend;
   json["arithmetic"] = facts.arithmetic;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/json.h"
 #include "metrics/confusion.h"
@@ -19,6 +20,8 @@ struct EvalFacts {
   std::optional<std::uint64_t> seed;  // of drawn scenes or new skies
   std::string size;                   // at which the network saw the pictures, "native" where they differ
   std::string resize = "bilinear";    // of the pictures; "area" where larger ones were averaged down
+  std::vector<double> scales{1};      // views whose probabilities were averaged
+  bool flip = false;                  // each also mirrored
   double ms = 0;                      // an image, from the picture to labels
   std::string backend, arithmetic;
   std::string weights, checkpoint;  // of a run folder: ema or raw; best or last

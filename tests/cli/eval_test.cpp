@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What `frf eval` records: which weights were scored, and of which images a score is.
+#include "cli/eval.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -73,6 +75,46 @@ TEST(EvalStamp, KeepsAnEntryThatDoesNotNameItsImages) {
     ASSERT_EQ(all.size(), 2U);
     EXPECT_EQ(all[0]["miou"], 0.5);
   }
+}
+
+TEST(EvalPerImage, IsTheSplitImageByImage) {
+  const test::TempFolder work;
+  const std::vector<std::string> call{
+      "eval", "frfnet-slim-synth", "--data", "synth:3", "--split", "test", "--size", "64x96", "--json"};
+  std::vector<std::string> words = call;
+  words.insert(words.end(), {"--per-image", work / "new/images.json"});
+  const Json all = ParsedOutput(RunFrf(words));
+  const Json images = ParseJson(ReadFile(work / "new/images.json"), "images.json");
+  ASSERT_EQ(images.size(), 3U);
+  std::int64_t pixels = 0, of_all = 0;
+  for (const Json& image : images) pixels += image["pixels"].get<std::int64_t>();
+  for (const Json& row : all["confusion"])
+    for (const Json& count : row) of_all += count.get<std::int64_t>();
+  EXPECT_EQ(pixels, of_all);
+  words = call;
+  words.insert(words.end(), {"--limit", "1"});
+  const Json first = ParsedOutput(RunFrf(words));
+  for (const char* score : {"miou", "pixel_accuracy", "iou"})
+    EXPECT_EQ(images[0][score], first[score]) << score;
+  words = call;
+  words.insert(words.end(), {"--per-image", work / "images.txt"});
+  test::Refused(words, "a name that ends in .csv or .json is wanted");
+}
+
+// Class names are anybody's, and an image without labels has no scores.
+TEST(EvalPerImage, AsCsv) {
+  cli::ImageScores scores;
+  ConfusionMatrix some(2), nothing(2);
+  some.Add({1, 4, {0, 0, 1, 255}}, {1, 4, {0, 1, 1, 1}});
+  nothing.Add({1, 2, {255, 255}}, {1, 2, {0, 1}});
+  scores.Add("val/a, b.png", some);
+  scores.Add("val/c.png", nothing);
+  const test::TempFolder work;
+  scores.Write(work / "s.csv", {{"road", "\"tree\", or hedge"}, {}, {}});
+  EXPECT_EQ(ReadFile(work / "s.csv"),
+            "image,pixels,pixel_accuracy,miou,iou_road,\"iou_\"\"tree\"\", or hedge\"\n"
+            "\"val/a, b.png\",3,0.666667,0.500000,0.500000,0.500000\n"
+            "val/c.png,0,,,,\n");
 }
 
 TEST(EvalRun, SaysWhichWeightsItScored) {

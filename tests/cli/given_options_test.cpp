@@ -26,6 +26,7 @@ TEST(GivenOptions, OfEval) {
   refused({"--modules", "--report", "r.html"}, "--report does not go with --modules");
   refused({"--modules", "--against", model}, "--against does not go with --modules");
   refused({"--modules", "--stamp"}, "--stamp does not go with --modules");
+  refused({"--modules", "--per-image", "x.csv"}, "--per-image does not go with --modules");
   refused({"--modules", "--save", "x"}, "--save does not go with --modules");
   refused({"--stamp", "--limit", "1"}, "leave out --limit");
   refused({"--stamp", "--precision", "bf16"}, "leave out --precision");
