@@ -80,7 +80,9 @@ int RunEval(const EvalArguments& arguments) {
   if (arguments.backend == "torch") {
     const std::vector<std::string> words = WordsForTorch(arguments);
     CheckGiven(arguments, /*run_folder=*/true);  // frf-train says what is none
-    CheckOutputs(arguments, OpenedOrNot(arguments.data).get());
+    const auto data = OpenedOrNot(arguments.data);
+    CheckOutputs(arguments, data.get());
+    if (data) WarnOfRepeats(*data);
     ExecTrain(words);
   }
   SegmenterOptions options{.threads = arguments.threads,
@@ -97,6 +99,7 @@ int RunEval(const EvalArguments& arguments) {
   CheckClasses(model.info.classes, data->classes(), arguments.model);
   CheckOutputs(arguments, data.get());
   if (arguments.modules) return RunEvalModules(arguments, options, model, *data);
+  WarnOfRepeats(*data);
   if (run_folder) SayHowItWasValidated(arguments.model);
   const SizePair fixed = FixedSides(model.graph);
   Predictor predictor(std::move(model), options, arguments.views);

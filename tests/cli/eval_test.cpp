@@ -61,6 +61,23 @@ TEST(EvalStamp, OtherDataAndOtherListsKeepTheirScores) {
   EXPECT_EQ(all.dump().find(work.path().string()), std::string::npos) << "no path in a file that others get";
 }
 
+TEST(EvalList, SaysWhichImagesItNamesTwice) {
+  const test::TempFolder work;
+  DrawData(work / "c", "2", "1");
+  const std::string name = std::filesystem::directory_iterator(work.path() / "c/val")->path().filename();
+  const std::vector<std::string> call{
+      "eval",   "frfnet-slim-synth", "--data", "camvid:" + (work / "c"), "--size", "64x96",
+      "--list", work / "list.txt"};
+  WriteFileAtomically(work / "list.txt", "val/" + name + "\n");
+  EXPECT_EQ(RunFrf(call).err.find("more than once"), std::string::npos);
+  WriteFileAtomically(work / "list.txt", "val/" + name + "\nval/" + name + "\n");
+  const Finished twice = RunFrf(call);
+  EXPECT_EQ(twice.code, 0) << twice.err;
+  EXPECT_NE(twice.err.find("1 image is named more than once, val/" + name + " for instance"),
+            std::string::npos)
+      << twice.err;
+}
+
 // An older frf's entry does not say which images it is of: it stays.
 TEST(EvalStamp, KeepsAnEntryThatDoesNotNameItsImages) {
   const test::TempFolder work;
