@@ -5,12 +5,15 @@
     scripts/accuracy_time.py build/bin/frf frfnet-camvid frfnet-camvid-int8 --data camvid:DIR --list val-unseen.txt \\
         --sizes 288x384,360x480,408x544,456x608,504x672 -o tradeoff.svg
 
-Each model is scored by `frf eval --size` at every size, pictures resized to it and labels back, then all are timed in one
-`frf bench`, frames to labels. Needs Python alone.
+Each model is scored and timed by `frf eval --size` at every size: a time is the median over the scored pictures, each resized to the
+network's input and its labels back to the picture's size. (`frf bench --size` leaves that out: its pictures have the network's size.)
+Machines differ in speed from minute to minute, so all is timed --rounds times, in turns, and the median taken. Needs Python alone.
 """
 import argparse
 import html
 import json
+import os
+import statistics
 import subprocess
 import sys
 
@@ -54,7 +57,7 @@ def picture(rows, models, title, subtitle):
     for tick in miou_ticks:
         out.append(f'<line x1="{LEFT}" y1="{y(tick):.1f}" x2="{WIDTH - RIGHT}" y2="{y(tick):.1f}" stroke="{GRID}"/>')
         text(LEFT - 8, y(tick) + 4, f"{tick:g}", 'text-anchor="end"')
-    text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 14, "milliseconds a frame, 8-bit picture to labels; every curve has the same sizes",
+    text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 14, "milliseconds a picture, resizing included; every curve has the same sizes",
          'text-anchor="middle"')
     out.append(f'<text transform="translate(20 {HEIGHT / 2:.0f}) rotate(-90)" text-anchor="middle" fill="{INK}">mean IoU, %</text>')
     # Curves lie close, those of int8 files above all: only the slowest one's points have room for words, on their right.
@@ -83,31 +86,31 @@ def main():
     parser.add_argument("--split", default="val", help="to score on, without --list (%(default)s)")
     parser.add_argument("--list", help="file that names the images to score")
     parser.add_argument("--sizes", required=True, help="HEIGHTxWIDTH, with commas between")
-    parser.add_argument("--runs", type=int, default=40, help="timed frames a row (40)")
+    parser.add_argument("--rounds", type=int, default=3, help="times that everything is timed (%(default)s)")
     parser.add_argument("-o", "--output", help="SVG file for the picture")
     a = parser.parse_args()
     which = ["--list", a.list] if a.list else ["--split", a.split]
-    scores, described = {}, ""
-    for model in a.models:
-        for size in a.sizes.split(","):
-            result = run([a.frf, "eval", model, "--data", a.data, *which, "--size", size, "--json"])
-            scores[model, size], described = 100 * result["miou"], result["data"]
-    timed = run([a.frf, "bench", *a.models, "--size", a.sizes, "--runs", str(a.runs), "--json"])
-    timed = timed if isinstance(timed, list) else [timed]
-    names = [row["name"] for row in timed[::len(a.sizes.split(","))]]  # as bench shortens them
-    rows = [{"model": row["name"], "size": row["size"], "ms": row["ms"]["median"],
-             "miou": scores[a.models[names.index(row["name"])], row["size"]]} for row in timed]
+    names = [os.path.splitext(os.path.basename(os.path.normpath(model)))[0] for model in a.models]
+    if len(set(names)) < len(names):
+        sys.exit(f"accuracy_time: models of one name, {', '.join(sorted(names))}: the table could not tell them apart")
+    results = {}  # of (name, size): one a round
+    for _ in range(a.rounds):
+        for name, model in zip(names, a.models):
+            for size in a.sizes.split(","):
+                result = run([a.frf, "eval", model, "--data", a.data, *which, "--size", size, "--json"])
+                results.setdefault((name, size), []).append(result)
+    rows = [{"model": name, "size": size, "miou": 100 * found[0]["miou"], "ms": statistics.median(r["ms"] for r in found)}
+            for (name, size), found in results.items()]
     print("| " + " | ".join(["input", *(f"{name}, mean IoU, ms" for name in names)]) + " |")
     print("|---" * (len(names) + 1) + "|")
     for size in a.sizes.split(","):
         own = [next(r for r in rows if r["model"] == name and r["size"] == size) for name in names]
         print("| " + " | ".join([size, *(f'{r["miou"]:.2f} %, {r["ms"]:.1f}' for r in own)]) + " |")
-    first = timed[0]
-    print(f'\n{described}; {first["machine"]["cpu"]} ({first["kernels"]}), {first["threads"]} threads, commit {first["commit"]}')
+    about = f'{result["data"]}; {result["machine"]["cpu"]} ({result["machine"]["isa"]}), {result["threads"]} threads'
+    print(f'\n{about}, commit {result["commit"]}')
     if a.output:
         with open(a.output, "w") as file:
-            file.write(picture(rows, names, "What a larger input is worth",
-                               f'{described}; {first["machine"]["cpu"]} ({first["kernels"]}), {first["threads"]} threads'))
+            file.write(picture(rows, names, "What a larger input is worth", about))
         print(f"written: {a.output}")
 
 

@@ -97,19 +97,17 @@ void WriteReport(const EvalArguments& arguments, const Dataset& data, const Json
     numbers += fmt::format("; {} weights of the {} checkpoint", std::string(result["weights"]),
                            std::string(result["checkpoint"]));
   HtmlReport report(fmt::format("{} on {}", arguments.model, description));
-  report.Facts(
-      {{"model", arguments.model},
-       {"network", predictor.info().net},
-       {"data", description},
-       {"input", std::string(result["size"])},
-       {"arithmetic", numbers},
-       {"views", arguments.views.one() ? "one, at scale 1" : ToText(arguments.views)},
-       {"mean IoU", Percent(matrix.MeanIou(), 2)},
-       {"time",
-        fmt::format("{:.1f} ms an image, {} backend, {}", result["ms"].get<double>(), arguments.backend,
-                    Counted(arguments.threads > 0 ? arguments.threads : DefaultThreads(), "thread"))},
-       {"machine", ThisMachine().cpu},
-       {"commit", Commit()}});
+  report.Facts({{"model", arguments.model},
+                {"network", predictor.info().net},
+                {"data", description},
+                {"input", std::string(result["size"])},
+                {"arithmetic", numbers},
+                {"views", arguments.views.one() ? "one, at scale 1" : ToText(arguments.views)},
+                {"mean IoU", Percent(matrix.MeanIou(), 2)},
+                {"time", fmt::format("{:.1f} ms an image, {} backend, {}", result["ms"].get<double>(),
+                                     arguments.backend, Counted(result["threads"].get<int>(), "thread"))},
+                {"machine", ThisMachine().cpu},
+                {"commit", Commit()}});
   report.Section("Classes");
   report.ScoreTable(matrix, classes);
   if (other) {

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/named.h"
 #include "base/progress.h"
+#include "base/system.h"
 #include "cli/cli.h"
 #include "cli/eval.h"
 #include "data/dataset.h"
@@ -98,8 +99,8 @@ int RunEval(const EvalArguments& arguments) {
   const auto data = OpenDataset(arguments.data);
   CheckClasses(model.info.classes, data->classes(), arguments.model);
   CheckOutputs(arguments, data.get());
-  if (arguments.modules) return RunEvalModules(arguments, options, model, *data);
   WarnOfRepeats(*data);
+  if (arguments.modules) return RunEvalModules(arguments, options, model, *data);
   if (run_folder) SayHowItWasValidated(arguments.model);
   const SizePair fixed = FixedSides(model.graph);
   Predictor predictor(std::move(model), options, arguments.views);
@@ -119,14 +120,15 @@ int RunEval(const EvalArguments& arguments) {
   ConfusionMatrix matrix(classes.count());
   std::vector<ScoredImage> scored;
   ImageScores images;
-  double seconds = 0;
+  std::vector<double> times;  // ms
   std::string size;
   Progress progress("eval", count);
   for (int i = 0; i < count; ++i) {
     const Sample sample = data->Get(i);
     const auto start = std::chrono::steady_clock::now();
     const LabelImage labels = LabelsOf(predictor, sample);
-    seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    times.push_back(
+        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
     const std::string seen = SizeSeen(predictor.info().input, fixed, sample.image, options);
     size = i == 0 || seen == size ? seen : "native";  // they differ: each image's own
     ConfusionMatrix one(classes.count());
@@ -157,7 +159,8 @@ int RunEval(const EvalArguments& arguments) {
       .size = size,
       .scales = arguments.views.scales,
       .flip = arguments.views.flip,
-      .ms = count > 0 ? seconds * 1000 / count : 0,
+      .ms = TimeOf(std::move(times)),
+      .threads = arguments.threads > 0 ? arguments.threads : DefaultThreads(),
       .backend = arguments.backend,
       .arithmetic = (predictor.info().weights == "int8" ? "int8, the rest " : "") + arguments.precision};
   if (run_folder) {

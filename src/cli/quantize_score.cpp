@@ -9,7 +9,7 @@
 #include <random>
 
 #include "base/progress.h"
-#include "base/stats.h"
+#include "metrics/eval_result.h"
 
 namespace frf::cli {
 
@@ -36,8 +36,7 @@ NetworkScore ScoreNetwork(const Model& model, const SegmenterOptions& options, c
     score.labels.push_back(std::move(labels));
     if (!title.empty()) progress.Advance();
   }
-  if (times.size() > 1) times.erase(times.begin());  // planning is a part of it
-  if (!times.empty()) score.ms = Summarize(times).median;
+  score.ms = TimeOf(std::move(times));
   return score;
 }
 

@@ -22,12 +22,16 @@ struct EvalFacts {
   std::string resize = "bilinear";    // of the pictures; "area" where larger ones were averaged down
   std::vector<double> scales{1};      // views whose probabilities were averaged
   bool flip = false;                  // each also mirrored
-  double ms = 0;                      // an image, from the picture to labels
+  double ms = 0;                      // TimeOf the images, from the picture to its labels
+  int threads = 1;
   std::string backend, arithmetic;
   std::string weights, checkpoint;  // of a run folder: ema or raw; best or last
 };
 
-// The facts, the scores, and the program's version and commit.
+// An image's time: the median, without the first one's planning where there are others; 0 for none.
+double TimeOf(std::vector<double> times);
+
+// The facts, the scores, the machine, and the program's version and commit.
 Json ToJson(const EvalFacts& facts, const ConfusionMatrix& matrix, const Classes& classes);
 
 }  // namespace frf

@@ -83,7 +83,7 @@ Evaluation Evaluate(GraphModule& module, const Dataset& data, const EvaluateOpti
   const auto start = std::chrono::steady_clock::now();
   const int step = options.distributed == nullptr ? 1 : options.distributed->size(),
             offset = options.distributed == nullptr ? 0 : options.distributed->rank();
-  Evaluation result{.matrix = ConfusionMatrix(data.classes().count()), .scores = {}, .size = {}};
+  Evaluation result{.matrix = ConfusionMatrix(data.classes().count()), .scores = {}, .times = {}, .size = {}};
   result.scores.assign(static_cast<std::size_t>(data.size()), 0.0);
   Progress progress("validate", options.progress ? data.size() : 0);
   std::future<Sample> next;
@@ -104,7 +104,8 @@ Evaluation Evaluate(GraphModule& module, const Dataset& data, const EvaluateOpti
     ConfusionMatrix one(data.classes().count());
     const auto begun = std::chrono::steady_clock::now();
     const LabelImage labels = Predict(module, sample.image, options);
-    result.network_seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+    result.times.push_back(
+        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begun).count());
     const NetworkSize size = SizeSeen(sample.image, options);
     const std::string seen = fmt::format("{}x{}", size.height, size.width);
     result.size = result.size.empty() || result.size == seen ? seen : "native";

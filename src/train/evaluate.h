@@ -39,8 +39,8 @@ struct Evaluation {
   ConfusionMatrix matrix;
   std::vector<double> scores;  // mean IoU of each image, negative where nothing is labelled
   double seconds = 0;
-  double network_seconds = 0;  // of these, from the pictures to the labels
-  std::string size;            // at which the network saw the pictures, "native" where they differ
+  std::vector<double> times;  // ms of each image, from the picture to its labels
+  std::string size;           // at which the network saw the pictures, "native" where they differ
 };
 
 // The graph's output of scores. Throws kInvalidArgument where there is none.

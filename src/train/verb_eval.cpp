@@ -3,7 +3,6 @@
 // the engine's eval (src/cli/eval_verb.cpp) prints.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 
@@ -37,7 +36,8 @@ EvalFacts FactsOf(const EvalArguments& a, const ModelInfo& info, const EvaluateO
                   .list = std::filesystem::path(a.data.list).filename().string(),
                   .size = evaluation.size,
                   .resize = options.area ? "area" : "bilinear",
-                  .ms = evaluation.network_seconds * 1000 / std::max(1, data.size()),
+                  .ms = TimeOf(evaluation.times),
+                  .threads = a.threads > 0 ? a.threads : DefaultThreads(),
                   .backend = "torch",
                   .arithmetic = (info.weights == "int8" ? "int8 simulated in " : "") +
                                 std::string(NameOf(options.precision)),
