@@ -26,7 +26,7 @@ Json ToJson(const EvalFacts& facts, const ConfusionMatrix& matrix, const Classes
   json["threads"] = facts.threads;
   json["backend"] = facts.backend;
   json["arithmetic"] = facts.arithmetic;
-  if (!facts.weights.empty()) {
+  if (!facts.checkpoint.empty()) {
     json["weights"] = facts.weights;
     json["checkpoint"] = facts.checkpoint;
   }
