@@ -74,9 +74,6 @@ void CheckGiven(const EvalArguments& arguments, bool run_folder);
 // the folders of --save and --report. `data`: nullptr where they cannot be opened.
 void CheckOutputs(const EvalArguments& arguments, const Dataset* data);
 
-// Warns where the data name an image more than once, which a list may by mistake: it counts as often.
-void WarnOfRepeats(const Dataset& data);
-
 // What a prediction's file is called: "x_leftImg8bit" becomes "x_pred_labelIds" as Cityscapes' evaluator
 // expects.
 std::string PredictionName(const std::string& sample);

@@ -6,11 +6,8 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
-#include <set>
 
 #include "base/files.h"
-#include "base/log.h"
-#include "base/plural.h"
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/eval.h"
@@ -193,17 +190,6 @@ void CheckOutputs(const EvalArguments& arguments, const Dataset* data) {
     if (!file.empty() && !file.starts_with("/dev/")) check(file, option);
   for (int i = 0; data != nullptr && !arguments.save.empty() && i < data->size(); ++i)
     check(fs::path(arguments.save) / PredictionName(data->name(i)), "--save");
-}
-
-void WarnOfRepeats(const Dataset& data) {
-  std::set<std::string> seen, repeated;
-  for (int i = 0; i < data.size(); ++i)
-    if (const std::string name = data.name(i); !seen.insert(name).second) repeated.insert(name);
-  if (repeated.empty()) return;
-  LogWarning(fmt::format("{}: {} named more than once, {} for instance; each counts as often as it is named",
-                         PrintableName(data.description()),
-                         Counted(repeated.size(), "image") + (repeated.size() == 1 ? " is" : " are"),
-                         PrintableName(*repeated.begin())));
 }
 
 std::string PredictionName(const std::string& sample) {

@@ -83,7 +83,6 @@ int RunEval(const EvalArguments& arguments) {
     CheckGiven(arguments, /*run_folder=*/true);  // frf-train says what is none
     const auto data = OpenedOrNot(arguments.data);
     CheckOutputs(arguments, data.get());
-    if (data) WarnOfRepeats(*data);
     ExecTrain(words);
   }
   SegmenterOptions options{.threads = arguments.threads,
@@ -99,7 +98,6 @@ int RunEval(const EvalArguments& arguments) {
   const auto data = OpenDataset(arguments.data);
   CheckClasses(model.info.classes, data->classes(), arguments.model);
   CheckOutputs(arguments, data.get());
-  WarnOfRepeats(*data);
   if (arguments.modules) return RunEvalModules(arguments, options, model, *data);
   if (run_folder) SayHowItWasValidated(arguments.model);
   const SizePair fixed = FixedSides(model.graph);

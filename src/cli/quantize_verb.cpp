@@ -110,7 +110,6 @@ class Quantizer {
                                .seed = arguments_.seed,
                                .variant = arguments_.variant});
       CheckClasses(model_.info.classes, data->classes(), arguments_.model);
-      WarnOfRepeats(*data);
       return data;
     };
     const auto data = open(arguments_.data, arguments_.split, arguments_.list);

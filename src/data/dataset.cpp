@@ -9,11 +9,13 @@
 #include <charconv>
 #include <exception>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <unordered_map>
 
 #include "base/log.h"
 #include "base/plural.h"
+#include "base/text.h"
 #include "data/internal.h"
 #include "data/new_sky.h"
 #include "image/image_io.h"
@@ -147,6 +149,18 @@ std::unique_ptr<Dataset> OpenAsItIs(const DatasetSpec& spec) {
   return NarrowByNames(std::move(scenes), names, "synth " + fs::path(spec.list).filename().string());
 }
 
+// A list may name an image twice by mistake.
+void WarnOfRepeats(const Dataset& data) {
+  std::set<std::string> seen, repeated;
+  for (int i = 0; i < data.size(); ++i)
+    if (const std::string name = data.name(i); !seen.insert(name).second) repeated.insert(name);
+  if (repeated.empty()) return;
+  LogWarning(fmt::format("{}: {} named more than once, {} for instance; each counts as often as it is named",
+                         PrintableName(data.description()),
+                         Counted(repeated.size(), "image") + (repeated.size() == 1 ? " is" : " are"),
+                         PrintableName(*repeated.begin())));
+}
+
 }  // namespace
 
 void CheckVariant(const std::string& variant, const std::vector<std::string>& specs) {
@@ -160,6 +174,7 @@ void CheckVariant(const std::string& variant, const std::vector<std::string>& sp
 
 std::unique_ptr<Dataset> OpenDataset(const DatasetSpec& spec) {
   std::unique_ptr<Dataset> data = OpenAsItIs(spec);
+  if (!spec.list.empty()) WarnOfRepeats(*data);
   return spec.new_skies ? WithNewSkies(std::move(data), spec.seed) : std::move(data);
 }
 

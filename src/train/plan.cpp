@@ -348,10 +348,9 @@ Graph LoadRunGraph(const std::string& run, bool raw, bool last, ModelInfo& info)
   const std::string file = run + "/config.json";
   const Plan plan = PlanFromJson(ParseJson(ReadFile(file), file), file);
   info = plan.model;
-  const std::string best = run + "/best.ckpt";
-  const bool takes_best = !last && std::filesystem::exists(best);
-  const Checkpoint checkpoint = Checkpoint::Load(takes_best ? best : run + "/last.ckpt");
-  DescribeWeights(info, checkpoint.meta(), takes_best, raw);
+  const std::string taken = CheckpointOfRun(run, last);
+  const Checkpoint checkpoint = Checkpoint::Load(fmt::format("{}/{}.ckpt", run, taken));
+  DescribeWeights(info, checkpoint.meta(), taken == "best", raw);
   Graph graph =
       plan.quantization ? RoundedNet(plan, file) : BuildNet(info.net, info.net_options).ForInference();
   LoadAll(graph, checkpoint, plan.model.net, raw);
