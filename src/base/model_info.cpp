@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <set>
 
 #include "base/model_info_keys.h"
 #include "frf/image.h"
@@ -30,7 +31,12 @@ std::vector<Color> DefaultPalette(int count) {
   return palette;
 }
 
-void CheckClassCounts(const ModelInfo& info, const std::string& file, ErrorCode code) {
+void CheckClasses(const ModelInfo& info, const std::string& file, ErrorCode code) {
+  std::set<std::string> seen;
+  for (const std::string& name : info.classes.names) {
+    if (!seen.insert(name).second)
+      throw Error(code, fmt::format("{}: two classes are called '{}'", file, Printable(name)));
+  }
   const auto check = [&](std::size_t seen, const char* what) {
     if (seen == 0 || seen == info.classes.names.size()) return;
     throw Error(code, fmt::format("{}: {} {} for {} classes", file, seen, what, info.classes.names.size()));
@@ -45,7 +51,7 @@ ModelInfo Prepared(const ModelInfo& info) {
                 fmt::format("a model file wants 1 to {} class names, {} are given", kMaxClasses,
                             info.classes.count()));
   }
-  CheckClassCounts(info, "model information", ErrorCode::kInvalidArgument);
+  CheckClasses(info, "model information", ErrorCode::kInvalidArgument);
   ModelInfo complete = info;
   if (complete.classes.palette.empty()) complete.classes.palette = DefaultPalette(info.classes.count());
   return complete;
@@ -69,7 +75,7 @@ ModelInfo FromFacts(const Json& facts, const std::string& file, const char* pref
       key.set(info, *found, Source{file, prefix + std::string(key.name)});
   }
   if (info.classes.palette.empty()) info.classes.palette = DefaultPalette(info.classes.count());
-  CheckClassCounts(info, file, ErrorCode::kCorruptFile);
+  CheckClasses(info, file, ErrorCode::kCorruptFile);
   return info;
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "graph/output.h"
 
+#include <fmt/format.h>
+
 namespace frf {
 
 const GraphOutput& MainOutput(const Graph& graph) {
@@ -13,6 +15,14 @@ const GraphOutput& MainOutput(const Graph& graph) {
   if (!first)
     throw Error(ErrorCode::kInvalidArgument, "graph '" + graph.name + "' has no output for inference");
   return *first;
+}
+
+std::string MainOutputText(const Graph& graph) {
+  const GraphOutput& output = MainOutput(graph);
+  const bool named = output.name == "scores" || output.name == "labels";
+  if (named || graph.outputs.size() == 1) return fmt::format("output '{}'", output.name);
+  return fmt::format("output '{}' (the first of {}; one named scores or labels would be read)", output.name,
+                     graph.outputs.size());
 }
 
 Graph WithMainOutputOnly(const Graph& graph) {

@@ -4,6 +4,8 @@
 // the same.
 #pragma once
 
+#include <string>
+
 #include "graph/graph.h"
 
 namespace frf {
@@ -11,6 +13,12 @@ namespace frf {
 // The output named `scores` or `labels`, whichever comes first; without one the first. Those of role
 // auxiliary do not count. Throws kInvalidArgument where none is left.
 const GraphOutput& MainOutput(const Graph& graph);
+
+// "output 'b'", of several "output 'b' (the first of 2; one named scores or labels would be read)".
+std::string MainOutputText(const Graph& graph);
+
+// What becomes of a network of one channel, a sigmoid's, so that there is something to choose from.
+inline constexpr const char* kTwoOfASigmoid = "; make two channels of a sigmoid's p: Concat(1 - p, p)";
 
 // ForInference() of what the main output needs: the other outputs go, and with them what only they read.
 Graph WithMainOutputOnly(const Graph& graph);

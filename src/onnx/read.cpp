@@ -315,8 +315,8 @@ class Reader {
     if (!model.stamped || model.info.output != "scores") return;
     const auto classes = ScoreClasses(model.graph);
     if (classes && *classes != model.info.classes.count()) {
-      Corrupt(fmt::format("output '{}' has {} channels, 'frf.classes' names {}", MainOutput(model.graph).name,
-                          *classes, model.info.classes.count()));
+      Corrupt(fmt::format("{} has {} channels, 'frf.classes' names {}{}", MainOutputText(model.graph),
+                          *classes, model.info.classes.count(), *classes == 1 ? kTwoOfASigmoid : ""));
     }
   }
 

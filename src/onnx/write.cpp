@@ -147,13 +147,13 @@ bool GivesLabels(const Graph& graph) {
   return graph.outputs.size() == 1 && graph.outputs[0].dtype == DType::kUint8;
 }
 
-void CheckClasses(const Graph& graph, const ModelInfo& info) {
+void CheckClasses(const Graph& graph, const ModelInfo& info, const std::string& file) {
   const auto classes = ScoreClasses(graph);
-  if (classes && *classes != info.classes.count()) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("the network has {} classes, {} names are given for them", *classes,
-                            info.classes.count()));
-  }
+  if (!classes || *classes == info.classes.count()) return;
+  throw Error(
+      ErrorCode::kInvalidArgument,
+      fmt::format("{}: {} has {} channels, names of {} classes are given{}", file, MainOutputText(graph),
+                  *classes, info.classes.count(), *classes == 1 ? kTwoOfASigmoid : ""));
 }
 
 // The model's facts, then what others wrote into the file that the graph came from.
@@ -184,7 +184,7 @@ std::string SerializeOnnx(const Model& model, const WriteOptions& options) {
     graph = LowerToOnnx(graph, options.size);
   }
   graph.Validate();
-  if (stamp) CheckClasses(graph, info);
+  if (stamp) CheckClasses(graph, info, model.file.empty() ? graph.name : model.file);
   if (options.uint8_input) AddUint8Input(graph, info.input);
   if (options.argmax && !GivesLabels(graph)) AddArgMax(graph);
   if (options.argmax) info.output = "labels";

@@ -162,6 +162,7 @@ TEST(ModelInfo, WrongValuesNameFileAndKey) {
                                                                   {"frf.classes", "[]"},
                                                                   {"frf.classes", "[1,2]"},
                                                                   {"frf.classes", "{}"},
+                                                                  {"frf.classes", R"(["sky","sky"])"},
                                                                   {"frf.palette", "[[1,2,3]]"},
                                                                   {"frf.palette", "[[1,2,256],[0,0,0]]"},
                                                                   {"frf.palette", "[[1,2],[0,0,0]]"},
@@ -206,6 +207,9 @@ TEST(ModelInfo, WhatCannotBeReadAgainIsNotWritten) {
   info = Full();
   info.classes.palette.pop_back();
   EXPECT_FRF_ERROR(ToMetadata(info), ErrorCode::kInvalidArgument, "1 palette colours for 2 classes");
+  info = Full();
+  info.classes.names[0] = "sky";
+  EXPECT_FRF_ERROR(ToMetadata(info), ErrorCode::kInvalidArgument, "two classes are called 'sky'");
   info = Full();
   info.classes.names[0] = "ro\xff";
   EXPECT_FRF_ERROR(ToMetadata(info), ErrorCode::kInvalidArgument, "UTF-8");
