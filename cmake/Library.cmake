@@ -14,7 +14,9 @@ target_compile_features(frf_library INTERFACE cxx_std_17)
 set_target_properties(frf_library PROPERTIES OUTPUT_NAME frf EXPORT_NAME frf VERSION ${PROJECT_VERSION}
   SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR} LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib
   LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/libfrf.map)
-target_link_options(frf_library PRIVATE -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/libfrf.map -Wl,--as-needed)
+# nodelete: dlclose would unload libonnx_proto and leave libprotobuf, in which the next load would find its messages
+# registered already and end the process.
+target_link_options(frf_library PRIVATE -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/libfrf.map -Wl,--as-needed -Wl,-z,nodelete)
 if(NOT FRF_SANITIZE AND NOT FRF_FUZZ)  # sanitizers' symbols come with the program
   target_link_options(frf_library PRIVATE -Wl,-z,defs)
 endif()

@@ -104,6 +104,29 @@ const char* frf_model_class_name(const frf_model* model, int id);
 // The colour in which the class is drawn, as R, G, B in 0..255. INVALID_ARGUMENT for an id out of range.
 frf_status frf_model_class_color(const frf_model* model, int id, uint8_t rgb[3]);
 
+// What label files of the model's data set call the class, 0..255: the id itself where the file names no
+// other. -1 where the model is NULL or `id` is out of range.
+int frf_model_label_id(const frf_model* model, int id);
+
+// What frf_session_run_planes wants of a pixel: (pixel - mean) / deviation, for R, G and B; mean and
+// deviation in units of 8-bit pixels (0..255), deviation above 0.
+frf_status frf_model_normalization(const frf_model* model, float mean[3], float deviation[3]);
+
+// The size of the images that the network was trained at; 0, 0 where the file does not say.
+frf_status frf_model_trained_size(const frf_model* model, int* height, int* width);
+
+// Height and width of the network's input are multiples of this, where the file does not fix them. 0 for
+// NULL.
+int frf_model_size_multiple(const frf_model* model);
+
+// 1 where the file itself ends in labels, so that there are no scores to ask for; else 0. 0 for NULL.
+int frf_model_gives_labels(const frf_model* model);
+
+// Text of a key of the file's metadata, UTF-8: "frf.license", "frf.train" (JSON) and so on, as
+// docs/formats.md lists them. Valid as long as the handle. NULL where the file has no such key, and for a
+// NULL argument.
+const char* frf_model_metadata(const frf_model* model, const char* key);
+
 // --------------------------------------------------------------------------------------------------------------
 // sessions
 
@@ -118,8 +141,8 @@ typedef struct frf_session frf_session;
 // INVALID_ARGUMENT otherwise.
 typedef struct frf_session_options {
   size_t size;  // sizeof(frf_session_options)
-  // Size of the network's input. 0, 0: as the file says, either a size that every image is brought to or the
-  // image's own.
+  // Size of the network's input, multiples of frf_model_size_multiple. 0, 0: as the file says, either a size
+  // that every image is brought to or the image's own.
   int height, width;
   int threads;  // 0: all cores that this process may use
   // Not 0: measure which kernels are fastest when a size is first planned (about two seconds) and keep the
@@ -142,22 +165,30 @@ enum { FRF_FLOAT32 = 0, FRF_BFLOAT16 = 1, FRF_FLOAT16 = 2 };
 
 // Makes a session; `options` may be NULL for the defaults. *session is released by frf_session_free. Nothing
 // is planned yet. INVALID_ARGUMENT (one of height and width alone, a negative number, another size than a
-// file's fixed one, an unknown precision, a `size` that no version had), UNSUPPORTED (a precision that this
-// CPU cannot compute in), OUT_OF_MEMORY.
+// file's fixed one or no multiple of what it wants, an unknown precision, a `size` that no version had),
+// UNSUPPORTED (a precision that this CPU cannot compute in), OUT_OF_MEMORY.
 frf_status frf_session_create(const frf_model* model, const frf_session_options* options,
                               frf_session** session);
 
 // Releases the session. None of its functions may be running.
 void frf_session_free(frf_session* session);
 
-typedef enum frf_pixel_order { FRF_RGB = 0, FRF_BGR = 1 } frf_pixel_order;
+// What the bytes of a pixel are, in memory. Alpha is passed over; grey (mono8) counts as R = G = B.
+typedef enum frf_pixel_order {
+  FRF_RGB = 0,
+  FRF_BGR = 1,
+  FRF_RGBA = 2,
+  FRF_BGRA = 3,
+  FRF_GRAY = 4
+} frf_pixel_order;
 
-// A picture: 8 bits a channel, 3 channels interleaved (HWC). Rows may be padded. A cv::Mat of CV_8UC3 is
+// A picture: 8 bits a channel, channels interleaved (HWC). Rows may be padded. A cv::Mat of CV_8UC3 is
 // {mat.data, mat.rows, mat.cols, (ptrdiff_t)mat.step, FRF_BGR}.
 typedef struct frf_image {
   const uint8_t* data;
-  int height, width;     // each at least 1
-  ptrdiff_t row_stride;  // bytes from one row to the next, at least 3 * width
+  int height, width;  // each at least 1
+  ptrdiff_t
+      row_stride;  // bytes from one row to the next, at least 3 * width; of RGBA and BGRA 4 *, of grey 1 *
   frf_pixel_order order;
 } frf_image;
 
@@ -194,9 +225,10 @@ frf_status frf_session_run(frf_session* session, const frf_image* image, const f
 frf_status frf_session_run_scores(frf_session* session, const frf_image* image, float* scores, size_t count);
 
 // For input that is normalised already: 3 x height x width contiguous floats (CHW: all red, all green, all
-// blue), each (pixel - mean) / deviation as the file says. That very size is planned, whatever options.height
-// and width are; a file with a fixed size takes no other. Either of `scores` (with room for `count` floats,
-// as above) and `labels` may be NULL, not both; both cost two passes through the network.
+// blue), each (pixel - mean) / deviation as frf_model_normalization says. That very size is planned, whatever
+// options.height and width are; it must be a multiple of frf_model_size_multiple, and a file with a fixed
+// size takes no other. Either of `scores` (with room for `count` floats, as above) and `labels` may be NULL,
+// not both; both cost two passes through the network.
 frf_status frf_session_run_planes(frf_session* session, const float* planes, int height, int width,
                                   float* scores, size_t count, const frf_labels* labels);
 
@@ -209,11 +241,15 @@ frf_status frf_session_run_planes(frf_session* session, const float* planes, int
 // megapixels).
 frf_status frf_image_read(const char* path, frf_image* image);
 
-// Releases what frf_image_read made, and nothing else, and sets data to NULL.
+// The same of a file's `size` bytes in memory (a camera's compressed message); nothing is kept of them.
+// INVALID_ARGUMENT (NULL), CORRUPT_FILE, UNSUPPORTED, OUT_OF_MEMORY.
+frf_status frf_image_decode(const void* bytes, size_t size, frf_image* image);
+
+// Releases what frf_image_read and frf_image_decode made, and nothing else, and sets data to NULL.
 void frf_image_free(frf_image* image);
 
-// Writes a picture as PNG. A file that was there stays whole until the new one is complete. INVALID_ARGUMENT,
-// NOT_FOUND (there is no such folder), IO.
+// Writes a picture as PNG: grey as grey, alpha with the colours. A file that was there stays whole until the
+// new one is complete. INVALID_ARGUMENT, NOT_FOUND (there is no such folder), IO.
 frf_status frf_image_write_png(const char* path, const frf_image* image);
 
 // Writes labels as a PNG whose stored bytes are the ids: with the model's colours as its palette, or grey for

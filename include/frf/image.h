@@ -8,19 +8,38 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
+
+#include "frf/error.h"
 
 namespace frf {
 
 inline constexpr std::uint8_t kVoidLabel = 255;  // unlabelled pixel: never trained on, never scored
 inline constexpr int kMaxClasses = 255;          // ids 0..254; 255 is void
 
-enum class PixelOrder { kRgb, kBgr };
+// What the bytes of a pixel are, in memory. Alpha is passed over; grey (mono8) counts as R = G = B.
+enum class PixelOrder { kRgb, kBgr, kRgba, kBgra, kGray };
 
-struct ImageView {  // 8-bit, HWC, 3 channels interleaved; rows may be padded
+// 3, 4 or 1; 0 for a number that is no order.
+constexpr int BytesPerPixel(PixelOrder order) {
+  switch (order) {
+    case PixelOrder::kRgb:
+    case PixelOrder::kBgr:
+      return 3;
+    case PixelOrder::kRgba:
+    case PixelOrder::kBgra:
+      return 4;
+    case PixelOrder::kGray:
+      return 1;
+  }
+  return 0;
+}
+
+struct ImageView {  // 8-bit, HWC, channels interleaved as `order` says; rows may be padded
   const std::uint8_t* data = nullptr;
   int height = 0, width = 0;
-  std::ptrdiff_t row_stride = 0;  // bytes from one row to the next, >= 3 * width
+  std::ptrdiff_t row_stride = 0;  // bytes from one row to the next, >= BytesPerPixel(order) * width
   PixelOrder order = PixelOrder::kRgb;
 };
 
@@ -33,8 +52,18 @@ struct Image {  // 8-bit, HWC, rows contiguous; channels is 3 (RGB) or 4 (RGBA) 
   const std::uint8_t* at(int y, int x) const {
     return &pixels[(static_cast<std::size_t>(y) * width + x) * channels];
   }
-  // Valid for three-channel images only.
-  ImageView view() const { return {pixels.data(), height, width, static_cast<std::ptrdiff_t>(width) * 3}; }
+  // In the order of its channels; kInvalidArgument for another number of them.
+  ImageView view() const {
+    if (channels != 1 && channels != 3 && channels != 4) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "an image of " + std::to_string(channels) +
+                      " channels has no view; 1 (grey), 3 (RGB) or 4 (RGBA) are wanted");
+    }
+    return {pixels.data(), height, width, static_cast<std::ptrdiff_t>(width) * channels,
+            channels == 3   ? PixelOrder::kRgb
+            : channels == 4 ? PixelOrder::kRgba
+                            : PixelOrder::kGray};
+  }
 };
 
 struct LabelView {  // uint8 class ids, HW; rows may be padded; 255 = void

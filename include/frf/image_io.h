@@ -8,6 +8,7 @@
 //   frf::WriteLabels("street_mask.png", labels, session.model());
 #pragma once
 
+#include <cstddef>
 #include <string>
 
 #include "frf/image.h"
@@ -19,6 +20,11 @@ namespace frf {
 // dropped, EXIF rotation is applied. Throws kNotFound, kIo, kInvalidArgument (a folder), kCorruptFile,
 // kUnsupported, kOutOfMemory (above 100 megapixels).
 Image ReadImage(const std::string& path);
+
+// The same of a file's `size` bytes in memory, a compressed message of a camera's for instance; `name` starts
+// the errors. Nothing is kept of the bytes. Throws kInvalidArgument (null), kCorruptFile, kUnsupported,
+// kOutOfMemory.
+Image DecodeImage(const void* bytes, std::size_t size, const std::string& name = "image in memory");
 
 // 1, 3 or 4 channels. A file that was there stays whole until the new one is complete.
 void WritePng(const std::string& path, const Image& image);

@@ -11,9 +11,10 @@
 // The first Run at a size plans: it allocates, packs weights and chooses kernels. After that Run allocates
 // nothing and takes no lock, where the image has the network's size; another size is resized first, which
 // does allocate. A session is used by one thread at a time; sessions of one model share its packed weights.
-// Errors are frf::Error.
+// Errors are frf::Error; memory that cannot be had is kOutOfMemory and no std::bad_alloc.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -27,6 +28,14 @@
 namespace frf {
 
 struct Model;  // of the ONNX reader; most programs never name it
+
+// What the network wants of an image; only RunPlanes' callers see to it themselves.
+struct InputFormat {
+  // R, G, B, in units of 8-bit pixels (0 to 255): a plane's value is (pixel - mean) / deviation.
+  std::array<float, 3> mean{}, deviation{};  // deviation above 0
+  int height = 0, width = 0;                 // of the images that it was trained at; 0: not recorded
+  int multiple = 1;  // height and width of its input are multiples of this, where the file does not fix them
+};
 
 // An ONNX file in memory, ready to be planned for any size.
 class LoadedModel {
@@ -43,6 +52,15 @@ class LoadedModel {
   int classes() const;
   const std::string& class_name(int id) const;    // id in [0, classes()), else kInvalidArgument
   const std::uint8_t* class_color(int id) const;  // three bytes, RGB
+  // What label files of its data set call the class, 0 to 255: the id itself where the file names no other.
+  int label_id(int id) const;
+
+  InputFormat input() const;
+  // Whether the file itself ends in labels: then there are no scores to ask for.
+  bool gives_labels() const;
+  // Text of a key of the file's metadata, "frf.license" or "frf.train" (JSON), as docs/formats.md lists them.
+  // Null where the file has no such key; lives as long as the model.
+  const std::string* metadata(const std::string& key) const;
 
   struct Impl;
   Impl& impl() const { return *impl_; }
@@ -53,7 +71,8 @@ class LoadedModel {
 
 struct SessionOptions {
   // Size of the network's input. 0: as the file says, either a size that every image is brought to
-  // (frf.input.fit = resize, or a file with fixed dimensions) or the image's own.
+  // (frf.input.fit = resize, or a file with fixed dimensions) or the image's own. Each a multiple of
+  // InputFormat::multiple.
   int height = 0, width = 0;
   int threads = 0;  // of one Run, its resizing too; 0: all cores this process may use
   std::uint64_t max_memory =
@@ -92,9 +111,11 @@ class Session {
   std::vector<float> Scores(const ImageView& image);
   void Scores(const ImageView& image, float* scores, std::size_t count);
 
-  // Input that is normalised already: 3 x height x width floats, (pixel - mean) / deviation as the
-  // file says. `labels` or `scores` may be null, not both (kInvalidArgument); scores have the shape that
-  // ScoresShape gives for this height and width. Both cost two passes through the network.
+  // Input that is normalised already: 3 x height x width floats (CHW: all red, all green, all blue), each
+  // (pixel - mean) / deviation as LoadedModel::input says; height and width as InputSize gives them, or other
+  // multiples of InputFormat::multiple where the file fixes none. `labels` or `scores` may be null, not both
+  // (kInvalidArgument); scores have the shape that ScoresShape gives for this height and width. Both cost two
+  // passes through the network.
   void RunPlanes(const float* planes, int height, int width, const LabelView* labels, float* scores);
 
   struct Size {

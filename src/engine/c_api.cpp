@@ -9,13 +9,13 @@
 #include <cstring>
 #include <new>
 #include <string>
+#include <utility>
 
-#include "base/model_info.h"
 #include "base/version.h"
+#include "engine/session.h"
 #include "frf/error.h"
 #include "frf/frf.h"
 #include "frf/image_io.h"
-#include "frf/session.h"
 #include "image/image_io.h"
 
 struct frf_model {
@@ -38,6 +38,12 @@ static_assert(FRF_USAGE == 1 + static_cast<int>(ErrorCode::kUsage) &&
               FRF_IO == 1 + static_cast<int>(ErrorCode::kIo) &&
               FRF_INTERRUPTED == 1 + static_cast<int>(ErrorCode::kInterrupted) &&
               FRF_INTERNAL == 1 + static_cast<int>(ErrorCode::kInternal));
+
+static_assert(FRF_RGB == static_cast<int>(PixelOrder::kRgb) &&
+              FRF_BGR == static_cast<int>(PixelOrder::kBgr) &&
+              FRF_RGBA == static_cast<int>(PixelOrder::kRgba) &&
+              FRF_BGRA == static_cast<int>(PixelOrder::kBgra) &&
+              FRF_GRAY == static_cast<int>(PixelOrder::kGray));
 
 thread_local char last_error[1024] = "";
 
@@ -121,12 +127,12 @@ ImageView ViewOf(const frf_image* image) {
   int order = 0;  // C callers may have put any number there; a C++ enum may not even be read with one
   static_assert(sizeof(order) == sizeof(given.order));
   std::memcpy(&order, &given.order, sizeof(order));
-  if (order != FRF_RGB && order != FRF_BGR) {
+  if (BytesPerPixel(static_cast<PixelOrder>(order)) == 0) {
     throw Error(ErrorCode::kInvalidArgument,
-                "image.order is " + std::to_string(order) + ", neither FRF_RGB nor FRF_BGR");
+                "image.order is " + std::to_string(order) +
+                    "; FRF_RGB, FRF_BGR, FRF_RGBA, FRF_BGRA or FRF_GRAY is wanted");
   }
-  return {given.data, given.height, given.width, given.row_stride,
-          order == FRF_BGR ? PixelOrder::kBgr : PixelOrder::kRgb};
+  return {given.data, given.height, given.width, given.row_stride, static_cast<PixelOrder>(order)};
 }
 
 LabelView ViewOf(const frf_labels* labels) {
@@ -144,18 +150,25 @@ void CheckRows(const void* data, int height, int width, std::ptrdiff_t row_strid
 
 Image CopyOf(const frf_image* image) {
   const ImageView view = ViewOf(image);
-  CheckRows(view.data, view.height, view.width, view.row_stride, 3);
-  Image copy{.height = view.height, .width = view.width};
+  const int channels = BytesPerPixel(view.order);
+  CheckRows(view.data, view.height, view.width, view.row_stride, channels);
+  Image copy{.height = view.height, .width = view.width, .channels = channels};
   copy.pixels.resize(copy.bytes());
-  for (int y = 0; y < view.height; ++y) {
-    const std::uint8_t* src = view.data + y * view.row_stride;
-    std::uint8_t* dst = copy.at(y, 0);
-    for (int x = 0; x < view.width; ++x, src += 3, dst += 3) {
-      const bool bgr = view.order == PixelOrder::kBgr;
-      dst[0] = src[bgr ? 2 : 0], dst[1] = src[1], dst[2] = src[bgr ? 0 : 2];
-    }
+  const auto row = static_cast<std::size_t>(view.width) * channels;
+  for (int y = 0; y < view.height; ++y) std::memcpy(copy.at(y, 0), view.data + y * view.row_stride, row);
+  if (view.order == PixelOrder::kBgr || view.order == PixelOrder::kBgra) {
+    for (std::size_t i = 0; i < copy.pixels.size(); i += channels)
+      std::swap(copy.pixels[i], copy.pixels[i + 2]);
   }
   return copy;
+}
+
+// `read` in memory that frf_image_free releases.
+frf_image Given(const Image& read) {
+  auto* data = static_cast<std::uint8_t*>(std::malloc(read.bytes()));
+  if (data == nullptr) throw std::bad_alloc();
+  std::memcpy(data, read.pixels.data(), read.bytes());
+  return {data, read.height, read.width, std::ptrdiff_t{3} * read.width, FRF_RGB};
 }
 
 }  // namespace
@@ -224,6 +237,44 @@ frf_status frf_model_class_color(const frf_model* model, int id, uint8_t rgb[3])
   });
 }
 
+int frf_model_label_id(const frf_model* model, int id) {
+  return id < 0 || id >= frf_model_class_count(model) ? -1 : model->loaded->label_id(id);
+}
+
+frf_status frf_model_normalization(const frf_model* model, float mean[3], float deviation[3]) {
+  return Guard([&] {
+    Wanted(mean, "mean"), Wanted(deviation, "deviation");
+    const frf::InputFormat input = Wanted(model, "model").loaded->input();
+    std::copy(input.mean.begin(), input.mean.end(), mean);
+    std::copy(input.deviation.begin(), input.deviation.end(), deviation);
+  });
+}
+
+frf_status frf_model_trained_size(const frf_model* model, int* height, int* width) {
+  return Guard([&] {
+    Wanted(height, "height"), Wanted(width, "width");
+    const frf::InputFormat input = Wanted(model, "model").loaded->input();
+    *height = input.height;
+    *width = input.width;
+  });
+}
+
+int frf_model_size_multiple(const frf_model* model) {
+  return model == nullptr ? 0 : model->loaded->input().multiple;
+}
+
+int frf_model_gives_labels(const frf_model* model) {
+  return model != nullptr && model->loaded->gives_labels();
+}
+
+const char* frf_model_metadata(const frf_model* model, const char* key) {
+  if (model == nullptr || key == nullptr) return nullptr;
+  for (const auto& [name, value] : model->loaded->impl().metadata) {
+    if (name == key) return value.c_str();
+  }
+  return nullptr;
+}
+
 frf_status frf_session_create(const frf_model* model, const frf_session_options* options,
                               frf_session** session) {
   return Guard([&] {
@@ -281,11 +332,14 @@ frf_status frf_session_run_planes(frf_session* session, const float* planes, int
 frf_status frf_image_read(const char* path, frf_image* image) {
   return Guard([&] {
     Wanted(image, "image");
-    const frf::Image read = frf::ReadImage(&Wanted(path, "path"), frf::ImageLimits{});
-    auto* data = static_cast<uint8_t*>(std::malloc(read.bytes()));
-    if (data == nullptr) throw std::bad_alloc();
-    std::memcpy(data, read.pixels.data(), read.bytes());
-    *image = {data, read.height, read.width, std::ptrdiff_t{3} * read.width, FRF_RGB};
+    *image = frf::Given(frf::ReadImage(&Wanted(path, "path"), frf::ImageLimits{}));
+  });
+}
+
+frf_status frf_image_decode(const void* bytes, size_t size, frf_image* image) {
+  return Guard([&] {
+    Wanted(image, "image");
+    *image = frf::Given(frf::DecodeImage(bytes, size));
   });
 }
 

@@ -16,6 +16,8 @@
 #include "engine/session.h"
 #include "frf/error.h"
 #include "graph/image_size.h"
+#include "graph/output.h"
+#include "image/out_of_memory.h"
 
 namespace frf {
 
@@ -35,22 +37,38 @@ void CheckImageInput(const Graph& graph, const std::string& file) {
   if (graph.inputs.size() != 1) refuse(fmt::format("has {} inputs", graph.inputs.size()));
   const GraphInput& input = graph.inputs[0];
   const bool type = input.dtype == DType::kFloat32 || input.dtype == DType::kUint8;
-  if (!type || input.shape.size() != 4 || input.shape[1] != 3)
+  if (!type || input.shape.size() != 4 || input.shape[0] > 1 || input.shape[1] != 3)
     refuse(fmt::format("input '{}' is {} {}", input.name, Name(input.dtype), ToString(input.shape)));
 }
 
-LoadedModel::LoadedModel(Model model) : impl_(std::make_unique<Impl>()) {
-  impl_->info = std::move(model.info);
+std::string OneScoreAdvice(const Classes& classes, bool gives_labels) {
+  if (gives_labels || classes.count() != 1) return "";
+  return fmt::format("one score a pixel, so every pixel is '{}'{}, and give two names", classes.names[0],
+                     kTwoOfASigmoid);
+}
+
+namespace {
+
+std::unique_ptr<LoadedModel::Impl> MakeImpl(Model model) {
+  auto impl = std::make_unique<LoadedModel::Impl>();
   Graph& graph = model.graph;
-  impl_->name = model.file.empty() ? graph.name : model.file;
-  CheckImageInput(graph, impl_->name);
-  std::tie(impl_->fixed_height, impl_->fixed_width) = FixedSides(graph);
-  impl_->graph = std::make_shared<const Graph>(engine::PrepareOnce(graph));
+  impl->info = std::move(model.info);
+  if (impl->info.classes.count() > 0) impl->metadata = ToMetadata(impl->info);
+  impl->name = model.file.empty() ? graph.name : model.file;
+  CheckImageInput(graph, impl->name);
+  std::tie(impl->fixed_height, impl->fixed_width) = FixedSides(graph);
+  impl->gives_labels = MainOutput(graph).dtype != DType::kFloat32;
+  impl->graph = std::make_shared<const Graph>(engine::PrepareOnce(graph));
   std::size_t weights = 0;
-  for (const Initializer& initializer : impl_->graph->initializers)
+  for (const Initializer& initializer : impl->graph->initializers)
     weights += static_cast<std::size_t>(initializer.value.size());
-  impl_->weights.SetLimit(kFormsOfAll * weights + kFormsOfSmall);
-  model.graph = Graph();
+  impl->weights.SetLimit(kFormsOfAll * weights + kFormsOfSmall);
+  return impl;
+}
+
+}  // namespace
+
+LoadedModel::LoadedModel(Model model) : impl_(OrOutOfMemory([&] { return MakeImpl(std::move(model)); })) {
 #if defined(__GLIBC__)
   malloc_trim(0);  // the file's bytes and messages are gone; a robot should not keep their memory
 #endif
@@ -58,7 +76,9 @@ LoadedModel::LoadedModel(Model model) : impl_(std::make_unique<Impl>()) {
 
 LoadedModel::~LoadedModel() = default;
 
-std::shared_ptr<LoadedModel> LoadedModel::Load(const std::string& name_or_path) {
+namespace {
+
+std::shared_ptr<LoadedModel> LoadFile(const std::string& name_or_path) {
   const std::string path = FindModel(name_or_path);
   std::string bytes = ReadFile(path, INT_MAX);  // ParseOnnx takes no more
   const std::uint64_t hash = XxHash64(bytes);
@@ -68,6 +88,12 @@ std::shared_ptr<LoadedModel> LoadedModel::Load(const std::string& name_or_path) 
   loaded->impl().path = std::filesystem::absolute(path);  // the program may leave its folder meanwhile
   loaded->impl().file_hash = hash;
   return loaded;
+}
+
+}  // namespace
+
+std::shared_ptr<LoadedModel> LoadedModel::Load(const std::string& name_or_path) {
+  return OrOutOfMemory([&] { return LoadFile(name_or_path); });
 }
 
 std::shared_ptr<const Graph> LoadedModel::Impl::GraphToPlan() {
@@ -98,15 +124,25 @@ void LoadedModel::Impl::Planned() {
 std::shared_ptr<LoadedModel> LoadedModel::LoadBytes(const void* bytes, std::size_t size,
                                                     const std::string& name) {
   if (bytes == nullptr) throw Error(ErrorCode::kInvalidArgument, name + ": there are no bytes to read");
-  return std::make_shared<LoadedModel>(ParseOnnx(std::string(static_cast<const char*>(bytes), size), name));
+  return OrOutOfMemory([&] {
+    return std::make_shared<LoadedModel>(ParseOnnx(std::string(static_cast<const char*>(bytes), size), name));
+  });
 }
 
-void CheckFixedSize(int fixed_height, int fixed_width, int height, int width) {
-  const SizePair size{height, width}, fixed{fixed_height, fixed_width};
-  if (WithFixedSides(size, fixed) == size) return;
-  throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("the model's input is fixed at {}, {}x{} was asked for", FixedSidesText(fixed),
-                          height, width));
+void CheckInputSize(const InputSpec& input, SizePair fixed, int height, int width, const std::string& file) {
+  if (WithFixedSides({height, width}, fixed) != SizePair{height, width}) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{}: the model's input is fixed at {}, {}x{} was asked for", file,
+                            FixedSidesText(fixed), height, width));
+  }
+  const bool fits =
+      (fixed.first > 0 || height % input.multiple == 0) && (fixed.second > 0 || width % input.multiple == 0);
+  if (!fits) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{}: an input of {}x{} was asked for, multiples of {} are wanted "
+                            "(frf.input.multiple)",
+                            file, height, width, input.multiple));
+  }
 }
 
 int LoadedModel::classes() const { return impl_->info.classes.count(); }
@@ -129,6 +165,26 @@ const std::string& LoadedModel::class_name(int id) const {
 const std::uint8_t* LoadedModel::class_color(int id) const {
   CheckClass(id, classes());
   return impl_->info.classes.palette[id].data();
+}
+
+int LoadedModel::label_id(int id) const {
+  CheckClass(id, classes());
+  const std::vector<int>& ids = impl_->info.classes.label_ids;
+  return ids.empty() ? id : ids[id];
+}
+
+InputFormat LoadedModel::input() const {
+  const InputSpec& input = impl_->info.input;
+  return {input.mean, input.std, input.height, input.width, input.multiple};
+}
+
+bool LoadedModel::gives_labels() const { return impl_->gives_labels; }
+
+const std::string* LoadedModel::metadata(const std::string& key) const {
+  for (const auto& [name, value] : impl_->metadata) {
+    if (name == key) return &value;
+  }
+  return nullptr;
 }
 
 }  // namespace frf

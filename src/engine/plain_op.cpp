@@ -13,8 +13,8 @@ namespace frf::plain {
 void MemoryMeter::Check(std::uint64_t bytes, const std::string& who) const {
   if (bytes <= limit_ && alive_ <= limit_ - bytes) return;
   throw Error(ErrorCode::kOutOfMemory,
-              fmt::format("{}: {} more would pass the limit of {} ({} in use); raise --max-memory or "
-                          "take a smaller size",
+              fmt::format("{}: {} more would pass the limit of {} ({} in use); a smaller size or a "
+                          "larger max_memory helps",
                           who, FormatBytes(bytes), FormatBytes(limit_), FormatBytes(alive_)));
 }
 

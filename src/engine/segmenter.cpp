@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "base/system.h"
 #include "engine/label_ids.h"
 #include "engine/session.h"
@@ -19,6 +20,8 @@
 namespace frf {
 
 Segmenter::Segmenter(Model model, const SegmenterOptions& options) : info_(model.info), options_(options) {
+  const std::string advice = OneScoreAdvice(info_.classes, MainOutput(model.graph).dtype != DType::kFloat32);
+  if (!advice.empty()) LogWarning(fmt::format("{}: {}", model.file, advice));
   if (!options.plain) {
     auto loaded = std::make_shared<LoadedModel>(std::move(model));
     loaded->impl().one_session = true;
@@ -37,7 +40,8 @@ Segmenter::Segmenter(Model model, const SegmenterOptions& options) : info_(model
   input_type_ = graph.inputs[0].dtype;
   output_name_ = graph.outputs.at(0).name;
   std::tie(fixed_height_, fixed_width_) = FixedSides(graph);
-  if (options.height > 0) CheckFixedSize(fixed_height_, fixed_width_, options.height, options.width);
+  if (options.height > 0)
+    CheckInputSize(info_.input, {fixed_height_, fixed_width_}, options.height, options.width, file_);
   if (options.height > 0) fixed_height_ = options.height, fixed_width_ = options.width;
   executor_ =
       std::make_unique<PlainExecutor>(std::move(graph), PlainOptions{options.threads, options.max_memory});
@@ -57,11 +61,13 @@ void Segmenter::Run(const ImageView& image, LabelImage& labels) {
   session_->Run(image, labels.view());
 }
 
-LabelImage Segmenter::RunPlain(const ImageView& image) {
-  if (image.data == nullptr || image.height < 1 || image.width < 1) {
+LabelImage Segmenter::RunPlain(const ImageView& given) {
+  if (given.data == nullptr || given.height < 1 || given.width < 1) {
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("an image of {}x{} has no pixels to label", image.height, image.width));
+                fmt::format("an image of {}x{} has no pixels to label", given.height, given.width));
   }
+  std::vector<std::uint8_t> rgb;
+  const ImageView image = ThreeChannels(given, rgb);
   const NetworkSize size =
       ChooseNetworkSize(info_.input, image.height, image.width, fixed_height_, fixed_width_);
   const ThreadScope threads(options_.threads > 0 ? options_.threads : DefaultThreads());

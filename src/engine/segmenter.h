@@ -40,7 +40,7 @@ class Segmenter {
   void Run(const ImageView& image, LabelImage& labels);  // its buffer is used again
 
  private:
-  LabelImage RunPlain(const ImageView& image);
+  LabelImage RunPlain(const ImageView& given);
   ModelInfo info_;
   SegmenterOptions options_;
   std::unique_ptr<Session> session_;  // the engine, or

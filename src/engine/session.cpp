@@ -15,6 +15,7 @@
 #include "engine/plan/tune.h"
 #include "engine/thread_scope.h"
 #include "frf/error.h"
+#include "image/out_of_memory.h"
 
 namespace frf {
 namespace {
@@ -67,8 +68,9 @@ Precision PrecisionNamed(const std::string& name) {
 Session::Session(const std::string& name_or_path, const SessionOptions& options)
     : Session(LoadedModel::Load(name_or_path), options) {}
 
-Session::Session(std::shared_ptr<LoadedModel> model, const SessionOptions& options)
-    : impl_(std::make_unique<Impl>()) {
+namespace {
+
+std::unique_ptr<Session::Impl> MakeImpl(std::shared_ptr<LoadedModel> model, const SessionOptions& options) {
   if (!model) throw Error(ErrorCode::kInvalidArgument, "a session without a model");
   if ((options.height > 0) != (options.width > 0) || options.height < 0 || options.width < 0 ||
       options.threads < 0) {
@@ -78,22 +80,36 @@ Session::Session(std::shared_ptr<LoadedModel> model, const SessionOptions& optio
                     options.height, options.width, options.threads));
   }
   CheckSide(options.height, options.width, "session options: an input");
+  if (options.precision > Precision::kFloat16) {
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("session options: precision {} is none of "
+                                                         "frf::Precision's",
+                                                         static_cast<int>(options.precision)));
+  }
   const LoadedModel::Impl& loaded = model->impl();
-  if (options.height > 0)
-    CheckFixedSize(loaded.fixed_height, loaded.fixed_width, options.height, options.width);
-  (void)kernels::ConvKernelsFor(kernels::BestKernels(), options.precision);  // refused now, not at a frame
-  impl_->model = std::move(model);
-  impl_->options = options;
-  if (impl_->options.threads == 0) impl_->options.threads = DefaultThreads();
-  impl_->options.threads = std::min(impl_->options.threads, engine::kMaxThreads);
   const InputSpec& input = loaded.info.input;
-  impl_->table.affine = true;
+  if (options.height > 0) {
+    CheckInputSize(input, {loaded.fixed_height, loaded.fixed_width}, options.height, options.width,
+                   loaded.name);
+  }
+  (void)kernels::ConvKernelsFor(kernels::BestKernels(), options.precision);  // refused now, not at a frame
+  auto impl = std::make_unique<Session::Impl>();
+  impl->options = options;
+  if (options.threads == 0) impl->options.threads = DefaultThreads();
+  impl->options.threads = std::min(impl->options.threads, engine::kMaxThreads);
+  impl->table.affine = true;
   for (int c = 0; c < 3; ++c) {
     const float mean = input.mean[c], deviation = input.std[c];
-    impl_->table.minus[c] = mean, impl_->table.over[c] = deviation;
-    for (int v = 0; v < 256; ++v) impl_->table.values[c][v] = (static_cast<float>(v) - mean) / deviation;
+    impl->table.minus[c] = mean, impl->table.over[c] = deviation;
+    for (int v = 0; v < 256; ++v) impl->table.values[c][v] = (static_cast<float>(v) - mean) / deviation;
   }
+  impl->model = std::move(model);
+  return impl;
 }
+
+}  // namespace
+
+Session::Session(std::shared_ptr<LoadedModel> model, const SessionOptions& options)
+    : impl_(OrOutOfMemory([&] { return MakeImpl(std::move(model), options); })) {}
 
 Session::~Session() = default;
 Session::Session(Session&&) noexcept = default;
@@ -190,11 +206,17 @@ void Session::Impl::RunTo(engine::Plan& plan, const engine::PlanInput& input, co
 namespace {
 
 void CheckImage(const ImageView& image) {
+  const int pixel = BytesPerPixel(image.order);
+  if (pixel == 0) {
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("an image's pixel order {} is none of frf::PixelOrder's", static_cast<int>(image.order)));
+  }
   if (image.data == nullptr || image.height < 1 || image.width < 1 ||
-      image.row_stride < std::ptrdiff_t{3} * image.width) {
+      image.row_stride < std::ptrdiff_t{pixel} * image.width) {
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("an image of {}x{} with {} bytes a row cannot be labelled", image.height,
-                            image.width, image.row_stride));
+                fmt::format("an image of {}x{} with {} bytes a row and {} a pixel cannot be labelled",
+                            image.height, image.width, image.row_stride, pixel));
   }
   CheckSide(image.height, image.width, "an image");
 }
@@ -212,7 +234,7 @@ void CheckPlanes(const LoadedModel::Impl& loaded, int height, int width) {
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("input planes of {}x{} hold nothing", height, width));
   CheckSide(height, width, "input planes");
-  CheckFixedSize(loaded.fixed_height, loaded.fixed_width, height, width);
+  CheckInputSize(loaded.info.input, {loaded.fixed_height, loaded.fixed_width}, height, width, loaded.name);
 }
 
 bool HasScores(const engine::Plan& plan) { return !plan.gives_labels() && plan.classes() > 0; }
@@ -238,9 +260,10 @@ void CheckClasses(const engine::Plan& plan, const LoadedModel::Impl& loaded) {
 
 // Calls run(plan, input, size) with the image at the network's input size.
 template <typename Run>
-void WithInput(Session::Impl& session, const ImageView& image, const Run& run) {
-  CheckImage(image);
+void WithInput(Session::Impl& session, const ImageView& given, const Run& run) {
+  CheckImage(given);
   const ThreadScope threads(session.options.threads);  // resizing asks OpenMP
+  const ImageView image = ThreeChannels(given, session.rgb);
   const LoadedModel::Impl& loaded = session.model->impl();
   const NetworkSize size = session.SizeFor(image.height, image.width);
   engine::Plan& plan = session.PlanFor(size.height, size.width);
@@ -272,67 +295,80 @@ void WithInput(Session::Impl& session, const ImageView& image, const Run& run) {
 }  // namespace
 
 void Session::Run(const ImageView& image, const LabelView& labels) {
-  CheckLabels(labels);
-  WithInput(*impl_, image, [&](engine::Plan& plan, const engine::PlanInput& input, const NetworkSize& size) {
-    CheckClasses(plan, model().impl());
-    impl_->RunTo(plan, input, size, labels);
+  OrOutOfMemory([&] {
+    CheckLabels(labels);
+    WithInput(*impl_, image,
+              [&](engine::Plan& plan, const engine::PlanInput& input, const NetworkSize& size) {
+                CheckClasses(plan, model().impl());
+                impl_->RunTo(plan, input, size, labels);
+              });
   });
 }
 
 LabelImage Session::Run(const ImageView& image) {
-  CheckImage(image);
-  LabelImage labels{image.height, image.width, {}};
-  labels.ids.resize(static_cast<std::size_t>(image.height) * image.width);
-  Run(image, labels.view());
-  return labels;
+  return OrOutOfMemory([&] {
+    CheckImage(image);
+    LabelImage labels{image.height, image.width, {}};
+    labels.ids.resize(static_cast<std::size_t>(image.height) * image.width);
+    Run(image, labels.view());
+    return labels;
+  });
 }
 
 std::vector<float> Session::Scores(const ImageView& image) {
-  std::vector<float> scores;
-  WithInput(*impl_, image, [&](engine::Plan& plan, const engine::PlanInput& input, const NetworkSize&) {
-    CheckScores(plan);
-    scores.resize(ScoreCount(plan));
-    plan.Run(input, {.scores = scores.data()});
+  return OrOutOfMemory([&] {
+    std::vector<float> scores;
+    WithInput(*impl_, image, [&](engine::Plan& plan, const engine::PlanInput& input, const NetworkSize&) {
+      CheckScores(plan);
+      scores.resize(ScoreCount(plan));
+      plan.Run(input, {.scores = scores.data()});
+    });
+    return scores;
   });
-  return scores;
 }
 
 void Session::Scores(const ImageView& image, float* scores, std::size_t count) {
   if (scores == nullptr) throw Error(ErrorCode::kInvalidArgument, "there is no room for scores");
-  WithInput(*impl_, image, [&](engine::Plan& plan, const engine::PlanInput& input, const NetworkSize&) {
-    CheckScores(plan);
-    if (count < ScoreCount(plan)) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("there is room for {} scores, {}x{}x{} are to be written", count,
-                              plan.classes(), plan.output_height(), plan.output_width()));
-    }
-    plan.Run(input, {.scores = scores});
+  OrOutOfMemory([&] {
+    WithInput(*impl_, image, [&](engine::Plan& plan, const engine::PlanInput& input, const NetworkSize&) {
+      CheckScores(plan);
+      if (count < ScoreCount(plan)) {
+        throw Error(ErrorCode::kInvalidArgument,
+                    fmt::format("there is room for {} scores, {}x{}x{} are to be written", count,
+                                plan.classes(), plan.output_height(), plan.output_width()));
+      }
+      plan.Run(input, {.scores = scores});
+    });
   });
 }
 
 Session::Shape Session::ScoresShape(int input_height, int input_width) {
-  CheckPlanes(model().impl(), input_height, input_width);
-  const ThreadScope threads(impl_->options.threads);
-  const engine::Plan& plan = impl_->PlanFor(input_height, input_width);
-  CheckScores(plan);
-  return {plan.classes(), plan.output_height(), plan.output_width()};
+  return OrOutOfMemory([&]() -> Shape {
+    CheckPlanes(model().impl(), input_height, input_width);
+    const ThreadScope threads(impl_->options.threads);
+    const engine::Plan& plan = impl_->PlanFor(input_height, input_width);
+    CheckScores(plan);
+    return {plan.classes(), plan.output_height(), plan.output_width()};
+  });
 }
 
 void Session::RunPlanes(const float* planes, int height, int width, const LabelView* labels, float* scores) {
   if (planes == nullptr) throw Error(ErrorCode::kInvalidArgument, "there are no input planes");
   if (labels == nullptr && scores == nullptr)
     throw Error(ErrorCode::kInvalidArgument, "neither labels nor scores were asked for");
-  CheckPlanes(model().impl(), height, width);
-  if (labels) CheckLabels(*labels);
-  const ThreadScope threads(impl_->options.threads);
-  engine::Plan& plan = impl_->PlanFor(height, width);
-  if (labels) CheckClasses(plan, model().impl());
-  const engine::PlanInput input{.planes = planes};
-  if (scores) {
-    CheckScores(plan);
-    plan.Run(input, {.scores = scores});
-  }
-  if (labels) impl_->RunTo(plan, input, {height, width, height, width}, *labels);
+  OrOutOfMemory([&] {
+    CheckPlanes(model().impl(), height, width);
+    if (labels) CheckLabels(*labels);
+    const ThreadScope threads(impl_->options.threads);
+    engine::Plan& plan = impl_->PlanFor(height, width);
+    if (labels) CheckClasses(plan, model().impl());
+    const engine::PlanInput input{.planes = planes};
+    if (scores) {
+      CheckScores(plan);
+      plan.Run(input, {.scores = scores});
+    }
+    if (labels) impl_->RunTo(plan, input, {height, width, height, width}, *labels);
+  });
 }
 
 }  // namespace frf

@@ -10,6 +10,7 @@
 #include "base/model_info.h"
 #include "engine/plan/plan.h"
 #include "frf/session.h"
+#include "graph/image_size.h"
 #include "image/transform.h"
 #include "onnx/onnx_file.h"
 
@@ -18,15 +19,21 @@ namespace frf {
 // kUnsupported unless the graph has one input, an image; `file` starts the error.
 void CheckImageInput(const Graph& graph, const std::string& file);
 
-// kInvalidArgument where a side is fixed (0: free) and another was asked for.
-void CheckFixedSize(int fixed_height, int fixed_width, int height, int width);
+// kInvalidArgument where a network's input of that size was asked for and a side is fixed (0: free) at
+// another length, or free and no multiple of frf.input.multiple; `file` starts the error.
+void CheckInputSize(const InputSpec& input, SizePair fixed, int height, int width, const std::string& file);
+
+// A network that gives one score a pixel has nothing to choose from: what to do, else "".
+std::string OneScoreAdvice(const Classes& classes, bool gives_labels);
 
 Precision PrecisionNamed(const std::string& name);  // as NameOf calls it; kUsage for any other
 
 struct [[gnu::visibility("hidden")]] LoadedModel::Impl {  // hidden: not for those who link libfrf.so
   ModelInfo info;
+  Metadata metadata;                      // info's strings
   std::string name;                       // of its file, for errors
   int fixed_height = 0, fixed_width = 0;  // 0: free; one may be and the other not
+  bool gives_labels = false;
   engine::WeightStore weights;
 
   // PrepareOnce'd; shapes as the file declares them. A file of one fixed size is planned once, as a rule: its
@@ -59,6 +66,7 @@ struct [[gnu::visibility("hidden")]] Session::Impl {
     std::vector<kernels::WideTap> rows, columns;
   } resize;
   std::vector<float> planes, scores;
+  std::vector<std::uint8_t> rgb;  // pictures of four channels or one
   LabelImage small;
 
   engine::Plan& PlanFor(int height, int width);

@@ -21,6 +21,7 @@
 #include "base/text.h"
 #include "frf/error.h"
 #include "image/codec.h"
+#include "image/out_of_memory.h"
 
 namespace frf {
 namespace {
@@ -217,11 +218,11 @@ void AllocatePixels(std::vector<std::uint8_t>& pixels, std::uint64_t count, cons
   }
 }
 
-Image DecodeImage(const std::string& bytes, const std::string& name, const ImageLimits& limits) {
+Image DecodeImage(std::string_view bytes, const std::string& name, const ImageLimits& limits) {
   const std::string label = PrintableName(name);
   if (IsPng(bytes)) return DecodePng(bytes, label, limits);
   if (IsJpeg(bytes)) return DecodeJpeg(bytes, label, limits);
-  ThrowOtherFormat(std::string_view(bytes).substr(0, kSniffBytes), label);
+  ThrowOtherFormat(bytes.substr(0, kSniffBytes), label);
 }
 
 Image ReadImage(const std::string& path, const ImageLimits& limits) {
@@ -273,7 +274,7 @@ std::pair<int, int> ReadImageSize(const std::string& path) {
 int ReadOrientation(const std::string& path) { return ReadPictureHeader(path).orientation; }
 
 void WritePng(const std::string& path, const Image& image) {
-  WriteFileAtomically(path, Named(path, [&] { return EncodePng(image); }));
+  OrOutOfMemory([&] { WriteFileAtomically(path, Named(path, [&] { return EncodePng(image); })); });
 }
 
 void WriteJpeg(const std::string& path, const Image& image, int quality) {

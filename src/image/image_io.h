@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/model_info.h"
@@ -26,7 +27,7 @@ struct ImageLimits {
 // never half a picture. Throws kNotFound, kCorruptFile, kUnsupported (a format by its name: GIF, WebP, BMP,
 // TIFF ...), kOutOfMemory.
 Image ReadImage(const std::string& path, const ImageLimits& limits = {});
-Image DecodeImage(const std::string& bytes, const std::string& name, const ImageLimits& limits = {});
+Image DecodeImage(std::string_view bytes, const std::string& name, const ImageLimits& limits = {});
 
 // A label image: the stored values of an 8-bit grey or palette PNG (palette indices, not colours), as they
 // are. 16-bit grey is taken when every value fits 8 bits, RGB where the three channels are equal everywhere;

@@ -76,6 +76,10 @@ AxisWeights AreaWeights(int src, int dst) {
 }
 
 void CheckView(const ImageView& src, int height, int width, const char* function) {
+  if (src.order != PixelOrder::kRgb && src.order != PixelOrder::kBgr) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{}: the source is neither RGB nor BGR; ThreeChannels makes it so", function));
+  }
   if (src.data == nullptr || src.height < 1 || src.width < 1 ||
       src.row_stride < std::ptrdiff_t{3} * src.width) {
     throw Error(ErrorCode::kInvalidArgument,

@@ -37,7 +37,8 @@ class Resampler {
   AxisWeights rows_, columns_;
 };
 
-// Throws kInvalidArgument unless the view describes at least one pixel and the size is positive.
+// Throws kInvalidArgument unless the view describes at least one pixel of RGB or BGR and the size is
+// positive.
 void CheckView(const ImageView& src, int height, int width, const char* function);
 
 }  // namespace frf

@@ -26,7 +26,11 @@ void ForRows(int rows, std::int64_t pixels, std::size_t floats, std::size_t byte
   const int threads = pixels < kParallelPixels ? 1 : std::max(1, std::min(omp_get_max_threads(), rows));
   std::vector<float> scratch(floats * static_cast<std::size_t>(threads));
   std::vector<std::uint8_t> row(bytes * static_cast<std::size_t>(threads));
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+  if (threads == 1) {  // a team of one is allocated anew each time
+    for (int y = 0; y < rows; ++y) body(y, scratch.data(), row.data());
+    return;
+  }
+#pragma omp parallel for num_threads(threads) schedule(static)
   for (int y = 0; y < rows; ++y) {
     const auto me = static_cast<std::size_t>(omp_get_thread_num());
     body(y, scratch.data() + me * floats, row.data() + me * bytes);
@@ -44,6 +48,13 @@ Image Resample(const ImageView& src, const Resampler& resampler) {
     for (std::size_t i = 0; i < out.pixels.size(); i += 3) std::swap(out.pixels[i], out.pixels[i + 2]);
   }
   return out;
+}
+
+// Bytes kRed, kGreen and kBlue of every kBytes.
+template <int kBytes, int kRed, int kGreen, int kBlue>
+void RowToRgb(const std::uint8_t* src, int width, std::uint8_t* dst) {
+  for (int x = 0; x < width; ++x, src += kBytes, dst += 3)
+    dst[0] = src[kRed], dst[1] = src[kGreen], dst[2] = src[kBlue];
 }
 
 int RoundUp(int value, int multiple) { return (value + multiple - 1) / multiple * multiple; }
@@ -76,6 +87,19 @@ void SpreadRow(const std::uint8_t* src, bool bgr, int width, int padded, const T
 }
 
 }  // namespace
+
+ImageView ThreeChannels(const ImageView& src, std::vector<std::uint8_t>& room) {
+  if (src.order == PixelOrder::kRgb || src.order == PixelOrder::kBgr) return src;
+  const auto to_rgb = src.order == PixelOrder::kRgba   ? RowToRgb<4, 0, 1, 2>
+                      : src.order == PixelOrder::kBgra ? RowToRgb<4, 2, 1, 0>
+                                                       : RowToRgb<1, 0, 0, 0>;
+  const ImageView dst{nullptr, src.height, src.width, std::ptrdiff_t{3} * src.width, PixelOrder::kRgb};
+  room.resize(static_cast<std::size_t>(dst.row_stride) * src.height);
+  ForRows(src.height, std::int64_t{src.height} * src.width, 0, 0, [&](int y, float*, std::uint8_t*) {
+    to_rgb(src.data + y * src.row_stride, src.width, room.data() + y * dst.row_stride);
+  });
+  return {room.data(), dst.height, dst.width, dst.row_stride, dst.order};
+}
 
 Image ResizeBilinear(const ImageView& src, int height, int width, bool antialias) {
   CheckView(src, height, width, "ResizeBilinear");

@@ -12,6 +12,10 @@
 
 namespace frf {
 
+// The picture as RGB or BGR, what all below takes: itself where it is, else a copy in `room`, whose memory is
+// used again.
+ImageView ThreeChannels(const ImageView& src, std::vector<std::uint8_t>& room);
+
 // Bilinear, half-pixel centres, edges clamped; with `antialias` a shrinking axis uses the triangle filter
 // widened by the ratio (as PIL and torch's antialias=True). Rounds to nearest.
 Image ResizeBilinear(const ImageView& src, int height, int width, bool antialias = true);

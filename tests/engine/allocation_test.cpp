@@ -7,7 +7,10 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
+#include <functional>
+#include <new>
 
+#include "base/files.h"
 #include "engine/session.h"
 #include "engine/small_model.h"
 #include "frf/frf.h"
@@ -140,6 +143,9 @@ TEST_P(RunOfNet, AllocatesNothingAfterTheFirst) {
           << PlainSteps(session, height, width);
       check("RGB", [&] { session.Run(image.view(), view); });
       check("BGR", [&] { session.Run(bgr, view); });
+      const std::vector<std::uint8_t> bytes(static_cast<std::size_t>(height) * width * 4, 60);
+      const ImageView rgba{bytes.data(), height, width, std::ptrdiff_t{4} * width, PixelOrder::kRgba};
+      check("RGBA", [&] { session.Run(rgba, view); });
       check("five runs", [&] {
         for (int i = 0; i < 5; ++i) session.Run(image.view(), view);
       });
@@ -228,6 +234,51 @@ TEST(Allocation, OneThatFailsIsAStatus) {
   }
   EXPECT_GT(failed, 30);
   EXPECT_EQ(all(), FRF_OK) << frf_last_error();
+}
+
+// The same through the C++ classes: frf::Error, as their headers say, and no std::bad_alloc.
+TEST(Allocation, OneThatFailsIsAnError) {
+  const std::string file = MakeModelBytes("frfnet-slim", {.fit = Fit::kNative});
+  const TempFolder folder;
+  const std::string path = folder / "m.onnx";
+  WriteFileAtomically(path, file);
+  const Image image = Photo(40, 56), larger = Photo(64, 72);
+  const std::vector<float> planes(3 * 64 * 72);
+  std::vector<float> scores(4 * 64 * 72);
+  const std::vector<std::pair<const char*, std::function<void()>>> calls = {
+      {"Load", [&] { LoadedModel::Load(path); }},
+      {"LoadBytes", [&] { LoadedModel::LoadBytes(file.data(), file.size()); }},
+      {"Session", [&] { Session(path, {.threads = 1}); }},
+      {"Run, Scores, RunPlanes", [&] {
+         Session session(path, {.threads = 1});
+         session.Run(image.view());
+         session.Scores(image.view());
+         session.ScoresShape(64, 72);
+         session.RunPlanes(planes.data(), 64, 72, nullptr, scores.data());
+         session.Run(larger.view());
+       }}};
+  for (const auto& [name, call] : calls) {
+    Allocations(call);
+    const long needed = blocks;
+    ASSERT_GT(needed, 3) << name;
+    int failed = 0;
+    for (long n = 0; n < needed; n += n < 10 ? 1 : 1 + needed / 30) {
+      left = n;
+      try {
+        call();
+        left = -1;
+      } catch (const Error& error) {
+        left = -1;
+        ++failed;
+        EXPECT_EQ(error.code(), ErrorCode::kOutOfMemory) << name << ": " << error.what();
+      } catch (const std::bad_alloc&) {
+        left = -1;
+        ADD_FAILURE() << name << " after " << n << " blocks: std::bad_alloc";
+      }
+    }
+    EXPECT_GT(failed, 0) << name;
+    EXPECT_NO_THROW(call()) << name;
+  }
 }
 
 }  // namespace

@@ -256,7 +256,7 @@ TEST_F(CApi, PicturesAndLabelsThatCannotBe) {
                                   {in.data, 16, -1, 48, FRF_RGB},
                                   {in.data, 16, 16, 47, FRF_RGB},
                                   {in.data, 1000000000, 1000000000, std::ptrdiff_t{3} << 30, FRF_RGB},
-                                  OfOrder(in, 2)};
+                                  OfOrder(in, 5)};
   for (const frf_image& bad : bad_images)
     EXPECT_STATUS(frf_session_run(session_, &bad, &out), FRF_INVALID_ARGUMENT, "");
   const frf_labels bad_labels[] = {{nullptr, 16, 16, 16},

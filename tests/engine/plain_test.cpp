@@ -104,7 +104,7 @@ TEST(Plain, MemoryIsCountedBeforeItIsTaken) {
   enough.Run({{"v0", x}});
   EXPECT_EQ(enough.peak_bytes(), std::uint64_t{8} << 20);
   PlainExecutor short_of(graph, {.max_memory = (std::uint64_t{8} << 20) - 1});
-  EXPECT_FRF_ERROR(short_of.Run({{"v0", x}}), ErrorCode::kOutOfMemory, "--max-memory");
+  EXPECT_FRF_ERROR(short_of.Run({{"v0", x}}), ErrorCode::kOutOfMemory, "larger max_memory");
   // Nothing is left behind by a refused run: a smaller input still fits.
   EXPECT_NO_THROW(short_of.Run({{"v0", Tensor::Zeros(DType::kFloat32, {1 << 18})}}));
   EXPECT_FRF_ERROR(RunNode(MakeNode("ConstantOfShape", 1), {List({std::int64_t{1} << 40, 4})}, 17,

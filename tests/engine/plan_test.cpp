@@ -383,7 +383,7 @@ TEST(Plan, MemoryIsRefusedBeforeItIsTaken) {
     FAIL() << "8192x8192 fits in 1 GiB?";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kOutOfMemory);
-    EXPECT_NE(std::string(error.what()).find("--max-memory"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("larger max_memory"), std::string::npos) << error.what();
   }
   EXPECT_EQ(weights.bytes(), 0u);
 }

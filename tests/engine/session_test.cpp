@@ -147,12 +147,16 @@ TEST(Session, RefusesWhatCannotBe) {
   EXPECT_FRF_ERROR(Session(std::shared_ptr<LoadedModel>()), ErrorCode::kInvalidArgument, "without a model");
   EXPECT_FRF_ERROR(Session(model, {.height = 65536, .width = 64}), ErrorCode::kInvalidArgument,
                    "a side is at most 65535");
+  EXPECT_FRF_ERROR(Session(model, {.precision = static_cast<Precision>(9)}), ErrorCode::kInvalidArgument,
+                   "precision 9 is none of");
   EXPECT_EQ(Session(model, {.threads = 100000}).Run(Photo(64, 64).view()).ids,
             Session(model, {.threads = 2}).Run(Photo(64, 64).view()).ids);
   Session session(model, {.threads = 1, .max_memory = 1 << 20});
   const Image image = Photo(64, 64);
   EXPECT_THROW(session.Run(ImageView{}), Error);
   EXPECT_THROW(session.Run({image.pixels.data(), 64, 64, 10}), Error);
+  EXPECT_FRF_ERROR(session.Run({image.pixels.data(), 8, 8, 64, static_cast<PixelOrder>(7)}),
+                   ErrorCode::kInvalidArgument, "pixel order 7 is none of");
   EXPECT_THROW(session.Run(image.view(), {nullptr, 64, 64, 64}), Error);
   EXPECT_THROW(model->class_name(4), Error);
   EXPECT_THROW(model->class_color(-1), Error);
@@ -161,11 +165,68 @@ TEST(Session, RefusesWhatCannotBe) {
     FAIL() << "512x512 fits in 1 MiB?";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kOutOfMemory) << error.what();
+    EXPECT_EQ(std::string(error.what()).find("--"), std::string::npos)
+        << "of a command line: " << error.what();
   }
   EXPECT_THROW(
       Session(std::make_shared<LoadedModel>(MakeModel("frfnet-slim", {}, {.size = std::pair{64, 64}})),
               {.height = 32, .width = 32}),
       Error);
+}
+
+// A network that halves its map n times wants multiples of 2^n; it would fail within, at some node.
+TEST(Session, SizesThatAreNoMultipleAreRefused) {
+  const auto model =
+      std::make_shared<LoadedModel>(MakeModel("frfnet-slim", {.fit = Fit::kNative, .multiple = 4}));
+  const char* const wanted = "test.onnx: an input of 50x72 was asked for, multiples of 4 are wanted";
+  EXPECT_FRF_ERROR(Session(model, {.height = 50, .width = 72}), ErrorCode::kInvalidArgument, wanted);
+  EXPECT_FRF_ERROR(
+      Segmenter(MakeModel("frfnet-slim", {.multiple = 4}), {.height = 50, .width = 72, .plain = true}),
+      ErrorCode::kInvalidArgument, wanted);
+  Session session(model, {.threads = 1});
+  const std::vector<float> planes(3 * 50 * 72);
+  std::vector<float> scores(4 * 50 * 72);
+  EXPECT_FRF_ERROR(session.RunPlanes(planes.data(), 50, 72, nullptr, scores.data()),
+                   ErrorCode::kInvalidArgument, wanted);
+  EXPECT_FRF_ERROR(session.ScoresShape(50, 72), ErrorCode::kInvalidArgument, wanted);
+  EXPECT_EQ(session.InputSize(50, 70).height, 52);
+  EXPECT_EQ(session.ScoresShape(52, 72).width, 72);
+  EXPECT_NO_THROW(Session(model, {.height = 48, .width = 72}));
+  // A fixed size is the file's business.
+  EXPECT_NO_THROW(Session(
+      std::make_shared<LoadedModel>(MakeModel("frfnet-slim", {.multiple = 4}, {.size = std::pair{50, 72}})),
+      {.height = 50, .width = 72}));
+}
+
+TEST(Session, ModelsTellWhatTheirPlanesAre) {
+  const LoadedModel model(
+      MakeModel("frfnet-slim", {.mean = {1, 2, 3}, .height = 72, .width = 96, .multiple = 8}));
+  const InputFormat input = model.input();
+  EXPECT_EQ(input.mean, (std::array<float, 3>{1, 2, 3}));
+  EXPECT_EQ(input.deviation, InputSpec{}.std);
+  EXPECT_EQ(std::pair(input.height, input.width), std::pair(72, 96));
+  EXPECT_EQ(input.multiple, 8);
+  EXPECT_FALSE(model.gives_labels());
+  EXPECT_TRUE(LoadedModel(MakeModel("frfnet-slim", {}, {.argmax = true})).gives_labels());
+  EXPECT_EQ(model.label_id(3), 3);
+  EXPECT_THROW(model.label_id(4), Error);
+  ASSERT_NE(model.metadata("frf.net"), nullptr);
+  EXPECT_EQ(*model.metadata("frf.net"), "frfnet-slim");
+  EXPECT_EQ(model.metadata("frf.license"), nullptr);
+}
+
+TEST(Session, AnImageIsSeenInTheOrderOfItsChannels) {
+  Session session(std::make_shared<LoadedModel>(MakeModel("frfnet-slim", {.fit = Fit::kNative})),
+                  {.threads = 1});
+  const Image rgb = Photo(40, 56);
+  Image rgba{.height = 40, .width = 56, .channels = 4};
+  for (std::size_t i = 0; i < rgb.pixels.size(); i += 3)
+    rgba.pixels.insert(rgba.pixels.end(), {rgb.pixels[i], rgb.pixels[i + 1], rgb.pixels[i + 2], 9});
+  EXPECT_EQ(session.Run(rgba.view()).ids, session.Run(rgb.view()).ids);
+  const Image two{.height = 1, .width = 1, .channels = 2, .pixels = {1, 2}};
+  EXPECT_FRF_ERROR(two.view(), ErrorCode::kInvalidArgument, "an image of 2 channels has no view");
+  Segmenter plain(MakeModel("frfnet-slim", {.fit = Fit::kNative}), {.threads = 1, .plain = true});
+  EXPECT_EQ(plain.Run(rgba.view()).ids, plain.Run(rgb.view()).ids);
 }
 
 TEST(Session, InputsThatAreNoImageAreRefusedByFileAndForm) {
@@ -178,6 +239,7 @@ TEST(Session, InputsThatAreNoImageAreRefusedByFileAndForm) {
       {DType::kFloat32, {1, -1, -1, 3}, "test.onnx: input 'image' is float32 1x?x?x3; one"},
       {DType::kFloat64, {-1, 3, -1, -1}, "test.onnx: input 'image' is float64 ?x3x?x?; one"},
       {DType::kFloat16, {1, 3, 64, 64}, "float16"},
+      {DType::kFloat32, {2, 3, 64, 64}, "test.onnx: input 'image' is float32 2x3x64x64; one"},
       {DType::kFloat32, {3, -1, -1}, "float32 3x?x?"}};
   const Model model = MakeModel();
   for (const Case& c : cases) {

@@ -88,6 +88,26 @@ TEST(Preprocess, PaddingIsTheMeanRightAndBelow) {
   }
 }
 
+// Four channels and one are copied as RGB first; RGB and BGR stay where they are.
+TEST(ThreeChannels, CopiesOnlyWhatHasAnotherNumber) {
+  const std::vector<std::uint8_t> bytes{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18};
+  std::vector<std::uint8_t> room;
+  const auto seen = [&](PixelOrder order, std::ptrdiff_t stride) {  // 2 rows of 2 pixels
+    const ImageView view = ThreeChannels({bytes.data(), 2, 2, stride, order}, room);
+    EXPECT_EQ(view.data == bytes.data(), BytesPerPixel(order) == 3);
+    EXPECT_EQ(view.row_stride, BytesPerPixel(order) == 3 ? stride : 6);
+    return room;
+  };
+  using Bytes = std::vector<std::uint8_t>;
+  EXPECT_EQ(seen(PixelOrder::kRgb, 7), Bytes());
+  EXPECT_EQ(seen(PixelOrder::kBgr, 7), Bytes());
+  EXPECT_EQ(seen(PixelOrder::kRgba, 9), (Bytes{1, 2, 3, 5, 6, 7, 10, 11, 12, 14, 15, 16}));
+  EXPECT_EQ(seen(PixelOrder::kBgra, 9), (Bytes{3, 2, 1, 7, 6, 5, 12, 11, 10, 16, 15, 14}));
+  EXPECT_EQ(seen(PixelOrder::kGray, 3), (Bytes{1, 1, 1, 2, 2, 2, 4, 4, 4, 5, 5, 5}));
+  EXPECT_FRF_ERROR(ResizeBilinear({bytes.data(), 2, 2, 8, PixelOrder::kRgba}, 1, 1),
+                   ErrorCode::kInvalidArgument, "neither RGB nor BGR");
+}
+
 TEST(Preprocess, RefusesWhatCannotBe) {
   const Image image = Noise(2, 2);
   float out[64];

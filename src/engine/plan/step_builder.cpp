@@ -142,12 +142,10 @@ void StepBuilder::PlaceValues() {
   const std::vector<std::size_t> offsets = PlaceBuffers(buffers, total);
   const std::uint64_t limit = plan_.options_.max_memory ? plan_.options_.max_memory : DefaultMaxMemory();
   if (total * sizeof(float) > limit) {
-    throw Error(
-        ErrorCode::kOutOfMemory,
-        fmt::format(
-            "the network needs {} for its maps at this size, {} are allowed; a smaller --size or a larger "
-            "--max-memory helps",
-            FormatBytes(total * sizeof(float)), FormatBytes(limit)));
+    throw Error(ErrorCode::kOutOfMemory, fmt::format("the network needs {} for its maps at this size, {} are "
+                                                     "allowed; a smaller size or a larger max_memory "
+                                                     "helps",
+                                                     FormatBytes(total * sizeof(float)), FormatBytes(limit)));
   }
   plan_.memory_ = std::make_shared<plain::MemoryMeter>(limit);
   plan_.memory_->Reserve(total * sizeof(float), "maps");
