@@ -89,11 +89,28 @@ LabelImage OutputLabels(const Tensor& output, int classes, const std::string& wh
     return labels;
   }
   if (output.rank() != 4 || output.dim(0) != 1 || output.dim(1) != classes) {
-    throw Error(ErrorCode::kCorruptFile, fmt::format("{} is {}, scores 1x{}xHxW of its classes are wanted",
-                                                     who, ToString(output.shape()), classes));
+    const bool one = output.rank() == 4 && output.dim(1) == 1;
+    throw Error(ErrorCode::kCorruptFile,
+                fmt::format("{} is {}, scores 1x{}xHxW of its classes are wanted{}", who,
+                            ToString(output.shape()), classes, one ? kTwoOfASigmoid : ""));
   }
   const int height = static_cast<int>(output.dim(2)), width = static_cast<int>(output.dim(3));
   return LabelsFromScores(output.data<float>(), classes, height, width, 0, 0, height, width);
+}
+
+// The graph's main output. What stops it is said of the file that `graph` is of, at that size.
+Tensor RunAt(PlainExecutor& executor, const Graph& graph, const Tensor& picture, const std::string& file) {
+  try {
+    return executor.Run({{graph.inputs[0].name, picture}}).at(MainOutput(graph).name);
+  } catch (const Error& error) {
+    const SizePair fixed = FixedSides(graph);
+    const bool size = error.code() != ErrorCode::kOutOfMemory && (fixed.first == 0 || fixed.second == 0);
+    throw Error(
+        error.code(),
+        fmt::format(
+            "{}: not written: at {}x{}: {}{}", file, picture.dim(2), picture.dim(3), error.what(),
+            size ? "; where only multiples of a length fit, --meta's \"input.multiple\" says so" : ""));
+  }
 }
 
 struct Proof {
@@ -131,8 +148,8 @@ Proof Prove(const Model& model, const std::string& bytes, const ExportArguments&
   for (const auto& [height, width] : ProofSizes(model.info.input, FixedSides(written.graph))) {
     const Tensor seen = PictureFor(model.graph, model.info.input, height, width),
                  fed = PictureFor(written.graph, model.info.input, height, width);
-    const Tensor wanted = reference.Run({{model.graph.inputs[0].name, seen}}).at(output);
-    const Tensor got = from_file.Run({{written.graph.inputs[0].name, fed}}).at(output_written);
+    const Tensor wanted = RunAt(reference, model.graph, seen, arguments.source);
+    const Tensor got = RunAt(from_file, written.graph, fed, arguments.output);
     const int classes = model.info.classes.count();
     const LabelImage a = OutputLabels(wanted, classes, fmt::format("{}: '{}'", arguments.source, output));
     const LabelImage b =
@@ -194,7 +211,11 @@ int RunExport(const ExportArguments& arguments) {
               "{}: its input is fixed at {}, --size {} cannot change that; export what it was made of",
               arguments.source, FixedSidesText(fixed), arguments.size));
     }
+    CheckInputSize(model.info.input, fixed, options.size->first, options.size->second, arguments.source);
   }
+  const bool scores = MainOutput(model.graph).dtype == DType::kFloat32;
+  const std::string advice = OneScoreAdvice(model.info.classes, !scores);
+  if (!advice.empty()) LogWarning(fmt::format("{}: {}", arguments.source, advice));
   if (arguments.half && model.info.weights == "int8") {
     throw Error(ErrorCode::kUsage,
                 arguments.source + ": its weights are 8-bit integers already; leave --half out");
@@ -202,7 +223,7 @@ int RunExport(const ExportArguments& arguments) {
   if (!arguments.license.empty()) model.info.license = arguments.license;
   model.info.weights = arguments.half ? "f16" : model.info.weights;
   // What --meta says of a foreign file, or leaves out, does not make scores of integers.
-  if (arguments.argmax || MainOutput(model.graph).dtype != DType::kFloat32) model.info.output = "labels";
+  if (arguments.argmax || !scores) model.info.output = "labels";
   const std::string bytes = SerializeOnnx(model, options);
   const Proof proof = Prove(model, bytes, arguments);
   WriteFileAtomically(arguments.output, bytes);

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// `frf info MODEL|NET`: cost by layer and in sum, a picture of the graph, the list of networks; --plan is in
-// info_plan.cpp. Subtle: the graph is counted as the network defines it, before any lowering to ONNX, so a
-// file that frf wrote is rebuilt from its frf.net key; foreign files are counted as they stand.
+// `frf info MODEL|NET`: cost by layer and in sum, a picture of the graph, the list of networks; what a model
+// file says of itself is in info_model.cpp, --plan in info_plan.cpp. Subtle: the graph is counted as the
+// network defines it, before any lowering to ONNX, so a file that frf wrote is rebuilt from its frf.net key;
+// foreign files are counted as they stand.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 
 #include "base/files.h"
 #include "base/system.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/info_model.h"
 #include "cli/info_plan.h"
 #include "engine/session.h"
 #include "frf/error.h"
@@ -57,7 +60,8 @@ int ListEverything(bool json) {
 
 struct SizedGraph {
   Graph graph;
-  SizePair fixed;  // of a file; 0: that side is free
+  SizePair fixed;                 // of a file; 0: that side is free
+  std::optional<ModelInfo> info;  // of a model; none: a network's name, or a file without frf.* keys
 };
 
 SizedGraph GraphOf(const InfoArguments& arguments) {
@@ -68,12 +72,13 @@ SizedGraph GraphOf(const InfoArguments& arguments) {
                                                  arguments.classes, options["classes"].dump()));
     }
     if (arguments.classes > 0) options["classes"] = arguments.classes;
-    return {BuildNet(arguments.name, options), {}};
+    return {BuildNet(arguments.name, options), {}, {}};
   }
-  if (std::filesystem::is_directory(arguments.name))
-    return {GraphAsDefined(LoadRun(arguments.name, false, false)), {}};
-  const Model model = ReadOnnx(FindModel(arguments.name, NetNames()), {.require_stamp = false});
-  return {GraphAsDefined(model), FixedSides(model.graph)};
+  const bool run = std::filesystem::is_directory(arguments.name);
+  const Model model = run ? LoadRun(arguments.name, false, false)
+                          : ReadOnnx(FindModel(arguments.name, NetNames()), {.require_stamp = false});
+  return {GraphAsDefined(model), run ? SizePair{} : FixedSides(model.graph),
+          model.stamped ? std::optional(model.info) : std::nullopt};
 }
 
 std::string Giga(std::int64_t macs) {
@@ -142,7 +147,7 @@ int RunInfo(const InfoArguments& arguments) {
     RefuseOtherEndings(arguments.draw);
     CheckOutputFile(arguments.draw, "--draw");
   }
-  auto [graph, fixed] = GraphOf(arguments);
+  auto [graph, fixed, info] = GraphOf(arguments);
   const SizePair size = SizeToCount(arguments.name, fixed, wanted, arguments.size_given);
   if (!arguments.train) graph = graph.ForInference();
   const TypeMap types = InferShapes(graph, size.first, size.second);
@@ -150,6 +155,10 @@ int RunInfo(const InfoArguments& arguments) {
   if (!arguments.draw.empty()) WriteFileAtomically(arguments.draw, DrawSvg(graph, types, cost));
   if (!arguments.json) {
     PrintTable(graph, cost, arguments.all);
+    if (info)
+      PrintModel(*info, fixed);
+    else if (!IsNet(arguments.name))
+      fmt::print("its classes and its input are not recorded; frf export --meta does (docs/formats.md)\n");
     if (!arguments.draw.empty()) fmt::print("drawn to {}\n", arguments.draw);
     return 0;
   }
@@ -171,7 +180,8 @@ int RunInfo(const InfoArguments& arguments) {
              {"macs_all", cost.macs_all},
              {"activation_bytes", cost.activation_bytes},
              {"peak_bytes", cost.peak_bytes},
-             {"layers", layers}});
+             {"layers", layers},
+             {"model", info ? ToJson(*info) : Json()}});
   return 0;
 }
 
@@ -179,8 +189,10 @@ int RunInfo(const InfoArguments& arguments) {
 
 void AddInfo(CLI::App& root, Action& action) {
   auto a = std::make_shared<InfoArguments>();
-  CLI::App* app = root.add_subcommand(
-      "info", "parameters, multiply-accumulates, memory and receptive field by layer; draws the graph");
+  CLI::App* app = root.add_subcommand("info",
+                                      "parameters, multiply-accumulates, memory and receptive field by "
+                                      "layer; classes, pre-processing, training "
+                                      "and scores of a model; draws the graph");
   app->add_option("model", a->name,
                   "network name (frf info --list), ONNX file, run folder, or name of shipped weights");
   CLI::Option* size =
@@ -202,8 +214,8 @@ void AddInfo(CLI::App& root, Action& action) {
   app->add_flag("--list", a->list, "the networks and their options");
   app->add_flag("--json", a->json, "one JSON document on standard output");
   app->footer(
-      "Examples: frf info frfnet --size 512x1024 --draw frfnet.svg\n          frf info frfnet --size "
-      "512x1024 --plan");
+      "Examples: frf info frfnet-camvid\n          frf info frfnet --size 512x1024 --draw frfnet.svg\n"
+      "          frf info frfnet --size 512x1024 --plan");
   app->callback([a, app, size, &action] {
     a->size_given = size->count() > 0;
     CheckGiven(*a, *app);

@@ -101,7 +101,7 @@ int RunSegment(const SegmentArguments& arguments) {
   }
   ClearProgressLine();
   if (arguments.json) {
-    PrintJson({{"model", arguments.model}, {"files", files}});
+    PrintJson({{"model", arguments.model}, {"classes", segmenter.info().classes.names}, {"files", files}});
   } else if (!times.empty()) {
     const TimingStats stats = Summarize(times);
     const std::string target = arguments.output + (arguments.output_is_picture() ? "" : "/");

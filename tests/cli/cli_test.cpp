@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "data/synth.h"
 #include "image/image_io.h"
+#include "onnx/onnx_file.h"
 #include "support/hostile_images.h"
 
 namespace frf {
@@ -117,6 +118,37 @@ TEST(Cli, InfoPrintsThePaperCounts) {
   EXPECT_NEAR(slim["macs"].get<double>(), 11.380e9, 0.0005e9);
 }
 
+TEST(Cli, InfoTellsWhatAModelFileHolds) {
+  const Json json = ParsedOutput(RunFrf({"info", "frfnet-slim-camvid-int8", "--json"}));
+  EXPECT_EQ(json["model"]["classes"][3], "road");
+  EXPECT_EQ(json["model"]["palette"][3], (Json{128, 64, 128}));
+  EXPECT_EQ(json["model"]["input.size"], "360x480");
+  EXPECT_EQ(json["model"]["weights"], "int8");
+  const Finished text = RunFrf({"info", "frfnet-slim-camvid-int8"});
+  for (const char* part : {"    3  #804080  road\n",
+                           "RGB, (pixel - mean) / std; mean 123.675 116.28 103.53, std 58.395 57.12 57.375\n",
+                           "trained at 360x480; images of another size are resized to it",
+                           "output     scores\n", "weights    int8, ema\n", "network    frfnet-slim\n",
+                           "trained    data camvid, ", "quantised  method "}) {
+    EXPECT_NE(text.out.find(part), std::string::npos) << part << "\n" << text.out;
+  }
+  EXPECT_EQ(text.out.find("label id"), std::string::npos) << "only where they differ from class ids";
+
+  const test::TempFolder folder;
+  frf::Model model = ReadOnnx(FindModel("frfnet-slim-synth"));
+  model.info.classes.label_ids.clear();
+  for (int id = 0; id < model.info.classes.count(); ++id) model.info.classes.label_ids.push_back(7 + id);
+  model.info.eval = Json::array({{{"data", "synth"}, {"split", "val"}, {"miou", 0.625}}});
+  model.info.license = "research use";
+  WriteOnnx(model, folder / "m.onnx");
+  const Finished full = RunFrf({"info", folder / "m.onnx"});
+  for (const char* part : {"label id", "    1         8  #", "scores     synth, val, mean IoU 62.50 %\n",
+                           "licence    research use\n"}) {
+    EXPECT_NE(full.out.find(part), std::string::npos) << part << "\n" << full.out;
+  }
+  EXPECT_TRUE(ParsedOutput(RunFrf({"info", "frfnet-slim", "--size", "64x96", "--json"}))["model"].is_null());
+}
+
 TEST(Cli, InfoDrawsASvg) {
   const test::TempFolder folder;
   const Finished finished = RunFrf({"info", "frfnet-slim", "--draw", folder / "net.svg"});
@@ -173,6 +205,7 @@ TEST_F(CliModel, SegmentKeepsTheSizeAndGoesOnAfterABadFile) {
   EXPECT_NE(finished.err.find("bad.png"), std::string::npos) << finished.err;
   const Json json = ParseJson(finished.out, "standard output");
   ASSERT_EQ(json["files"].size(), 3u);
+  EXPECT_EQ(json["classes"][0], "sky");
   EXPECT_TRUE(json["files"][1].contains("error"));
   const LabelImage mask = ReadLabels(work / "out/a_mask.png");
   EXPECT_EQ(mask.height, 75);

@@ -10,6 +10,7 @@
 #include "base/files.h"
 #include "engine/plain.h"
 #include "graph/builder.h"
+#include "image/image_io.h"
 #include "onnx/onnx_file.h"
 #include "support/cli.h"
 
@@ -166,6 +167,96 @@ TEST(ExportForeign, ScoresThatAreNoNumbersAreNotWritten) {
   EXPECT_EQ(finished.code, 1);
   EXPECT_NE(finished.err.find("are no numbers"), std::string::npos) << finished.err;
   EXPECT_FALSE(std::filesystem::exists(work / "b.onnx"));
+}
+
+// Scores of `channels` classes whose map is halved and doubled again: only even sizes fit.
+Graph Halving(int channels) {
+  Builder g("halving");
+  const Value image = g.Input("image", 3);
+  const Value wide = g.Conv(image, {.name = "wide", .out = channels, .kernel = 3});
+  const Value half = g.Conv(wide, {.name = "half", .out = channels, .kernel = 2, .stride = 2, .pad = 0});
+  const Tensor scales = Tensor::Of<float>({4}, {1, 1, 2, 2});
+  const Value twice = g.Op("Resize", {half}, channels, {{"mode", std::string("nearest")}});
+  g.Output(g.Add(wide, twice), "scores", OutputRole::kScores);
+  Graph graph = std::move(g).Build();
+  graph.initializers.push_back({"scales", Role::kConstant, Init::kGiven, scales, false});
+  for (Node& node : graph.nodes) {
+    if (node.op == "Resize") node.inputs = {node.inputs[0], "", "scales"};
+  }
+  InitializeWeights(graph, 5);
+  return graph;
+}
+
+TEST(ExportForeign, SizesThatDoNotFitAreNamedWithFileAndRemedy) {
+  const test::TempFolder work;
+  Write(work, Halving(3));
+  const Finished finished = Stamp(work);
+  EXPECT_EQ(finished.code, 1);
+  EXPECT_NE(finished.err.find("a.onnx: not written: at 157x211: "), std::string::npos) << finished.err;
+  EXPECT_NE(finished.err.find("\"input.multiple\""), std::string::npos) << finished.err;
+  Json meta = ParseJson(ReadFile(work / "meta.json"), "meta");
+  meta["input.multiple"] = 2;
+  WriteFileAtomically(work / "meta.json", meta.dump());
+  ParsedOutput(Stamp(work));
+  const Finished odd = Stamp(work, {"--size", "51x70"});
+  EXPECT_EQ(odd.code, 1);
+  EXPECT_NE(odd.err.find("a.onnx: an input of 51x70 was asked for, multiples of 2"), std::string::npos)
+      << odd.err;
+}
+
+TEST(ExportForeign, OfSeveralOutputsTheOneThatIsReadIsNamed) {
+  const test::TempFolder work;
+  Builder g("two");
+  const Value image = g.Input("image", 3);
+  g.Output(g.Conv(image, {.name = "eight", .out = 8}), "b", OutputRole::kScores);
+  g.Output(g.Conv(image, {.name = "three", .out = 3}), "c", OutputRole::kScores);
+  Graph graph = std::move(g).Build();
+  InitializeWeights(graph, 5);
+  Write(work, graph);
+  const Finished finished = Stamp(work);
+  EXPECT_EQ(finished.code, 1);
+  EXPECT_NE(
+      finished.err.find("a.onnx: output 'b' (the first of 2; one named scores or labels would be read) has 8 "
+                        "channels, names of 3 classes are given"),
+      std::string::npos)
+      << finished.err;
+}
+
+TEST(ExportForeign, AClassThatIsNamedTwiceIsRefused) {
+  const test::TempFolder work;
+  Write(work, Scores());
+  WriteFileAtomically(
+      work / "meta.json",
+      Json{{"classes", {"a", "a", "c"}}, {"input.mean", {0, 0, 0}}, {"input.std", {1, 1, 1}}}.dump());
+  const Finished finished = Stamp(work);
+  EXPECT_EQ(finished.code, 1);
+  EXPECT_NE(finished.err.find("meta.json: two classes are called 'a'"), std::string::npos) << finished.err;
+}
+
+// A sigmoid's one channel has nothing to choose from: every pixel would be the one class, without a word.
+TEST(ExportForeign, OneScoreAPixelIsWarnedOf) {
+  const test::TempFolder work;
+  Builder g("binary");
+  g.Output(g.Conv(g.Input("image", 3), {.out = 1}), "scores", OutputRole::kScores);
+  Graph graph = std::move(g).Build();
+  InitializeWeights(graph, 5);
+  Write(work, graph);
+  const Finished three = Stamp(work);
+  EXPECT_EQ(three.code, 1);
+  EXPECT_NE(three.err.find("Concat(1 - p, p)"), std::string::npos) << three.err;
+  WriteFileAtomically(
+      work / "meta.json",
+      Json{{"classes", {"road"}}, {"input.mean", {0, 0, 0}}, {"input.std", {1, 1, 1}}}.dump());
+  const std::string warning = "one score a pixel, so every pixel is 'road'; make two channels";
+  const Finished stamped = Stamp(work);
+  EXPECT_EQ(stamped.code, 0) << stamped.err;
+  EXPECT_NE(stamped.err.find("a.onnx: " + warning), std::string::npos) << stamped.err;
+  Image image{.height = 8, .width = 8, .pixels = std::vector<std::uint8_t>(8 * 8 * 3, 90)};
+  WritePng(work / "p.png", image);
+  const Finished segmented =
+      RunFrf({"segment", work / "p.png", "-o", work / "out", "-m", work / "b.onnx", "--write", "mask"});
+  EXPECT_EQ(segmented.code, 0) << segmented.err;
+  EXPECT_NE(segmented.err.find("b.onnx: " + warning), std::string::npos) << segmented.err;
 }
 
 // Labels below the picture's size are enlarged before they are compared, as sessions enlarge them.
