@@ -3,7 +3,7 @@
 # Installs a build, uses it as others would, and moves it: run_install.sh CMAKE BUILD LIBDIR [KEEP]
 #
 # Every public header compiles alone (C++17 and C++20; frf.h as C99 too); the library exports what the headers declare and
-# nothing else; both examples build against the installed tree, by find_package and by pkg-config; the tree and the programs
+# nothing else; it can be let go and loaded again; both examples build against the installed tree, by find_package and by pkg-config; the tree and the programs
 # are moved, and still the programs find library and weights and give `frf segment`'s mask, byte for byte.
 # KEEP: a folder for the tree, stripped, and a line on what it weighs; else all is removed at the end.
 set -euo pipefail
@@ -43,9 +43,13 @@ nm -D --defined-only --demangle "$first/$libdir/libfrf.so" | sed 's/^[0-9a-f]* .
 grep -oE '^[a-z][a-z_ *]*\bfrf_[a-z_]+\(' "$first/include/frf/frf.h" | grep -oE 'frf_[a-z_]+\($' | tr -d '(' | sort >"$work/declared"
 [ "$(wc -l <"$work/declared")" -ge 20 ] || fail "found only $(wc -l <"$work/declared") functions in frf.h"
 grep -E '^frf_' "$work/exports" | diff "$work/declared" - || fail "frf.h declares (<) and libfrf.so exports (>) different functions"
-others=$(grep -vE '^frf_|^frf::(Session|LoadedModel|Error)::[^:]*$|^frf::(Session|LoadedModel)::[A-Za-z_~=]+(\[abi:cxx11\])?\(.*|^frf::(ReadImage|WritePng|WriteLabels)\(|^(typeinfo|typeinfo name|vtable) for frf::Error$' "$work/exports" || true)
+others=$(grep -vE '^frf_|^frf::(Session|LoadedModel|Error)::[^:]*$|^frf::(Session|LoadedModel)::[A-Za-z_~=]+(\[abi:cxx11\])?\(.*|^frf::(ReadImage|DecodeImage|WritePng|WriteLabels)\(|^(typeinfo|typeinfo name|vtable) for frf::Error$' "$work/exports" || true)
 [ -z "$others" ] || fail "libfrf.so exports what no public header declares:"$'\n'"$others"
 if grep -q '::Impl::' "$work/exports"; then fail "libfrf.so exports an implementation"; fi
+
+step "loaded, let go and loaded again"
+$CC -std=c99 -Wall -Wextra -pedantic -Werror -I "$first/include" "$source/tests/install/reload.c" -o "$work/reload" -ldl || fail "reload.c"
+"$work/reload" "$first/$libdir/libfrf.so" "$first/share/frf/weights/frfnet-slim-synth.onnx" || fail "libfrf.so cannot be loaded again behind dlclose"
 
 step "examples, by find_package and by pkg-config"
 "$cmake" -S "$source/examples/segment_cpp" -B "$work/cpp" -DCMAKE_PREFIX_PATH="$first" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS="-Wall -Wextra -Werror" \
@@ -96,7 +100,11 @@ if [ -e "$build/lib/frf/libfrf-video.so" ]; then
 fi
 
 step "size"
-needs=$(ldd "$moved/bin/frf" "$moved/$libdir/libfrf.so" | grep -oE '/[^ ]*/lib(dnnl|onnx_proto|protobuf|fmt|png16|jpeg|gomp)\.so[^ ]*' | sort -u)
+# What ldd finds is named in docs/deploy.md, but for what every Debian system has.
+for name in $(ldd "$moved/bin/frf" "$moved/$libdir/libfrf.so" | grep -oE '^\s+[^ /]+\.so[^ ]*' | grep -vE '^\s+(libfrf|libc|libm|libdl|libpthread|librt|libgcc_s|libstdc\+\+|libz|linux-vdso)\.' | sort -u); do
+  grep -qF "\`$name\`" "$source/docs/deploy.md" || fail "$name is needed, and docs/deploy.md (Sizes) does not name it"
+done
+needs=$(ldd "$moved/bin/frf" "$moved/$libdir/libfrf.so" | grep -oE '/[^ ]*/lib(dnnl|OpenCL|onnx_proto|protobuf|fmt|png16|jpeg|gomp)\.so[^ ]*' | sort -u)
 rm "$moved/share/frf/weights/only-here.onnx"
 du -bcL "$moved/bin/frf" "$moved/$libdir"/libfrf.so.*.*.* $needs | sed "s|$moved/||"
 total=$(du -bcL "$moved/bin/frf" "$moved/$libdir"/libfrf.so.*.*.* $needs | tail -n 1 | cut -f1)

@@ -225,7 +225,8 @@ TEST(OnnxFile, AFreeFileCanBeFixedLater) {
 TEST(OnnxFile, WhatWouldNotBeReadableIsNotWritten) {
   Model model = Sample();
   model.info.classes = InfoFor(4).classes;
-  EXPECT_FRF_ERROR(SerializeOnnx(model), ErrorCode::kInvalidArgument, "has 5 channels, names of 4 classes are given");
+  EXPECT_FRF_ERROR(SerializeOnnx(model), ErrorCode::kInvalidArgument,
+                   "has 5 channels, names of 4 classes are given");
   model = Sample();
   model.graph = BuildNet("frfnet-slim", {{"classes", 5}});
   EXPECT_FRF_ERROR(SerializeOnnx(model), ErrorCode::kInvalidArgument, "load or draw the weights first");

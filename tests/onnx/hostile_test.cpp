@@ -299,7 +299,8 @@ TEST(Foreign, ClassesAreCountedInTheMainOutputAndInScoresOnly) {
   features.graph.outputs.insert(features.graph.outputs.begin(), first);
   EXPECT_EQ(ParseOnnx(SerializeOnnx(features), "x.onnx").graph.outputs.size(), 2u);
   features.graph.outputs[1].shape = {-1, 64, -1, -1};
-  EXPECT_FRF_ERROR(SerializeOnnx(features), ErrorCode::kInvalidArgument, "has 64 channels, names of 2 classes");
+  EXPECT_FRF_ERROR(SerializeOnnx(features), ErrorCode::kInvalidArgument,
+                   "has 64 channels, names of 2 classes");
 }
 
 TEST(Foreign, TypedFieldsConstantsAndMissingNamesAreRead) {
