@@ -68,7 +68,8 @@ std::unique_ptr<LoadedModel::Impl> MakeImpl(Model model) {
 
 }  // namespace
 
-LoadedModel::LoadedModel(Model model) : impl_(OrOutOfMemory([&] { return MakeImpl(std::move(model)); })) {
+LoadedModel::LoadedModel(Model model)
+    : impl_(OrOutOfMemory([&] { return MakeImpl(std::move(model)); }, std::string(model.file))) {
 #if defined(__GLIBC__)
   malloc_trim(0);  // the file's bytes and messages are gone; a robot should not keep their memory
 #endif
@@ -93,7 +94,7 @@ std::shared_ptr<LoadedModel> LoadFile(const std::string& name_or_path) {
 }  // namespace
 
 std::shared_ptr<LoadedModel> LoadedModel::Load(const std::string& name_or_path) {
-  return OrOutOfMemory([&] { return LoadFile(name_or_path); });
+  return OrOutOfMemory([&] { return LoadFile(name_or_path); }, name_or_path);
 }
 
 std::shared_ptr<const Graph> LoadedModel::Impl::GraphToPlan() {
@@ -124,9 +125,12 @@ void LoadedModel::Impl::Planned() {
 std::shared_ptr<LoadedModel> LoadedModel::LoadBytes(const void* bytes, std::size_t size,
                                                     const std::string& name) {
   if (bytes == nullptr) throw Error(ErrorCode::kInvalidArgument, name + ": there are no bytes to read");
-  return OrOutOfMemory([&] {
-    return std::make_shared<LoadedModel>(ParseOnnx(std::string(static_cast<const char*>(bytes), size), name));
-  });
+  return OrOutOfMemory(
+      [&] {
+        return std::make_shared<LoadedModel>(
+            ParseOnnx(std::string(static_cast<const char*>(bytes), size), name));
+      },
+      name);
 }
 
 void CheckInputSize(const InputSpec& input, SizePair fixed, int height, int width, const std::string& file) {

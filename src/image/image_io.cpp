@@ -274,7 +274,7 @@ std::pair<int, int> ReadImageSize(const std::string& path) {
 int ReadOrientation(const std::string& path) { return ReadPictureHeader(path).orientation; }
 
 void WritePng(const std::string& path, const Image& image) {
-  OrOutOfMemory([&] { WriteFileAtomically(path, Named(path, [&] { return EncodePng(image); })); });
+  OrOutOfMemory([&] { WriteFileAtomically(path, Named(path, [&] { return EncodePng(image); })); }, path);
 }
 
 void WriteJpeg(const std::string& path, const Image& image, int quality) {
