@@ -186,9 +186,8 @@ typedef enum frf_pixel_order {
 // {mat.data, mat.rows, mat.cols, (ptrdiff_t)mat.step, FRF_BGR}.
 typedef struct frf_image {
   const uint8_t* data;
-  int height, width;  // each at least 1
-  ptrdiff_t
-      row_stride;  // bytes from one row to the next, at least 3 * width; of RGBA and BGRA 4 *, of grey 1 *
+  int height, width;     // each at least 1
+  ptrdiff_t row_stride;  // bytes from one row to the next, at least width times 3; RGBA, BGRA 4, grey 1
   frf_pixel_order order;
 } frf_image;
 
