@@ -3,15 +3,18 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <climits>
 #include <cstring>
+#include <random>
 #include <system_error>
 
 #include "base/hash.h"
+#include "base/stop_signal.h"
 #include "base/temporaries.h"
 #include "frf/error.h"
 
@@ -49,11 +52,44 @@ class Descriptor {
   int fd_;
 };
 
+bool IsPipe(const std::filesystem::path& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && S_ISFIFO(status.st_mode);
+}
+
+constexpr int kPatience = 500;  // ms: a stop does not cut off a reader or writer that is only slow
+
+// Waits until a pipe's other side is ready. Not inside open, read or write: signal handlers are installed
+// with SA_RESTART, so a StopSignal would not end those.
+void WaitForPipe(struct pollfd pipe, const std::filesystem::path& path) {
+  for (int ready; (ready = ::poll(&pipe, 1, kPatience)) <= 0;) {
+    if (ready == 0 && StopSignal::Requested())
+      throw Error(ErrorCode::kInterrupted,
+                  fmt::format("{}: stopped while waiting for the pipe's other side", path.string()));
+  }
+}
+
+// Opens a pipe once somebody reads it.
+int OpenPipeToWrite(const std::filesystem::path& path) {
+  for (;;) {
+    const int fd = ::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd >= 0 || errno != ENXIO) return fd;
+    if (StopSignal::Requested())
+      throw Error(ErrorCode::kInterrupted,
+                  fmt::format("{}: stopped before anybody read this pipe", path.string()));
+    ::usleep(20'000);
+  }
+}
+
 void WriteAll(int fd, const char* data, std::size_t size, const std::filesystem::path& path) {
   while (size > 0) {
     const ssize_t written = ::write(fd, data, size);
     if (written < 0) {
       if (errno == EINTR) continue;
+      if (errno == EAGAIN) {
+        WaitForPipe({fd, POLLOUT, 0}, path);
+        continue;
+      }
       ThrowErrno(path, "write", errno);
     }
     data += written;
@@ -85,7 +121,8 @@ bool IsDevice(const std::filesystem::path& path) {
 }  // namespace
 
 std::string ReadFile(const std::filesystem::path& path, std::uint64_t max_bytes) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const bool pipe = IsPipe(path);
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | (pipe ? O_NONBLOCK : 0)));
   if (file.get() < 0) ThrowErrno(path, "open", errno);
   struct stat status {};
   if (::fstat(file.get(), &status) != 0) ThrowErrno(path, "stat", errno);
@@ -101,9 +138,10 @@ std::string ReadFile(const std::filesystem::path& path, std::uint64_t max_bytes)
   std::size_t used = 0;
   bytes.resize(S_ISREG(status.st_mode) ? static_cast<std::size_t>(status.st_size) + 1 : std::size_t{1} << 16);
   for (;;) {
+    if (pipe) WaitForPipe({file.get(), POLLIN, 0}, path);  // also for the first writer to come
     const ssize_t got = ::read(file.get(), bytes.data() + used, bytes.size() - used);
     if (got < 0) {
-      if (errno == EINTR) continue;
+      if (errno == EINTR || errno == EAGAIN) continue;
       ThrowErrno(path, "read", errno);
     }
     if (got == 0) break;
@@ -120,11 +158,25 @@ std::string ReadFile(const std::filesystem::path& path, std::uint64_t max_bytes)
 PendingFile::PendingFile(std::filesystem::path path) : path_(std::move(path)), direct_(IsDevice(path_)) {
   target_ = temporary_ = direct_ ? path_ : BehindLinks(path_);
   if (direct_) return;
-  const std::string name = target_.filename().string(), ending = fmt::format(".tmp{}", ::getpid());
-  // A name may be the longest that there is.
-  const bool fits = name.size() + ending.size() <= NAME_MAX;
-  temporary_.replace_filename((fits ? name : fmt::format("{:016x}", XxHash64(name))) + ending);
-  RememberTemporary(temporary_.string());
+  // Of a file that is replaced nobody else reads the half of it; Commit gives its mode.
+  std::error_code missing;
+  const mode_t mode = std::filesystem::exists(target_, missing) ? 0600 : 0666;
+  const std::string name = target_.filename().string();
+  std::random_device random;
+  for (int tries = 0;; ++tries) {
+    const std::string ending = fmt::format(".tmp{}{:010}", random(), random());
+    // A name may be the longest that there is.
+    const bool fits = name.size() + ending.size() <= NAME_MAX;
+    temporary_.replace_filename((fits ? name : fmt::format("{:016x}", XxHash64(name))) + ending);
+    RememberTemporary(temporary_.string());
+    // O_EXCL: the name is nobody else's, no thread's of this process and no process's of another machine or
+    // container that shares the folder.
+    const Descriptor file(::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
+    if (file.get() >= 0) return;
+    const int code = errno;
+    ForgetTemporary(temporary_.string());
+    if (code != EEXIST || tries == 100) ThrowErrno(path_, "create", code);
+  }
 }
 
 PendingFile::~PendingFile() {
@@ -155,13 +207,9 @@ void PendingFile::Commit() {
 void WriteFileAtomically(const std::filesystem::path& path,
                          const std::function<void(const AppendBytes&)>& write) {
   PendingFile pending(path);
-  // Without O_CREAT where something is there: of a pipe in /tmp that is another user's Linux refuses it.
-  const int flags = O_WRONLY | O_CLOEXEC | (pending.direct() ? 0 : O_CREAT | O_TRUNC);
-  std::error_code
-      missing;  // of a file that is replaced nobody else reads the half of it; Commit gives its mode
-  const mode_t mode = std::filesystem::exists(path, missing) ? 0600 : 0644;
-  Descriptor file(::open(pending.temporary().c_str(), flags, mode));
-  if (file.get() < 0) ThrowErrno(path, pending.direct() ? "open" : "create", errno);
+  Descriptor file(IsPipe(pending.temporary()) ? OpenPipeToWrite(pending.temporary())
+                                              : ::open(pending.temporary().c_str(), O_WRONLY | O_CLOEXEC));
+  if (file.get() < 0) ThrowErrno(path, "open", errno);
   write([&](const void* data, std::size_t size) {
     WriteAll(file.get(), static_cast<const char*>(data), size, path);
   });

@@ -2,7 +2,7 @@
 // Whole-file reading and writing. A file that was there stays intact until its successor is complete: written
 // to a temporary name in the same folder, synced, renamed. Subtle: a rename replaces a name, not what it
 // stands for. So symbolic links are followed first, and a device or a pipe (/dev/null, /dev/stdout) is
-// written to as it is.
+// written to as it is. Waiting for a pipe's other side ends where a StopSignal is requested (kInterrupted).
 #pragma once
 
 #include <cstdint>
@@ -27,8 +27,9 @@ void WriteFileAtomically(const std::filesystem::path& path,
                          const std::function<void(const AppendBytes& append)>& write);
 
 // For writers that want a name to write to and a file they may seek in (video containers): they fill
-// temporary(), then Commit() syncs it and puts it at path(). Without Commit the temporary file is removed and
-// what was at path() stays. Where direct() says so, temporary() is path() itself: a device or a pipe.
+// temporary(), an empty file that nobody else uses, then Commit() syncs it and puts it at path(). Without
+// Commit the temporary file is removed and what was at path() stays. Where direct() says so, temporary() is
+// path() itself: a device or a pipe.
 class PendingFile {
  public:
   explicit PendingFile(std::filesystem::path path);

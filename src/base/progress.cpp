@@ -17,6 +17,13 @@ constexpr auto kQuietFor = std::chrono::milliseconds(1000);
 constexpr auto kRedrawEvery = std::chrono::milliseconds(100);
 constexpr int kBarWidth = 24;
 
+// Not fmt::print, which throws: a terminal that was closed must not end the work.
+void Draw(const std::string& line) {
+  std::fputs(("\r\033[K" + line).c_str(), stderr);
+  std::fflush(stderr);
+  line_shown = true;
+}
+
 }  // namespace
 
 std::string FormatDuration(double seconds) {
@@ -48,17 +55,13 @@ void Progress::Advance(std::int64_t steps, const std::string& note) {
       total_ > 0 ? std::min(1.0, static_cast<double>(done_) / static_cast<double>(total_)) : 0;
   const double elapsed = std::chrono::duration<double>(now - started_).count();
   if (total_ <= 0) {
-    fmt::print(stderr, "\r\033[K{} {}  {}  {}", title_, done_, FormatDuration(elapsed), note);
-    std::fflush(stderr);
-    line_shown = true;
+    Draw(fmt::format("{} {}  {}  {}", title_, done_, FormatDuration(elapsed), note));
     return;
   }
   const double left = fraction > 0 ? elapsed / fraction - elapsed : -1;
   const int filled = static_cast<int>(fraction * kBarWidth);
-  fmt::print(stderr, "\r\033[K{} [{}{}] {}/{}  {} left  {}", title_, std::string(filled, '='),
-             std::string(kBarWidth - filled, ' '), done_, total_, FormatDuration(left), note);
-  std::fflush(stderr);
-  line_shown = true;
+  Draw(fmt::format("{} [{}{}] {}/{}  {} left  {}", title_, std::string(filled, '='),
+                   std::string(kBarWidth - filled, ' '), done_, total_, FormatDuration(left), note));
 }
 
 }  // namespace frf

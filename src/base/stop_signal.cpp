@@ -10,10 +10,12 @@ namespace {
 using Handler = void (*)(int);
 
 std::atomic<bool> stop_requested{false};
-Handler interrupt_before = SIG_DFL, terminate_before = SIG_DFL;  // what they did before a StopSignal lived
+// What they did before a StopSignal lived.
+Handler interrupt_before = SIG_DFL, terminate_before = SIG_DFL, hangup_before = SIG_DFL;
 
 extern "C" void OnStopSignal(int signal) {
   stop_requested = true;
+  if (signal == SIGHUP) return;  // a shell passes on the one that the terminal's end has already sent
   const Handler before = signal == SIGINT ? interrupt_before : terminate_before;
   // The second one ends the process, also where it was ignored: in a script's background job, say.
   std::signal(signal, before == SIG_IGN ? SIG_DFL : before);
@@ -30,11 +32,14 @@ StopSignal::StopSignal() {
   stop_requested = false;
   interrupt_before = Taken(SIGINT);
   terminate_before = Taken(SIGTERM);
+  hangup_before = Taken(SIGHUP);
+  if (hangup_before == SIG_IGN) std::signal(SIGHUP, SIG_IGN);  // nohup
 }
 
 StopSignal::~StopSignal() {
   std::signal(SIGINT, interrupt_before);
   std::signal(SIGTERM, terminate_before);
+  std::signal(SIGHUP, hangup_before);
 }
 
 bool StopSignal::Requested() { return stop_requested; }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ctrl-C (SIGINT) and SIGTERM ask for a stop while a StopSignal lives; a second one ends the process at once.
+// Ctrl-C (SIGINT), SIGTERM and SIGHUP (the terminal is closed, unless nohup has it ignored) ask for a stop
+// while a StopSignal lives; a second Ctrl-C or SIGTERM ends the process at once.
 //
 //   const StopSignal signals;
 //   while (!StopSignal::Requested()) Step();

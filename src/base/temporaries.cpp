@@ -52,7 +52,7 @@ void ForgetTemporary(const std::string& path) {
 }
 
 void RemoveTemporariesOnSignals() {
-  for (const int signal : {SIGINT, SIGTERM}) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     struct sigaction now {};
     if (::sigaction(signal, nullptr, &now) == 0 && now.sa_handler == SIG_DFL)
       std::signal(signal, OnEndingSignal);

@@ -12,9 +12,9 @@ namespace frf {
 void RememberTemporary(const std::string& path);
 void ForgetTemporary(const std::string& path);
 
-// SIGINT and SIGTERM remove the files and then end the process as they would have: shells say 130 and 143.
-// Called by a program's main: a library leaves its host's signals alone. So does this where they are ignored
-// or caught already; while a StopSignal lives, that one has them.
+// SIGINT, SIGTERM and SIGHUP remove the files and then end the process as they would have: shells say 130,
+// 143 and 129. Called by a program's main: a library leaves its host's signals alone. So does this where they
+// are ignored or caught already; while a StopSignal lives, that one has them.
 void RemoveTemporariesOnSignals();
 
 }  // namespace frf

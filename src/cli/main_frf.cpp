@@ -35,7 +35,8 @@ and give 1 where anything is left).)";
 
 int Fail(const std::string& message, int code) {
   frf::ClearProgressLine();
-  fmt::print(stderr, "frf: {}\n", message);
+  // Not fmt::print, which throws where standard error cannot be written.
+  std::fputs(fmt::format("frf: {}\n", message).c_str(), stderr);
   return code;
 }
 

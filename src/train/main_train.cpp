@@ -20,8 +20,9 @@ namespace {
 
 int Fail(const std::string& message, int code) {
   frf::ClearProgressLine();
-  // libtorch appends its own stack to messages: the first line says what happened.
-  fmt::print(stderr, "frf: {}\n", message.substr(0, message.find('\n')));
+  // libtorch appends its own stack to messages: the first line says what happened. Not fmt::print, which
+  // throws where standard error cannot be written.
+  std::fputs(fmt::format("frf: {}\n", message.substr(0, message.find('\n'))).c_str(), stderr);
   return code;
 }
 

@@ -3,16 +3,21 @@
 // disk.
 #include "base/files.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <csignal>
 #include <fstream>
 #include <stdexcept>
 #include <thread>
+#include <vector>
 
+#include "base/stop_signal.h"
 #include "support/support.h"
 
 namespace frf {
@@ -171,6 +176,62 @@ TEST(WriteFileAtomically, WritesIntoAPipeWithoutAName) {
   ::close(ends[1]);
   EXPECT_EQ(ReadFile("/proc/self/fd/" + std::to_string(ends[0])), "bytes");
   ::close(ends[0]);
+}
+
+// Nobody is at the other side, or nobody goes on there: a stop must end the wait.
+TEST(Pipes, AStopEndsWaiting) {
+  const test::TempFolder folder;
+  const std::string pipe = folder / "pipe", bytes(200000, 'p');
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  const StopSignal signals;
+  const auto stopped_after_a_while = [](const auto& work) {
+    std::thread stopper([] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      StopSignal::Request();
+    });
+    work();
+    stopper.join();
+    const StopSignal afresh;
+  };
+  stopped_after_a_while([&] {
+    EXPECT_FRF_ERROR(WriteFileAtomically(pipe, bytes), ErrorCode::kInterrupted,
+                     "pipe: stopped before anybody read this pipe");
+  });
+  stopped_after_a_while([&] {
+    EXPECT_FRF_ERROR(ReadFile(pipe), ErrorCode::kInterrupted,
+                     "pipe: stopped while waiting for the pipe's other side");
+  });
+  const int reader = ::open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
+  ASSERT_GE(reader, 0);
+  stopped_after_a_while([&] {
+    EXPECT_FRF_ERROR(WriteFileAtomically(pipe, bytes), ErrorCode::kInterrupted,
+                     "pipe: stopped while waiting for the pipe's other side");
+  });
+  ::close(reader);
+}
+
+// Threads of one process, and processes that have one number in two containers, may write one name.
+TEST(WriteFileAtomically, WritersOfOneNameAreInNobodysWay) {
+  const test::TempFolder folder;
+  const std::string path = folder / "same";
+  std::vector<std::thread> writers;
+  std::atomic<int> failed{0};
+  for (const char letter : {'a', 'b', 'c'}) {
+    writers.emplace_back([&, letter] {
+      for (int i = 0; i < 60; ++i) {
+        try {
+          WriteFileAtomically(path, std::string(20000, letter));
+        } catch (const Error&) {
+          ++failed;
+        }
+      }
+    });
+  }
+  for (std::thread& writer : writers) writer.join();
+  EXPECT_EQ(failed, 0);
+  const std::string bytes = ReadFile(path);
+  EXPECT_EQ(bytes, std::string(20000, bytes[0]));
+  EXPECT_EQ(FilesIn(folder.path()), 1);
 }
 
 TEST(PendingFile, LeavesAPipeThatWasNotFilled) {

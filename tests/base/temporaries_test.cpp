@@ -23,6 +23,7 @@ int SignalThatEnded(const Work& work) {
   if (child == 0) {
     std::signal(SIGINT, SIG_DFL);  // a test that runs in the background of a script has it ignored
     std::signal(SIGTERM, SIG_DFL);
+    std::signal(SIGHUP, SIG_DFL);
     work();
     ::_exit(0);
   }
@@ -34,7 +35,7 @@ int SignalThatEnded(const Work& work) {
 bool IsEmpty(const test::TempFolder& folder) { return std::filesystem::is_empty(folder.path()); }
 
 TEST(Temporaries, AreRemovedByASignalThatThenEndsTheProcess) {
-  for (const int signal : {SIGINT, SIGTERM}) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     const test::TempFolder folder;
     EXPECT_EQ(SignalThatEnded([&] {
                 RemoveTemporariesOnSignals();
@@ -97,6 +98,30 @@ TEST(Temporaries, WhatWasIgnoredIsIgnoredAgain) {
   };
   EXPECT_EQ(ended(1), 0);
   EXPECT_EQ(ended(2), SIGINT) << "the second one ends it";
+}
+
+// A shell whose terminal is closed passes on the signal that the terminal's end has sent already.
+TEST(Temporaries, ATerminalsEndIsOneStopHoweverOftenItIsSaid) {
+  EXPECT_EQ(SignalThatEnded([] {
+              const StopSignal signals;
+              for (int i = 0; i < 3; ++i) ::raise(SIGHUP);
+              if (!StopSignal::Requested()) ::_exit(1);
+              ::raise(SIGINT);
+              ::raise(SIGINT);
+            }),
+            SIGINT);
+  EXPECT_EQ(SignalThatEnded([] {
+              { const StopSignal signals; }
+              ::raise(SIGHUP);
+            }),
+            SIGHUP);
+  EXPECT_EQ(SignalThatEnded([] {
+              std::signal(SIGHUP, SIG_IGN);  // nohup
+              const StopSignal signals;
+              ::raise(SIGHUP);
+              if (StopSignal::Requested()) ::raise(SIGKILL);
+            }),
+            0);
 }
 
 TEST(Temporaries, ManyAtOnceAreNoFault) {
