@@ -52,7 +52,7 @@ Labelled LabelAll(const SegmentArguments& arguments, const Job& job, Segmenter& 
   PipelineOptions options{.max_frames = arguments.frames, .stop = [] { return StopSignal::Requested(); }};
   std::int64_t done = 0;
   const auto label = [&](VideoFrame& frame) {
-    Named(job.input, [&] { segmenter.Run(frame.image.view(), frame.labels); });
+    Named(job.shown(), [&] { segmenter.Run(frame.image.view(), frame.labels); });
     ++done;
     const std::int64_t dropped = frame.number + 1 - done;
     progress.Advance(1, fmt::format("{:.1f} frames/s{}", static_cast<double>(done) / seconds(),
@@ -62,7 +62,7 @@ Labelled LabelAll(const SegmentArguments& arguments, const Job& job, Segmenter& 
       source, label, [&](VideoFrame& frame) { outputs.Write(frame); }, options)};
   // Not Finish: empty files would take the place of what an earlier run wrote.
   if (labelled.result.frames == 0)
-    throw Error(ErrorCode::kInterrupted, fmt::format("{}: stopped before its first frame", job.input));
+    throw Error(ErrorCode::kInterrupted, fmt::format("{}: stopped before its first frame", job.shown()));
   labelled.outputs = outputs.Finish();
   labelled.seconds = seconds();
   return labelled;
@@ -77,7 +77,7 @@ std::string Summary(const SegmentArguments& arguments, const Job& job, const Lab
   return fmt::format(
       "{}: {} labelled by {}{}: {:.1f} frames/s end to end, {:.1f} ms a frame of inference{}, {} "
       "dropped",
-      job.input, Counted(labelled.result.frames, "frame"), arguments.model, target,
+      job.shown(), Counted(labelled.result.frames, "frame"), arguments.model, target,
       static_cast<double>(labelled.result.frames) / labelled.seconds, stats.median,
       stats.runs > 1 ? fmt::format(" (median, +-{:.1f})", stats.mad) : "", labelled.result.dropped);
 }
@@ -98,8 +98,13 @@ void Report(const SegmentArguments& arguments, const Job& job, const Labelled& l
   if (!arguments.json) fmt::print("{}\n", Summary(arguments, job, labelled));
   if (result.stopped && !job.camera) {  // a camera has no other end
     entry["interrupted"] = true;
-    LogWarning(fmt::format("{}: stopped after {}; what was labelled by then is written", job.input,
+    LogWarning(fmt::format("{}: stopped after {}; what was labelled by then is written", job.shown(),
                            Counted(result.frames, "frame")));
+  }
+  if (!result.lost.empty()) {
+    entry["error"] = fmt::format("{}; it ended after {}, what was labelled by then is written", result.lost,
+                                 Counted(result.frames + result.dropped, "frame"));
+    return;
   }
   const std::string warning = source.warning();
   if (warning.empty() || result.stopped) return;
@@ -114,9 +119,9 @@ void Report(const SegmentArguments& arguments, const Job& job, const Labelled& l
 }  // namespace
 
 Json SegmentVideo(const SegmentArguments& arguments, const Job& job, Segmenter& segmenter) {
-  Json entry{{"input", job.input}};
+  Json entry{{"input", job.shown()}};
   try {
-    VideoLibrary* const library = Named(job.input, [] { return &LoadVideoLibrary(); });
+    VideoLibrary* const library = Named(job.shown(), [] { return &LoadVideoLibrary(); });
     const std::unique_ptr<FrameSource> source = library->Open(SourceFor(arguments, job));
     VideoOutputs outputs(arguments, job, segmenter.info().classes, source->info());
     const Labelled labelled = LabelAll(arguments, job, segmenter, *source, outputs);

@@ -22,6 +22,8 @@ namespace frf::cli {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kTimes = "times.csv";
+
 bool IsMaskName(const fs::path& file) {
   const std::string stem = file.stem().string();
   return file.extension() == ".png" && stem.size() >= 6 &&
@@ -41,6 +43,8 @@ MaskFolder::MaskFolder(fs::path path) : path_(std::move(path)) {
                 fmt::format("{}: cannot create a folder there: {}", path_.string(), std::strerror(errno)));
   }
   temporary_ = made;
+  times_.open(temporary_ / kTimes);
+  times_ << "file,frame,seconds\n";
 }
 
 MaskFolder::~MaskFolder() {
@@ -48,9 +52,17 @@ MaskFolder::~MaskFolder() {
   fs::remove_all(temporary_, ignored);
 }
 
-std::string MaskFolder::NextFile() { return (temporary_ / fmt::format("{:06}.png", next_++)).string(); }
+std::string MaskFolder::NextFile(std::int64_t frame, double seconds) {
+  const std::string name = fmt::format("{:06}.png", next_++);
+  times_ << fmt::format("{},{},{:.6f}\n", name, frame, seconds);
+  return (temporary_ / name).string();
+}
 
 void MaskFolder::Finish() {
+  times_.close();
+  if (!times_)
+    throw Error(ErrorCode::kIo,
+                fmt::format("{}: cannot write: {}", (path_ / kTimes).string(), std::strerror(errno)));
   try {
     MakeFolder(path_);
     std::set<fs::path> names;
@@ -69,7 +81,7 @@ void MaskFolder::Finish() {
 
 VideoOutputs::VideoOutputs(const SegmentArguments& arguments, const Job& job, const Classes& classes,
                            const VideoInfo& info)
-    : arguments_(arguments), classes_(classes) {
+    : arguments_(arguments), classes_(classes), time_base_(info.time_base) {
   if (arguments.output_is_video()) {
     const bool others = arguments.write_given &&
                         (arguments.Wants("mask") || (arguments.Wants("overlay") && arguments.Wants("color")));
@@ -97,7 +109,10 @@ void VideoOutputs::Create(std::unique_ptr<VideoWriter>& writer, const std::strin
 }
 
 void VideoOutputs::Write(VideoFrame& frame) {
-  if (masks_) WriteMask(masks_->NextFile(), frame.labels, classes_, arguments_);
+  if (masks_) {
+    const double seconds = static_cast<double>(frame.pts) * time_base_.value();
+    WriteMask(masks_->NextFile(frame.number, seconds), frame.labels, classes_, arguments_);
+  }
   if (color_) {
     Colorize(frame.labels, classes_.palette, colors_);
     color_->Write(colors_, frame.pts);

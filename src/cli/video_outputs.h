@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // What `frf segment` writes of a video: a folder of masks, a video of class colours, a video of overlays.
 // Subtle: until Finish everything stands under temporary names. Masks of an earlier, longer run must not stay
-// among the new ones: files called like masks are removed from the folder, all others are left alone.
+// among the new ones: files called like masks are removed from the folder, all others are left alone. Masks
+// are numbered without gaps, also where frames of a camera are dropped: times.csv says which frame each is
+// of, and when.
 //
 // Threads: used by one. Errors: one line with the output's name.
 #pragma once
 
 #include <filesystem>
+#include <fstream>
 #include <memory>
 
 #include "cli/segment.h"
@@ -23,12 +26,14 @@ class MaskFolder {
   ~MaskFolder();
   MaskFolder(const MaskFolder&) = delete;
   MaskFolder& operator=(const MaskFolder&) = delete;
-  std::string NextFile();  // 000000.png, 000001.png, ...
+  // 000000.png, 000001.png, ... `frame`: its number in the source; `seconds`: when it is shown.
+  std::string NextFile(std::int64_t frame, double seconds);
   void Finish();
 
  private:
   std::filesystem::path path_, temporary_;
   std::int64_t next_ = 0;
+  std::ofstream times_;
 };
 
 class VideoOutputs {
@@ -43,6 +48,7 @@ class VideoOutputs {
   const SegmentArguments& arguments_;
   const Classes& classes_;
   std::unique_ptr<MaskFolder> masks_;
+  Ratio time_base_;
   std::unique_ptr<VideoWriter> color_, overlay_;
   Image colors_;
   Json paths_ = Json::object();

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <thread>
 
+#include "frf/error.h"
 #include "video/bounded_queue.h"
 
 namespace frf {
@@ -66,7 +67,7 @@ class Pipeline {
       if (Stopped()) return;
       std::optional<FramePointer> frame = free_.Pop();
       if (!frame) return;
-      if (!source_.Read(**frame)) {
+      if (!ReadOne(**frame, live && number > 0)) {
         Stopped();
         return;
       }
@@ -77,6 +78,17 @@ class Pipeline {
         ++result_.dropped;
         free_.Push(std::move(*late));
       }
+    }
+  }
+
+  // `keep`: an error is an end. What a camera showed before cannot be recorded again.
+  bool ReadOne(VideoFrame& frame, bool keep) {
+    try {
+      return source_.Read(frame);
+    } catch (const Error& error) {
+      if (!keep) throw;
+      result_.lost = error.what();
+      return false;
     }
   }
 

@@ -13,10 +13,12 @@
 // reference to one, but `write` may draw in it. Drops: a file's frames all arrive, whoever is slow. Of a live
 // source that outruns the rest the oldest frame that waits is dropped and counted, so what is labelled is
 // never older than the queue is long. Errors: the first one thrown in any of the three ends the others and is
-// thrown here. `stop` ends reading; what was read by then is still labelled and written.
+// thrown here; but a live source that gives frames and then an error has ended, and the result says why.
+// `stop` ends reading. In both cases what was read by then is still labelled and written.
 #pragma once
 
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "video/video.h"
@@ -33,6 +35,7 @@ struct PipelineResult {
   std::int64_t frames = 0;       // written
   std::int64_t dropped = 0;      // of a live source
   bool stopped = false;          // by `stop`
+  std::string lost;              // the error that ended a live source behind its first frame
   std::vector<double> label_ms;  // of each frame
 };
 

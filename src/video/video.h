@@ -77,6 +77,7 @@ struct SourceOptions {
   std::string format;            // of a camera: "mjpeg", "yuyv422"; empty: as it likes
   std::uint64_t max_memory = 0;  // bytes that frames may take; 0: half of RAM
   std::function<bool()> stop;    // asked while waiting, from the thread that reads
+  double patience = 10;          // seconds without an answer or a frame after which a camera is given up
 };
 
 struct WriterOptions {

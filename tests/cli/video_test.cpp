@@ -3,6 +3,7 @@
 // which frame it is of.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <pty.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -10,6 +11,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <sstream>
 #include <thread>
 
 #include "base/files.h"
@@ -18,6 +20,7 @@
 #include "graph/builder.h"
 #include "image/image_io.h"
 #include "onnx/onnx_file.h"
+#include "support/mjpeg_camera.h"
 #include "support/process.h"
 #include "support/video_clip.h"
 
@@ -103,6 +106,10 @@ TEST_F(CliVideo, EachMaskIsOfItsFrame) {
     EXPECT_EQ(mask.width, 128);
     EXPECT_EQ(NumberOf(mask), i);
   }
+  const std::string times = ReadFile(folder_ / "out/clip_mask/times.csv");
+  EXPECT_TRUE(times.starts_with("file,frame,seconds\n000000.png,0,0.000000\n000001.png,1,0.040000\n"))
+      << times;
+  EXPECT_TRUE(times.ends_with("\n000039.png,39,1.560000\n")) << times;
   EXPECT_FALSE(fs::exists(folder_ / "out/clip_mask/000099.png"));
   EXPECT_TRUE(fs::exists(folder_ / "out/clip_mask/notes.txt"));
   for (const char* kind : {"color", "overlay"})
@@ -174,10 +181,47 @@ TEST_F(CliVideo, ACameraThatOutrunsTheNetworkLosesFramesInOrder) {
   EXPECT_GT(entry["dropped"].get<int>(), 0);
   EXPECT_GE(entry["frames"].get<int>(), 1);
   EXPECT_EQ(entry["frames"].get<int>() + entry["dropped"].get<int>(), 120);
+  // Masks are numbered without gaps: which frames they are of, and when, stands beside them.
+  std::istringstream times(ReadFile(folder_ / "out/camera_mask/times.csv"));
+  std::string line, last;
+  int lines = -1;
+  for (; std::getline(times, line); ++lines) last = line;
+  EXPECT_EQ(lines, entry["frames"]);
+  EXPECT_TRUE(last.ends_with(".png,119,4.760000")) << last;
   // Without -o nothing is written.
   const Finished watched = Segment({"--camera", "file://" + (folder_ / "clip.mp4"), "--frames", "20"});
   EXPECT_EQ(Entry(watched)["outputs"], Json::object());
   EXPECT_EQ(Entry(watched)["frames"].get<int>() + Entry(watched)["dropped"].get<int>(), 20);
+}
+
+// What a camera showed cannot be recorded again.
+TEST_F(CliVideo, ACameraThatDropsOutLeavesItsRecording) {
+  for (const test::CameraEnd end : {test::CameraEnd::kReset, test::CameraEnd::kClose}) {
+    const test::MjpegCamera camera({.frames = 30, .end = end});
+    const Finished finished = Segment({"--camera", camera.Address(), "-o", folder_ / "out.mp4"});
+    const Json entry = Entry(finished);
+    const int frames = entry["frames"];
+    EXPECT_EQ(test::DecodeClip(folder_ / "out.mp4").frames.size(), static_cast<std::size_t>(frames));
+    const std::string error = entry.value("error", "");
+    EXPECT_EQ(finished.code, 1) << finished.err;
+    EXPECT_EQ(test::LineCount(finished.err), 1) << finished.err;
+    EXPECT_TRUE(error.starts_with(camera.Address() + ": no more frames: ")) << error;
+    EXPECT_TRUE(
+        error.ends_with(fmt::format("; it ended after {} frames, what was labelled by then is written",
+                                    frames + entry["dropped"].get<int>())))
+        << error;
+    EXPECT_FALSE(entry.contains("interrupted"));
+    fs::remove(folder_ / "out.mp4");
+  }
+}
+
+TEST_F(CliVideo, APasswordIsNotPrinted) {
+  const Finished finished =
+      Segment({"--camera", "rtsp://admin:s3cret@127.0.0.1:1/x", "-o", folder_ / "out.mp4"});
+  ExpectOneLine(finished, "rtsp://***@127.0.0.1:1/x: cannot open the camera");
+  EXPECT_EQ(finished.err.find("s3cret"), std::string::npos) << finished.err;
+  EXPECT_EQ(finished.out.find("s3cret"), std::string::npos) << finished.out;
+  EXPECT_EQ(Entry(finished)["input"], "rtsp://***@127.0.0.1:1/x");
 }
 
 TEST_F(CliVideo, CtrlCLeavesAPlayableVideo) {
@@ -209,6 +253,30 @@ TEST_F(CliVideo, CtrlCLeavesAPlayableVideo) {
   EXPECT_LT(frames, 1500u);
   const std::string err = test::ReadWhole(folder_ / "err");
   EXPECT_NE(err.find(fmt::format("stopped after {} frames", frames)), std::string::npos) << err;
+}
+
+// As where an ssh connection drops: the signal comes, and nothing can be written on standard error any more.
+TEST_F(CliVideo, AClosedTerminalLeavesAPlayableVideo) {
+  test::WriteClip(folder_ / "long.mp4", {.pts = EvenPts(1500), .height = 48, .width = 64});
+  const std::string out = folder_ / "out.mp4", in = folder_ / "long.mp4";
+  int terminal = -1;
+  const pid_t child = ::forkpty(&terminal, nullptr, nullptr, nullptr);
+  if (child < 0) GTEST_SKIP() << "no terminal can be made here";
+  if (child == 0) {
+    ::execl(FRF_BINARY_DIR "/bin/frf", "frf", "segment", in.c_str(), "-o", out.c_str(), "-m",
+            "frfnet-slim-synth", "--size", "192x256", nullptr);
+    ::_exit(9);
+  }
+  EXPECT_TRUE(TemporaryComes("out.mp4"));
+  std::this_thread::sleep_for(std::chrono::milliseconds(1500));  // the progress line is shown
+  ::close(terminal);
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status)) << status;
+  EXPECT_EQ(WEXITSTATUS(status), 1);
+  EXPECT_FALSE(HasTemporary("out.mp4"));
+  ASSERT_TRUE(fs::exists(out));
+  EXPECT_GE(test::DecodeClip(out).frames.size(), 1u);
 }
 
 TEST_F(CliVideo, BadInputIsOneLineAndLeavesNothing) {
@@ -277,7 +345,7 @@ TEST_F(CliVideo, MasksGoBehindALinkToAnotherFileSystem) {
   test::WriteClip(folder_ / "clip.mp4", {.pts = EvenPts(3)});
   const Finished finished = Segment({folder_ / "clip.mp4", "-o", folder_ / "out", "--write", "mask"});
   EXPECT_EQ(finished.code, 0) << finished.err;
-  EXPECT_EQ(std::distance(fs::directory_iterator(target), {}), 3);
+  EXPECT_EQ(std::distance(fs::directory_iterator(target), {}), 4);  // and times.csv
   EXPECT_TRUE(fs::is_symlink(folder_.path() / "out/clip_mask"));
   fs::remove_all(target);
 }

@@ -12,17 +12,19 @@ extern "C" {
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
+#include <string_view>
 
 #include "video/ffmpeg/decoder.h"
 
 namespace frf::video {
 
 void Decoder::OpenCamera() {
-  const bool address = name_.find("://") != std::string::npos;
+  const bool address = options_.input.find("://") != std::string::npos;
+  std::string device = options_.input;
   const bool number = !name_.empty() && std::all_of(name_.begin(), name_.end(),
                                                     [](unsigned char c) { return std::isdigit(c); });
-  if (number) name_ = "/dev/video" + name_;
-  if (!address && !std::filesystem::exists(name_)) {
+  if (number) name_ = device = "/dev/video" + device;
+  if (!address && !std::filesystem::exists(device)) {
     throw Error(ErrorCode::kNotFound,
                 fmt::format("{}: there is no such camera; `ls /dev/video*` shows what there is", name_));
   }
@@ -51,9 +53,14 @@ void Decoder::OpenCamera() {
     if (!options_.format.empty()) dictionary.Set("input_format", options_.format);
   }
   ForgetLog();
-  deadline_ = av_gettime_relative() + 10'000'000;
-  const int result = avformat_open_input(&format_, name_.c_str(), input, dictionary.get());
+  StartWaiting();
+  const int result = avformat_open_input(&format_, device.c_str(), input, dictionary.get());
+  if (result < 0) ExplainCutOff("answer");
   if (result < 0) Throw(ErrorCode::kIo, name_, "cannot open the camera", result);
+  StartWaiting();  // for its first frame
+  // Pictures in HTTP have no times: without this each would count as a 25th of a second, however fast they
+  // come.
+  if (std::string_view(format_->iformat->name) == "mpjpeg") format_->use_wallclock_as_timestamps = 1;
 }
 
 }  // namespace frf::video

@@ -15,6 +15,7 @@ extern "C" {
 #include <string_view>
 #include <thread>
 
+#include "base/passwords.h"
 #include "base/system.h"
 #include "image/transform.h"
 #include "video/pipeline.h"
@@ -22,8 +23,6 @@ extern "C" {
 namespace frf::video {
 namespace {
 
-constexpr std::int64_t kPatience =
-    10'000'000;  // microseconds without a frame after which a live source is given up
 constexpr auto kPoll = std::chrono::milliseconds(2);
 
 bool IsOwnIndex(const AVFormatContext& format) {  // containers whose index says where every packet lies
@@ -68,7 +67,8 @@ double SecondsOfTag(const AVStream& stream) {
 
 }  // namespace
 
-Decoder::Decoder(const SourceOptions& options) : options_(options), name_(options.input) {
+Decoder::Decoder(const SourceOptions& options)
+    : options_(options), name_(options.camera ? WithoutPasswords(options.input) : options.input) {
   packet_.reset(Checked(av_packet_alloc(), name_));
   frame_.reset(Checked(av_frame_alloc(), name_));
   try {
@@ -88,7 +88,23 @@ Decoder::~Decoder() { avformat_close_input(&format_); }
 
 int Decoder::Interrupted(void* self) {
   const auto* decoder = static_cast<const Decoder*>(self);
-  return decoder->Stopped() || (decoder->deadline_ != 0 && av_gettime_relative() > decoder->deadline_);
+  return decoder->Stopped() || decoder->Late();
+}
+
+void Decoder::StartWaiting() {
+  deadline_ = av_gettime_relative() + static_cast<std::int64_t>(options_.patience * 1e6);
+}
+
+bool Decoder::Late() const { return deadline_ != 0 && av_gettime_relative() > deadline_; }
+
+void Decoder::ExplainCutOff(const char* awaited) const {
+  if (Stopped())
+    throw Error(ErrorCode::kInterrupted, fmt::format("{}: stopped before its first frame", name_));
+  if (Late()) ThrowLate(awaited);
+}
+
+void Decoder::ThrowLate(const char* awaited) const {
+  throw Error(ErrorCode::kIo, fmt::format("{}: no {} for {} s", name_, awaited, options_.patience));
 }
 
 void Decoder::OpenContainer() {
@@ -99,7 +115,9 @@ void Decoder::OpenContainer() {
   dictionary.Set("protocol_whitelist", "file");
   ForgetLog();
   // "file:" in front: a name with a colon in it is no address.
-  const int result = avformat_open_input(&format_, ("file:" + name_).c_str(), nullptr, dictionary.get());
+  const int result =
+      avformat_open_input(&format_, ("file:" + options_.input).c_str(), nullptr, dictionary.get());
+  if (result < 0) ExplainCutOff("answer");
   if (result == AVERROR(ENOENT))
     throw Error(ErrorCode::kNotFound, fmt::format("{}: cannot open: {}", name_, std::strerror(ENOENT)));
   if (result < 0)
@@ -109,10 +127,12 @@ void Decoder::OpenContainer() {
 
 void Decoder::OpenCodec() {
   ForgetLog();
-  if (const int result = avformat_find_stream_info(format_, nullptr); result < 0)
-    Throw(ErrorCode::kCorruptFile, name_, "cannot be read as a video", result);
+  const int searched = avformat_find_stream_info(format_, nullptr);
   const AVCodec* codec = nullptr;
   const int index = av_find_best_stream(format_, AVMEDIA_TYPE_VIDEO, -1, -1, &codec, 0);
+  // A search that was cut off may end without an error, and with a stream of which nothing is known.
+  if (searched < 0 || index < 0 || format_->streams[index]->codecpar->width < 1) ExplainCutOff("frame");
+  if (searched < 0) Throw(ErrorCode::kCorruptFile, name_, "cannot be read as a video", searched);
   if (index == AVERROR_DECODER_NOT_FOUND) {
     const int any = av_find_best_stream(format_, AVMEDIA_TYPE_VIDEO, -1, -1, nullptr, 0);
     throw Error(ErrorCode::kUnsupported,
@@ -203,20 +223,19 @@ void Decoder::Describe() {
 bool Decoder::ReadPacket() {
   for (;;) {
     if (Stopped()) return false;
-    if (options_.camera && deadline_ == 0) deadline_ = av_gettime_relative() + kPatience;
+    if (options_.camera && deadline_ == 0) StartWaiting();
     ForgetLog();
     const int result = av_read_frame(format_, packet_.get());
     if (result == AVERROR(EAGAIN)) {  // a camera between two frames
-      if (Interrupted(this)) {
-        if (Stopped()) return false;
-        throw Error(ErrorCode::kIo, fmt::format("{}: no frame for {} s", name_, kPatience / 1'000'000));
-      }
+      if (Late()) ThrowLate("frame");
       std::this_thread::sleep_for(kPoll);
       continue;
     }
-    if (result == AVERROR_EXIT && Stopped()) return false;
-    if (options_.camera && result < 0 && result != AVERROR_EOF)
+    if (result < 0 && Stopped()) return false;
+    if (options_.camera && result < 0 && result != AVERROR_EOF) {
+      if (Late()) ThrowLate("frame");
       Throw(ErrorCode::kIo, name_, "no more frames", result);
+    }
     if (result == AVERROR(EIO)) Throw(ErrorCode::kIo, name_, "cannot read", result);
     if (result < 0) {  // the end, or what cannot be told from it
       partial_packet_ |= result != AVERROR_EOF;
@@ -289,7 +308,7 @@ void Decoder::NoteEnd() {
       stream_->duration > 0 ? static_cast<double>(stream_->duration) * base : SecondsOfTag(*stream_);
   std::optional<bool> whole;
   if (std::string_view(format_->iformat->name).starts_with("matroska"))
-    whole = HoldsWholeSegment(name_);
+    whole = HoldsWholeSegment(options_.input);
   else if (IsOwnIndex(*format_) && stream_->nb_frames > 0 && delivered_ + damaged_ >= stream_->nb_frames)
     whole = true;
   cut_short_ = partial_packet_ || !whole.value_or(promised - end <= std::max(1.0, promised / 10));

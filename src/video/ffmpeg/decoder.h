@@ -48,10 +48,16 @@ class Decoder final : public FrameSource {
   void Deliver(VideoFrame& frame);
   std::int64_t NextPts();
   bool Stopped() const { return options_.stop && options_.stop(); }
+  void StartWaiting();
+  bool Late() const;
+  [[noreturn]] void ThrowLate(const char* awaited) const;
+  // While opening: throws where what failed was cut off by a stop or by the deadline: FFmpeg's own reason
+  // says nothing then.
+  void ExplainCutOff(const char* awaited) const;
   static int Interrupted(void* self);
 
   SourceOptions options_;
-  std::string name_;
+  std::string name_;  // as it is shown
   AVFormatContext* format_ = nullptr;
   AVStream* stream_ = nullptr;
   Owned<AVCodecContext> codec_;

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <string_view>
 
+#include "base/passwords.h"
 #include "base/version.h"
 #include "video/ffmpeg/ffmpeg.h"
 
@@ -26,8 +27,11 @@ void Log(void* context, int level, const char* format, va_list arguments) {
   if (debug && level <= AV_LOG_INFO) {
     va_list copy;
     va_copy(copy, arguments);
-    av_log_default_callback(context, level, format, copy);
+    char shown[1024];
+    int with_prefix = 1;
+    av_log_format_line2(context, level, format, copy, shown, sizeof shown, &with_prefix);
     va_end(copy);
+    std::fputs(WithoutPasswords(shown).c_str(), stderr);
   }
   if (level > AV_LOG_ERROR) return;
   char line[512];
@@ -61,8 +65,8 @@ void Throw(ErrorCode code, const std::string& name, const std::string& what, int
   char text[AV_ERROR_MAX_STRING_SIZE];
   av_strerror(result, text, sizeof text);
   const std::lock_guard lock(log_mutex);
-  throw Error(code,
-              fmt::format("{}: {}: {}{}", name, what, text, last_line.empty() ? "" : " (" + last_line + ")"));
+  throw Error(code, WithoutPasswords(fmt::format("{}: {}: {}{}", name, what, text,
+                                                 last_line.empty() ? "" : " (" + last_line + ")")));
 }
 
 AVColorSpace ColorSpaceOf(AVColorSpace stated, int height) {

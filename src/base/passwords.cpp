@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/passwords.h"
+
+namespace frf {
+
+std::string WithoutPasswords(std::string text) {
+  for (std::size_t at = 0; (at = text.find("://", at)) != std::string::npos;) {
+    at += 3;
+    const std::size_t end = text.find_first_of("/?# \"'", at);
+    // The last @: a password may hold one itself.
+    const std::size_t host = text.substr(at, end == std::string::npos ? end : end - at).rfind('@');
+    if (host != std::string::npos) text.replace(at, host, "***");
+  }
+  return text;
+}
+
+}  // namespace frf

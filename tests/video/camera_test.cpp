@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// Network cameras that give nothing, or no more: what is said, and that a stop is heard.
+#include <chrono>
+
+#include "support/mjpeg_camera.h"
+
+namespace frf {
+namespace {
+
+using test::CameraEnd;
+using test::MjpegCamera;
+
+class Camera : public ::testing::Test {
+ protected:
+  void SetUp() override { FRF_SKIP_WITHOUT_VIDEO(); }
+  static std::unique_ptr<FrameSource> Open(const std::string& address, std::function<bool()> stop = {}) {
+    return LoadVideoLibrary().Open(
+        {.input = address, .camera = true, .stop = std::move(stop), .patience = 0.4});
+  }
+};
+
+TEST_F(Camera, SilenceIsSaidAsSuch) {
+  for (const char* scheme : {"http://", "rtsp://"}) {
+    const MjpegCamera mute({.frames = -1, .end = CameraEnd::kSilence});
+    EXPECT_FRF_ERROR(Open(mute.Address(scheme)), ErrorCode::kIo,
+                     mute.Address(scheme) + ": no answer for 0.4 s");
+  }
+  const MjpegCamera empty({.frames = 0, .end = CameraEnd::kSilence});
+  EXPECT_FRF_ERROR(Open(empty.Address()), ErrorCode::kIo, " for 0.4 s");
+  const MjpegCamera stalls({.frames = 5, .end = CameraEnd::kSilence});
+  const auto source = Open(stalls.Address());
+  VideoFrame frame;
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(source->Read(frame)) << i;
+  EXPECT_FRF_ERROR(source->Read(frame), ErrorCode::kIo, stalls.Address() + ": no frame for 0.4 s");
+}
+
+TEST_F(Camera, AStopBeforeTheFirstFrameIsSaidAsSuch) {
+  for (const char* scheme : {"http://", "rtsp://"}) {
+    const MjpegCamera mute({.frames = -1, .end = CameraEnd::kSilence});
+    EXPECT_FRF_ERROR(Open(mute.Address(scheme), [] { return true; }), ErrorCode::kInterrupted,
+                     mute.Address(scheme) + ": stopped before its first frame");
+  }
+}
+
+TEST_F(Camera, PicturesInHttpAreOfWhenTheyCome) {
+  const MjpegCamera slow({.frames = 12, .end = CameraEnd::kSilence, .every = 100});
+  const auto source = Open(slow.Address());
+  VideoFrame frame;
+  for (int i = 0; i < 12; ++i) ASSERT_TRUE(source->Read(frame)) << i;
+  const double seconds = static_cast<double>(frame.pts) * source->info().time_base.value();
+  EXPECT_GT(seconds, 0.9);
+  EXPECT_LT(seconds, 2.5);  // a busy machine sends later
+}
+
+TEST_F(Camera, PasswordsAreNotShown) {
+  const MjpegCamera mute({.frames = -1, .end = CameraEnd::kSilence});
+  EXPECT_FRF_ERROR(Open(mute.Address("rtsp://admin:s3c@ret@")), ErrorCode::kIo,
+                   mute.Address("rtsp://***@") + ": no answer");
+}
+
+}  // namespace
+}  // namespace frf
