@@ -369,7 +369,7 @@ void AddBench(CLI::App& root, Action& action) {
   app->add_option("--net-options", a->options, "of a network by name: name=value,name=value");
   app->add_option("--classes", a->classes, "of a network by name: whose classes")
       ->check(CLI::IsMember({"camvid", "cityscapes"}));
-  app->add_option("--seed", a->seed, "of a network's random weights")->check(CLI::NonNegativeNumber);
+  app->add_option("--seed", a->seed, "of a network's random weights")->check(AtLeastZero());
   app->add_option("--device", a->device,
                   "with libtorch instead (frf-train), one network by name or run folder: cpu, cuda, cuda:N");
   app->add_flag("--step", a->step, "a training step (frf-train): forward, loss, backward, AdamW, average");

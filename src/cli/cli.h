@@ -37,6 +37,10 @@ void AddTrain(CLI::App& root, Action& action);
 
 // As CLI::Range of real numbers, which NaN passes.
 CLI::Validator Between(double low, double high);
+// As CLI::NonNegativeNumber, whose message names the largest double in 300 digits.
+CLI::Validator AtLeastZero();
+// Of --max-memory: as many MiB as bytes have a 64-bit number.
+CLI::Validator Mebibytes();
 
 // Prints one JSON document, indented, on standard output.
 void PrintJson(const Json& json);
@@ -48,6 +52,10 @@ std::vector<std::string> NetNames();
 // A run folder's graph with its weights: config.json and a checkpoint's averaged ("ema") or last ("raw")
 // weights.
 Model LoadRun(const std::string& folder, bool raw, bool last);
+
+// Whether a model's name stands for a run folder: not where shipped weights have the name and the folder of
+// that name holds no run.
+bool NamesRun(const std::string& name);
 
 // A model from an ONNX file, the name of shipped weights or a run folder.
 Model LoadModel(const std::string& name);

@@ -65,8 +65,19 @@ Model LoadRun(const std::string& folder, bool raw, bool last) {
   return model;
 }
 
+bool NamesRun(const std::string& name) {
+  if (!std::filesystem::is_directory(name)) return false;
+  if (std::filesystem::exists(name + "/config.json")) return true;
+  try {
+    (void)FindModel(name);
+    return false;
+  } catch (const Error&) {
+    return true;  // LoadRun says what is missing
+  }
+}
+
 Model LoadModel(const std::string& name) {
-  if (std::filesystem::is_directory(name)) return LoadRun(name, false, false);
+  if (NamesRun(name)) return LoadRun(name, false, false);
   return ReadOnnx(FindModel(name));
 }
 
@@ -77,6 +88,25 @@ CLI::Validator Between(double low, double high) {
     return inside ? std::string() : fmt::format("Value {} not in range {:g} to {:g}", text, low, high);
   };
   return {check, fmt::format("FLOAT in [{:g} - {:g}]", low, high)};
+}
+
+CLI::Validator AtLeastZero() {
+  const auto check = [](const std::string& text) {
+    double value = 0;
+    const bool below = CLI::detail::lexical_cast(text, value) && !(value >= 0);
+    return below ? fmt::format("Value {} is below 0, at least 0 is wanted", text) : std::string();
+  };
+  return {check, "NONNEGATIVE"};
+}
+
+CLI::Validator Mebibytes() {
+  static constexpr std::uint64_t kMost = ~std::uint64_t{0} >> 20;
+  const auto check = [](const std::string& text) {
+    std::uint64_t value = 0;
+    const bool inside = CLI::detail::lexical_cast(text, value) && value <= kMost;
+    return inside ? std::string() : fmt::format("Value {} not in range 0 to {}", text, kMost);
+  };
+  return {check, "MiB"};
 }
 
 std::pair<int, int> ParseShard(const std::string& text) {

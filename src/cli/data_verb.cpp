@@ -122,7 +122,7 @@ void AddData(CLI::App& root, Action& action) {
   check->add_option("data", a->spec.spec, "camvid:DIR, cityscapes:DIR, folder:DIR, pack:FILE or synth:COUNT")
       ->required();
   check->add_option("--splits", a->splits, "of train,val,test; default: all that are there");
-  check->add_option("--most", a->most, "lines of each kind that are printed")->check(CLI::NonNegativeNumber);
+  check->add_option("--most", a->most, "lines of each kind that are printed")->check(AtLeastZero());
   AddCommon(check, a);
   check->footer("Exit code 1 where an error was found. Example: frf data check folder:mydata");
   check->callback([a, &action] { action = [a] { return RunCheck(*a); }; });

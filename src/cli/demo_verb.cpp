@@ -252,7 +252,7 @@ void AddDemo(CLI::App& root, Action& action) {
       "other weights (default: frfnet-slim-synth for the drawn street, frfnet-camvid for photos)");
   app->add_option("--seed", a->seed,
                   "of the drawn street (default: 10000009); below 10000000 it may have been trained on")
-      ->check(CLI::NonNegativeNumber);
+      ->check(AtLeastZero());
   app->add_option("--threads", a->threads, "CPU threads; 0: all cores")->check(CLI::Range(0, 1024));
   app->add_flag("--json", a->json, "one JSON document on standard output");
   app->footer(R"(Examples:

@@ -170,9 +170,8 @@ void CheckOutputs(const EvalArguments& arguments, const Dataset* data) {
   }
   FileSet inputs;
   for (const std::string& model : {arguments.model, arguments.against}) {
-    std::error_code missing;
     if (model.empty()) continue;
-    if (!fs::is_directory(model, missing)) {
+    if (!NamesRun(model)) {
       inputs.Add(arguments.backend == "torch" ? model : FindModel(model));
       continue;
     }

@@ -77,7 +77,7 @@ void SayHowItWasValidated(const std::string& run) {
 }
 
 int RunEval(const EvalArguments& arguments) {
-  const bool run_folder = std::filesystem::is_directory(arguments.model);
+  const bool run_folder = NamesRun(arguments.model);
   if (arguments.backend == "torch") {
     const std::vector<std::string> words = WordsForTorch(arguments);
     CheckGiven(arguments, /*run_folder=*/true);  // frf-train says what is none
@@ -202,7 +202,7 @@ void AddEval(CLI::App& root, Action& action) {
   app->add_option("--list", a->data.list, "file that names the images (and labels) to use");
   app->add_option("--seed", a->data.seed,
                   "of synth's first scene (10000000 and above were never trained on) and of new skies")
-      ->check(CLI::NonNegativeNumber);
+      ->check(AtLeastZero());
   app->add_option("--variant", a->data.variant,
                   "cityscapes: labelIds or trainIds files; synth: camvid or cityscapes classes");
   app->add_flag("--new-skies", a->data.new_skies, "draw each image's sky anew: skies that the data lack");
@@ -229,13 +229,13 @@ void AddEval(CLI::App& root, Action& action) {
           ->check(CLI::Range(0, 1000));
   app->add_option("--save", a->save,
                   "folder for the predictions as label images (Cityscapes' evaluator reads them)");
-  app->add_option("--limit", a->limit, "only the first N images; 0: all")->check(CLI::NonNegativeNumber);
+  app->add_option("--limit", a->limit, "only the first N images; 0: all")->check(AtLeastZero());
   app->add_option("--threads", a->threads, "CPU threads; 0: all cores")->check(CLI::Range(0, 1024));
   app->add_option("--precision", a->precision,
                   "of convolutions: f32; bf16 or f16, faster where the CPU has them (docs/deploy.md)")
       ->check(CLI::IsMember({"f32", "bf16", "f16"}));
   app->add_option("--max-memory", a->max_memory_mb, "MiB that an image may need; 0: half of RAM")
-      ->check(CLI::NonNegativeNumber);
+      ->check(Mebibytes());
   CLI::Option* weights =
       app->add_option(
              "--weights", a->weights,

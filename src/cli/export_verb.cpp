@@ -33,7 +33,7 @@ struct ExportArguments {
 
 // Options of another kind of source are refused, not passed over.
 void CheckSource(const ExportArguments& arguments, const CLI::App& app) {
-  const bool run = std::filesystem::is_directory(arguments.source), net = !run && IsNet(arguments.source);
+  const bool run = NamesRun(arguments.source), net = !run && IsNet(arguments.source);
   const auto belongs = [&](std::initializer_list<const char*> names, bool fits, const char* to) {
     for (const char* name : names) {
       if (!fits && app.count(name) > 0)
@@ -58,7 +58,7 @@ ModelInfo ReadMeta(const std::string& path) {
 }
 
 Model LoadSource(const ExportArguments& arguments) {
-  if (std::filesystem::is_directory(arguments.source))
+  if (NamesRun(arguments.source))
     return LoadRun(arguments.source, arguments.weights == "raw", arguments.last);
   if (IsNet(arguments.source))
     return RandomModel({arguments.source, arguments.options, arguments.classes, arguments.seed});
@@ -267,7 +267,7 @@ void AddExport(CLI::App& root, Action& action) {
   app->add_option("--net-options", a->options, "network name: name=value,name=value");
   app->add_option("--classes", a->classes, "network name: whose classes")
       ->check(CLI::IsMember({"camvid", "cityscapes"}));
-  app->add_option("--seed", a->seed, "network name: of the random weights")->check(CLI::NonNegativeNumber);
+  app->add_option("--seed", a->seed, "network name: of the random weights")->check(AtLeastZero());
   app->add_flag("--json", a->json, "one JSON document on standard output");
   app->footer("Example: frf export runs/first -o street.onnx --half");
   app->callback([a, app, &action] {

@@ -74,7 +74,7 @@ SizedGraph GraphOf(const InfoArguments& arguments) {
     if (arguments.classes > 0) options["classes"] = arguments.classes;
     return {BuildNet(arguments.name, options), {}, {}};
   }
-  const bool run = std::filesystem::is_directory(arguments.name);
+  const bool run = NamesRun(arguments.name);
   const Model model = run ? LoadRun(arguments.name, false, false)
                           : ReadOnnx(FindModel(arguments.name, NetNames()), {.require_stamp = false});
   return {GraphAsDefined(model), run ? SizePair{} : FixedSides(model.graph),

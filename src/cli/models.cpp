@@ -64,7 +64,7 @@ Model RandomModel(const RandomNet& net) {
 }
 
 Model LoadForeign(const std::string& name) {
-  if (std::filesystem::is_directory(name)) return LoadRun(name, false, false);
+  if (NamesRun(name)) return LoadRun(name, false, false);
   Model model = ReadOnnx(FindModel(name, NetNames()), {.require_stamp = false});
   if (model.stamped) return model;
   // Who exported it knows classes and pre-processing; for times any will do.

@@ -395,7 +395,7 @@ void AddQuantize(CLI::App& root, Action& action) {
   app->add_option("--size", a->size, "network input size HEIGHTxWIDTH (default: as the model was trained)");
   app->add_option("--variant", a->variant,
                   "cityscapes: labelIds or trainIds files; synth: camvid or cityscapes classes");
-  app->add_option("--seed", a->seed, "synth: the first scene's seed")->check(CLI::NonNegativeNumber);
+  app->add_option("--seed", a->seed, "synth: the first scene's seed")->check(AtLeastZero());
   app->add_option("--threads", a->threads, "CPU threads; 0: all cores")->check(CLI::Range(0, 1024));
   app->add_flag("--json", a->json, "one JSON document on standard output");
   app->footer(

@@ -167,6 +167,14 @@ void RefuseOtherEndings(const std::string& output) {
                           output));
 }
 
+// Whether there may be something to share. The one picture, video or camera that was named is wanted of each
+// task of a job, as by a script that runs one task per file.
+bool NamesSeveral(const SegmentArguments& arguments) {
+  std::error_code unreadable;
+  return arguments.inputs.size() + !arguments.camera.empty() > 1 ||
+         (!arguments.inputs.empty() && fs::is_directory(arguments.inputs[0], unreadable));
+}
+
 // A result must take no input's place, its own picture's or another one's. As fs::equivalent, for thousands.
 void RefuseLosingInputs(const SegmentArguments& arguments, const std::vector<Job>& jobs) {
   FileSet inputs,
@@ -202,7 +210,7 @@ std::string NumberEqualStems(std::vector<Job>& jobs) {
     }
     taken.insert(stem);
     if (stem == job.stem) continue;
-    if (numbered++ == 0) first = fmt::format("{} gives {}_*", job.input, stem);
+    if (numbered++ == 0) first = fmt::format("{} gives {}_*", job.shown(), stem);
     job.stem = stem;
   }
   if (numbered == 0) return "";
@@ -262,13 +270,18 @@ std::vector<Job> ListJobs(const SegmentArguments& arguments) {
   RefuseOtherEndings(arguments.output);
   RefuseWithoutVideo(arguments, jobs);
   RefuseLosingInputs(arguments, jobs);
-  const auto [index, count] = ParseShard(arguments.shard);
+  const auto [index, count] =
+      arguments.shard.empty() && !NamesSeveral(arguments) ? std::pair(0, 1) : ParseShard(arguments.shard);
   if (!numbered.empty()) LogInfo(numbered);
   std::vector<Job> mine;
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     if (static_cast<int>(i % count) == index) mine.push_back(jobs[i]);
   }
-  if (arguments.shard.empty() && count > 1) {
+  if (mine.empty()) {
+    LogWarning(fmt::format("task {} of {} has none of the {}: nothing is labelled here{}", index, count,
+                           Counted(jobs.size(), "input"),
+                           arguments.shard.empty() ? "; --shard 0/1 takes all" : ""));
+  } else if (arguments.shard.empty() && count > 1) {
     LogInfo(
         fmt::format("task {} of {}, as the job's environment says: {} of {} inputs; --shard 0/1 takes all",
                     index, count, mine.size(), jobs.size()));

@@ -161,15 +161,15 @@ void AddSegment(CLI::App& root, Action& action) {
       ->check(Between(0.0, 1.0));
   app->add_flag("--no-legend", arguments->no_legend, "overlays without names of classes");
   app->add_option("--threads", arguments->threads, "CPU threads; 0: all cores")->check(CLI::Range(0, 1024));
-  app->add_option(
-      "--shard", arguments->shard,
-      "I/N: label only every N-th image from the I-th (default: what Slurm's or Kubernetes' job says, "
-      "docs/deploy.md)");
+  app->add_option("--shard", arguments->shard,
+                  "I/N: label only every N-th image from the I-th (default: where a folder or several inputs "
+                  "are named, what "
+                  "Slurm's or Kubernetes' job says, docs/deploy.md)");
   app->add_option("--precision", arguments->precision,
                   "of convolutions: f32; bf16 or f16, faster where the CPU has them (docs/deploy.md)")
       ->check(CLI::IsMember({"f32", "bf16", "f16"}));
   app->add_option("--max-memory", arguments->max_memory_mb, "MiB that a frame may need; 0: half of RAM")
-      ->check(CLI::NonNegativeNumber);
+      ->check(Mebibytes());
   app->add_flag("--json", arguments->json, "one JSON document on standard output");
   app->add_option("--camera", arguments->camera,
                   "label a camera until Ctrl-C: 0 for /dev/video0, a device, or an address (rtsp://...); "
@@ -182,14 +182,14 @@ void AddSegment(CLI::App& root, Action& action) {
   app->add_option("--camera-format", arguments->camera_format,
                   "what the camera is to send, for instance mjpeg (default: as it likes)");
   app->add_option("--frames", arguments->frames, "of a video or camera, read at most so many; 0: all")
-      ->check(CLI::NonNegativeNumber);
+      ->check(AtLeastZero());
   app->footer(R"(
 Examples:
   frf segment street.jpg -o labelled.png                  the classes over the picture
   frf segment drive/ -o labelled --write mask,overlay     every picture of a folder
   frf segment clip.mp4 -o out.mp4                         a video with the classes over the picture; size and times are kept
   frf segment clip.mp4 -o out.mp4 --write color           the class colours alone
-  frf segment clip.mp4 -o labelled --write mask           labelled/clip_mask/000000.png ...
+  frf segment clip.mp4 -o labelled --write mask           labelled/clip_mask/000000.png ..., and times.csv
   frf segment --camera 0 -o drive.mp4                     until Ctrl-C; without -o it is only timed
   frf segment --camera 0 --camera-size 720x1280 --camera-format mjpeg
 A file's frames all arrive. More: docs/video.md)");

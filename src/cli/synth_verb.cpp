@@ -58,7 +58,7 @@ void AddSynth(CLI::App& root, Action& action) {
   app->add_option("--val-share", a->options.val_share, "share of --count that is val")
       ->check(Between(0.0, 0.9));
   app->add_option("--seed", a->options.seed, "of the first scene; the same seed draws the same scenes again")
-      ->check(CLI::NonNegativeNumber);
+      ->check(AtLeastZero());
   app->add_option("--layout", a->options.layout, "files and names as this data set has them")
       ->check(CLI::IsMember({"camvid", "cityscapes"}));
   app->add_option("--size", a->size,

@@ -145,6 +145,19 @@ TEST(Outputs, StandardOutputThatCannotBeWrittenIsAFailure) {
 }
 
 // What is refused leaves no run folder: not by frf-train's parser, not by what frf reads for it.
+TEST(Outputs, AnErrorThatNobodyCanReadKeepsItsExitCode) {
+  if (!fs::exists("/dev/full")) GTEST_SKIP() << "no /dev/full here";
+  for (const auto& [words, code] :
+       {std::pair("info nothing-of-that-name", 1), {"info --no-such-option", 2}}) {
+    const std::string command = std::string(FRF_BINARY_DIR "/bin/frf ") + words + " 2>/dev/full";
+    EXPECT_EQ(test::RunProgram("/bin/sh", {"-c", command}).code, code) << words;
+  }
+  if (!HasTrain()) return;
+  EXPECT_EQ(
+      test::RunProgram("/bin/sh", {"-c", FRF_BINARY_DIR "/bin/frf-train --no-such-option 2>/dev/full"}).code,
+      2);
+}
+
 TEST(Outputs, ARefusedTrainingLeavesNothing) {
   if (!HasTrain()) GTEST_SKIP() << "frf-train was not built";
   const test::TempFolder work;
@@ -222,6 +235,27 @@ TEST(SegmentOutputs, ErrorsNameFilesAsTheyAre) {
                                     "frfnet-slim-synth", "--max-memory", "1"});
   EXPECT_EQ(finished.code, 1);
   EXPECT_NE(finished.err.find("\xe8\xa1\x97.png: the network needs"), std::string::npos) << finished.err;
+}
+
+// In a script that an array job runs for one file, or beside one camera, the file is this task's.
+TEST(SegmentOutputs, TheOnePictureThatIsNamedIsEveryTasks) {
+  const test::TempFolder work;
+  fs::create_directories(work.path() / "in");
+  WritePng(work / "in/a.png", DrawScene(1, {.height = 64, .width = 64}).image);
+  const std::string slurm = "SLURM_ARRAY_TASK_ID=3 SLURM_ARRAY_TASK_COUNT=10 SLURM_ARRAY_TASK_MIN=0";
+  for (const std::string& environment : {slurm, std::string("JOB_COMPLETION_INDEX=3")}) {
+    const Finished finished =
+        RunFrf({"segment", work / "in/a.png", "-o", work / "out.png", "-m", Model()}, environment);
+    EXPECT_EQ(finished.code, 0) << finished.err;
+    EXPECT_TRUE(fs::exists(work / "out.png")) << environment;
+    fs::remove(work / "out.png");
+  }
+  const Finished camera = RunFrf({"segment", "--camera", "977", "-m", Model()}, "JOB_COMPLETION_INDEX=3");
+  EXPECT_EQ(camera.err.find("JOB_COMPLETION"), std::string::npos) << camera.err;
+  // Of a folder's pictures there may be none for a task: not without a word.
+  const Finished none = RunFrf({"segment", work / "in", "-o", work / "out", "-m", Model()}, slurm);
+  EXPECT_EQ(none.code, 0) << none.err;
+  EXPECT_NE(none.err.find("warning: task 3 of 10 has none of the 1 input"), std::string::npos) << none.err;
 }
 
 // An array job's default share is said.

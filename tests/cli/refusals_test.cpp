@@ -36,6 +36,37 @@ TEST(Refusals, NumbersBelowZeroAndUnknownWords) {
   Refused({"data", "nonsense"}, "'nonsense'");
 }
 
+TEST(Refusals, NumbersOutOfRangeNameTheRange) {
+  const auto segment = [](const char* option, const char* value, const char* why) {
+    Refused({"segment", "a.png", "-o", "o", option, value}, std::string(option) + ": Value " + value + why);
+  };
+  segment("--frames", "-1", " is below 0, at least 0 is wanted; see frf");
+  segment("--max-memory", "-1", " not in range 0 to 17592186044415; see frf");
+  segment("--max-memory", "17592186044416",
+          " not in range 0 to 17592186044415; see frf");  // its bytes were 0
+  Refused({"eval", "frfnet-camvid", "--data", "synth:1", "--max-memory", "17592186044416"},
+          "not in range 0 to");
+  Refused({"eval", "frfnet-camvid", "--data", "synth:1", "--seed", "-1"}, "-1 is below 0");
+}
+
+// A checkout has a folder of the network's name, say; the weights of that name are meant.
+TEST(WithModel, AFolderCalledLikeShippedWeightsIsInNobodysWay) {
+  const test::TempFolder work;
+  std::filesystem::create_directories(work.path() / "frfnet-slim-synth");
+  WritePng(work / "a.png", DrawScene(1, {.height = 64, .width = 64}).image);
+  const auto run = [&](const std::string& words) {
+    return test::RunProgram(
+        "/bin/sh", {"-c", "cd " + work.path().string() + " && exec " FRF_BINARY_DIR "/bin/frf " + words});
+  };
+  const Finished segment = run("segment a.png -o o.png -m frfnet-slim-synth");
+  EXPECT_EQ(segment.code, 0) << segment.err;
+  EXPECT_EQ(run("info frfnet-slim-synth").code, 0);
+  std::filesystem::create_directories(work.path() / "mine");
+  const Finished mine = run("segment a.png -o o.png -m mine");
+  EXPECT_EQ(mine.code, 1);
+  EXPECT_NE(mine.err.find("mine: is no run folder, config.json is not in it"), std::string::npos) << mine.err;
+}
+
 TEST(Refusals, AFolderThatIsNoRunSaysSo) {
   const test::TempFolder work;
   const Finished finished = RunFrf({"eval", work / "", "--data", "synth:1"});
