@@ -215,6 +215,30 @@ TEST_F(CliVideo, ACameraThatDropsOutLeavesItsRecording) {
   }
 }
 
+// As where power is lost: what a camera showed is on the disk, but for a moment.
+TEST_F(CliVideo, ACamerasMkvOutlivesTheProgram) {
+  const test::MjpegCamera camera({.frames = 200});
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  const std::string address = camera.Address(), out = folder_ / "out.mkv", net = folder_ / "bright.onnx";
+  if (child == 0) {
+    ::execl(FRF_BINARY_DIR "/bin/frf", "frf", "segment", "--camera", address.c_str(), "-o", out.c_str(), "-m",
+            net.c_str(), nullptr);
+    ::_exit(9);
+  }
+  EXPECT_TRUE(TemporaryComes("out.mkv"));
+  std::this_thread::sleep_for(std::chrono::seconds(3));
+  ::kill(child, SIGKILL);
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  for (const auto& entry : fs::directory_iterator(folder_.path())) {
+    if (entry.path().filename().string().starts_with("out.mkv.tmp")) {
+      EXPECT_GE(test::DecodeClip(entry.path()).frames.size(), 10u);
+    }
+  }
+}
+
 TEST_F(CliVideo, APasswordIsNotPrinted) {
   const Finished finished =
       Segment({"--camera", "rtsp://admin:s3cret@127.0.0.1:1/x", "-o", folder_ / "out.mp4"});
@@ -264,7 +288,7 @@ TEST_F(CliVideo, AClosedTerminalLeavesAPlayableVideo) {
   if (child < 0) GTEST_SKIP() << "no terminal can be made here";
   if (child == 0) {
     ::execl(FRF_BINARY_DIR "/bin/frf", "frf", "segment", in.c_str(), "-o", out.c_str(), "-m",
-            "frfnet-slim-synth", "--size", "192x256", nullptr);
+            "frfnet-slim-synth", "--size", "384x512", nullptr);
     ::_exit(9);
   }
   EXPECT_TRUE(TemporaryComes("out.mp4"));

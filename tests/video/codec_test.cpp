@@ -336,7 +336,8 @@ TEST_F(Codec, OnlyAFinishedVideoIsLeft) {
   }
   EXPECT_EQ(ReadFile(folder_ / "a.mp4"), "before");
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_.path()), {}), 1);
-  EXPECT_FRF_ERROR(WriteClip(folder_ / "no/a.mp4", {.pts = {0}}), ErrorCode::kNotFound, "no/a.mp4: cannot create");
+  EXPECT_FRF_ERROR(WriteClip(folder_ / "no/a.mp4", {.pts = {0}}), ErrorCode::kNotFound,
+                   "no/a.mp4: cannot create");
   EXPECT_FRF_ERROR(WriteClip(folder_ / "a.nothing", {.pts = {0}}), ErrorCode::kUsage, "a.nothing");
 }
 
