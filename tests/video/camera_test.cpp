@@ -48,7 +48,7 @@ TEST_F(Camera, PicturesInHttpAreOfWhenTheyCome) {
   VideoFrame frame;
   for (int i = 0; i < 12; ++i) ASSERT_TRUE(source->Read(frame)) << i;
   const double seconds = static_cast<double>(frame.pts) * source->info().time_base.value();
-  EXPECT_GT(seconds, 0.9);
+  EXPECT_GT(seconds, 0.6);  // not the 0.44 of 25 a second; the first ones may come together
   EXPECT_LT(seconds, 2.5);  // a busy machine sends later
 }
 
