@@ -90,7 +90,7 @@ def main():
     parser.add_argument("-o", "--output", help="SVG file for the picture")
     a = parser.parse_args()
     which = ["--list", a.list] if a.list else ["--split", a.split]
-    names = [os.path.splitext(os.path.basename(os.path.normpath(model)))[0] for model in a.models]
+    names = [os.path.basename(os.path.normpath(model)).removesuffix(".onnx") for model in a.models]
     if len(set(names)) < len(names):
         sys.exit(f"accuracy_time: models of one name, {', '.join(sorted(names))}: the table could not tell them apart")
     results = {}  # of (name, size): one a round

@@ -168,6 +168,11 @@ void CheckOutputs(const EvalArguments& arguments, const Dataset* data) {
     if (!folder.empty()) MakeFolder(folder);
     CheckOutputFile(file, option);
   }
+  if (!arguments.report.empty() &&
+      fs::weakly_canonical(arguments.report) == fs::weakly_canonical(arguments.per_image)) {
+    throw Error(ErrorCode::kUsage,
+                fmt::format("--report and --per-image are one file, {}", PrintableName(arguments.report)));
+  }
   FileSet inputs;
   for (const std::string& model : {arguments.model, arguments.against}) {
     if (model.empty()) continue;

@@ -81,7 +81,9 @@ Predictor::Predictor(Model model, const SegmenterOptions& options, const Views& 
           ErrorCode::kInvalidArgument,
           fmt::format("--scales {:g}: the network takes each image at its own size; name one with --size",
                       scale));
-    const auto scaled = [scale](int side) { return static_cast<int>(std::lround(side * scale)); };
+    const auto scaled = [scale](int side) {
+      return std::max(1, static_cast<int>(std::lround(side * scale)));
+    };
     const SessionOptions session{.height = scaled(base.first),
                                  .width = scaled(base.second),
                                  .threads = options.threads,

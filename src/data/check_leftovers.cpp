@@ -53,7 +53,9 @@ void AddUnused(CheckReport& report, const SplitListings& listings) {
     for (const Pair& pair : listing.pairs) note(pair.image), note(pair.label);
     for (const ListingProblem& problem : listing.problems) {
       note(problem.file), note(problem.other);
-      if (problem.kind == "other format") told.push_back(problem.file + "/");
+      if (problem.kind != "other format") continue;
+      told.push_back(fs::path(problem.file).lexically_normal().string());
+      if (!told.back().ends_with('/')) told.back() += '/';
     }
   }
   std::map<std::string, std::vector<std::string>> unused;  // folder -> names
@@ -62,7 +64,7 @@ void AddUnused(CheckReport& report, const SplitListings& listings) {
     std::vector<std::string> others, files = ImageFilesBelow(folder, &others);
     for (const std::string& other : others) {
       const auto holds = [&](const std::string& below) {
-        return (folder / other).string().starts_with(below);
+        return (folder / other).lexically_normal().string().starts_with(below);
       };
       if (std::none_of(told.begin(), told.end(), holds)) files.push_back(other);
     }

@@ -54,12 +54,13 @@ using Write = std::function<void()>;
 // Reads and checks; what it returns writes.
 Write ConvertFile(const std::string& in, const std::string& out, const Format& from, const Format& to) {
   LabelImage labels = ReadCodedLabels(in, from.in);
+  const bool writes_void = to.colors ? to.void_color.has_value() : to.has_void;
+  if (!writes_void && std::find(labels.ids.begin(), labels.ids.end(), kVoidLabel) != labels.ids.end()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{}: holds void pixels, for which {} has no {}", in, to.classes_file,
+                            to.colors ? "colour: give it a void_color" : "id: give it a void"));
+  }
   if (to.colors) {
-    if (!to.void_color && std::find(labels.ids.begin(), labels.ids.end(), kVoidLabel) != labels.ids.end()) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("{}: holds void pixels, for which {} has no colour: give it a void_color", in,
-                              to.classes_file));
-    }
     return [out, colored = Colored(labels, to)] { WritePng(out, colored); };
   }
   for (std::uint8_t& id : labels.ids) id = to.ids[id];

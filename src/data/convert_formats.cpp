@@ -26,12 +26,12 @@ std::array<std::uint8_t, 256> StoredIds(const std::vector<int>& label_ids, int v
 }
 
 // The id that stands for void in files of these classes: 255 where that is void, else the first that is.
-int VoidId(const LabelCoding& coding, const std::string& name) {
+std::optional<int> VoidId(const LabelCoding& coding) {
   if (coding.table[kVoidLabel] == kVoidLabel) return kVoidLabel;
   for (int id = 0; id < 256; ++id) {
     if (coding.table[id] == kVoidLabel) return id;
   }
-  throw Error(ErrorCode::kUsage, name + ": declares no void id, so void pixels cannot be written");
+  return std::nullopt;
 }
 
 }  // namespace
@@ -73,7 +73,11 @@ Format MakeFormat(const std::string& name, const std::string& classes) {
     if (format.colors && format.in.colors.empty()) {
       throw Error(ErrorCode::kUsage, classes + ": has no palette, so colour masks cannot be read or written");
     }
-    if (!format.colors) format.ids = StoredIds(facts.classes.label_ids, VoidId(facts.coding, classes));
+    if (!format.colors) {
+      const std::optional<int> void_id = VoidId(facts.coding);
+      format.has_void = void_id.has_value();
+      format.ids = StoredIds(facts.classes.label_ids, void_id.value_or(kVoidLabel));
+    }
     format.classes_file = classes;
     std::optional<std::uint32_t> darkest;  // black, where it is void
     for (const auto& [key, id] : format.in.colors) {

@@ -16,6 +16,7 @@ struct Format {
   LabelCoding in;
   bool colors = false;                // written as RGB
   std::array<std::uint8_t, 256> ids;  // class id -> stored value
+  bool has_void = true;               // ids has a value for void
   std::vector<Color> palette;         // for colours
   std::optional<Color> void_color;    // for colours; none where a class has black and none is declared
   std::string classes_file;

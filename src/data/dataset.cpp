@@ -36,6 +36,7 @@ class ListedDataset : public Dataset {
   const Classes& classes() const override { return listing_.classes; }
   std::string name(int index) const override { return listing_.pairs.at(index).name; }
   std::string image_path(int index) const override { return listing_.pairs.at(index).image; }
+  std::pair<int, int> image_size(int index) const override { return ReadImageSize(image_path(index)); }
   std::string label_path(int index) const override { return listing_.pairs.at(index).label; }
 
   Sample Get(int index) const override {
@@ -64,6 +65,7 @@ class NarrowedDataset : public Dataset {
   const Classes& classes() const override { return data_->classes(); }
   std::string name(int index) const override { return data_->name(indices_.at(index)); }
   std::string image_path(int index) const override { return data_->image_path(indices_.at(index)); }
+  std::pair<int, int> image_size(int index) const override { return data_->image_size(indices_.at(index)); }
   std::string label_path(int index) const override { return data_->label_path(indices_.at(index)); }
   Sample Get(int index) const override { return data_->Get(indices_.at(index)); }
   LabelImage GetLabels(int index) const override { return data_->GetLabels(indices_.at(index)); }

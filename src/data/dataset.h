@@ -50,6 +50,11 @@ class Dataset {
   virtual std::string label_path(int index) const = 0;
   // Reads and checks one pair; errors name the file and the value. Thread-safe.
   virtual Sample Get(int index) const = 0;
+  // Height and width of the image, by its file's header where it has one.
+  virtual std::pair<int, int> image_size(int index) const {
+    const Sample sample = Get(index);
+    return {sample.image.height, sample.image.width};
+  }
   // The labels alone, where the image need not be decoded.
   virtual LabelImage GetLabels(int index) const { return Get(index).labels; }
 };

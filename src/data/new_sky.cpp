@@ -103,6 +103,7 @@ class NewSkies : public Dataset {
   const Classes& classes() const override { return data_->classes(); }
   std::string name(int index) const override { return data_->name(index); }
   std::string image_path(int index) const override { return data_->image_path(index); }
+  std::pair<int, int> image_size(int index) const override { return data_->image_size(index); }
   std::string label_path(int index) const override { return data_->label_path(index); }
   Sample Get(int index) const override {
     Sample sample = data_->Get(index);

@@ -191,6 +191,10 @@ class PackedDataset : public Dataset {
   const Classes& classes() const override { return index_.classes; }
   std::string name(int index) const override { return index_.samples.at(index).name; }
   std::string image_path(int index) const override { return What(index, "image"); }
+  std::pair<int, int> image_size(int index) const override {
+    const PackedSample& packed = index_.samples.at(index);
+    return {packed.height, packed.width};
+  }
   std::string label_path(int index) const override { return What(index, "labels"); }
 
   Sample Get(int index) const override {

@@ -28,6 +28,7 @@ class SynthDataset final : public Dataset {
   }
   std::string name(int index) const override { return fmt::format("synth/{:08}", Seed(index)); }
   std::string image_path(int) const override { return {}; }
+  std::pair<int, int> image_size(int) const override { return {scene_.height, scene_.width}; }
   std::string label_path(int) const override { return {}; }
   Sample Get(int index) const override { return DrawScene(Seed(index), scene_); }
 

@@ -41,10 +41,12 @@ void WarnOfAbsentClasses(const Dataset& train, const std::vector<double>& shares
   if (absent.empty()) return;
   if (absent.size() + 1 == shares.size() && shares.size() > 1) {
     const auto only = std::max_element(shares.begin(), shares.end()) - shares.begin();
-    LogWarning(
-        fmt::format("{}: every labelled pixel is {}, so there is nothing to tell apart; of masks with 0 "
-                    "and 255 both can be classes: \"label_ids\": [0, 255], \"void\": [] in classes.json",
-                    train.description(), names[static_cast<std::size_t>(only)]));
+    LogWarning(fmt::format("{}: every labelled pixel is {}, so there is nothing to tell apart{}",
+                           train.description(), names[static_cast<std::size_t>(only)],
+                           shares.size() == 2 && only == 0
+                               ? "; where masks hold 255 for the other, write \"label_ids\": [0, 255], "
+                                 "\"void\": [] in classes.json"
+                               : ""));
     return;
   }
   LogWarning(

@@ -7,12 +7,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <map>
 #include <utility>
 
 #include "base/log.h"
-#include "image/image_io.h"
+#include "frf/error.h"
 
 namespace frf {
 namespace {
@@ -33,8 +32,13 @@ void ResolveInput(const TrainOptions& options, const ImageSizes& sizes, Plan& pl
   InputSpec& input = plan.model.input;
   const bool wanted = options.height > 0;
   if (wanted) input.height = options.height, input.width = options.width;
+  if (wanted && options.fit == Fit::kNative) {
+    throw Error(ErrorCode::kUsage,
+                fmt::format("--size {}x{} resizes all images, --fit native none; leave one out",
+                            options.height, options.width));
+  }
   if (plan.quantization) {  // what the file says holds
-    if (options.fit) input.fit = *options.fit;
+    if (wanted || options.fit) input.fit = options.fit.value_or(Fit::kResize);
     if (input.height <= 0 || input.width <= 0) input.height = sizes.height, input.width = sizes.width;
     return;
   }
@@ -89,10 +93,10 @@ void Explain(const ImageSizes& sizes, const Plan& plan) {
   const double scale = LastScale(plan.recipe);
   if (input.fit == Fit::kNative && scale != 1) {
     LogWarning(fmt::format(
-        "the network learns images scaled by {:g} (base_scale of recipe and last phase) and sees them "
-        "unscaled in validation and use, where it will know little; --size HEIGHTxWIDTH resizes all, --set "
-        "augment.base_scale=1 scales none",
-        scale));
+        "the network learns images scaled by {:g} (augment.base_scale {:g}, {:g} in the last phase) and sees "
+        "them unscaled in validation and use, where it will know little; --size HEIGHTxWIDTH resizes all, a "
+        "base_scale of 1 none",
+        scale, plan.recipe.augment.base_scale, plan.recipe.phases.back().base_scale));
   }
 }
 
@@ -100,25 +104,14 @@ void Explain(const ImageSizes& sizes, const Plan& plan) {
 
 ImageSizes LookAtSizes(const Dataset& data) {
   std::map<std::pair<int, int>, std::pair<int, int>> counts;  // size: images of it, the first one's number
-  const bool drawn = data.image_path(0).empty();
-  ImageSizes sizes{.all = data.size()};
-  for (int i = 0; i < (drawn ? 1 : data.size()); ++i) {
-    const std::string path = data.image_path(i);
-    std::pair<int, int> size;
-    if (!path.empty() && std::filesystem::exists(path)) {
-      size = ReadImageSize(path);
-    } else {
-      const LabelImage labels = data.GetLabels(i);
-      size = {labels.height, labels.width};
-    }
-    ++counts.try_emplace(size, 0, i).first->second.first;
-  }
+  for (int i = 0; i < data.size(); ++i) ++counts.try_emplace(data.image_size(i), 0, i).first->second.first;
   const auto most = std::max_element(counts.begin(), counts.end(), [](const auto& a, const auto& b) {
     return std::pair(a.second.first, -a.second.second) < std::pair(b.second.first, -b.second.second);
   });
-  std::tie(sizes.height, sizes.width) = most->first;
-  sizes.common = drawn ? sizes.all : most->second.first;
-  return sizes;
+  return {.height = most->first.first,
+          .width = most->first.second,
+          .common = most->second.first,
+          .all = data.size()};
 }
 
 void ResolveSizes(const TrainOptions& options, const ImageSizes& sizes, Plan& plan) {

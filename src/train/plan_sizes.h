@@ -13,7 +13,7 @@ struct ImageSizes {
   bool equal() const { return common == all; }
 };
 
-// Reads every image's header (a pack's labels; of drawn scenes, which are all alike, the first).
+// Asks for every image's size.
 ImageSizes LookAtSizes(const Dataset& data);
 
 // Fills in what the person left open: input size and fit, and, so that training shows images at the scale at

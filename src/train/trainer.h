@@ -31,9 +31,9 @@ struct TrainResult {
 };
 Json ToJson(const TrainResult& result);
 
-// Throws kInterrupted after Ctrl-C or SIGTERM, when last.ckpt has been written, and when another process of
-// the run is lost; kInvalidArgument for a loss that is not finite, naming step, files and the last good
-// checkpoint.
+// Throws kInterrupted after Ctrl-C, SIGTERM or SIGHUP, when last.ckpt has been written, and when another
+// process of the run is lost; kInvalidArgument for a loss that is not finite, naming step, files and the last
+// good checkpoint.
 //
 // Several processes (world.h) make one run: each trains on its slice of every batch, rank 0 writes.
 TrainResult Train(const TrainOptions& options);

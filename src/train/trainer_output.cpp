@@ -173,7 +173,9 @@ bool Trainer::SaveBest(const Evaluation& evaluation) {
   scores.erase("confusion");
   Json entry{{"data", DataName(plan_.validation)},
              {"split", SplitName(plan_.validation)},
-             {"size", fmt::format("{}x{}", plan_.model.input.height, plan_.model.input.width)}};
+             {"size", plan_.model.input.fit == Fit::kNative
+                          ? std::string("native")
+                          : fmt::format("{}x{}", plan_.model.input.height, plan_.model.input.width)}};
   if (trained_on_ > 0) entry["trained_on"] = trained_on_;
   entry.update(scores);
   const ModelInfo before = plan_.model;

@@ -59,6 +59,22 @@ TEST(Convert, VoidBecomesNoClass) {
   EXPECT_EQ(ConvertLabelFiles(in, out, {"ids", "colors", classes}).files, 1);
 }
 
+// Masks of 0 and 255 that declare no void: they hold none, so none has to be written.
+TEST(Convert, ClassesWithoutVoid) {
+  const TempFolder folder;
+  const std::string classes = folder / "classes.json", in = folder / "a.png", out = folder / "b.png";
+  PutText(classes,
+          R"({"names": ["a", "b"], "palette": [[9, 0, 0], [0, 9, 0]], "label_ids": [0, 255], "void": []})");
+  PutLabels(in, {.height = 1, .width = 2, .ids = {0, 255}});
+  EXPECT_EQ(ConvertLabelFiles(in, out, {"ids", "ids", classes}).files, 1);
+  EXPECT_EQ(ReadLabels(out).ids, (std::vector<std::uint8_t>{0, 255}));
+  WritePng(in, Image{.height = 1, .width = 2, .pixels = {9, 0, 0, 0, 0, 0}});  // black is void in colours
+  const ConvertResult refused = ConvertLabelFiles(in, folder / "c.png", {"colors", "ids", classes});
+  ASSERT_EQ(refused.failures.size(), 1U);
+  EXPECT_NE(refused.failures[0].find("holds void pixels"), std::string::npos) << refused.failures[0];
+  EXPECT_NE(refused.failures[0].find("give it a void"), std::string::npos) << refused.failures[0];
+}
+
 // What cityscapesScripts calls dynamic and ground is none of the 19 classes.
 TEST(Convert, ColoursOfCityscapesVoidLabelsAreVoid) {
   const TempFolder folder;
@@ -146,9 +162,6 @@ TEST(Convert, Refusals) {
                    "camvid-ids has 11 classes, trainIds has 19");
   PutText(folder / "classes.json", R"({"names": ["a"]})");
   EXPECT_FRF_ERROR(convert({"ids", "colors", folder / "classes.json"}), ErrorCode::kUsage, "has no palette");
-  PutText(folder / "classes.json", R"({"names": ["a"], "void": []})");
-  EXPECT_FRF_ERROR(convert({"ids", "ids", folder / "classes.json"}), ErrorCode::kUsage,
-                   "declares no void id");
   EXPECT_FRF_ERROR(ConvertLabelFiles(folder / "a.png", folder / "a.png", {"trainIds", "labelIds"}),
                    ErrorCode::kUsage, "are the same");
   fs::create_directories(folder / "empty");

@@ -80,6 +80,15 @@ TEST(OwnFiles, WhatNoSplitTakesIsTold) {
   EXPECT_TRUE(Said(CheckData({.spec = spec}, {"train"}), "unused file").empty()) << "val's are not unused";
 }
 
+TEST(OwnFiles, WhatIsToldOnceIsNotToldAgain) {
+  const TempFolder folder;
+  const std::string spec = Pairs(folder / "f", {"x", "y"});  // not divided into splits
+  PutText(folder / "f/images/z.webp", "RIFF");
+  const CheckReport report = CheckData({.spec = spec});
+  EXPECT_EQ(Said(report, "other format").size(), 1u);
+  EXPECT_TRUE(Said(report, "unused file").empty()) << Said(report, "unused file")[0];
+}
+
 TEST(OwnFiles, PicturesOfOtherFormatsAreTold) {
   const TempFolder folder;
   const std::string spec = Pairs(folder / "f", {"train/x", "train/y", "val/z"});

@@ -2,6 +2,9 @@
 // Which sizes a run has: what the network sees in use is what it learns on.
 #include <gtest/gtest.h>
 
+#include <tuple>
+
+#include "data/pack.h"
 #include "data/trees.h"
 #include "support/support.h"
 #include "train/plan.h"
@@ -112,6 +115,28 @@ TEST(Sizes, AScaleThatIsLearntAndNotUsedIsSaid) {
   ::testing::internal::CaptureStderr();
   Planned(*data, {"augment.base_scale=0.25"}, 16, 24);
   EXPECT_EQ(::testing::internal::GetCapturedStderr().find("scaled by"), std::string::npos);
+}
+
+TEST(Sizes, ASizeAndNativeDoNotGoTogether) {
+  const test::TempFolder folder;
+  const auto data = Images(folder.path().string(), {{64, 96}, {64, 80}});
+  TrainOptions options;
+  options.net = "frfnet-slim";
+  options.recipe = LoadRecipe("best");
+  std::tie(options.height, options.width) = std::pair(32, 48);
+  options.fit = Fit::kNative;
+  EXPECT_FRF_ERROR(MakePlan(options, *data), ErrorCode::kUsage, "--size 32x48 resizes all images");
+}
+
+TEST(Sizes, APacksIndexKnowsThem) {
+  const test::TempFolder folder;
+  Images(folder.path().string(), {{40, 48}, {40, 48}, {48, 40}});
+  PackData({.spec = "folder:" + folder.path().string(), .split = "train"}, folder / "own.pack",
+           {.splits = {"train"}});
+  const ImageSizes sizes =
+      LookAtSizes(*OpenDataset({.spec = "pack:" + (folder / "own.pack"), .split = "train"}));
+  EXPECT_EQ(std::pair(sizes.height, sizes.width), std::pair(40, 48));
+  EXPECT_EQ(sizes.common, 2);
 }
 
 TEST(Sizes, AnotherRunsSizesAreMeasuredAnew) {
