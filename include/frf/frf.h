@@ -123,8 +123,8 @@ int frf_model_size_multiple(const frf_model* model);
 int frf_model_gives_labels(const frf_model* model);
 
 // Text of a key of the file's metadata, UTF-8: "frf.license", "frf.train" (JSON) and so on, as
-// docs/formats.md lists them. Valid as long as the handle. NULL where the file has no such key, and for a
-// NULL argument.
+// docs/formats.md lists them; of frf's own keys that the file lacks, the default that is used. Valid as long
+// as the handle. NULL where there is no such key, and for a NULL argument.
 const char* frf_model_metadata(const frf_model* model, const char* key);
 
 // --------------------------------------------------------------------------------------------------------------

@@ -59,7 +59,8 @@ class LoadedModel {
   // Whether the file itself ends in labels: then there are no scores to ask for.
   bool gives_labels() const;
   // Text of a key of the file's metadata, "frf.license" or "frf.train" (JSON), as docs/formats.md lists them.
-  // Null where the file has no such key; lives as long as the model.
+  // Of frf's own keys that the file lacks, the default that is used. Null where there is no such key; lives
+  // as long as the model.
   const std::string* metadata(const std::string& key) const;
 
   struct Impl;

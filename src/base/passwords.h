@@ -6,7 +6,9 @@
 
 namespace frf {
 
-// Of an address, or of a text that holds some.
+// Of a text that holds addresses: each ends at a space or quote.
 std::string WithoutPasswords(std::string text);
+// Of one address, whose password may hold spaces and quotes too.
+std::string AddressWithoutPassword(std::string address);
 
 }  // namespace frf

@@ -131,8 +131,9 @@ std::vector<SizePair> SizesOf(const std::vector<SizePair>& sizes, const Model& m
   for (const SizePair& size : sizes) CheckKeepsFixedSides(name, size, fixed);
   if (!sizes.empty()) return sizes;
   const InputSpec& input = model.info.input;
-  const bool trained = !network && input.height > 0 && input.width > 0;
-  return {WithFixedSides(trained ? SizePair{input.height, input.width} : SizePair{512, 1024}, fixed)};
+  if (network || input.height <= 0 || input.width <= 0) return {WithFixedSides({512, 1024}, fixed)};
+  const NetworkSize padded = ChooseNetworkSize(input, input.height, input.width);
+  return {WithFixedSides({padded.height, padded.width}, fixed)};
 }
 
 // The street of the demo, at sizes that no scene is drawn at brought there.

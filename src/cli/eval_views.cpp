@@ -72,7 +72,8 @@ Predictor::Predictor(Model model, const SegmenterOptions& options, const Views& 
   if (info_.output != "scores")
     throw Error(ErrorCode::kInvalidArgument,
                 file + ": gives labels; --flip and --scales average probabilities, which want scores");
-  SizePair base = WithFixedSides({options.height, options.width}, FixedSides(model.graph));
+  const SizePair fixed = FixedSides(model.graph);
+  SizePair base = WithFixedSides({options.height, options.width}, fixed);
   if (base.first == 0 && info_.input.fit == Fit::kResize) base = {info_.input.height, info_.input.width};
   const auto loaded = std::make_shared<LoadedModel>(std::move(model));
   for (const double scale : views.scales) {
@@ -81,11 +82,12 @@ Predictor::Predictor(Model model, const SegmenterOptions& options, const Views& 
           ErrorCode::kInvalidArgument,
           fmt::format("--scales {:g}: the network takes each image at its own size; name one with --size",
                       scale));
-    const auto scaled = [scale](int side) {
-      return std::max(1, static_cast<int>(std::lround(side * scale)));
+    const auto scaled = [scale](int side, int fixed_side, int multiple) {
+      const int rounded = std::max(1, static_cast<int>(std::lround(side * scale)));
+      return side == 0 || fixed_side > 0 ? side : (rounded + multiple - 1) / multiple * multiple;
     };
-    const SessionOptions session{.height = scaled(base.first),
-                                 .width = scaled(base.second),
+    const SessionOptions session{.height = scaled(base.first, fixed.first, info_.input.multiple),
+                                 .width = scaled(base.second, fixed.second, info_.input.multiple),
                                  .threads = options.threads,
                                  .max_memory = options.max_memory,
                                  .precision = options.precision};

@@ -8,11 +8,13 @@
 
 #include <string>
 
+#include "base/text.h"
+
 namespace frf::cli {
 namespace {
 
 void Line(const char* what, const std::string& text) {
-  if (!text.empty()) fmt::print("{:<10} {}\n", what, text);
+  if (!text.empty()) fmt::print("{:<10} {}\n", what, Printable(text));  // a file may hold anything
 }
 
 std::string Facts(const Json& object);
@@ -38,7 +40,7 @@ void PrintClasses(const Classes& classes) {
     const Color& color = classes.palette[id];
     fmt::print("{:>5}{}  #{:02x}{:02x}{:02x}  {}\n", id,
                mapped ? fmt::format("{:>10}", classes.label_ids[id]) : "", color[0], color[1], color[2],
-               classes.names[id]);
+               Printable(classes.names[id]));
   }
 }
 

@@ -37,7 +37,7 @@ struct Job {
   std::string stem;  // output path without ending, relative to the output folder
   bool video = false, camera = false;
   std::string error = {};  // why it is no input after all, such as a folder that cannot be looked into
-  std::string shown() const { return camera ? WithoutPasswords(input) : input; }
+  std::string shown() const { return camera ? AddressWithoutPassword(input) : input; }
 };
 
 // The inputs, folders' files one by one, of this shard. Throws kUsage for what does not go together and where

@@ -44,7 +44,15 @@ MaskFolder::MaskFolder(fs::path path) : path_(std::move(path)) {
   }
   temporary_ = made;
   times_.open(temporary_ / kTimes);
-  times_ << "file,frame,seconds\n";
+  WriteTime("file,frame,seconds\n");
+}
+
+void MaskFolder::WriteTime(const std::string& line) {
+  errno = 0;
+  times_ << line << std::flush;
+  if (times_) return;
+  throw Error(ErrorCode::kIo,
+              fmt::format("{}: cannot write: {}", (path_ / kTimes).string(), std::strerror(errno)));
 }
 
 MaskFolder::~MaskFolder() {
@@ -54,15 +62,12 @@ MaskFolder::~MaskFolder() {
 
 std::string MaskFolder::NextFile(std::int64_t frame, double seconds) {
   const std::string name = fmt::format("{:06}.png", next_++);
-  times_ << fmt::format("{},{},{:.6f}\n", name, frame, seconds);
+  WriteTime(fmt::format("{},{},{:.6f}\n", name, frame, seconds));
   return (temporary_ / name).string();
 }
 
 void MaskFolder::Finish() {
   times_.close();
-  if (!times_)
-    throw Error(ErrorCode::kIo,
-                fmt::format("{}: cannot write: {}", (path_ / kTimes).string(), std::strerror(errno)));
   try {
     MakeFolder(path_);
     std::set<fs::path> names;

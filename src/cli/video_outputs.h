@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What `frf segment` writes of a video: a folder of masks, a video of class colours, a video of overlays.
 // Subtle: until Finish everything stands under temporary names. Masks of an earlier, longer run must not stay
-// among the new ones: files called like masks are removed from the folder, all others are left alone. Masks
-// are numbered without gaps, also where frames of a camera are dropped: times.csv says which frame each is
-// of, and when.
+// among the new ones: files called like masks are removed from the folder, times.csv is replaced, all others
+// are left alone. Masks are numbered without gaps, also where frames of a camera are dropped: times.csv says
+// which frame each is of, and when.
 //
 // Threads: used by one. Errors: one line with the output's name.
 #pragma once
@@ -31,6 +31,8 @@ class MaskFolder {
   void Finish();
 
  private:
+  void WriteTime(const std::string& line);
+
   std::filesystem::path path_, temporary_;
   std::int64_t next_ = 0;
   std::ofstream times_;

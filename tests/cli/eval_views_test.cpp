@@ -52,6 +52,17 @@ TEST(EvalViews, AMirroredPictureGetsTheMirroredLabels) {
   EXPECT_LT(Changed(Mirrored(labels(Mirrored(street), true)), labels(street, true)), 1e-4);
 }
 
+// Sizes that nobody named are rounded up to what the file wants.
+TEST(EvalViews, KeepToTheFilesMultiple) {
+  Model model = ReadOnnx(kModel);
+  model.info.input.multiple = 16;
+  const Image street = DrawScene(kSynthTestSeed, {.height = 90, .width = 120}).image;
+  for (const double scale : {1.0, 0.7}) {
+    Predictor views(model, {.threads = 1}, {.scales = {scale}, .flip = true});
+    EXPECT_EQ(views.Run(street.view()).width, 120) << scale;
+  }
+}
+
 TEST(EvalViews, WhatCannotBeAveragedIsSaid) {
   Model labels = ReadOnnx(kModel), native = ReadOnnx(kModel);
   labels.info.output = "labels";

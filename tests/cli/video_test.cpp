@@ -215,7 +215,7 @@ TEST_F(CliVideo, ACameraThatDropsOutLeavesItsRecording) {
   }
 }
 
-// As where power is lost: what a camera showed is on the disk, but for a moment.
+// What a camera showed is written, but for a moment, when the program is killed.
 TEST_F(CliVideo, ACamerasMkvOutlivesTheProgram) {
   const test::MjpegCamera camera({.frames = 200});
   const pid_t child = ::fork();

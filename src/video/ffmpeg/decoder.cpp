@@ -23,6 +23,11 @@ extern "C" {
 namespace frf::video {
 namespace {
 
+// Of a camera in a network, as RTSP or HTTP; "file://" stands for one in tests and has an end.
+bool IsAddress(const std::string& input) {
+  return input.find("://") != std::string::npos && !input.starts_with("file:");
+}
+
 constexpr auto kPoll = std::chrono::milliseconds(2);
 
 bool IsOwnIndex(const AVFormatContext& format) {  // containers whose index says where every packet lies
@@ -68,7 +73,7 @@ double SecondsOfTag(const AVStream& stream) {
 }  // namespace
 
 Decoder::Decoder(const SourceOptions& options)
-    : options_(options), name_(options.camera ? WithoutPasswords(options.input) : options.input) {
+    : options_(options), name_(options.camera ? AddressWithoutPassword(options.input) : options.input) {
   packet_.reset(Checked(av_packet_alloc(), name_));
   frame_.reset(Checked(av_frame_alloc(), name_));
   try {
@@ -232,6 +237,9 @@ bool Decoder::ReadPacket() {
       continue;
     }
     if (result < 0 && Stopped()) return false;
+    // An address has no end of its own; a file that stands for a camera does.
+    if (options_.camera && result == AVERROR_EOF && IsAddress(options_.input))
+      throw Error(ErrorCode::kIo, name_ + ": the camera closed its connection");
     if (options_.camera && result < 0 && result != AVERROR_EOF) {
       if (Late()) ThrowLate("frame");
       Throw(ErrorCode::kIo, name_, "no more frames", result);

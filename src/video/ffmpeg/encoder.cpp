@@ -144,7 +144,7 @@ class Encoder final : public VideoWriter {
     stream->sample_aspect_ratio = codec_->sample_aspect_ratio;
     avcodec_parameters_from_context(stream->codecpar, codec_.get());
     MakeFrame();
-    // What a camera showed should survive a power loss where the container allows it.
+    // What a camera showed should survive this program where the container allows it.
     if (options_.info.live) format_->flags |= AVFMT_FLAG_FLUSH_PACKETS;
     ForgetLog();
     int result = avio_open(&format_->pb, ("file:" + file_.temporary().string()).c_str(), AVIO_FLAG_WRITE);
