@@ -23,8 +23,8 @@ case " $* " in *" --resume "*)
   echo '{"type":"validation","final":true,"miou":0.25,"iou":{}}' >"$run/log.jsonl"; exit 0 ;; esac
 touch "$run/config.json"
 trap 'sleep 1; touch "$run/saved"; exit 1' INT
-touch training
-for i in $(seq 600); do sleep 0.1; done
+# Told from within the loop: a signal while the shell makes the list, which is a process too, can be lost.
+for i in $(seq 600); do sleep 0.1; [ -e training ] || touch training; done
 """
 
 LINES = [
