@@ -10,6 +10,7 @@
 #include "base/plural.h"
 #include "frf/error.h"
 #include "graph/image_size.h"
+#include "image/transform.h"
 
 namespace frf::cli {
 namespace {
@@ -84,7 +85,7 @@ Predictor::Predictor(Model model, const SegmenterOptions& options, const Views& 
                       scale));
     const auto scaled = [scale](int side, int fixed_side, int multiple) {
       const int rounded = std::max(1, static_cast<int>(std::lround(side * scale)));
-      return side == 0 || fixed_side > 0 ? side : (rounded + multiple - 1) / multiple * multiple;
+      return side == 0 || fixed_side > 0 ? side : RoundUp(rounded, multiple);
     };
     const SessionOptions session{.height = scaled(base.first, fixed.first, info_.input.multiple),
                                  .width = scaled(base.second, fixed.second, info_.input.multiple),

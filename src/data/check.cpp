@@ -139,7 +139,7 @@ std::string AbsentHint(const CheckReport& report, const CheckSplit& split, int a
                    coding->table[255] == kVoidLabel;
   const bool wide = split.class_pixels[0] > 0 && split.void_pixels > split.class_pixels[0] / 100;
   if (!two || !wide) return "";
-  return "; where masks hold 255 for it, write \"label_ids\": [0, 255], \"void\": [] in classes.json";
+  return fmt::format("; where masks hold 255 for it, {}", kTwoClassRemedy);
 }
 
 // Sums over a split, empty masks, absent classes. `coding`: of its files, where it has some.

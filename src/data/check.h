@@ -17,6 +17,9 @@
 
 namespace frf {
 
+// What helps where a two-class set's masks hold 0 and 255, which else is void.
+inline constexpr const char* kTwoClassRemedy = "write \"label_ids\": [0, 255], \"void\": [] in classes.json";
+
 struct CheckIssue {
   // Errors: "missing image", "missing label", "ambiguous", "unreadable image", "unreadable label", "bad
   // value", "size mismatch", "odd name", "no image". Warnings: "odd size", "empty mask", "duplicate",

@@ -57,8 +57,6 @@ void RowToRgb(const std::uint8_t* src, int width, std::uint8_t* dst) {
     dst[0] = src[kRed], dst[1] = src[kGreen], dst[2] = src[kBlue];
 }
 
-int RoundUp(int value, int multiple) { return (value + multiple - 1) / multiple * multiple; }
-
 using Table = std::array<std::array<float, 256>, 3>;  // [channel R, G, B][pixel value]
 
 Table NormaliseTable(const InputSpec& input) {

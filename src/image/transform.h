@@ -26,6 +26,9 @@ LabelImage ResizeNearest(const LabelImage& src, int height, int width);
 // The same of the top left part of `src`, which may end within a label, into `dst`.
 void ResizeNearest(const LabelImage& src, double content_h, double content_w, const LabelView& dst);
 
+// The next multiple, or the value itself where it is one.
+inline int RoundUp(int value, int multiple) { return (value + multiple - 1) / multiple * multiple; }
+
 // The size at which the network sees an image: input.height x input.width for Fit::kResize (when recorded),
 // else the image's own; rounded up to input.multiple by padding. `fixed` (height, width; 0 = none) always
 // resizes.

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/log.h"
+#include "data/check.h"
 #include "train/plan.h"
 
 namespace frf {
@@ -44,9 +45,8 @@ void WarnOfAbsentClasses(const Dataset& train, const std::vector<double>& shares
     LogWarning(fmt::format("{}: every labelled pixel is {}, so there is nothing to tell apart{}",
                            train.description(), names[static_cast<std::size_t>(only)],
                            shares.size() == 2 && only == 0
-                               ? "; where masks hold 255 for the other, write \"label_ids\": [0, 255], "
-                                 "\"void\": [] in classes.json"
-                               : ""));
+                               ? fmt::format("; where masks hold 255 for the other, {}", kTwoClassRemedy)
+                               : std::string()));
     return;
   }
   LogWarning(

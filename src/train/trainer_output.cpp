@@ -106,13 +106,12 @@ void Trainer::AddPictures() {
 
 void Trainer::Report(const Evaluation& evaluation, std::int64_t epoch, std::vector<HtmlReport::Row> rows) {
   reported_ = Clock::now();
-  const bool best = state_.best_miou && epoch == state_.best_epoch && last_is_best_;
-  TrainReport report{
-      .title = plan_.model.net + " on " + data_->description(),
-      .facts = {},
-      .matrix = &evaluation.matrix,
-      .scored = fmt::format("{} of epoch {}", best ? "the best weights," : "the last weights,", epoch),
-      .rows = std::move(rows)};
+  TrainReport report{.title = plan_.model.net + " on " + data_->description(),
+                     .facts = {},
+                     .matrix = &evaluation.matrix,
+                     .scored = fmt::format("{} of epoch {}",
+                                           last_is_best_ ? "the best weights," : "the last weights,", epoch),
+                     .rows = std::move(rows)};
   report.facts = {{"recipe", plan_.recipe.name + ": " + plan_.recipe.summary},
                   {"validation", validation_->description()},
                   {"epoch", fmt::format("{} of {}", epoch, TotalEpochs())},
