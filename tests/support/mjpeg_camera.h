@@ -63,14 +63,16 @@ class MjpegCamera {
     if (caller < 0) return;
     char request[4096];
     const auto send = [&](const std::string& bytes) {
-      (void)::send(caller, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      return ::send(caller, bytes.data(), bytes.size(), MSG_NOSIGNAL) >= 0;
     };
     (void)::recv(caller, request, sizeof request, 0);
     if (play_.frames >= 0)
       send("HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace;boundary=frame\r\n\r\n");
     for (int i = 0; i < play_.frames; ++i) {
-      send("--frame\r\nContent-Type: image/jpeg\r\nContent-Length: " + std::to_string(jpeg_.size()) +
-           "\r\n\r\n" + jpeg_ + "\r\n");
+      const bool heard =
+          send("--frame\r\nContent-Type: image/jpeg\r\nContent-Length: " + std::to_string(jpeg_.size()) +
+               "\r\n\r\n" + jpeg_ + "\r\n");
+      if (!heard) break;
       std::this_thread::sleep_for(std::chrono::milliseconds(play_.every));
     }
     if (play_.end == CameraEnd::kReset) {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Network cameras that give nothing, or no more: what is said, and that a stop is heard.
+#include <algorithm>
 #include <chrono>
+#include <functional>
+#include <vector>
 
 #include "support/mjpeg_camera.h"
 
@@ -9,6 +12,8 @@ namespace {
 
 using test::CameraEnd;
 using test::MjpegCamera;
+
+using Seconds = std::chrono::duration<double>;
 
 class Camera : public ::testing::Test {
  protected:
@@ -44,12 +49,24 @@ TEST_F(Camera, AStopBeforeTheFirstFrameIsSaidAsSuch) {
 }
 
 TEST_F(Camera, PicturesInHttpAreOfWhenTheyCome) {
-  const MjpegCamera slow({.frames = 12, .end = CameraEnd::kSilence, .every = 100});
-  const auto source = Open(slow.Address(), {}, 10);
-  VideoFrame frame;
-  for (int i = 0; i < 12; ++i) ASSERT_TRUE(source->Read(frame)) << i;
-  const double seconds = static_cast<double>(frame.pts) * source->info().time_base.value();
-  EXPECT_GT(seconds, 0.6);  // not the 0.44 of 25 a second; the first ones may come together
+  for (const int every : {8, 100}) {  // not 25 a second
+    const int frames = every < 40 ? 120 : 12;
+    const MjpegCamera camera({.frames = frames, .end = CameraEnd::kSilence, .every = every});
+    const auto source = Open(camera.Address(), {}, 10);
+    VideoFrame frame;
+    std::vector<std::int64_t> came;
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < frames; ++i) {
+      ASSERT_TRUE(source->Read(frame)) << i;
+      came.push_back(frame.pts);
+    }
+    const double passed = Seconds(std::chrono::steady_clock::now() - start).count();
+    const double shown = static_cast<double>(came.back() - came.front()) * source->info().time_base.value();
+    EXPECT_GT(shown, 0.0007 * every * frames) << every;
+    EXPECT_LT(shown, passed + 0.005) << every;
+    EXPECT_EQ(std::adjacent_find(came.begin(), came.end(), std::greater_equal<>()), came.end());
+    EXPECT_EQ(source->warning(), "");
+  }
 }
 
 TEST_F(Camera, PasswordsAreNotShown) {

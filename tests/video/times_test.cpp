@@ -139,6 +139,28 @@ TEST_F(CodecTimes, UnevenTimesStayInEveryContainer) {
   }
 }
 
+// Video4Linux counts microseconds, RTSP 90000ths of a second.
+TEST_F(CodecTimes, ACamerasFineClockFitsEveryContainer) {
+  for (const char* ending : {"mp4", "mov", "mkv", "webm", "ts", "flv", "avi", "wmv"}) {
+    const std::string path = folder_ / fmt::format("a.{}", ending);
+    const auto writer = LoadVideoLibrary().Create(
+        {.path = path,
+         .info = {.height = 48, .width = 128, .rate = {30, 1}, .time_base = {1, 1000000}, .live = true}});
+    for (int i = 0; i < 60; ++i) writer->Write(CodedFrame(i), std::int64_t{i} * 33333 + i % 3 * 1500);
+    writer->Finish();
+    EXPECT_LT(std::filesystem::file_size(path), 400000u) << ending;
+    const DecodedClip clip = DecodeClip(path);
+    ASSERT_EQ(clip.frames.size(), 60u) << ending;
+    for (int i = 0; i < 60; ++i) {
+      const VideoFrame& frame = clip.frames[static_cast<std::size_t>(i)];
+      EXPECT_EQ(NumberOf(frame.image), i) << ending;
+      EXPECT_NEAR(clip.seconds[static_cast<std::size_t>(i)] - clip.seconds[0],
+                  (i * 33333 + i % 3 * 1500) / 1e6, 0.0011)
+          << ending << " " << i;
+    }
+  }
+}
+
 TEST_F(CodecTimes, AClockThatJumpsBackGoesOn) {
   WriteClip(folder_ / "a.ts", {.pts = EvenPts(30)});
   WriteFileAtomically(folder_ / "twice.ts",

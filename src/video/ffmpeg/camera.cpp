@@ -58,9 +58,10 @@ void Decoder::OpenCamera() {
   if (result < 0) ExplainCutOff("answer");
   if (result < 0) Throw(ErrorCode::kIo, name_, "cannot open the camera", result);
   StartWaiting();  // for its first frame
-  // Pictures in HTTP have no times: without this each would count as a 25th of a second, however fast they
-  // come.
-  if (std::string_view(format_->iformat->name) == "mpjpeg") format_->use_wallclock_as_timestamps = 1;
+  // Pictures in HTTP have no times, libavformat counts each as a 25th of a second. Ours are the clock's, so
+  // none may wait in libavformat, which would read twenty to learn a rate that is not there.
+  by_arrival_ = std::string_view(format_->iformat->name) == "mpjpeg";
+  if (by_arrival_) format_->fps_probe_size = 0;
 }
 
 }  // namespace frf::video

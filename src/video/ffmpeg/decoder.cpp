@@ -167,7 +167,8 @@ void Decoder::OpenCodec() {
   }
   if (!options_.camera) CheckIndex();
   codec_.reset(Checked(avcodec_alloc_context3(codec), name_));
-  codec_->pkt_timebase = stream_->time_base;
+  time_base_ = by_arrival_ ? AVRational{1, 1000} : stream_->time_base;
+  codec_->pkt_timebase = time_base_;
   codec_->thread_count = 0;  // as many as there are cores
   // A live picture must not wait for the next ones, which decoding several frames at once does.
   codec_->thread_type = options_.camera ? FF_THREAD_SLICE : FF_THREAD_FRAME | FF_THREAD_SLICE;
@@ -208,7 +209,7 @@ void Decoder::Describe() {
   info_.height = turned ? parameters.width : parameters.height;
   info_.width = turned ? parameters.height : parameters.width;
   info_.rate = {rate.num, rate.den};
-  info_.time_base = {stream_->time_base.num, stream_->time_base.den};
+  info_.time_base = {time_base_.num, time_base_.den};
   if (aspect.num > 0 && aspect.den > 0)
     info_.pixel_aspect = turned ? Ratio{aspect.den, aspect.num} : Ratio{aspect.num, aspect.den};
   info_.live = options_.camera;
@@ -218,7 +219,7 @@ void Decoder::Describe() {
       stream_->start_time != AV_NOPTS_VALUE) {
     const std::int64_t start = format_->start_time == AV_NOPTS_VALUE
                                    ? stream_->start_time
-                                   : av_rescale_q(format_->start_time, {1, AV_TIME_BASE}, stream_->time_base);
+                                   : av_rescale_q(format_->start_time, {1, AV_TIME_BASE}, time_base_);
     info_.end = stream_->start_time - start + stream_->duration;
   }
   if (info_.frames <= 0 && format_->duration > 0)
@@ -251,6 +252,8 @@ bool Decoder::ReadPacket() {
     }
     if (packet_->stream_index == stream_->index) {
       deadline_ = 0;
+      if (by_arrival_)
+        packet_->pts = packet_->dts = av_rescale_q(av_gettime_relative(), {1, AV_TIME_BASE}, time_base_);
       partial_packet_ = (packet_->flags & AV_PKT_FLAG_CORRUPT) != 0;
       return true;
     }
@@ -309,7 +312,7 @@ void Decoder::NoteEnd() {
   if (delivered_ == 0)
     throw Error(ErrorCode::kCorruptFile, fmt::format("{}: no frame of it can be decoded{}", name_,
                                                      damaged_ > 0 ? "" : "; was the file cut short?"));
-  const double base = av_q2d(stream_->time_base);
+  const double base = av_q2d(time_base_);
   const double shown = static_cast<double>(last_duration_) * base;
   const double end = static_cast<double>(last_pts_) * base + std::max(shown, 1 / info_.rate.value());
   const double promised =
@@ -338,9 +341,8 @@ std::string Decoder::warning() const {
 }
 
 std::int64_t Decoder::NextPts() {
-  const AVRational base = stream_->time_base;
   const std::int64_t step =
-      std::max<std::int64_t>(1, av_rescale_q(1, {info_.rate.den, info_.rate.num}, base));
+      std::max<std::int64_t>(1, av_rescale_q(1, {info_.rate.den, info_.rate.num}, time_base_));
   const std::int64_t stated = frame_->best_effort_timestamp;
   if (stated == AV_NOPTS_VALUE)  // a raw stream: evenly, at its rate
     return last_pts_ = last_pts_ == AV_NOPTS_VALUE ? 0 : last_pts_ + step;
@@ -348,7 +350,7 @@ std::int64_t Decoder::NextPts() {
     // A file's sound may begin before its picture: its own start is 0. A camera counts from when it was
     // switched on.
     const bool known = !options_.camera && format_->start_time != AV_NOPTS_VALUE;
-    first_pts_ = known ? av_rescale_q(format_->start_time, {1, AV_TIME_BASE}, base) : stated;
+    first_pts_ = known ? av_rescale_q(format_->start_time, {1, AV_TIME_BASE}, time_base_) : stated;
   }
   if (last_pts_ == AV_NOPTS_VALUE) return last_pts_ = stated - first_pts_;
   // Two recordings put into one file: the second one's clock begins anew and counts on from where the first

@@ -60,6 +60,8 @@ class Decoder final : public FrameSource {
   std::string name_;  // as it is shown
   AVFormatContext* format_ = nullptr;
   AVStream* stream_ = nullptr;
+  AVRational time_base_{0, 1};  // of packets, frames and last_pts_
+  bool by_arrival_ = false;     // a camera whose packets state no times
   Owned<AVCodecContext> codec_;
   Owned<AVPacket> packet_;
   Owned<AVFrame> frame_;

@@ -144,12 +144,17 @@ class Encoder final : public VideoWriter {
     stream->sample_aspect_ratio = codec_->sample_aspect_ratio;
     avcodec_parameters_from_context(stream->codecpar, codec_.get());
     MakeFrame();
-    // What a camera showed should survive this program where the container allows it.
-    if (options_.info.live) format_->flags |= AVFMT_FLAG_FLUSH_PACKETS;
+    // What a camera showed should survive this program where the container allows it: Matroska would keep up
+    // to five seconds.
+    Dictionary dictionary;
+    if (options_.info.live) {
+      format_->flags |= AVFMT_FLAG_FLUSH_PACKETS;
+      dictionary.Set("cluster_time_limit", "1000");  // ms; other containers know no such option
+    }
     ForgetLog();
     int result = avio_open(&format_->pb, ("file:" + file_.temporary().string()).c_str(), AVIO_FLAG_WRITE);
     if (result < 0) Throw(ErrorCode::kIo, path_, "cannot create", result);
-    result = avformat_write_header(format_, nullptr);
+    result = avformat_write_header(format_, dictionary.get());
     if (result >= 0) return;
     constexpr int kDisk[] = {AVERROR(ENOSPC), AVERROR(EIO), AVERROR(EDQUOT), AVERROR(EPIPE), AVERROR(EFBIG)};
     if (std::find(std::begin(kDisk), std::end(kDisk), result) != std::end(kDisk))
