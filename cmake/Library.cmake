@@ -29,8 +29,10 @@ install(TARGETS frf_library EXPORT frfTargets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT frf NAMELINK_COMPONENT frf_development)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/weights/ DESTINATION ${frf_data}/weights COMPONENT frf
   FILES_MATCHING PATTERN "*.onnx" PATTERN "README.md")
-install(FILES ${PROJECT_SOURCE_DIR}/docs/pictures/weak-camvid.png ${PROJECT_SOURCE_DIR}/docs/pictures/input-size.svg
-  DESTINATION ${frf_data}/docs/pictures COMPONENT frf)  # the card shows it
+# Messages and --help name docs/*.md, the card shows pictures of theirs: all beside the weights, as in the repository.
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs DESTINATION ${frf_data} COMPONENT frf
+  FILES_MATCHING PATTERN "*.md" PATTERN "*.png" PATTERN "*.svg")
+install(FILES ${PROJECT_SOURCE_DIR}/README.md DESTINATION ${frf_data} COMPONENT frf)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${frf_data} COMPONENT frf)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/frf DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT frf_development
   FILES_MATCHING PATTERN "*.h")

@@ -36,7 +36,12 @@ Json ParseJson(const std::string& text, const std::string& what) {
   try {
     return Json::parse(text);
   } catch (const Json::exception& error) {
-    throw Error(ErrorCode::kCorruptFile, what + ": not JSON: " + error.what());
+    // Without the library's own "[json.exception.parse_error.101] ".
+    const std::string_view reason = error.what();
+    const std::size_t behind = reason.starts_with('[') ? reason.find("] ") : std::string_view::npos;
+    throw Error(ErrorCode::kCorruptFile,
+                what + ": not JSON: " +
+                    std::string(behind == std::string_view::npos ? reason : reason.substr(behind + 2)));
   }
 }
 

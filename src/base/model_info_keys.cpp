@@ -34,7 +34,13 @@ namespace {
 constexpr int kFormat = 1;
 constexpr int kMaxLabelId = 255;  // masks are 8-bit
 
-double ShortestDouble(float value) { return std::strtod(fmt::format("{}", value).c_str(), nullptr); }
+// Not strtod: a program whose locale has a decimal comma would read 123.675 as 123.
+double ShortestDouble(float value) {
+  const std::string text = fmt::format("{}", value);
+  double shortest = value;
+  std::from_chars(text.data(), text.data() + text.size(), shortest);
+  return shortest;
+}
 
 std::string OneOf(const Json& value, const Source& at, const std::vector<std::string>& choices) {
   const std::string text = JsonText(value, at);

@@ -46,7 +46,7 @@ enum Place : int {
 // Values of the API's enumerations.
 constexpr int kLogErrors = 3, kFail = 1, kSequential = 0, kAllOptimisations = 99, kArenaAllocator = 1,
               kDefaultMemory = 0;
-constexpr std::pair<const char*, int> kTypes[] = {{"f32", 1}, {"u8", 2}, {"i32", 6}, {"i64", 7}};
+constexpr std::pair<const char*, int> kTypes[] = {{"f32", 1}, {"u8", 2}, {"i32", 6}, {"i64", 7}, {"bool", 9}};
 
 using Handle = void*;  // every object of theirs
 using Status = void*;

@@ -189,7 +189,7 @@ class Peer : public Contestant {
     for (std::size_t i = 0; i < labels_.size(); ++i) labels_[i] = static_cast<std::uint8_t>(ids[i]);
   }
   void TakeLabels() {
-    if (tensor_.type == "u8")
+    if (tensor_.type == "u8" || tensor_.type == "bool")
       TakeLabelsOf<std::uint8_t>();
     else if (tensor_.type == "i32")
       TakeLabelsOf<std::int32_t>();

@@ -92,7 +92,7 @@ std::string OneLine(std::string text) {
 }  // namespace
 
 std::size_t PeerTensor::bytes() const {
-  std::size_t count = type == "u8" ? 1 : type == "i64" ? 8 : 4;
+  std::size_t count = type == "u8" || type == "bool" ? 1 : type == "i64" ? 8 : 4;
   for (const std::int64_t d : shape) count *= static_cast<std::size_t>(d);
   return count;
 }

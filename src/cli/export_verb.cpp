@@ -26,7 +26,8 @@ namespace frf::cli {
 namespace {
 
 struct ExportArguments {
-  std::string source, output, size, meta, license, options, class_bias, classes = "camvid", weights = "ema";
+  std::string source, output, keep_output, size, meta, license, options, class_bias, classes = "camvid",
+                                                                                     weights = "ema";
   std::uint64_t seed = 0;
   bool half = false, argmax = false, uint8_input = false, last = false, json = false;
 };
@@ -43,7 +44,7 @@ void CheckSource(const ExportArguments& arguments, const CLI::App& app) {
   };
   belongs({"--net-options", "--classes", "--seed"}, net, "a network's name");
   belongs({"--weights", "--last"}, run, "a run folder");
-  belongs({"--meta"}, !run && !net, "an ONNX file");
+  belongs({"--meta", "--keep-output"}, !run && !net, "an ONNX file");
 }
 
 ModelInfo ReadMeta(const std::string& path) {
@@ -57,13 +58,30 @@ ModelInfo ReadMeta(const std::string& path) {
   return info;
 }
 
+// PyTorch's transforms normalise what they first brought to 0..1. [0,0,0] and [1,1,1], a network that takes
+// bytes as they are, is no slip.
+std::string PixelRangeAdvice(const InputSpec& input) {
+  for (std::size_t c = 0; c < 3; ++c) {
+    if (std::abs(input.mean[c]) > 1 || input.std[c] >= 1) return "";
+  }
+  return fmt::format(
+      "input.mean {} and input.std {} look like those of pixels in 0..1; frf's are of pixels in "
+      "0..255, so multiply both by 255",
+      fmt::join(input.mean, ", "), fmt::join(input.std, ", "));
+}
+
 Model LoadSource(const ExportArguments& arguments) {
   if (NamesRun(arguments.source))
     return LoadRun(arguments.source, arguments.weights == "raw", arguments.last);
   if (IsNet(arguments.source))
     return RandomModel({arguments.source, arguments.options, arguments.classes, arguments.seed});
   Model model = ReadOnnx(FindModel(arguments.source, NetNames()), {.require_stamp = arguments.meta.empty()});
-  if (!arguments.meta.empty()) model.info = ReadMeta(arguments.meta);
+  if (!arguments.meta.empty()) {
+    model.info = ReadMeta(arguments.meta);
+    const std::string advice = PixelRangeAdvice(model.info.input);
+    if (!advice.empty()) LogWarning(fmt::format("{}: {}", arguments.meta, advice));
+  }
+  if (!arguments.keep_output.empty()) KeepOutput(model.graph, arguments.keep_output, arguments.source);
   return model;
 }
 
@@ -215,7 +233,12 @@ int RunExport(const ExportArguments& arguments) {
   }
   const bool scores = MainOutput(model.graph).dtype == DType::kFloat32;
   const std::string advice = OneScoreAdvice(model.info.classes, !scores);
-  if (!advice.empty()) LogWarning(fmt::format("{}: {}", arguments.source, advice));
+  for (const std::string& line : {advice, OutputAdvice(model.graph)}) {
+    if (!line.empty()) LogWarning(fmt::format("{}: {}", arguments.source, line));
+  }
+  if (arguments.argmax && !scores)
+    throw Error(ErrorCode::kUsage, arguments.source + ": it ends in labels already; leave --argmax out");
+  if (arguments.argmax) model.graph = WithMainOutputOnly(model.graph);
   if (arguments.half && model.info.weights == "int8") {
     throw Error(ErrorCode::kUsage,
                 arguments.source + ": its weights are 8-bit integers already; leave --half out");
@@ -254,7 +277,12 @@ void AddExport(CLI::App& root, Action& action) {
   app->add_flag("--half", a->half, "half-precision weights (arithmetic stays float32)");
   app->add_flag("--argmax", a->argmax, "output labels (uint8) in place of scores");
   app->add_flag("--uint8-input", a->uint8_input, "input 8-bit RGB planes; normalisation inside the file");
-  app->add_option("--meta", a->meta, "JSON with classes, palette, mean, std ...: stamps a foreign ONNX file");
+  app->add_option("--meta", a->meta,
+                  "JSON that stamps a foreign ONNX file: {\"classes\": [\"road\", ...], \"input.mean\": "
+                  "[123.675, 116.28, 103.53], \"input.std\": [58.395, 57.12, 57.375]}, of pixels in 0..255; "
+                  "also palette, label_ids, input.height ... (docs/formats.md)");
+  app->add_option("--keep-output", a->keep_output,
+                  "ONNX file of several outputs: the one that holds scores or labels; the others go");
   app->add_option(
       "--class-bias", a->class_bias,
       "NAME=NUMBER,...: added to these classes' scores; above 0 they are named more often (fewer are "

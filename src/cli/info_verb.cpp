@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <filesystem>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "base/files.h"
 #include "base/system.h"
@@ -18,6 +20,7 @@
 #include "engine/session.h"
 #include "frf/error.h"
 #include "graph/image_size.h"
+#include "graph/output.h"
 #include "graph/shapes.h"
 #include "nets/nets.h"
 
@@ -60,8 +63,9 @@ int ListEverything(bool json) {
 
 struct SizedGraph {
   Graph graph;
-  SizePair fixed;                 // of a file; 0: that side is free
-  std::optional<ModelInfo> info;  // of a model; none: a network's name, or a file without frf.* keys
+  SizePair fixed;                  // of a file; 0: that side is free
+  std::optional<ModelInfo> info;   // of a model; none: a network's name, or a file without frf.* keys
+  std::vector<std::string> notes;  // of a file: what its graph makes of it, a line each
 };
 
 SizedGraph GraphOf(const InfoArguments& arguments) {
@@ -72,13 +76,26 @@ SizedGraph GraphOf(const InfoArguments& arguments) {
                                                  arguments.classes, options["classes"].dump()));
     }
     if (arguments.classes > 0) options["classes"] = arguments.classes;
-    return {BuildNet(arguments.name, options), {}, {}};
+    return {BuildNet(arguments.name, options), {}, {}, {}};
   }
   const bool run = NamesRun(arguments.name);
   const Model model = run ? LoadRun(arguments.name, false, false)
                           : ReadOnnx(FindModel(arguments.name, NetNames()), {.require_stamp = false});
-  return {GraphAsDefined(model), run ? SizePair{} : FixedSides(model.graph),
-          model.stamped ? std::optional(model.info) : std::nullopt};
+  const std::string fault = ImageInputFault(model.graph);
+  const Shape& input = model.graph.inputs[0].shape;
+  const bool channels_last = input.size() == 4 && input[1] != 3 && (input[3] == 3 || input[3] == 1);
+  if (channels_last) throw Error(ErrorCode::kUnsupported, fmt::format("{}: {}", arguments.name, fault));
+  SizedGraph sized{GraphAsDefined(model),
+                   run ? SizePair{} : FixedSides(model.graph),
+                   model.stamped ? std::optional(model.info) : std::nullopt,
+                   {}};
+  if (!model.stamped && !run)
+    sized.notes.push_back(
+        "its classes and its input are not recorded; frf export --meta does (docs/formats.md)");
+  if (!fault.empty()) sized.notes.push_back("frf can count it, not run it: " + fault);
+  const std::string advice = OutputAdvice(model.graph);
+  if (!advice.empty()) sized.notes.push_back(advice);
+  return sized;
 }
 
 std::string Giga(std::int64_t macs) {
@@ -147,7 +164,7 @@ int RunInfo(const InfoArguments& arguments) {
     RefuseOtherEndings(arguments.draw);
     CheckOutputFile(arguments.draw, "--draw");
   }
-  auto [graph, fixed, info] = GraphOf(arguments);
+  auto [graph, fixed, info, notes] = GraphOf(arguments);
   const SizePair size = SizeToCount(arguments.name, fixed, wanted, arguments.size_given);
   if (!arguments.train) graph = graph.ForInference();
   const TypeMap types = InferShapes(graph, size.first, size.second);
@@ -155,10 +172,8 @@ int RunInfo(const InfoArguments& arguments) {
   if (!arguments.draw.empty()) WriteFileAtomically(arguments.draw, DrawSvg(graph, types, cost));
   if (!arguments.json) {
     PrintTable(graph, cost, arguments.all);
-    if (info)
-      PrintModel(*info, fixed);
-    else if (!IsNet(arguments.name))
-      fmt::print("its classes and its input are not recorded; frf export --meta does (docs/formats.md)\n");
+    if (info) PrintModel(*info, fixed);
+    for (const std::string& note : notes) fmt::print("{}\n", note);
     if (!arguments.draw.empty()) fmt::print("drawn to {}\n", arguments.draw);
     return 0;
   }

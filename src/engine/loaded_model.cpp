@@ -29,16 +29,21 @@ constexpr std::size_t kFormsOfAll = 16, kFormsOfSmall = std::size_t{1} << 20;
 
 }  // namespace
 
-void CheckImageInput(const Graph& graph, const std::string& file) {
-  const auto refuse = [&](const std::string& seen) {
-    throw Error(ErrorCode::kUnsupported,
-                fmt::format("{}: {}; one image, float32 or uint8 1x3xHxW, is wanted", file, seen));
-  };
-  if (graph.inputs.size() != 1) refuse(fmt::format("has {} inputs", graph.inputs.size()));
+std::string ImageInputFault(const Graph& graph) {
+  const char* wanted = "one image, float32 or uint8 1x3xHxW, is wanted";
+  if (graph.inputs.size() != 1) return fmt::format("has {} inputs; {}", graph.inputs.size(), wanted);
   const GraphInput& input = graph.inputs[0];
   const bool type = input.dtype == DType::kFloat32 || input.dtype == DType::kUint8;
-  if (!type || input.shape.size() != 4 || input.shape[0] > 1 || input.shape[1] != 3)
-    refuse(fmt::format("input '{}' is {} {}", input.name, Name(input.dtype), ToString(input.shape)));
+  if (type && input.shape.size() == 4 && input.shape[0] <= 1 && input.shape[1] == 3) return "";
+  const bool last = input.shape.size() == 4 && input.shape[3] == 3 && input.shape[1] != 3;
+  return fmt::format("input '{}' is {} {}; {}{}{}", input.name, Name(input.dtype), ToString(input.shape),
+                     wanted, last ? "; put a Transpose of perm 0, 2, 3, 1 in front" : "",
+                     input.dtype == DType::kFloat16 ? "; put a Cast in front, of a float32 input" : "");
+}
+
+void CheckImageInput(const Graph& graph, const std::string& file) {
+  const std::string fault = ImageInputFault(graph);
+  if (!fault.empty()) throw Error(ErrorCode::kUnsupported, fmt::format("{}: {}", file, fault));
 }
 
 std::string OneScoreAdvice(const Classes& classes, bool gives_labels) {

@@ -21,7 +21,9 @@ namespace frf {
 
 Segmenter::Segmenter(Model model, const SegmenterOptions& options) : info_(model.info), options_(options) {
   const std::string advice = OneScoreAdvice(info_.classes, MainOutput(model.graph).dtype != DType::kFloat32);
-  if (!advice.empty()) LogWarning(fmt::format("{}: {}", model.file, advice));
+  for (const std::string& line : {advice, OutputAdvice(model.graph)}) {
+    if (!line.empty()) LogWarning(fmt::format("{}: {}", model.file, line));
+  }
   if (!options.plain) {
     auto loaded = std::make_shared<LoadedModel>(std::move(model));
     loaded->impl().one_session = true;

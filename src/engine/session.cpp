@@ -72,12 +72,17 @@ namespace {
 
 std::unique_ptr<Session::Impl> MakeImpl(std::shared_ptr<LoadedModel> model, const SessionOptions& options) {
   if (!model) throw Error(ErrorCode::kInvalidArgument, "a session without a model");
-  if ((options.height > 0) != (options.width > 0) || options.height < 0 || options.width < 0 ||
-      options.threads < 0) {
+  if ((options.height > 0) != (options.width > 0) || options.height < 0 || options.width < 0) {
     throw Error(
         ErrorCode::kInvalidArgument,
-        fmt::format("session options: height {} and width {} are set together, threads {} is at least 0",
-                    options.height, options.width, options.threads));
+        fmt::format("session options: height {}, width {}; both are wanted above 0, or both 0 for the "
+                    "model's own size",
+                    options.height, options.width));
+  }
+  if (options.threads < 0) {
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("session options: threads {}; 0 (all cores) or more are wanted", options.threads));
   }
   CheckSide(options.height, options.width, "session options: an input");
   if (options.precision > Precision::kFloat16) {
@@ -212,11 +217,16 @@ void CheckImage(const ImageView& image) {
         ErrorCode::kInvalidArgument,
         fmt::format("an image's pixel order {} is none of frf::PixelOrder's", static_cast<int>(image.order)));
   }
-  if (image.data == nullptr || image.height < 1 || image.width < 1 ||
-      image.row_stride < std::ptrdiff_t{pixel} * image.width) {
+  if (image.data == nullptr) throw Error(ErrorCode::kInvalidArgument, "an image without data (null)");
+  if (image.height < 1 || image.width < 1) {
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("an image of {}x{} with {} bytes a row and {} a pixel cannot be labelled",
-                            image.height, image.width, image.row_stride, pixel));
+                fmt::format("an image of {}x{}; both sides are wanted above 0", image.height, image.width));
+  }
+  if (image.row_stride < std::ptrdiff_t{pixel} * image.width) {
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("an image of {}x{} with {} bytes from row to row, at least {} are wanted ({} a pixel)",
+                    image.height, image.width, image.row_stride, std::ptrdiff_t{pixel} * image.width, pixel));
   }
   CheckSide(image.height, image.width, "an image");
 }

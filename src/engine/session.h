@@ -16,6 +16,9 @@
 
 namespace frf {
 
+// Why the graph's input is no image that can be labelled, with a remedy; empty where it is one.
+std::string ImageInputFault(const Graph& graph);
+
 // kUnsupported unless the graph has one input, an image; `file` starts the error.
 void CheckImageInput(const Graph& graph, const std::string& file);
 

@@ -17,6 +17,13 @@ const GraphOutput& MainOutput(const Graph& graph);
 // "output 'b'", of several "output 'b' (the first of 2; one named scores or labels would be read)".
 std::string MainOutputText(const Graph& graph);
 
+// Where the rule had to guess, as an auxiliary head may come first: which of several outputs is read, and how
+// to choose another. Empty where one is named, or there is one.
+std::string OutputAdvice(const Graph& graph);
+
+// Makes `name` the only output. Throws kUsage, naming `file` and those that there are, where it is none.
+void KeepOutput(Graph& graph, const std::string& name, const std::string& file);
+
 // What becomes of a network of one channel, a sigmoid's, so that there is something to choose from.
 inline constexpr const char* kTwoOfASigmoid = "; make two channels of a sigmoid's p: Concat(1 - p, p)";
 

@@ -3,6 +3,8 @@
 // newer is refused by name.
 #include "base/model_info.h"
 
+#include <clocale>
+
 #include "support/support.h"
 
 namespace frf {
@@ -78,6 +80,27 @@ TEST(ModelInfo, MetadataHoldsEveryKeyInTheOrderOfTheTable) {
   EXPECT_EQ(At(metadata, "frf.input.mean"), "[123.675,116.28,103.53]");  // shortest form of the floats
   EXPECT_EQ(At(metadata, "frf.input.size"), "360x480");
   EXPECT_EQ(At(metadata, "frf.void"), "255");
+}
+
+// A host's locale may have a decimal comma.
+TEST(ModelInfo, NumbersAreTheSameInEveryLocale) {
+  const std::string before = std::setlocale(LC_NUMERIC, nullptr);
+  bool comma = false;
+  for (const char* name : {"de_DE.utf8", "fr_FR.utf8", "de_DE", "C.utf8"}) {
+    if (std::setlocale(LC_NUMERIC, name) == nullptr) continue;
+    comma |= std::string(std::localeconv()->decimal_point) == ",";
+    ModelInfo info = Full();
+    info.input.mean = {0.485f, 116.28f, 103.53f};
+    const Json json = ToJson(info);
+    EXPECT_EQ(json["input.mean"], Json({0.485, 116.28, 103.53})) << name;
+    for (const auto& [key, value] : ToMetadata(info)) {
+      if (key == "frf.input.mean") {
+        EXPECT_EQ(value, "[0.485,116.28,103.53]") << name;
+      }
+    }
+  }
+  std::setlocale(LC_NUMERIC, before.c_str());
+  if (!comma) GTEST_SKIP() << "no locale with a decimal comma is installed here";
 }
 
 TEST(ModelInfo, MetadataRoundTripKeepsEveryString) {

@@ -9,6 +9,7 @@
 
 #include "base/files.h"
 #include "engine/plain.h"
+#include "engine/session.h"
 #include "graph/builder.h"
 #include "image/image_io.h"
 #include "onnx/onnx_file.h"
@@ -257,6 +258,71 @@ TEST(ExportForeign, OneScoreAPixelIsWarnedOf) {
       RunFrf({"segment", work / "p.png", "-o", work / "out", "-m", work / "b.onnx", "--write", "mask"});
   EXPECT_EQ(segmented.code, 0) << segmented.err;
   EXPECT_NE(segmented.err.find("b.onnx: " + warning), std::string::npos) << segmented.err;
+}
+
+// An auxiliary head may come first: which output is read is said, and another can be chosen.
+TEST(ExportForeign, OfSeveralOutputsTheFirstIsSaidAndAnotherCanBeKept) {
+  const test::TempFolder work;
+  Builder g("two");
+  const Value image = g.Input("image", 3);
+  g.Output(g.Conv(image, {.name = "one", .out = 3}), "aux", OutputRole::kScores);
+  g.Output(g.Conv(image, {.name = "two", .out = 3}), "out", OutputRole::kScores);
+  Graph graph = std::move(g).Build();
+  InitializeWeights(graph, 5);
+  Write(work, graph);
+  const std::string warning = ": output 'aux' is read, the first of aux, out; where another";
+  const Finished stamped = Stamp(work);
+  ASSERT_EQ(stamped.code, 0) << stamped.err;
+  EXPECT_NE(stamped.err.find("a.onnx" + warning), std::string::npos) << stamped.err;
+  EXPECT_NE(RunFrf({"info", work / "b.onnx", "--size", "8x8"}).out.find("output 'aux' is read"),
+            std::string::npos);
+  const auto exported = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), {"export", work / "b.onnx", "-o", work / "c.onnx"});
+    return RunFrf(words);
+  };
+  const Finished missing = exported({"--keep-output", "nix"});
+  EXPECT_EQ(missing.code, 2);
+  EXPECT_NE(missing.err.find("b.onnx: has no output 'nix', it has aux, out"), std::string::npos)
+      << missing.err;
+  const Finished kept = exported({"--keep-output", "out"});
+  EXPECT_EQ(kept.code, 0) << kept.err;
+  EXPECT_EQ(kept.err, "");
+  const Model second = ReadOnnx(work / "c.onnx");
+  ASSERT_EQ(second.graph.outputs.size(), 1u);
+  EXPECT_EQ(second.graph.outputs[0].name, "out");
+  EXPECT_EQ(second.graph.nodes.size(), 1u);  // what only the other head wants is gone
+  // Labels of the first, as every verb reads them.
+  EXPECT_EQ(exported({"--argmax"}).code, 0);
+  EXPECT_EQ(ReadOnnx(work / "c.onnx").graph.outputs.size(), 1u);
+  const Finished again = RunFrf({"export", work / "c.onnx", "--argmax", "-o", work / "d.onnx"});
+  EXPECT_EQ(again.code, 2);
+  EXPECT_NE(again.err.find("c.onnx: it ends in labels already"), std::string::npos) << again.err;
+}
+
+TEST(ExportForeign, MeansOfPixelsInZeroToOneAreWarnedOf) {
+  const test::TempFolder work;
+  Write(work, Scores());
+  const auto warned = [&](const Json& mean, const Json& std) {
+    WriteFileAtomically(work / "meta.json",
+                        Json{{"classes", {"a", "b", "c"}}, {"input.mean", mean}, {"input.std", std}}.dump());
+    const Finished finished = Stamp(work);
+    EXPECT_EQ(finished.code, 0) << finished.err;
+    return finished.err.find("multiply both by 255") != std::string::npos;
+  };
+  EXPECT_TRUE(warned({0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}));
+  EXPECT_TRUE(warned({0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}));
+  EXPECT_FALSE(warned({0, 0, 0}, {1, 1, 1}));
+  EXPECT_FALSE(warned({123.675, 116.28, 103.53}, {58.395, 57.12, 57.375}));
+}
+
+TEST(ExportForeign, ChannelsThatComeLastAreRefusedWithARemedy) {
+  Graph graph = Scores();
+  EXPECT_EQ(ImageInputFault(graph), "");
+  graph.inputs[0].shape = {1, 0, 0, 3};
+  EXPECT_NE(ImageInputFault(graph).find("; put a Transpose of perm 0, 2, 3, 1 in front"), std::string::npos);
+  graph.inputs[0].shape = {1, 4, 0, 0};
+  EXPECT_NE(ImageInputFault(graph), "");
+  EXPECT_EQ(ImageInputFault(graph).find("Transpose"), std::string::npos);
 }
 
 // Labels below the picture's size are enlarged before they are compared, as sessions enlarge them.

@@ -271,8 +271,9 @@ TEST(Allocation, OneThatFailsIsAnError) {
         left = -1;
         ++failed;
         EXPECT_EQ(error.code(), ErrorCode::kOutOfMemory) << name << ": " << error.what();
-        if (std::string(name).starts_with("Load"))
+        if (std::string(name).starts_with("Load")) {
           EXPECT_FALSE(std::string(error.what()).starts_with("out of memory")) << "which file?";
+        }
       } catch (const std::bad_alloc&) {
         left = -1;
         ADD_FAILURE() << name << " after " << n << " blocks: std::bad_alloc";
