@@ -181,7 +181,7 @@ Checkpoint Checkpoint::Load(const std::string& path) {
                                 expected, available));
     }
   } catch (const Json::exception& error) {
-    Corrupt(path, fmt::format("the header is malformed: {}", error.what()));
+    Corrupt(path, fmt::format("the header is malformed: {}", JsonReason(error)));
   }
   return checkpoint;
 }

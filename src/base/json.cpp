@@ -36,13 +36,14 @@ Json ParseJson(const std::string& text, const std::string& what) {
   try {
     return Json::parse(text);
   } catch (const Json::exception& error) {
-    // Without the library's own "[json.exception.parse_error.101] ".
-    const std::string_view reason = error.what();
-    const std::size_t behind = reason.starts_with('[') ? reason.find("] ") : std::string_view::npos;
-    throw Error(ErrorCode::kCorruptFile,
-                what + ": not JSON: " +
-                    std::string(behind == std::string_view::npos ? reason : reason.substr(behind + 2)));
+    throw Error(ErrorCode::kCorruptFile, what + ": not JSON: " + JsonReason(error));
   }
+}
+
+std::string JsonReason(const Json::exception& error) {
+  const std::string reason = error.what();
+  const std::size_t behind = reason.starts_with('[') ? reason.find("] ") : std::string::npos;
+  return behind == std::string::npos ? reason : reason.substr(behind + 2);
 }
 
 bool IsUtf8(const std::string& text) {

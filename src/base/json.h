@@ -14,6 +14,9 @@ using Json = nlohmann::ordered_json;
 constexpr int kMaxJsonDepth = 64;
 Json ParseJson(const std::string& text, const std::string& what);
 
+// What the library says, without its own "[json.exception.parse_error.101] " in front.
+std::string JsonReason(const Json::exception& error);
+
 // Whether JSON can hold `text` as it is: names of files and metadata need not be UTF-8.
 bool IsUtf8(const std::string& text);
 

@@ -60,8 +60,9 @@ ModelInfo Prepared(const ModelInfo& info) {
 void RequireKeys(const Json& facts, const std::string& file, const std::string& hint) {
   for (const char* key : {"classes", "input.mean", "input.std"}) {
     if (!facts.contains(key) || facts.at(key).is_null()) {
-      const std::string last = std::string(key).substr(std::string(key).find('.') + 1);
-      const bool near = hint.empty() && facts.contains(last);
+      const std::size_t dot = std::string_view(key).find('.');
+      const std::string last = dot == std::string_view::npos ? "" : key + dot + 1;  // "mean" of "input.mean"
+      const bool near = hint.empty() && !last.empty() && facts.contains(last);
       throw Error(ErrorCode::kUnsupported,
                   fmt::format("{}: has no '{}{}'{}{}", file, hint.empty() ? "" : kPrefix, key, hint,
                               near ? fmt::format("; it has '{}', which wants that name", last) : ""));

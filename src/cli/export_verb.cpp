@@ -26,8 +26,8 @@ namespace frf::cli {
 namespace {
 
 struct ExportArguments {
-  std::string source, output, keep_output, size, meta, license, options, class_bias, classes = "camvid",
-                                                                                     weights = "ema";
+  std::string source, output, keep_output, size, meta, license, options, class_bias;
+  std::string classes = "camvid", weights = "ema";
   std::uint64_t seed = 0;
   bool half = false, argmax = false, uint8_input = false, last = false, json = false;
 };
@@ -47,17 +47,6 @@ void CheckSource(const ExportArguments& arguments, const CLI::App& app) {
   belongs({"--meta", "--keep-output"}, !run && !net, "an ONNX file");
 }
 
-ModelInfo ReadMeta(const std::string& path) {
-  const ModelInfo info = ModelInfoFromJson(ParseJson(ReadFile(path), path), path);
-  // Kept, since a later version may know them; but here it is most likely a slip of the pen.
-  for (const auto& [key, value] : info.unknown) {
-    if (key.starts_with("frf."))
-      LogWarning(fmt::format("{}: '{}' is not known here (docs/formats.md); kept in the file, without effect",
-                             path, key.substr(4)));
-  }
-  return info;
-}
-
 // PyTorch's transforms normalise what they first brought to 0..1. [0,0,0] and [1,1,1], a network that takes
 // bytes as they are, is no slip.
 std::string PixelRangeAdvice(const InputSpec& input) {
@@ -70,18 +59,28 @@ std::string PixelRangeAdvice(const InputSpec& input) {
       fmt::join(input.mean, ", "), fmt::join(input.std, ", "));
 }
 
+ModelInfo ReadMeta(const std::string& path) {
+  const ModelInfo info = ModelInfoFromJson(ParseJson(ReadFile(path), path), path);
+  // Kept, since a later version may know them; but here it is most likely a slip of the pen.
+  for (const auto& [key, value] : info.unknown) {
+    if (key.starts_with("frf."))
+      LogWarning(fmt::format("{}: '{}' is not known here (docs/formats.md); kept in the file, without effect",
+                             path, key.substr(4)));
+  }
+  const std::string advice = PixelRangeAdvice(info.input);
+  if (!advice.empty()) LogWarning(fmt::format("{}: {}", path, advice));
+  return info;
+}
+
 Model LoadSource(const ExportArguments& arguments) {
   if (NamesRun(arguments.source))
     return LoadRun(arguments.source, arguments.weights == "raw", arguments.last);
   if (IsNet(arguments.source))
     return RandomModel({arguments.source, arguments.options, arguments.classes, arguments.seed});
   Model model = ReadOnnx(FindModel(arguments.source, NetNames()), {.require_stamp = arguments.meta.empty()});
-  if (!arguments.meta.empty()) {
-    model.info = ReadMeta(arguments.meta);
-    const std::string advice = PixelRangeAdvice(model.info.input);
-    if (!advice.empty()) LogWarning(fmt::format("{}: {}", arguments.meta, advice));
-  }
-  if (!arguments.keep_output.empty()) KeepOutput(model.graph, arguments.keep_output, arguments.source);
+  if (!arguments.meta.empty()) model.info = ReadMeta(arguments.meta);
+  if (!arguments.keep_output.empty())
+    model.graph = WithOutputOnly(model.graph, arguments.keep_output, arguments.source);
   return model;
 }
 
@@ -232,10 +231,7 @@ int RunExport(const ExportArguments& arguments) {
     CheckInputSize(model.info.input, fixed, options.size->first, options.size->second, arguments.source);
   }
   const bool scores = MainOutput(model.graph).dtype == DType::kFloat32;
-  const std::string advice = OneScoreAdvice(model.info.classes, !scores);
-  for (const std::string& line : {advice, OutputAdvice(model.graph)}) {
-    if (!line.empty()) LogWarning(fmt::format("{}: {}", arguments.source, line));
-  }
+  WarnOfOutput(model.info.classes, model.graph, arguments.source);
   if (arguments.argmax && !scores)
     throw Error(ErrorCode::kUsage, arguments.source + ": it ends in labels already; leave --argmax out");
   if (arguments.argmax) model.graph = WithMainOutputOnly(model.graph);

@@ -82,9 +82,8 @@ SizedGraph GraphOf(const InfoArguments& arguments) {
   const Model model = run ? LoadRun(arguments.name, false, false)
                           : ReadOnnx(FindModel(arguments.name, NetNames()), {.require_stamp = false});
   const std::string fault = ImageInputFault(model.graph);
-  const Shape& input = model.graph.inputs[0].shape;
-  const bool channels_last = input.size() == 4 && input[1] != 3 && (input[3] == 3 || input[3] == 1);
-  if (channels_last) throw Error(ErrorCode::kUnsupported, fmt::format("{}: {}", arguments.name, fault));
+  if (ChannelsComeLast(model.graph.inputs[0]))
+    throw Error(ErrorCode::kUnsupported, fmt::format("{}: {}", arguments.name, fault));
   SizedGraph sized{GraphAsDefined(model),
                    run ? SizePair{} : FixedSides(model.graph),
                    model.stamped ? std::optional(model.info) : std::nullopt,

@@ -12,6 +12,7 @@
 
 #include "base/files.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "engine/plan/prepare.h"
 #include "engine/session.h"
 #include "frf/error.h"
@@ -35,7 +36,7 @@ std::string ImageInputFault(const Graph& graph) {
   const GraphInput& input = graph.inputs[0];
   const bool type = input.dtype == DType::kFloat32 || input.dtype == DType::kUint8;
   if (type && input.shape.size() == 4 && input.shape[0] <= 1 && input.shape[1] == 3) return "";
-  const bool last = input.shape.size() == 4 && input.shape[3] == 3 && input.shape[1] != 3;
+  const bool last = ChannelsComeLast(input) && input.shape[3] == 3;
   return fmt::format("input '{}' is {} {}; {}{}{}", input.name, Name(input.dtype), ToString(input.shape),
                      wanted, last ? "; put a Transpose of perm 0, 2, 3, 1 in front" : "",
                      input.dtype == DType::kFloat16 ? "; put a Cast in front, of a float32 input" : "");
@@ -46,10 +47,13 @@ void CheckImageInput(const Graph& graph, const std::string& file) {
   if (!fault.empty()) throw Error(ErrorCode::kUnsupported, fmt::format("{}: {}", file, fault));
 }
 
-std::string OneScoreAdvice(const Classes& classes, bool gives_labels) {
-  if (gives_labels || classes.count() != 1) return "";
-  return fmt::format("one score a pixel, so every pixel is '{}'{}, and give two names", classes.names[0],
-                     kTwoOfASigmoid);
+void WarnOfOutput(const Classes& classes, const Graph& graph, const std::string& file) {
+  if (MainOutput(graph).dtype == DType::kFloat32 && classes.count() == 1) {
+    LogWarning(fmt::format("{}: one score a pixel, so every pixel is '{}'{}, and give two names", file,
+                           classes.names[0], kTwoOfASigmoid));
+  }
+  const std::string advice = OutputAdvice(graph);
+  if (!advice.empty()) LogWarning(fmt::format("{}: {}", file, advice));
 }
 
 namespace {

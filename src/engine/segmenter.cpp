@@ -20,10 +20,7 @@
 namespace frf {
 
 Segmenter::Segmenter(Model model, const SegmenterOptions& options) : info_(model.info), options_(options) {
-  const std::string advice = OneScoreAdvice(info_.classes, MainOutput(model.graph).dtype != DType::kFloat32);
-  for (const std::string& line : {advice, OutputAdvice(model.graph)}) {
-    if (!line.empty()) LogWarning(fmt::format("{}: {}", model.file, line));
-  }
+  WarnOfOutput(info_.classes, model.graph, model.file);
   if (!options.plain) {
     auto loaded = std::make_shared<LoadedModel>(std::move(model));
     loaded->impl().one_session = true;

@@ -26,8 +26,10 @@ void CheckImageInput(const Graph& graph, const std::string& file);
 // another length, or free and no multiple of frf.input.multiple; `file` starts the error.
 void CheckInputSize(const InputSpec& input, SizePair fixed, int height, int width, const std::string& file);
 
-// A network that gives one score a pixel has nothing to choose from: what to do, else "".
-std::string OneScoreAdvice(const Classes& classes, bool gives_labels);
+// Warns, each time it is called, of what labels of this file may not be what is wanted by: one score a pixel,
+// which leaves nothing to choose from, and an output that was read because it is the first. `file` starts
+// each line.
+void WarnOfOutput(const Classes& classes, const Graph& graph, const std::string& file);
 
 Precision PrecisionNamed(const std::string& name);  // as NameOf calls it; kUsage for any other
 

@@ -16,6 +16,11 @@ SizePair FixedSides(const Graph& graph) {
   return {side(2), side(3)};
 }
 
+bool ChannelsComeLast(const GraphInput& input) {
+  const Shape& shape = input.shape;
+  return shape.size() == 4 && shape[1] != 3 && (shape[3] == 3 || shape[3] == 1);
+}
+
 SizePair WithFixedSides(SizePair wanted, SizePair fixed) {
   return {fixed.first > 0 ? fixed.first : wanted.first, fixed.second > 0 ? fixed.second : wanted.second};
 }

@@ -15,6 +15,9 @@ using SizePair = std::pair<int, int>;  // height, width
 // Of the first input; 0 for a side that is free, and where it is no 4-dimensional image.
 SizePair FixedSides(const Graph& graph);
 
+// Whether a picture's channels stand last there (1xHxWx3, or x1), where its width is looked for.
+bool ChannelsComeLast(const GraphInput& input);
+
 // `wanted`, but for the sides that are fixed.
 SizePair WithFixedSides(SizePair wanted, SizePair fixed);
 

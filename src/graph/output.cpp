@@ -3,15 +3,37 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace frf {
+
+namespace {
+
+bool NamesItself(const GraphOutput& output) { return output.name == "scores" || output.name == "labels"; }
+
+// Those for inference.
+std::vector<std::string> OutputNames(const Graph& graph) {
+  std::vector<std::string> names;
+  for (const GraphOutput& output : graph.outputs) {
+    if (output.role != OutputRole::kAuxiliary) names.push_back(output.name);
+  }
+  return names;
+}
+
+Graph WithOutputOnly(Graph graph, GraphOutput output) {
+  graph.outputs = {std::move(output)};
+  return graph.ForInference();
+}
+
+}  // namespace
 
 const GraphOutput& MainOutput(const Graph& graph) {
   const GraphOutput* first = nullptr;
   for (const GraphOutput& output : graph.outputs) {
     if (output.role == OutputRole::kAuxiliary) continue;
-    if (output.name == "scores" || output.name == "labels") return output;
+    if (NamesItself(output)) return output;
     if (!first) first = &output;
   }
   if (!first)
@@ -21,51 +43,29 @@ const GraphOutput& MainOutput(const Graph& graph) {
 
 std::string MainOutputText(const Graph& graph) {
   const GraphOutput& output = MainOutput(graph);
-  const bool named = output.name == "scores" || output.name == "labels";
-  if (named || graph.outputs.size() == 1) return fmt::format("output '{}'", output.name);
+  if (NamesItself(output) || graph.outputs.size() == 1) return fmt::format("output '{}'", output.name);
   return fmt::format("output '{}' (the first of {}; one named scores or labels would be read)", output.name,
                      graph.outputs.size());
 }
 
-namespace {
-
-std::string OutputNames(const Graph& graph) {
-  std::string names;
-  for (const GraphOutput& output : graph.outputs) {
-    if (output.role != OutputRole::kAuxiliary) names += (names.empty() ? "" : ", ") + output.name;
-  }
-  return names;
-}
-
-}  // namespace
-
 std::string OutputAdvice(const Graph& graph) {
   const GraphOutput& output = MainOutput(graph);
-  const auto others = std::count_if(graph.outputs.begin(), graph.outputs.end(),
-                                    [](const GraphOutput& o) { return o.role != OutputRole::kAuxiliary; });
-  if (others < 2 || output.name == "scores" || output.name == "labels") return "";
+  const std::vector<std::string> names = OutputNames(graph);
+  if (names.size() == 1 || NamesItself(output)) return "";
   return fmt::format(
       "output '{}' is read, the first of {}; where another holds the scores, frf export "
       "--keep-output NAME makes a file of it",
-      output.name, OutputNames(graph));
+      output.name, fmt::join(names, ", "));
 }
 
-void KeepOutput(Graph& graph, const std::string& name, const std::string& file) {
-  const auto found = std::find_if(graph.outputs.begin(), graph.outputs.end(),
-                                  [&](const GraphOutput& output) { return output.name == name; });
-  if (found == graph.outputs.end()) {
-    throw Error(ErrorCode::kUsage,
-                fmt::format("{}: has no output '{}', it has {}", file, name, OutputNames(graph)));
+Graph WithOutputOnly(const Graph& graph, const std::string& name, const std::string& file) {
+  for (const GraphOutput& output : graph.outputs) {
+    if (output.name == name) return WithOutputOnly(graph, output);
   }
-  const GraphOutput kept = *found;
-  graph.outputs = {kept};
-  graph = graph.ForInference();
+  throw Error(ErrorCode::kUsage, fmt::format("{}: has no output '{}', it has {}", file, name,
+                                             fmt::join(OutputNames(graph), ", ")));
 }
 
-Graph WithMainOutputOnly(const Graph& graph) {
-  Graph one = graph;
-  one.outputs = {MainOutput(graph)};
-  return one.ForInference();
-}
+Graph WithMainOutputOnly(const Graph& graph) { return WithOutputOnly(graph, MainOutput(graph)); }
 
 }  // namespace frf

@@ -21,13 +21,14 @@ std::string MainOutputText(const Graph& graph);
 // to choose another. Empty where one is named, or there is one.
 std::string OutputAdvice(const Graph& graph);
 
-// Makes `name` the only output. Throws kUsage, naming `file` and those that there are, where it is none.
-void KeepOutput(Graph& graph, const std::string& name, const std::string& file);
-
 // What becomes of a network of one channel, a sigmoid's, so that there is something to choose from.
 inline constexpr const char* kTwoOfASigmoid = "; make two channels of a sigmoid's p: Concat(1 - p, p)";
 
 // ForInference() of what the main output needs: the other outputs go, and with them what only they read.
 Graph WithMainOutputOnly(const Graph& graph);
+
+// The same of the output `name`. Throws kUsage, naming `file` and the outputs that there are, where it is
+// none.
+Graph WithOutputOnly(const Graph& graph, const std::string& name, const std::string& file);
 
 }  // namespace frf

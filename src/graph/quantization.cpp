@@ -68,7 +68,7 @@ QuantizationTable QuantizationTableFromJson(const Json& json, const std::string&
     }
     table.convolutions = json.at("convolutions").get<std::set<std::string>>();
   } catch (const Json::exception& error) {
-    throw Error(ErrorCode::kCorruptFile, fmt::format("{}: no table of codings: {}", file, error.what()));
+    throw Error(ErrorCode::kCorruptFile, fmt::format("{}: no table of codings: {}", file, JsonReason(error)));
   }
   return table;
 }

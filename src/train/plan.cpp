@@ -325,7 +325,7 @@ Plan PlanFromJson(const Json& json, const std::string& file) {
     return plan;
   } catch (const Json::exception& error) {
     throw Error(ErrorCode::kCorruptFile,
-                fmt::format("{}: not a run's configuration: {}", file, error.what()));
+                fmt::format("{}: not a run's configuration: {}", file, JsonReason(error)));
   }
 }
 

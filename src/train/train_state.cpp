@@ -103,7 +103,7 @@ TrainState TrainStateFromJson(const Json& json, const std::string& file) {
     return s;
   } catch (const Json::exception& error) {
     throw Error(ErrorCode::kCorruptFile,
-                fmt::format("{}: holds no state to resume from: {}", file, error.what()));
+                fmt::format("{}: holds no state to resume from: {}", file, JsonReason(error)));
   }
 }
 

@@ -158,6 +158,21 @@ TEST(ModelInfo, NullIsMissing) {
       ErrorCode::kUnsupported, "meta.json: has no 'classes'");
 }
 
+TEST(ModelInfo, AKeyWithoutItsFrontIsToldItsName) {
+  const auto said = [](const char* text) {
+    try {
+      ModelInfoFromJson(Json::parse(text), "meta.json");
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("nothing");
+  };
+  EXPECT_EQ(said(R"({"classes":["a"],"mean":[0,0,0],"std":[1,1,1]})"),
+            "meta.json: has no 'input.mean'; it has 'mean', which wants that name");
+  EXPECT_EQ(said(R"({"classes":null,"input.mean":[0,0,0],"input.std":[1,1,1]})"),
+            "meta.json: has no 'classes'");
+}
+
 TEST(ModelInfo, MissingFactsAreRefusedWithTheHint) {
   const Metadata metadata = ToMetadata(Full());
   for (const char* key : {"frf.format", "frf.classes", "frf.input.mean", "frf.input.std"}) {

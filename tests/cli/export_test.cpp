@@ -205,15 +205,20 @@ TEST(ExportForeign, SizesThatDoNotFitAreNamedWithFileAndRemedy) {
       << odd.err;
 }
 
-TEST(ExportForeign, OfSeveralOutputsTheOneThatIsReadIsNamed) {
-  const test::TempFolder work;
+// The second head has three channels.
+Graph TwoHeads(const std::string& first, int channels, const std::string& second) {
   Builder g("two");
   const Value image = g.Input("image", 3);
-  g.Output(g.Conv(image, {.name = "eight", .out = 8}), "b", OutputRole::kScores);
-  g.Output(g.Conv(image, {.name = "three", .out = 3}), "c", OutputRole::kScores);
+  g.Output(g.Conv(image, {.name = "one", .out = channels}), first, OutputRole::kScores);
+  g.Output(g.Conv(image, {.name = "two", .out = 3}), second, OutputRole::kScores);
   Graph graph = std::move(g).Build();
   InitializeWeights(graph, 5);
-  Write(work, graph);
+  return graph;
+}
+
+TEST(ExportForeign, OfSeveralOutputsTheOneThatIsReadIsNamed) {
+  const test::TempFolder work;
+  Write(work, TwoHeads("b", 8, "c"));
   const Finished finished = Stamp(work);
   EXPECT_EQ(finished.code, 1);
   EXPECT_NE(
@@ -263,13 +268,7 @@ TEST(ExportForeign, OneScoreAPixelIsWarnedOf) {
 // An auxiliary head may come first: which output is read is said, and another can be chosen.
 TEST(ExportForeign, OfSeveralOutputsTheFirstIsSaidAndAnotherCanBeKept) {
   const test::TempFolder work;
-  Builder g("two");
-  const Value image = g.Input("image", 3);
-  g.Output(g.Conv(image, {.name = "one", .out = 3}), "aux", OutputRole::kScores);
-  g.Output(g.Conv(image, {.name = "two", .out = 3}), "out", OutputRole::kScores);
-  Graph graph = std::move(g).Build();
-  InitializeWeights(graph, 5);
-  Write(work, graph);
+  Write(work, TwoHeads("aux", 3, "out"));
   const std::string warning = ": output 'aux' is read, the first of aux, out; where another";
   const Finished stamped = Stamp(work);
   ASSERT_EQ(stamped.code, 0) << stamped.err;
