@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ctrl-C (SIGINT), SIGTERM and SIGHUP (the terminal is closed, unless nohup has it ignored) ask for a stop
-// while a StopSignal lives; a second Ctrl-C or SIGTERM ends the process at once.
+// while a StopSignal lives; a second Ctrl-C or SIGTERM ends the process at once. Those that come within half
+// a second of the first are not a second one: `timeout` sends two.
 //
 //   const StopSignal signals;
 //   while (!StopSignal::Requested()) Step();

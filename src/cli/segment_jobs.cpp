@@ -153,6 +153,30 @@ void RefuseWithoutVideo(const SegmentArguments& arguments, const std::vector<Job
     throw Error(ErrorCode::kUsage, "--frames goes with videos and cameras, all inputs are pictures");
 }
 
+// Results are several files, or one that is put in its place when it is whole.
+void RefuseStandardOutput(const std::string& output) {
+  if (output != "-" && output != "/dev/stdout" && output != "/dev/fd/1") return;
+  throw Error(
+      ErrorCode::kUsage,
+      fmt::format("-o {}: results are files; name a folder, or a file such as out.png or out.mp4", output));
+}
+
+// Names that other programs know; a file that is called so is read as any other.
+void RefuseOthersNames(const std::string& input) {
+  std::error_code unreadable;
+  if (fs::exists(input, unreadable)) return;
+  if (input == "-")
+    throw Error(ErrorCode::kUsage, "-: pictures are read from files; name one, or a folder of them");
+  const std::size_t percent = input.find('%');
+  if (percent == std::string::npos) return;
+  const std::size_t letter = input.find_first_not_of("0123456789", percent + 1);
+  if (letter == std::string::npos || input[letter] != 'd') return;
+  const std::string folder = fs::path(input).parent_path().string();
+  throw Error(ErrorCode::kUsage, fmt::format("{}: there is no such file; of numbered pictures name the "
+                                             "folder: frf segment {}",
+                                             input, folder.empty() ? "." : folder));
+}
+
 // `-o out.bmp` would make a folder of that name.
 void RefuseOtherEndings(const std::string& output) {
   static constexpr std::array<std::string_view, 4> kOthers{".svg", ".pdf", ".vob", ".mpv"};
@@ -241,6 +265,7 @@ std::map<std::string, std::string> OutputsOf(const SegmentArguments& arguments, 
 std::vector<Job> ListJobs(const SegmentArguments& arguments) {
   std::vector<Job> jobs;
   for (const auto& input : arguments.inputs) {
+    RefuseOthersNames(input);
     // A folder called "x.png" is searched like any other folder.
     std::error_code unreadable;  // a link to itself, say: reading it as a file gives the error that names it
     if (fs::is_directory(input, unreadable))
@@ -267,6 +292,7 @@ std::vector<Job> ListJobs(const SegmentArguments& arguments) {
                             jobs.size() > 1 ? fmt::format("{} inputs are", jobs.size()) : "a video is"));
   }
   if (arguments.output_is_picture()) (void)KindOfPicture(arguments);
+  RefuseStandardOutput(arguments.output);
   RefuseOtherEndings(arguments.output);
   RefuseWithoutVideo(arguments, jobs);
   RefuseLosingInputs(arguments, jobs);

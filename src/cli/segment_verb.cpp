@@ -173,7 +173,9 @@ void AddSegment(CLI::App& root, Action& action) {
   app->add_flag("--json", arguments->json, "one JSON document on standard output");
   app->add_option("--camera", arguments->camera,
                   "label a camera until Ctrl-C: 0 for /dev/video0, a device, or an address (rtsp://...); "
-                  "frames are dropped, and counted, where it outruns the machine");
+                  "frames are dropped, and counted, where it outruns the machine")
+      ->check(CLI::Validator([](const std::string& text) { return text.empty() ? "it is empty" : ""; },
+                             "CAMERA"));
   app->add_option("--camera-size", arguments->camera_size,
                   "HEIGHTxWIDTH wanted of the camera (default: as it likes)");
   app->add_option("--camera-rate", arguments->camera_rate,

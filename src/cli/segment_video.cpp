@@ -36,7 +36,8 @@ SourceOptions SourceFor(const SegmentArguments& arguments, const Job& job) {
 struct Labelled {
   PipelineResult result;
   Json outputs;
-  double seconds = 0;  // end to end, from the first frame read to the files finished
+  std::string unfinished;  // why one of a camera's outputs is not among them
+  double seconds = 0;      // end to end, from the first frame read to the files finished
 };
 
 Labelled LabelAll(const SegmentArguments& arguments, const Job& job, Segmenter& segmenter,
@@ -50,6 +51,16 @@ Labelled LabelAll(const SegmentArguments& arguments, const Job& job, Segmenter& 
     expected = expected > 0 ? std::min(arguments.frames, expected) : arguments.frames;
   Progress progress("segment", expected);
   PipelineOptions options{.max_frames = arguments.frames, .stop = [] { return StopSignal::Requested(); }};
+  // A camera shows from its first frame on what it is labelled with: planning takes as long as many of them.
+  if (job.camera) {
+    options.prepare = [&] {
+      Image blank;
+      blank.height = source.info().height, blank.width = source.info().width;
+      blank.pixels.resize(std::size_t{3} * blank.height * blank.width);
+      LabelImage labels;
+      Named(job.shown(), [&] { segmenter.Run(blank.view(), labels); });
+    };
+  }
   std::int64_t done = 0;
   const auto label = [&](VideoFrame& frame) {
     Named(job.shown(), [&] { segmenter.Run(frame.image.view(), frame.labels); });
@@ -64,6 +75,8 @@ Labelled LabelAll(const SegmentArguments& arguments, const Job& job, Segmenter& 
   if (labelled.result.frames == 0)
     throw Error(ErrorCode::kInterrupted, fmt::format("{}: stopped before its first frame", job.shown()));
   labelled.outputs = outputs.Finish();
+  labelled.unfinished = outputs.lost();
+  if (labelled.result.lost.empty()) labelled.result.lost = labelled.unfinished;
   labelled.seconds = seconds();
   return labelled;
 }
@@ -80,6 +93,12 @@ std::string Summary(const SegmentArguments& arguments, const Job& job, const Lab
       job.shown(), Counted(labelled.result.frames, "frame"), arguments.model, target,
       static_cast<double>(labelled.result.frames) / labelled.seconds, stats.median,
       stats.runs > 1 ? fmt::format(" (median, +-{:.1f})", stats.mad) : "", labelled.result.dropped);
+}
+
+// Of a camera that ended, or whose outputs could not be written further.
+std::string KeptOf(const Labelled& labelled) {
+  if (labelled.unfinished.empty()) return "what was labelled by then is written";
+  return labelled.outputs.empty() ? "nothing of it could be kept" : "the other outputs are written";
 }
 
 void Report(const SegmentArguments& arguments, const Job& job, const Labelled& labelled,
@@ -101,19 +120,16 @@ void Report(const SegmentArguments& arguments, const Job& job, const Labelled& l
     LogWarning(fmt::format("{}: stopped after {}; what was labelled by then is written", job.shown(),
                            Counted(result.frames, "frame")));
   }
-  if (!result.lost.empty()) {
-    entry["error"] = fmt::format("{}; it ended after {}, what was labelled by then is written", result.lost,
-                                 Counted(result.frames + result.dropped, "frame"));
-    return;
-  }
   const std::string warning = source.warning();
-  if (warning.empty() || result.stopped) return;
-  if (!source.cut_short()) {
+  if (source.cut_short()) {
+    entry["error"] = warning + "; the frames before that are written";
+  } else if (!warning.empty()) {
     entry["warning"] = warning;
     LogWarning(warning);
-    return;
   }
-  entry["error"] = warning + "; the frames before that are written";
+  if (result.lost.empty()) return;
+  entry["error"] = fmt::format("{}; it ended after {}, {}", result.lost,
+                               Counted(result.frames + result.dropped, "frame"), KeptOf(labelled));
 }
 
 }  // namespace

@@ -60,10 +60,21 @@ MaskFolder::~MaskFolder() {
   fs::remove_all(temporary_, ignored);
 }
 
-std::string MaskFolder::NextFile(std::int64_t frame, double seconds) {
-  const std::string name = fmt::format("{:06}.png", next_++);
-  WriteTime(fmt::format("{},{},{:.6f}\n", name, frame, seconds));
-  return (temporary_ / name).string();
+void MaskFolder::Add(std::int64_t frame, double seconds,
+                     const std::function<void(const std::string& file)>& write) {
+  const std::string name = fmt::format("{:06}.png", next_);
+  write((temporary_ / name).string());
+  const auto whole = times_.tellp();
+  try {
+    WriteTime(fmt::format("{},{},{:.6f}\n", name, frame, seconds));
+  } catch (...) {  // what is kept of a camera has a line for each mask, and none is half
+    std::error_code ignored;
+    fs::remove(temporary_ / name, ignored);
+    times_.close();
+    fs::resize_file(temporary_ / kTimes, static_cast<std::uintmax_t>(whole), ignored);
+    throw;
+  }
+  ++next_;
 }
 
 void MaskFolder::Finish() {
@@ -86,7 +97,7 @@ void MaskFolder::Finish() {
 
 VideoOutputs::VideoOutputs(const SegmentArguments& arguments, const Job& job, const Classes& classes,
                            const VideoInfo& info)
-    : arguments_(arguments), classes_(classes), time_base_(info.time_base) {
+    : arguments_(arguments), classes_(classes), time_base_(info.time_base), live_(info.live) {
   if (arguments.output_is_video()) {
     const bool others = arguments.write_given &&
                         (arguments.Wants("mask") || (arguments.Wants("overlay") && arguments.Wants("color")));
@@ -116,7 +127,8 @@ void VideoOutputs::Create(std::unique_ptr<VideoWriter>& writer, const std::strin
 void VideoOutputs::Write(VideoFrame& frame) {
   if (masks_) {
     const double seconds = static_cast<double>(frame.pts) * time_base_.value();
-    WriteMask(masks_->NextFile(frame.number, seconds), frame.labels, classes_, arguments_);
+    masks_->Add(frame.number, seconds,
+                [&](const std::string& file) { WriteMask(file, frame.labels, classes_, arguments_); });
   }
   if (color_) {
     Colorize(frame.labels, classes_.palette, colors_);
@@ -130,9 +142,18 @@ void VideoOutputs::Write(VideoFrame& frame) {
 }
 
 Json VideoOutputs::Finish() {
-  if (color_) color_->Finish();
-  if (overlay_) overlay_->Finish();
-  if (masks_) masks_->Finish();
+  const auto finish = [&](const char* kind, auto& output) {
+    try {
+      if (output) output->Finish();
+    } catch (const Error& error) {
+      if (!live_) throw;
+      paths_.erase(kind);
+      if (lost_.empty()) lost_ = error.what();
+    }
+  };
+  finish("color", color_);
+  finish("overlay", overlay_);
+  finish("mask", masks_);
   return paths_;
 }
 

@@ -10,6 +10,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <memory>
 
 #include "cli/segment.h"
@@ -26,8 +27,9 @@ class MaskFolder {
   ~MaskFolder();
   MaskFolder(const MaskFolder&) = delete;
   MaskFolder& operator=(const MaskFolder&) = delete;
-  // 000000.png, 000001.png, ... `frame`: its number in the source; `seconds`: when it is shown.
-  std::string NextFile(std::int64_t frame, double seconds);
+  // Has `write` fill 000000.png, 000001.png, ... `frame`: its number in the source; `seconds`: when it is
+  // shown. Where that fails, what was added before is whole.
+  void Add(std::int64_t frame, double seconds, const std::function<void(const std::string& file)>& write);
   void Finish();
 
  private:
@@ -43,7 +45,9 @@ class VideoOutputs {
   VideoOutputs(const SegmentArguments& arguments, const Job& job, const Classes& classes,
                const VideoInfo& info);
   void Write(VideoFrame& frame);  // draws in frame.image
-  Json Finish();                  // kind -> path
+  // kind -> path. Of a camera, which cannot be recorded again, one that fails does not lose the others.
+  Json Finish();
+  const std::string& lost() const { return lost_; }  // why an output of a camera could not be finished
 
  private:
   void Create(std::unique_ptr<VideoWriter>& writer, const std::string& path, const VideoInfo& info);
@@ -51,6 +55,8 @@ class VideoOutputs {
   const Classes& classes_;
   std::unique_ptr<MaskFolder> masks_;
   Ratio time_base_;
+  bool live_;
+  std::string lost_;
   std::unique_ptr<VideoWriter> color_, overlay_;
   Image colors_;
   Json paths_ = Json::object();

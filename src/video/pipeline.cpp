@@ -4,6 +4,7 @@
 // are at most in the two queues and in the two other threads. So a camera is never kept waiting by us.
 #include "video/pipeline.h"
 
+#include <atomic>
 #include <chrono>
 #include <exception>
 #include <memory>
@@ -25,7 +26,8 @@ class Pipeline {
         options_(options),
         free_(static_cast<std::size_t>(FramesInFlight(options))),
         read_(static_cast<std::size_t>(options.waiting)),
-        labelled_(static_cast<std::size_t>(options.waiting)) {
+        labelled_(static_cast<std::size_t>(options.waiting)),
+        first_(source.info().live && options.prepare ? -1 : 0) {
     for (int i = 0; i < FramesInFlight(options); ++i) free_.Push(std::make_unique<VideoFrame>());
   }
 
@@ -41,11 +43,19 @@ class Pipeline {
     reader.join();
     writer.join();
     if (error_) std::rethrow_exception(error_);
+    if (result_.lost.empty()) result_.lost = lost_reading_;
     return std::move(result_);
   }
 
  private:
-  // The first error is kept; it empties the queues, so that nobody waits for anybody.
+  // Nobody waits for anybody any more.
+  void AbortAll() {
+    free_.Abort();
+    read_.Abort();
+    labelled_.Abort();
+  }
+
+  // The first error is kept; it empties the queues.
   template <class Work>
   void Guarded(const Work& work) {
     try {
@@ -55,15 +65,15 @@ class Pipeline {
         const std::lock_guard lock(mutex_);
         if (!error_) error_ = std::current_exception();
       }
-      free_.Abort();
-      read_.Abort();
-      labelled_.Abort();
+      AbortAll();
     }
   }
 
   void ReadAll() {
     const bool live = source_.info().live;
-    for (std::int64_t number = 0; options_.max_frames == 0 || number < options_.max_frames; ++number) {
+    for (std::int64_t number = 0;; ++number) {
+      const std::int64_t first = first_;
+      if (options_.max_frames > 0 && first >= 0 && number - first >= options_.max_frames) return;
       if (Stopped()) return;
       std::optional<FramePointer> frame = free_.Pop();
       if (!frame) return;
@@ -75,7 +85,6 @@ class Pipeline {
       if (!live) {
         if (!read_.Push(std::move(*frame))) return;
       } else if (std::optional<FramePointer> late = read_.PushNewest(std::move(*frame))) {
-        ++result_.dropped;
         free_.Push(std::move(*late));
       }
     }
@@ -87,13 +96,23 @@ class Pipeline {
       return source_.Read(frame);
     } catch (const Error& error) {
       if (!keep) throw;
-      result_.lost = error.what();
+      lost_reading_ = error.what();
       return false;
     }
   }
 
   void LabelAll(const std::function<void(VideoFrame&)>& label) {
+    if (options_.prepare) options_.prepare();
+    std::int64_t origin = 0, next = 0;  // `origin`: pts of the first
     while (std::optional<FramePointer> frame = read_.Pop()) {
+      if (first_ < 0) {
+        first_ = (*frame)->number;
+        origin = (*frame)->pts;
+      }
+      (*frame)->number -= first_;
+      (*frame)->pts -= origin;
+      result_.dropped += (*frame)->number - next;
+      next = (*frame)->number + 1;
       const auto start = std::chrono::steady_clock::now();
       label(**frame);
       result_.label_ms.push_back(
@@ -104,9 +123,22 @@ class Pipeline {
 
   void WriteAll(const std::function<void(VideoFrame&)>& write) {
     while (std::optional<FramePointer> frame = labelled_.Pop()) {
-      write(**frame);
+      if (!WriteOne(write, **frame)) return;
       ++result_.frames;
       free_.Push(std::move(*frame));
+    }
+  }
+
+  // As for reading: what a camera showed until the disk was full is kept, and nothing can be added to it.
+  bool WriteOne(const std::function<void(VideoFrame&)>& write, VideoFrame& frame) {
+    try {
+      write(frame);
+      return true;
+    } catch (const Error& error) {
+      if (!source_.info().live || result_.frames == 0) throw;
+      result_.lost = error.what();
+      AbortAll();
+      return false;
     }
   }
 
@@ -120,6 +152,8 @@ class Pipeline {
   BoundedQueue<FramePointer> free_, read_, labelled_;
   std::mutex mutex_;
   std::exception_ptr error_;
+  std::string lost_reading_;
+  std::atomic<std::int64_t> first_;  // number of the first frame that counts; below 0: not known yet
   PipelineResult result_;  // each member is written by one of the threads, and read once all have ended
 };
 

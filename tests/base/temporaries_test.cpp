@@ -5,9 +5,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "base/files.h"
 #include "base/stop_signal.h"
@@ -31,6 +33,8 @@ int SignalThatEnded(const Work& work) {
   ::waitpid(child, &status, 0);
   return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 }
+
+constexpr std::chrono::milliseconds kLater{600};  // than what counts as the same signal
 
 bool IsEmpty(const test::TempFolder& folder) { return std::filesystem::is_empty(folder.path()); }
 
@@ -91,13 +95,26 @@ TEST(Temporaries, WhatWasIgnoredIsIgnoredAgain) {
       std::signal(SIGINT, SIG_IGN);
       {
         const StopSignal signals;
-        for (int i = 0; i < twice; ++i) ::raise(SIGINT);
+        for (int i = 0; i < twice; ++i) {
+          if (i > 0) std::this_thread::sleep_for(kLater);
+          ::raise(SIGINT);
+        }
       }
       ::raise(SIGINT);
     });
   };
   EXPECT_EQ(ended(1), 0);
   EXPECT_EQ(ended(2), SIGINT) << "the second one ends it";
+}
+
+// `timeout` sends its signal to the program and, at once, to the group that the program is in.
+TEST(Temporaries, SignalsInOneMomentAreOneStop) {
+  EXPECT_EQ(SignalThatEnded([] {
+              const StopSignal signals;
+              for (int i = 0; i < 3; ++i) ::raise(i == 1 ? SIGINT : SIGTERM);
+              if (!StopSignal::Requested()) ::_exit(1);
+            }),
+            0);
 }
 
 // A shell whose terminal is closed passes on the signal that the terminal's end has sent already.
@@ -107,6 +124,7 @@ TEST(Temporaries, ATerminalsEndIsOneStopHoweverOftenItIsSaid) {
               for (int i = 0; i < 3; ++i) ::raise(SIGHUP);
               if (!StopSignal::Requested()) ::_exit(1);
               ::raise(SIGINT);
+              std::this_thread::sleep_for(kLater);
               ::raise(SIGINT);
             }),
             SIGINT);

@@ -36,6 +36,17 @@ TEST(Refusals, NumbersBelowZeroAndUnknownWords) {
   Refused({"data", "nonsense"}, "'nonsense'");
 }
 
+TEST(Refusals, NamesThatOtherProgramsKnow) {
+  const test::TempFolder folder;
+  Refused({"segment", "-"}, "-: pictures are read from files");
+  Refused({"segment", folder / "drive/%03d.png", "-o", folder / "out"},
+          "of numbered pictures name the folder: frf segment " + (folder / "drive"));
+  Refused({"segment", "--camera", ""}, "--camera: it is empty");
+  WriteFileAtomically(folder / "clip.mp4", "x");
+  Refused({"segment", folder / "clip.mp4", "-o", "-"}, "-o -: results are files");
+  Refused({"segment", folder / "clip.mp4", "-o", "/dev/stdout"}, "-o /dev/stdout: results are files");
+}
+
 TEST(Refusals, NumbersOutOfRangeNameTheRange) {
   const auto segment = [](const char* option, const char* value, const char* why) {
     Refused({"segment", "a.png", "-o", "o", option, value}, std::string(option) + ": Value " + value + why);

@@ -170,12 +170,10 @@ TEST_F(CliVideo, ScenesGiveTheLabelsOfTheStillPath) {
 }
 
 TEST_F(CliVideo, ACameraThatOutrunsTheNetworkLosesFramesInOrder) {
-  test::WriteClip(folder_ / "clip.mp4", {.pts = EvenPts(120)});
-  // A file played as an address is live: it comes as fast as it can be read, far faster than this network
-  // runs.
+  const test::MjpegCamera camera({.frames = 100000, .every = 2});  // far faster than this network runs
   const Finished finished =
-      RunFrf({"segment", "--camera", "file://" + (folder_ / "clip.mp4"), "-o", folder_ / "out", "--write",
-              "mask", "-m", "frfnet-slim-synth", "--size", "192x256", "--json"});
+      RunFrf({"segment", "--camera", camera.Address(), "-o", folder_ / "out", "--write", "mask", "-m",
+              "frfnet-slim-synth", "--size", "360x480", "--frames", "120", "--json"});
   ASSERT_EQ(finished.code, 0) << finished.err;
   const Json entry = Entry(finished);
   EXPECT_GT(entry["dropped"].get<int>(), 0);
@@ -187,9 +185,9 @@ TEST_F(CliVideo, ACameraThatOutrunsTheNetworkLosesFramesInOrder) {
   int lines = -1;
   for (; std::getline(times, line); ++lines) last = line;
   EXPECT_EQ(lines, entry["frames"]);
-  EXPECT_TRUE(last.ends_with(".png,119,4.760000")) << last;
+  EXPECT_NE(last.find(".png,119,"), std::string::npos) << last;
   // Without -o nothing is written.
-  const Finished watched = Segment({"--camera", "file://" + (folder_ / "clip.mp4"), "--frames", "20"});
+  const Finished watched = Segment({"--camera", camera.Address(), "--frames", "20"});
   EXPECT_EQ(Entry(watched)["outputs"], Json::object());
   EXPECT_EQ(Entry(watched)["frames"].get<int>() + Entry(watched)["dropped"].get<int>(), 20);
 }
@@ -205,7 +203,9 @@ TEST_F(CliVideo, ACameraThatDropsOutLeavesItsRecording) {
     const std::string error = entry.value("error", "");
     EXPECT_EQ(finished.code, 1) << finished.err;
     EXPECT_EQ(test::LineCount(finished.err), 1) << finished.err;
-    EXPECT_TRUE(error.starts_with(camera.Address() + ": no more frames: ")) << error;
+    const char* why =
+        end == test::CameraEnd::kReset ? ": no more frames: " : ": the camera closed its connection";
+    EXPECT_TRUE(error.starts_with(camera.Address() + why)) << error;
     EXPECT_TRUE(
         error.ends_with(fmt::format("; it ended after {} frames, what was labelled by then is written",
                                     frames + entry["dropped"].get<int>())))

@@ -69,6 +69,69 @@ TEST_F(Camera, PicturesInHttpAreOfWhenTheyCome) {
   }
 }
 
+// Half of 6 s wait for whoever opens it; what is delivered is what comes from then on, in its own time.
+TEST_F(Camera, WhatWaitedForTheCallerIsNotShownInOneBurst) {
+  const test::TempFolder folder;
+  test::WriteClip(folder / "a.ts", {.pts = test::EvenPts(150), .height = 96, .width = 128});
+  const test::StreamCamera camera({.bytes = ReadFile(folder / "a.ts"), .at_once = 0.5, .ms = 3000});
+  const auto source = Open(camera.Address(), {}, 10);
+  const double base = source->info().time_base.value();
+  VideoFrame frame;
+  std::vector<double> shown;
+  int behind = 0;  // frames that came much sooner than they are apart
+  double came = 0;
+  EXPECT_FRF_ERROR(
+      [&] {
+        const auto start = std::chrono::steady_clock::now();
+        while (source->Read(frame)) {
+          shown.push_back(static_cast<double>(frame.pts) * base);
+          const double now = Seconds(std::chrono::steady_clock::now() - start).count();
+          behind += shown.size() > 1 && now - came < 0.2 * (shown.back() - shown.end()[-2]);
+          came = now;
+        }
+      }(),
+      ErrorCode::kIo, "the camera closed its connection");
+  ASSERT_GT(shown.size(), 20u);
+  EXPECT_LT(shown.size(), 90u);
+  EXPECT_EQ(shown.front(), 0);
+  EXPECT_LT(behind, 30);
+}
+
+// Whose name for JPEG is not the standard's, or says more.
+TEST_F(Camera, PicturesOfAnyNameForJpegAreTaken) {
+  for (const char* type : {"image/jpg", "image/jpeg; charset=utf-8"}) {
+    const MjpegCamera camera({.frames = 12, .end = CameraEnd::kSilence, .type = type});
+    const auto source = Open(camera.Address(), {}, 10);
+    VideoFrame frame;
+    for (int i = 0; i < 10; ++i) {
+      ASSERT_TRUE(source->Read(frame)) << i;
+      EXPECT_EQ(test::NumberOf(frame.image), 5);
+    }
+  }
+}
+
+TEST_F(Camera, WhatIsNoPictureIsSaidToBeNone) {
+  const MjpegCamera camera({.frames = 12, .type = "text/plain", .head = "Content-Type: text/plain"});
+  EXPECT_FRF_ERROR(Open(camera.Address(), {}, 10), ErrorCode::kIo,
+                   camera.Address() + ": cannot open the camera");
+}
+
+TEST_F(Camera, AnEndInTheMiddleIsTheCamerasEnd) {
+  const MjpegCamera camera(
+      {.frames = 9,
+       .head = "Content-Length: 9999999\r\nContent-Type: multipart/x-mixed-replace;boundary=frame"});
+  const auto source = Open(camera.Address(), {}, 10);
+  VideoFrame frame;
+  EXPECT_FRF_ERROR(while (source->Read(frame)){}, ErrorCode::kIo,
+                   camera.Address() + ": the camera closed its connection");
+}
+
+TEST_F(Camera, AFileIsNone) {
+  const test::TempFolder folder;
+  WriteFileAtomically(folder / "clip.mp4", "x");
+  EXPECT_FRF_ERROR(Open(folder / "clip.mp4"), ErrorCode::kUsage, "clip.mp4: is a file, no camera");
+}
+
 TEST_F(Camera, PasswordsAreNotShown) {
   const MjpegCamera mute({.frames = -1, .end = CameraEnd::kSilence});
   EXPECT_FRF_ERROR(Open(mute.Address("rtsp://admin:s3c@ret@")), ErrorCode::kIo,

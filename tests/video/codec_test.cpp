@@ -4,13 +4,16 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <random>
 #include <thread>
 
 #include "base/files.h"
@@ -323,6 +326,44 @@ TEST_F(Codec, ASizeThatChangesIsAnError) {
   WriteClip(folder_ / "b.ts", {.pts = EvenPts(12), .height = 64, .width = 64});
   WriteFileAtomically(folder_ / "both.ts", ReadFile(folder_ / "a.ts") + ReadFile(folder_ / "b.ts"));
   EXPECT_FRF_ERROR(DecodeClip(folder_ / "both.ts"), ErrorCode::kUnsupported, "of 64x64; one size is wanted");
+}
+
+// As on a full disk, by the limit that a process may have on files: what was recorded is finished and plays.
+TEST_F(Codec, ARecordingForWhichThereIsNoMoreRoomIsKept) {
+  struct rlimit before {};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  struct rlimit limit = before;
+  limit.rlim_cur = 19 << 20;
+  for (const char* name : {"a.mp4", "a.mkv", "a.ts"}) {
+    const std::string path = folder_ / name;
+    const VideoInfo info{.height = 360, .width = 480, .rate = {25, 1}, .time_base = {1, 1000}, .live = true};
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
+    const auto writer = LoadVideoLibrary().Create({.path = path, .info = info});
+    Image noise{.height = 360, .width = 480, .channels = 3};
+    noise.pixels.resize(noise.bytes());
+    std::mt19937 random(1);
+    for (auto& value : noise.pixels) value = static_cast<std::uint8_t>(random());
+    std::string error;
+    int frames = 0;
+    for (; frames < 400 && error.empty(); ++frames) {
+      std::rotate(noise.pixels.begin(), noise.pixels.begin() + 4321, noise.pixels.end());
+      try {
+        writer->Write(noise, std::int64_t{frames} * 40);
+      } catch (const Error& what) {
+        error = what.what();
+      }
+    }
+    writer->Finish();
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+    EXPECT_NE(error.find(std::string(name) + ": cannot write more: No space left"), std::string::npos)
+        << error;
+    EXPECT_GT(std::filesystem::file_size(path), 1u << 20) << name;
+    const test::DecodedClip clip = DecodeClip(path);
+    EXPECT_EQ(clip.frames.size(), static_cast<std::size_t>(frames)) << name;
+    EXPECT_EQ(clip.warning, "");
+    EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_.path()), {}), 1);
+    std::filesystem::remove(path);
+  }
 }
 
 TEST_F(Codec, OnlyAFinishedVideoIsLeft) {

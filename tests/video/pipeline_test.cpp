@@ -190,6 +190,46 @@ TEST(Pipeline, ALiveSourceThatFailsHasEndedAndTheResultSaysWhy) {
   EXPECT_FRF_ERROR(RunPipeline(dead, kNothing, kNothing), ErrorCode::kIo, "no answer");
 }
 
+TEST(Pipeline, ALiveSourceThatCannotBeWrittenFurtherHasEnded) {
+  PlayedSource source(5000, true);
+  source.before = [](int) { std::this_thread::sleep_for(std::chrono::milliseconds(1)); };
+  const PipelineResult result = RunPipeline(source, kNothing, [&, written = 0](VideoFrame&) mutable {
+    if (++written == 4) throw Error(ErrorCode::kIo, "disk full");
+  });
+  EXPECT_EQ(result.frames, 3);
+  EXPECT_EQ(result.lost, "disk full");
+  EXPECT_LT(source.read.value(), 5000);
+}
+
+// Planning takes as long as many frames: the recording begins behind it, without a gap.
+TEST(Pipeline, WhatALiveSourceGivesWhileAllIsPreparedIsNotCounted) {
+  PlayedSource source(400, true);
+  Count prepared, labelled;
+  source.before = [&](int number) {
+    if (number < 30) return;
+    EXPECT_TRUE(prepared.WaitFor(1));
+    EXPECT_TRUE(labelled.WaitFor(number - 29));
+  };
+  std::vector<std::int64_t> numbers, times;
+  const PipelineResult result = RunPipeline(
+      source, [&](VideoFrame&) { labelled.Add(); },
+      [&](VideoFrame& frame) {
+        EXPECT_EQ(frame.image.pixels[0], frame.number + 28);
+        numbers.push_back(frame.number);
+        times.push_back(frame.pts);
+      },
+      {.max_frames = 12, .prepare = [&] {
+         EXPECT_TRUE(source.read.WaitFor(30));
+         std::this_thread::sleep_for(std::chrono::milliseconds(50));  // from read to queued
+         prepared.Add();
+       }});
+  std::vector<std::int64_t> expected;
+  for (int i = 0; i < 12; ++i) expected.push_back(i);
+  EXPECT_EQ(numbers, expected);
+  EXPECT_EQ(times, expected);
+  EXPECT_EQ(result.dropped, 0);
+}
+
 TEST(Pipeline, AStopWritesWhatWasRead) {
   PlayedSource source(1000, false);
   std::int64_t last = -1;

@@ -176,6 +176,26 @@ TEST_F(CodecTimes, AClockThatJumpsBackGoesOn) {
   }
 }
 
+// MPEG streams count in 33 bits. A clock that runs over counts on; one that jumps back by minutes was not run
+// over by it.
+TEST_F(CodecTimes, AClockThatRunsOverIsToldFromOneThatJumpsBack) {
+  std::vector<std::int64_t> late = EvenPts(100);
+  for (std::int64_t& pts : late) pts += 95'440'500;  // ms; 2^33 ticks of 90 kHz are 95 443 718
+  WriteClip(folder_ / "over.ts", {.pts = late});
+  const DecodedClip over = DecodeClip(folder_ / "over.ts");
+  EXPECT_EQ(over.warning, "");
+  ASSERT_EQ(over.frames.size(), 100u);
+  for (std::size_t i = 0; i < 100; ++i)
+    EXPECT_NEAR(over.seconds[i] - over.seconds[0], 0.04 * static_cast<double>(i), 0.0011) << i;
+
+  WriteClip(folder_ / "long.ts", {.pts = EvenPts(100, 1000)});
+  WriteFileAtomically(folder_ / "twice.ts", ReadFile(folder_ / "long.ts") + ReadFile(folder_ / "long.ts"));
+  const DecodedClip twice = DecodeClip(folder_ / "twice.ts");
+  EXPECT_NE(twice.warning.find("its clock jumps back after 100 frames"), std::string::npos) << twice.warning;
+  ASSERT_EQ(twice.frames.size(), 200u);
+  EXPECT_LT(twice.seconds.back(), 202);
+}
+
 TEST_F(CodecTimes, OutputsWithoutTimesAreRefused) {
   for (const char* name : {"a.h264", "a.264", "a.hevc", "a.265", "a.mpg", "a.mpeg", "a.vob", "a.mjpeg"}) {
     EXPECT_FRF_ERROR(WriteClip(folder_ / name, {.pts = EvenPts(3)}), ErrorCode::kUsage,

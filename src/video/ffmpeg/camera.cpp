@@ -18,7 +18,7 @@ extern "C" {
 
 namespace frf::video {
 
-void Decoder::OpenCamera() {
+void Decoder::OpenCamera(const char* format) {
   const bool address = options_.input.find("://") != std::string::npos;
   std::string device = options_.input;
   const bool number = !name_.empty() && std::all_of(name_.begin(), name_.end(),
@@ -27,6 +27,11 @@ void Decoder::OpenCamera() {
   if (!address && !std::filesystem::exists(device)) {
     throw Error(ErrorCode::kNotFound,
                 fmt::format("{}: there is no such camera; `ls /dev/video*` shows what there is", name_));
+  }
+  if (!address && std::filesystem::is_regular_file(device)) {
+    throw Error(
+        ErrorCode::kUsage,
+        fmt::format("{}: is a file, no camera; a video is named as an input, without --camera", name_));
   }
   const char* option = options_.height > 0        ? "--camera-size"
                        : options_.rate > 0        ? "--camera-rate"
@@ -41,6 +46,8 @@ void Decoder::OpenCamera() {
   const AVInputFormat* input = nullptr;
   format_ = Checked(avformat_alloc_context(), name_);
   format_->interrupt_callback = {Interrupted, this};
+  format_->correct_ts_overflow = 0;  // as of files
+  if (format != nullptr) input = av_find_input_format(format);
   if (!address) {
     avdevice_register_all();
     input = av_find_input_format("video4linux2,v4l2");
@@ -60,7 +67,7 @@ void Decoder::OpenCamera() {
   StartWaiting();  // for its first frame
   // Pictures in HTTP have no times, libavformat counts each as a 25th of a second. Ours are the clock's, so
   // none may wait in libavformat, which would read twenty to learn a rate that is not there.
-  by_arrival_ = std::string_view(format_->iformat->name) == "mpjpeg";
+  by_arrival_ = std::string_view(format_->iformat->name) == "mpjpeg" || format != nullptr;
   if (by_arrival_) format_->fps_probe_size = 0;
 }
 

@@ -8,9 +8,7 @@ extern "C" {
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
-#include <fstream>
 #include <optional>
 #include <string_view>
 #include <thread>
@@ -18,57 +16,19 @@ extern "C" {
 #include "base/passwords.h"
 #include "base/system.h"
 #include "image/transform.h"
+#include "video/ffmpeg/containers.h"
 #include "video/pipeline.h"
 
 namespace frf::video {
 namespace {
 
-// Of a camera in a network, as RTSP or HTTP; "file://" stands for one in tests and has an end.
-bool IsAddress(const std::string& input) {
-  return input.find("://") != std::string::npos && !input.starts_with("file:");
-}
+// libavformat takes parts of "image/jpeg" and of no other name. Without the parts' heads, which its reader of
+// plain JPEG passes over, a picture is whole once the next begins: right, but one picture later.
+constexpr std::string_view kOtherType = "Unexpected Content-Type";
+
+constexpr int kMostBehind = 300;  // frames
 
 constexpr auto kPoll = std::chrono::milliseconds(2);
-
-bool IsOwnIndex(const AVFormatContext& format) {  // containers whose index says where every packet lies
-  const std::string_view name = format.iformat->name;
-  return name.starts_with("mov,") || name == "avi";
-}
-
-std::int64_t EndOf(const AVIndexEntry& entry) { return entry.pos + entry.size; }
-
-// Whether the file reaches the end that a Matroska segment states in its head: an ID and a size in which the
-// first byte's leading zeros say how many bytes follow. Nothing where it states none, as what was written
-// live.
-std::optional<bool> HoldsWholeSegment(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  const auto number = [&](bool keep_marker) {
-    const int first = file.get();
-    const int more = first > 0 ? std::countl_zero(static_cast<std::uint8_t>(first)) : 8;
-    std::uint64_t value = static_cast<std::uint64_t>(keep_marker ? first : first & (0x7f >> more));
-    for (int i = 0; i < more; ++i) value = value << 8 | static_cast<std::uint8_t>(file.get());
-    return value;
-  };
-  if (number(true) != 0x1A45DFA3) return std::nullopt;
-  const std::uint64_t head = number(false);
-  file.seekg(static_cast<std::streamoff>(std::min<std::uint64_t>(head, 1 << 20)), std::ios::cur);
-  if (number(true) != 0x18538067) return std::nullopt;
-  const std::uint64_t size = number(false);
-  if (!file || size >= (std::uint64_t{1} << 48)) return std::nullopt;  // all ones: not stated
-  const auto start = static_cast<std::uint64_t>(file.tellg());
-  file.seekg(0, std::ios::end);
-  return static_cast<std::uint64_t>(file.tellg()) >= start + size;
-}
-
-// "00:01:02.500000000" as Matroska keeps the length of a stream; 0 where it is not that.
-double SecondsOfTag(const AVStream& stream) {
-  const AVDictionaryEntry* tag = av_dict_get(stream.metadata, "DURATION", nullptr, 0);
-  int hours = 0, minutes = 0;
-  double seconds = 0;
-  return tag != nullptr && std::sscanf(tag->value, "%d:%d:%lf", &hours, &minutes, &seconds) == 3
-             ? hours * 3600 + minutes * 60 + seconds
-             : 0;
-}
 
 }  // namespace
 
@@ -78,11 +38,12 @@ Decoder::Decoder(const SourceOptions& options)
   frame_.reset(Checked(av_frame_alloc(), name_));
   try {
     if (options.camera)
-      OpenCamera();
+      OpenCamera(nullptr);
     else
       OpenContainer();
     OpenCodec();
     Describe();
+    behind_ = IsLive() && !by_arrival_;
   } catch (...) {
     avformat_close_input(&format_);
     throw;
@@ -95,6 +56,9 @@ int Decoder::Interrupted(void* self) {
   const auto* decoder = static_cast<const Decoder*>(self);
   return decoder->Stopped() || decoder->Late();
 }
+
+// "file://" stands for a camera in tests and has an end.
+bool Decoder::IsLive() const { return options_.camera && !options_.input.starts_with("file:"); }
 
 void Decoder::StartWaiting() {
   deadline_ = av_gettime_relative() + static_cast<std::int64_t>(options_.patience * 1e6);
@@ -115,6 +79,9 @@ void Decoder::ThrowLate(const char* awaited) const {
 void Decoder::OpenContainer() {
   format_ = Checked(avformat_alloc_context(), name_);
   format_->interrupt_callback = {Interrupted, this};
+  // It would take a clock that jumps back for one that has run over, and add 26 hours; FrameClock tells them
+  // apart.
+  format_->correct_ts_overflow = 0;
   Dictionary dictionary;
   // A playlist that calls itself a video would otherwise have us fetch what it names.
   dictionary.Set("protocol_whitelist", "file");
@@ -132,7 +99,13 @@ void Decoder::OpenContainer() {
 
 void Decoder::OpenCodec() {
   ForgetLog();
-  const int searched = avformat_find_stream_info(format_, nullptr);
+  int searched = avformat_find_stream_info(format_, nullptr);
+  if (by_arrival_ && LastLogLine().starts_with(kOtherType)) {
+    avformat_close_input(&format_);
+    OpenCamera("mjpeg");
+    searched = avformat_find_stream_info(format_, nullptr);
+  }
+  const std::string reason = LastLogLine();
   const AVCodec* codec = nullptr;
   const int index = av_find_best_stream(format_, AVMEDIA_TYPE_VIDEO, -1, -1, &codec, 0);
   // A search that was cut off may end without an error, and with a stream of which nothing is known.
@@ -153,8 +126,11 @@ void Decoder::OpenCodec() {
   }
   const AVCodecParameters& parameters = *stream_->codecpar;
   if (parameters.width < 1 || parameters.height < 1) {
-    throw Error(ErrorCode::kCorruptFile, fmt::format("{}: frames of {}x{}; was the file cut short?", name_,
-                                                     parameters.height, parameters.width));
+    throw Error(ErrorCode::kCorruptFile, options_.camera
+                                             ? fmt::format("{}: nothing is known of the camera's pictures{}",
+                                                           name_, reason.empty() ? "" : " (" + reason + ")")
+                                             : fmt::format("{}: frames of {}x{}; was the file cut short?",
+                                                           name_, parameters.height, parameters.width));
   }
   const std::uint64_t limit = options_.max_memory > 0 ? options_.max_memory : DefaultMaxMemory();
   // Picture and labels of each frame that goes round, and about as many again inside the decoder.
@@ -224,6 +200,12 @@ void Decoder::Describe() {
   }
   if (info_.frames <= 0 && format_->duration > 0)
     info_.frames = std::llround(format_->duration / 1e6 * info_.rate.value());
+  // A file's sound may begin before its picture: its own start is 0. A camera counts from its first frame.
+  const bool known = !options_.camera && format_->start_time != AV_NOPTS_VALUE;
+  clock_ =
+      FrameClock(time_base_, av_rescale_q(1, {info_.rate.den, info_.rate.num}, time_base_),
+                 known ? av_rescale_q(format_->start_time, {1, AV_TIME_BASE}, time_base_) : AV_NOPTS_VALUE,
+                 stream_->pts_wrap_bits);
 }
 
 bool Decoder::ReadPacket() {
@@ -238,8 +220,10 @@ bool Decoder::ReadPacket() {
       continue;
     }
     if (result < 0 && Stopped()) return false;
-    // An address has no end of its own; a file that stands for a camera does.
-    if (options_.camera && result == AVERROR_EOF && IsAddress(options_.input))
+    // An address has no end of its own. libavformat calls one in the middle of what HTTP promised, and of
+    // what it promised no end of, an error of input.
+    const bool over = result == AVERROR_EOF || result == AVERROR(EIO);
+    if (IsLive() && over && options_.input.find("://") != std::string::npos)
       throw Error(ErrorCode::kIo, name_ + ": the camera closed its connection");
     if (options_.camera && result < 0 && result != AVERROR_EOF) {
       if (Late()) ThrowLate("frame");
@@ -262,13 +246,37 @@ bool Decoder::ReadPacket() {
 }
 
 bool Decoder::Read(VideoFrame& frame) {
+  if (!(behind_ ? ReceiveCurrent() : Receive())) return false;
+  Deliver(frame);
+  return true;
+}
+
+// What a camera sent while it was looked at waits in libavformat: a second or more, which would come in one
+// burst and be dropped but for its first frame. A frame is of now once as much time passes between it and the
+// one before as they are apart.
+bool Decoder::ReceiveCurrent() {
+  behind_ = false;
+  std::int64_t before = AV_NOPTS_VALUE, came = 0;
+  for (int passed_over = 0; Receive(); ++passed_over) {
+    const std::int64_t stated = frame_->best_effort_timestamp, now = av_gettime_relative();
+    if (stated == AV_NOPTS_VALUE || passed_over == kMostBehind) return true;
+    if (before != AV_NOPTS_VALUE) {
+      const std::int64_t apart = av_rescale_q(stated - before, time_base_, {1, AV_TIME_BASE});
+      if (apart <= 0 || now - came >= apart / 2) return true;
+    }
+    before = stated;
+    came = now;
+    av_frame_unref(frame_.get());
+  }
+  return false;
+}
+
+// The next frame, in frame_; false at the end or on `stop`.
+bool Decoder::Receive() {
   for (;;) {
     ForgetLog();
     const int got = avcodec_receive_frame(codec_.get(), frame_.get());
-    if (got == 0) {
-      Deliver(frame);
-      return true;
-    }
+    if (got == 0) return true;
     if (got == AVERROR_EOF) {
       NoteEnd();
       return false;
@@ -314,7 +322,7 @@ void Decoder::NoteEnd() {
                                                      damaged_ > 0 ? "" : "; was the file cut short?"));
   const double base = av_q2d(time_base_);
   const double shown = static_cast<double>(last_duration_) * base;
-  const double end = static_cast<double>(last_pts_) * base + std::max(shown, 1 / info_.rate.value());
+  const double end = static_cast<double>(clock_.last()) * base + std::max(shown, 1 / info_.rate.value());
   const double promised =
       stream_->duration > 0 ? static_cast<double>(stream_->duration) * base : SecondsOfTag(*stream_);
   std::optional<bool> whole;
@@ -332,34 +340,12 @@ std::string Decoder::warning() const {
   if (!end_note_.empty()) return end_note_;
   std::string note =
       damaged_ == 0 ? "" : fmt::format("{} damaged packet{} skipped", damaged_, damaged_ == 1 ? "" : "s");
-  if (jumps_ > 0) {
+  if (const std::int64_t jumps = clock_.jumps(); jumps > 0) {
     note += fmt::format("{}its clock jumps back{} after {} frames; what follows is shown right behind",
-                        note.empty() ? "" : "; ", jumps_ > 1 ? fmt::format(" {} times, first", jumps_) : "",
-                        first_jump_);
+                        note.empty() ? "" : "; ", jumps > 1 ? fmt::format(" {} times, first", jumps) : "",
+                        clock_.first_jump());
   }
   return note.empty() ? note : name_ + ": " + note;
-}
-
-std::int64_t Decoder::NextPts() {
-  const std::int64_t step =
-      std::max<std::int64_t>(1, av_rescale_q(1, {info_.rate.den, info_.rate.num}, time_base_));
-  const std::int64_t stated = frame_->best_effort_timestamp;
-  if (stated == AV_NOPTS_VALUE)  // a raw stream: evenly, at its rate
-    return last_pts_ = last_pts_ == AV_NOPTS_VALUE ? 0 : last_pts_ + step;
-  if (first_pts_ == AV_NOPTS_VALUE) {
-    // A file's sound may begin before its picture: its own start is 0. A camera counts from when it was
-    // switched on.
-    const bool known = !options_.camera && format_->start_time != AV_NOPTS_VALUE;
-    first_pts_ = known ? av_rescale_q(format_->start_time, {1, AV_TIME_BASE}, time_base_) : stated;
-  }
-  if (last_pts_ == AV_NOPTS_VALUE) return last_pts_ = stated - first_pts_;
-  // Two recordings put into one file: the second one's clock begins anew and counts on from where the first
-  // ended. Two frames in disorder, or with one time, are no such jump.
-  if (last_pts_ - (stated - first_pts_) > 2 * step) {
-    if (jumps_++ == 0) first_jump_ = delivered_;
-    first_pts_ = stated - (last_pts_ + step);
-  }
-  return last_pts_ = std::max(stated - first_pts_, last_pts_ + 1);
 }
 
 void Decoder::Deliver(VideoFrame& frame) {
@@ -367,9 +353,9 @@ void Decoder::Deliver(VideoFrame& frame) {
   if (frame_->width != parameters.width || frame_->height != parameters.height) {
     throw Error(
         ErrorCode::kUnsupported,
-        fmt::format(
-            "{}: frames of {}x{}, but from number {} on of {}x{}; one size is wanted, split the file there",
-            name_, parameters.height, parameters.width, delivered_, frame_->height, frame_->width));
+        fmt::format("{}: frames of {}x{}, but from number {} on of {}x{}; one size is wanted, {}", name_,
+                    parameters.height, parameters.width, delivered_, frame_->height, frame_->width,
+                    options_.camera ? "a new recording has the new one" : "split the file there"));
   }
   if (orientation_ == 1) {
     converter_.Convert(*frame_, frame.image, name_);
@@ -377,7 +363,7 @@ void Decoder::Deliver(VideoFrame& frame) {
     converter_.Convert(*frame_, unturned_, name_);
     ApplyOrientation(unturned_, orientation_, frame.image);
   }
-  frame.pts = NextPts();
+  frame.pts = clock_.Next(frame_->best_effort_timestamp, delivered_);
 #if LIBAVUTIL_VERSION_MAJOR >= 58
   last_duration_ = frame_->duration;
 #else

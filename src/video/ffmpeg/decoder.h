@@ -11,6 +11,7 @@
 
 #include "frf/image.h"
 #include "video/ffmpeg/ffmpeg.h"
+#include "video/ffmpeg/frame_clock.h"
 
 namespace frf::video {
 
@@ -38,15 +39,17 @@ class Decoder final : public FrameSource {
 
  private:
   void OpenContainer();
-  void OpenCamera();
+  void OpenCamera(const char* format);  // libavformat's name of what it sends; null: as it looks
   void OpenCodec();
   void Describe();
   void CheckIndex() const;
+  bool IsLive() const;
+  bool ReceiveCurrent();
+  bool Receive();
   bool ReadPacket();  // false at the end or on `stop`
   void CountDamage(int sent);
   void NoteEnd();
   void Deliver(VideoFrame& frame);
-  std::int64_t NextPts();
   bool Stopped() const { return options_.stop && options_.stop(); }
   void StartWaiting();
   bool Late() const;
@@ -60,7 +63,7 @@ class Decoder final : public FrameSource {
   std::string name_;  // as it is shown
   AVFormatContext* format_ = nullptr;
   AVStream* stream_ = nullptr;
-  AVRational time_base_{0, 1};  // of packets, frames and last_pts_
+  AVRational time_base_{0, 1};  // of packets, frames and clock_
   bool by_arrival_ = false;     // a camera whose packets state no times
   Owned<AVCodecContext> codec_;
   Owned<AVPacket> packet_;
@@ -70,9 +73,10 @@ class Decoder final : public FrameSource {
   VideoInfo info_;
   int orientation_ = 1;
   std::int64_t deadline_ = 0;  // av_gettime_relative() at which waiting ends, 0: never
-  std::int64_t first_pts_ = AV_NOPTS_VALUE, last_pts_ = AV_NOPTS_VALUE;
+  FrameClock clock_;
+  bool behind_ = false;             // a camera of which frames of before now may wait
   std::int64_t last_duration_ = 0;  // of the last frame, as its packet says; 0: not said
-  std::int64_t sent_ = 0, delivered_ = 0, damaged_ = 0, jumps_ = 0, first_jump_ = 0;
+  std::int64_t sent_ = 0, delivered_ = 0, damaged_ = 0;
   bool ended_ = false, partial_packet_ = false, cut_short_ = false;
   std::string end_note_;
 };

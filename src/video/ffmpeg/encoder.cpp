@@ -16,6 +16,7 @@
 
 #include "base/files.h"
 #include "video/ffmpeg/ffmpeg.h"
+#include "video/ffmpeg/output_file.h"
 
 namespace frf::video {
 namespace {
@@ -119,12 +120,13 @@ class Encoder final : public VideoWriter {
   }
 
   void Finish() override {
+    finishing_ = true;
     Encode(nullptr);
     ForgetLog();
     int result = av_write_trailer(format_);
-    const int earlier = format_->pb->error;  // a full disk is noticed when a buffer is emptied
-    const int closed = avio_closep(&format_->pb);
-    if (result >= 0) result = earlier < 0 ? earlier : closed;
+    const int closed = output_->Close();  // a full disk is noticed when a buffer is emptied
+    format_->pb = nullptr;
+    if (result >= 0) result = closed;
     if (result < 0) Throw(ErrorCode::kIo, path_, "cannot write", result);
     file_.Commit();
   }
@@ -152,9 +154,10 @@ class Encoder final : public VideoWriter {
       dictionary.Set("cluster_time_limit", "1000");  // ms; other containers know no such option
     }
     ForgetLog();
-    int result = avio_open(&format_->pb, ("file:" + file_.temporary().string()).c_str(), AVIO_FLAG_WRITE);
-    if (result < 0) Throw(ErrorCode::kIo, path_, "cannot create", result);
-    result = avformat_write_header(format_, dictionary.get());
+    const bool kept = options_.info.live && !file_.direct();
+    output_ = std::make_unique<OutputFile>(file_.temporary().string(), path_, kept ? EndsRoom() : 0);
+    format_->pb = output_->context();
+    const int result = avformat_write_header(format_, dictionary.get());
     if (result >= 0) return;
     constexpr int kDisk[] = {AVERROR(ENOSPC), AVERROR(EIO), AVERROR(EDQUOT), AVERROR(EPIPE), AVERROR(EFBIG)};
     if (std::find(std::begin(kDisk), std::end(kDisk), result) != std::end(kDisk))
@@ -163,6 +166,12 @@ class Encoder final : public VideoWriter {
     throw Error(ErrorCode::kUnsupported,
                 fmt::format("{}: {} does not take {}'s video; mp4, mkv, mov and webm do", path_,
                             format_->oformat->long_name, encoder_));
+  }
+
+  // Bytes of what is written behind the last frame: what the encoder still holds, some forty frames of a bit
+  // a pixel, and an mp4's index, at most 36 bytes a frame.
+  std::int64_t EndsRoom() const {
+    return (std::int64_t{16} << 20) + std::int64_t{5} * options_.info.height * options_.info.width;
   }
 
   // The names that the container would take and that were tried in vain; codec_ is set when one starts.
@@ -262,6 +271,7 @@ class Encoder final : public VideoWriter {
     if (result != AVERROR(EAGAIN) && result != AVERROR_EOF)
       Throw(ErrorCode::kInternal, path_, "cannot encode", result);
     if (result == AVERROR_EOF && held_->data != nullptr) WriteHeld(true);
+    if (output_->full() && !finishing_) Throw(ErrorCode::kIo, path_, "cannot write more", AVERROR(ENOSPC));
   }
 
   void WriteHeld(bool last) {
@@ -278,7 +288,8 @@ class Encoder final : public VideoWriter {
 
   void Close() {
     if (format_ == nullptr) return;
-    if (format_->pb != nullptr) avio_closep(&format_->pb);
+    output_.reset();
+    format_->pb = nullptr;
     avformat_free_context(format_);
     format_ = nullptr;
   }
@@ -287,6 +298,8 @@ class Encoder final : public VideoWriter {
   std::string path_, encoder_;
   PendingFile file_;
   AVFormatContext* format_ = nullptr;
+  std::unique_ptr<OutputFile> output_;
+  bool finishing_ = false;
   Owned<AVCodecContext> codec_;
   Owned<AVPacket> packet_, held_;
   Owned<AVFrame> frame_;

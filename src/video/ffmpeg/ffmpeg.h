@@ -47,6 +47,7 @@ class Dictionary {
 void KeepLog();
 // Forgets the line kept, before a call whose failure is to be explained.
 void ForgetLog();
+std::string LastLogLine();  // "" where there was none since
 
 // "NAME: what: Invalid data found when processing input (moov atom not found)".
 [[noreturn]] void Throw(ErrorCode code, const std::string& name, const std::string& what, int result);

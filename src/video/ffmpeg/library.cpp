@@ -61,6 +61,11 @@ void ForgetLog() {
   last_line.clear();
 }
 
+std::string LastLogLine() {
+  const std::lock_guard lock(log_mutex);
+  return WithoutPasswords(last_line);
+}
+
 void Throw(ErrorCode code, const std::string& name, const std::string& what, int result) {
   char text[AV_ERROR_MAX_STRING_SIZE];
   av_strerror(result, text, sizeof text);
