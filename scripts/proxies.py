@@ -47,7 +47,8 @@ OWN = {"late": LATE}  # groups with a recipe of their own, and so with runs of t
 STRONG_COLOUR = ["augment.gain_min=0.4", "augment.gain_max=1.7", "augment.shift=40", "augment.saturation_min=0", "augment.saturation_max=2",
                  "augment.gamma_min=0.5", "augment.gamma_max=2", "augment.temperature=0.2", "augment.channel_gain=0.15"]
 
-# group -> arm -> options of `frf train`. "set": fields of the recipe; "net", "options": the network; "teacher": --teacher.
+# group -> arm -> options of `frf train`. "set": fields of the recipe; "net", "options": the network; "teacher": --teacher; "longer": times
+# the epochs.
 ARMS = {
     # What the paper leaves open (docs/graph.md).
     "reading": {
@@ -80,7 +81,7 @@ ARMS = {
     "recipe": {
         "base": {},
         "half resolution": {"set": ["phases.0.base_scale=0.5", "phases.0.crop_share=0.5"]},
-        "twice as long": {"set": [f"phases.0.epochs={2 * EPOCHS}"]},
+        "twice as long": {"longer": 2},
         "copy-paste and class crops": {"set": ["augment.copy_paste=0.3", "augment.class_crop=0.3"]},
         "class weights 1.10": {"set": ["class_weights=1.10"]},
         "no class weights": {"set": ["class_weights=0"]},
@@ -117,6 +118,32 @@ ARMS = {
 def folder_name(group, arm, seed):
     word = "".join(c if c.isalnum() or c in "=.+-" else "_" for c in arm)
     return f"{'base' if arm == 'base' and group not in OWN else group + '-' + word}-s{seed}"
+
+
+def epochs_of(arguments, group, arm):
+    """How long a run of the arm is."""
+    phases = OWN.get(group, BASE)["phases"]
+    return (arguments.epochs or sum(phase["epochs"] for phase in phases)) * ARMS[group][arm].get("longer", 1)
+
+
+def epochs_in(folder):
+    """How long the run in a folder is, by its config.json; None where there is none that can be read, which is frf-train's to say."""
+    try:
+        return sum(phase["epochs"] for phase in json.loads((folder / "config.json").read_bytes())["recipe"]["phases"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def check_lengths(arguments, group, seeds):
+    """A dry run's folder must not pass for the run itself, nor be gone on with as if it were."""
+    recorded = results_of(arguments)
+    for arm in ARMS[group]:
+        for seed in sorted({*range(100), *seeds}):
+            folder, wanted = arguments.runs / folder_name(group, arm, seed), epochs_of(arguments, group, arm)
+            found = None if folder.name in recorded else epochs_in(folder)
+            if found not in (None, wanted):
+                sys.exit(f"{folder}: holds a run of {found} epochs, {wanted} are wanted; move it away, or name another folder with --runs"
+                         f"{'' if arguments.epochs else ' (or its length with --epochs)'}")
 
 
 def objects_in(file):
@@ -203,8 +230,8 @@ def train(arguments, group, arm, seed, cores=None):
             words += ["--teacher", arguments.teacher]
         for item in what.get("set", []):
             words += ["--set", item]
-        if arguments.epochs:
-            words += ["--epochs", str(arguments.epochs)]
+        if arguments.epochs or "longer" in what:
+            words += ["--epochs", str(epochs_of(arguments, group, arm))]
     if arguments.device:
         words += ["--device", arguments.device]
     if cores:
@@ -276,9 +303,9 @@ def table(arguments, group):
     for arm in ARMS[group]:
         found = [(seed, final_score(arguments, arguments.runs / folder_name(group, arm, seed))) for seed in range(100)]
         scores[arm] = [(seed, score) for seed, score in found if score is not None]
-    if not scores.get("base"):
-        sys.exit(f"{arguments.runs} and {arguments.results}: no finished run of the base yet")
-    base = statistics.mean(score for _, (score, _) in scores["base"])
+    if not any(scores.values()):
+        sys.exit(f"{arguments.runs} and {arguments.results}: no finished run of {group} yet")
+    base = statistics.mean(score for _, (score, _) in scores["base"]) if scores.get("base") else None  # then nothing is compared
     times = frame_times(arguments, group) if arguments.ms else None
     print(f"| {group} | dev mean IoU | seeds | against base | parameters | G at 360x480 |{' ms |' if times else ''} minutes a run |\n"
           f"|---|---|---|---|---|---|{'---|' if times else ''}---|")
@@ -291,7 +318,8 @@ def table(arguments, group):
         params, macs = cost(arguments, what)
         minutes = statistics.mean(seconds for _, (_, seconds) in scores[arm]) / 60
         each = ", ".join(f"{100 * value:.1f}" for value in values)
-        print(f"| {arm} | {100 * mean:.1f} % | {each} | {'' if arm == 'base' else f'{100 * (mean - base):+.1f}'} | {params / 1e6:.3f} M | "
+        difference = "" if arm == "base" or base is None else f"{100 * (mean - base):+.1f}"
+        print(f"| {arm} | {100 * mean:.1f} % | {each} | {difference} | {params / 1e6:.3f} M | "
               f"{macs / 1e9:.2f} |{f' {times[arm]:.1f} |' if times else ''} {minutes:.0f} |")
     print(spread({arm: [score for _, (score, _) in found] for arm, found in scores.items()}))
 
@@ -349,6 +377,7 @@ def main():
     for option in ("frf", "frf_train") if arguments.do == "run" else ("frf",):
         if shutil.which(getattr(arguments, option)) is None:
             parser.error(f"{getattr(arguments, option)}: no such program; make test builds it, or name another with --{option.replace('_', '-')}")
+    check_lengths(arguments, arguments.group, arguments.seeds)
     if arguments.do == "table":
         table(arguments, arguments.group)
         return
@@ -374,4 +403,9 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head`: its reader has enough, and what Python still holds goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

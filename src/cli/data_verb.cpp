@@ -60,6 +60,10 @@ bool NamesDataset(const std::string& text) {
 // What a data set's own layout already says, and what only a data set has, is refused where it would do
 // nothing.
 void CheckConvert(const DataArguments& arguments, const CLI::App& app) {
+  if (arguments.spec.spec.starts_with("synth:"))
+    throw Error(ErrorCode::kUsage, fmt::format("{}: drawn scenes have no files to convert; frf synth -o DIR "
+                                               "writes some, with their labels",
+                                               arguments.spec.spec));
   const bool dataset = NamesDataset(arguments.spec.spec), split = !arguments.images.empty();
   const auto refuse = [&](std::initializer_list<const char*> names, const char* why) {
     for (const char* name : names) {

@@ -18,8 +18,8 @@ namespace frf::cli {
 
 struct EvalArguments {
   DatasetSpec data;
-  std::string model, against, size, backend = "engine", weights = "ema", report, per_image, save,
-                                    precision = "f32";
+  std::string model, against, size, scene_size, backend = "engine", weights = "ema", report, per_image, save,
+                                                precision = "f32";
   Views views;
   std::uint64_t max_memory_mb = 0;
   int threads = 0, limit = 0, pictures = 8;

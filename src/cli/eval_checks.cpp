@@ -57,6 +57,7 @@ std::vector<std::string> WordsForTorch(const EvalArguments& arguments) {
   add("--variant", data.variant);
   if (data.seed > 0) add("--seed", std::to_string(data.seed));
   if (data.new_skies) words.push_back("--new-skies");
+  add("--scene-size", arguments.scene_size);
   add("--size", arguments.size);
   if (arguments.threads > 0) add("--threads", std::to_string(arguments.threads));
   add("--report", arguments.report);
@@ -127,6 +128,8 @@ void CheckGiven(const EvalArguments& arguments, bool run_folder) {
   }
   if (arguments.data.seed > 0 && !arguments.data.new_skies && !arguments.data.spec.starts_with("synth:"))
     throw Error(ErrorCode::kUsage, "--seed is of drawn scenes (--data synth:COUNT) and of --new-skies");
+  if (!arguments.scene_size.empty() && !arguments.data.spec.starts_with("synth:"))
+    throw Error(ErrorCode::kUsage, "--scene-size is of drawn scenes (--data synth:COUNT)");
   if (!arguments.per_image.empty() && !IsPerImageName(arguments.per_image))
     throw Error(ErrorCode::kUsage, fmt::format("--per-image {}: a name that ends in .csv or .json is wanted",
                                                PrintableName(arguments.per_image)));

@@ -60,8 +60,12 @@ Json DescribeScored(const DatasetSpec& spec, const Dataset& data) {
   if (spec.list.empty())
     facts["split"] = spec.split;
   else
-    facts["list"] = last_name(spec.list);
+    facts["list"] = ListName(spec);
   if (spec.seed > 0) facts["seed"] = spec.seed;
+  if (kind == "synth") {
+    const auto [height, width] = data.image_size(0);
+    facts["scene_size"] = fmt::format("{}x{}", height, width);
+  }
   std::string names;
   for (int i = 0; i < data.size(); ++i) names += data.name(i) + "\n";
   facts["names"] = fmt::format("{:016x}", XxHash64(names));

@@ -152,7 +152,7 @@ int RunEval(const EvalArguments& arguments) {
   EvalFacts facts{
       .model = arguments.model,
       .data = description,
-      .list = std::filesystem::path(arguments.data.list).filename().string(),
+      .list = ListName(arguments.data),
       .seed = SeedOf(arguments.data),
       .size = size,
       .scales = arguments.views.scales,
@@ -205,6 +205,8 @@ void AddEval(CLI::App& root, Action& action) {
       ->check(AtLeastZero());
   app->add_option("--variant", a->data.variant,
                   "cityscapes: labelIds or trainIds files; synth: camvid or cityscapes classes");
+  app->add_option("--scene-size", a->scene_size,
+                  "synth: HEIGHTxWIDTH of the drawn scenes, as frf train has it; default 360x480");
   app->add_flag("--new-skies", a->data.new_skies, "draw each image's sky anew: skies that the data lack");
   app->add_option("--size", a->size, "network input size HEIGHTxWIDTH (default: as the model was trained)");
   app->add_flag("--flip", a->views.flip,
@@ -256,6 +258,8 @@ void AddEval(CLI::App& root, Action& action) {
     a->weights_given = weights->count() > 0;
     a->pictures_given = pictures->count() > 0;
     a->scales_given = scales->count() > 0;
+    if (!a->scene_size.empty())
+      std::tie(a->data.height, a->data.width) = ParseSize(a->scene_size, "--scene-size");
     action = [a] { return RunEval(*a); };
   });
 }

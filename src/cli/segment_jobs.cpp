@@ -161,12 +161,10 @@ void RefuseStandardOutput(const std::string& output) {
       fmt::format("-o {}: results are files; name a folder, or a file such as out.png or out.mp4", output));
 }
 
-// Names that other programs know; a file that is called so is read as any other.
-void RefuseOthersNames(const std::string& input) {
+// Numbered pictures as ffmpeg names them; a file that is called so is read as any other.
+void RefusePattern(const std::string& input) {
   std::error_code unreadable;
   if (fs::exists(input, unreadable)) return;
-  if (input == "-")
-    throw Error(ErrorCode::kUsage, "-: pictures are read from files; name one, or a folder of them");
   const std::size_t percent = input.find('%');
   if (percent == std::string::npos) return;
   const std::size_t letter = input.find_first_not_of("0123456789", percent + 1);
@@ -265,7 +263,7 @@ std::map<std::string, std::string> OutputsOf(const SegmentArguments& arguments, 
 std::vector<Job> ListJobs(const SegmentArguments& arguments) {
   std::vector<Job> jobs;
   for (const auto& input : arguments.inputs) {
-    RefuseOthersNames(input);
+    RefusePattern(input);
     // A folder called "x.png" is searched like any other folder.
     std::error_code unreadable;  // a link to itself, say: reading it as a file gives the error that names it
     if (fs::is_directory(input, unreadable))

@@ -228,9 +228,10 @@ void ReadWeights(const std::string& value, const std::string& option, const std:
     return IsNet(model.info.net) && (known == nullptr || known->role == Role::kConstant);
   });
   const std::string stem = std::filesystem::path(file).stem().string();
-  to.writes.emplace_back([checkpoint, stem, model = std::move(model)] {
+  const std::string given = IsUtf8(value) ? value : Printable(value);
+  to.writes.emplace_back([checkpoint, stem, given, model = std::move(model)] {
     SaveWeights(checkpoint, model.graph, ToJson(model.info),
-                {{"name", IsUtf8(stem) ? stem : Printable(stem)}});
+                {{"name", IsUtf8(stem) ? stem : Printable(stem)}, {"given", given}});
   });
 }
 
@@ -250,6 +251,16 @@ void ConvertInitAndTeachers(std::vector<std::string>& words, Conversion& to) {
   }
 }
 
+// How many folders are still to be made for this one.
+int MissingFolders(std::string wanted) {
+  while (wanted.size() > 1 && wanted.back() == '/') wanted.pop_back();
+  int missing = 0;
+  for (std::filesystem::path folder = wanted; !folder.empty() && !std::filesystem::exists(folder);
+       folder = folder.parent_path())
+    ++missing;
+  return missing;
+}
+
 int RunTrain(std::vector<std::string> words) {
   for (const char* name : {"--qat=", "--init=", "--teacher=", "--output=", "--net=", "--data=", "--split=",
                            "--list=", "--variant=", "--dist=", "-o"})
@@ -266,7 +277,11 @@ int RunTrain(std::vector<std::string> words) {
     }
     ConvertQat(words, to);
     ConvertInitAndTeachers(words, to);
-    if (to.first) MakeFolder(to.run);
+    if (to.first) {
+      // Told to frf-train, which takes away what is made here where it refuses the run.
+      words.insert(words.end(), {"--converted", std::to_string(MissingFolders(to.run))});
+      MakeFolder(to.run);
+    }
     for (const auto& write : to.writes) write();
   }
   Exec(program, words);

@@ -109,10 +109,13 @@ void AddSizes(CheckReport& report, const CheckSplit& split, const std::vector<Pa
                        pair.image, size, kTinySide),
            false});
     } else if (size != most->first) {
-      report.issues.push_back({"odd size", split.split, pair.image,
-                               fmt::format("{}: {}, most of the split ({} of {}) is {}", pair.image, size,
-                                           most->second, facts.size(), most->first),
-                               false});
+      const bool rare = 2 * static_cast<std::size_t>(most->second) > facts.size();
+      const std::string others =
+          rare ? fmt::format("most of the split ({} of {}) is {}", most->second, facts.size(), most->first)
+               : fmt::format("the split has {} sizes, the commonest ({} of {}) is {}", split.sizes.size(),
+                             most->second, facts.size(), most->first);
+      report.issues.push_back(
+          {"odd size", split.split, pair.image, fmt::format("{}: {}, {}", pair.image, size, others), false});
     }
   }
 }

@@ -204,6 +204,11 @@ void ParallelFor(int count, int threads, const std::function<void(int)>& work) {
   if (error) std::rethrow_exception(error);
 }
 
+std::string ListName(const DatasetSpec& spec) {
+  const std::string name = fs::path(spec.list).filename().string();
+  return IsUtf8(name) ? name : Printable(name);
+}
+
 std::string RecordingOf(const std::string& name) {
   const std::size_t start = name.rfind('/') + 1;  // npos + 1 is 0
   return name.substr(start, name.find('_', start) - start);

@@ -66,6 +66,9 @@ void CheckVariant(const std::string& variant, const std::vector<std::string>& sp
 // folder, split or listed file.
 std::unique_ptr<Dataset> OpenDataset(const DatasetSpec& spec);
 
+// The list file's name without its folders, which may go into files that others read; empty: no list.
+std::string ListName(const DatasetSpec& spec);
+
 // The recording that an image's name says it is from: the file's name up to the first '_' ("0001TP",
 // "aachen").
 std::string RecordingOf(const std::string& name);

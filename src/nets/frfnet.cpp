@@ -303,14 +303,11 @@ Spec SpecOf(const std::string& name, bool slim, bool danet, const Json& options)
 }
 
 // Options that another one leaves without effect would give a network that is not what was asked for.
-void RefuseUnused(bool slim, const Json& completed) {
+void RefuseUnused(const Json& completed) {
   const auto refuse = [](const std::string& message) { throw Error(ErrorCode::kUsage, message); };
-  if (completed["backbone"] == "resnet18") {
-    if (slim) refuse("backbone=resnet18 belongs to frfnet: nothing of frfnet-slim would be left");
-    if (completed["dam"] != "add") {
-      refuse(fmt::format("dam={} is of frfnet's own stages, backbone=resnet18 has none; leave one out",
-                         completed["dam"].get<std::string>()));
-    }
+  if (completed["backbone"] == "resnet18" && completed["dam"] != "add") {
+    refuse(fmt::format("dam={} is of frfnet's own stages, backbone=resnet18 has none; leave one out",
+                       completed["dam"].get<std::string>()));
   }
   if (completed["ffm"] != "full" && completed["ffm.threshold"] != Json(0.4)) {
     refuse(fmt::format("ffm.threshold={} is of FFM's masks, which ffm={} goes without; leave one out",
@@ -335,7 +332,7 @@ void ResolveAblation(const Json& given, Json& completed) {
   }
 }
 
-void Resolve(bool slim, const Json& given, Json& completed) {
+void Resolve(const Json& given, Json& completed) {
   const double dropout = completed["dropout"].get<double>();
   if (!(dropout >= 0.0 && dropout < 1.0)) {
     throw Error(ErrorCode::kUsage, fmt::format("option dropout wants a share in [0, 1), got {}", dropout));
@@ -346,12 +343,15 @@ void Resolve(bool slim, const Json& given, Json& completed) {
                 fmt::format("option width wants {} to {}, got {}", kLeastWidth, kMostWidth, width));
   }
   ResolveAblation(given, completed);
-  RefuseUnused(slim, completed);
+  RefuseUnused(completed);
 }
 
-std::vector<NetOption> Options() {
+std::vector<NetOption> Options(bool slim) {
+  const NetOption backbone =
+      slim ? NetOption{"backbone", "frf; ResNet-18 belongs to frfnet", "frf", {"frf"}}
+           : NetOption{"backbone", "frf, or ResNet-18 (the paper's comparison)", "frf", {"frf", "resnet18"}};
   return {
-      {"backbone", "frf, or ResNet-18 (the paper's comparison)", "frf", {"frf", "resnet18"}},
+      backbone,
       {"dam",
        "reuse inside a stage: addition, none (VoVNet's OSA), or Res2Net's split",
        "add",
@@ -391,9 +391,9 @@ std::vector<NetDefinition> FrfNetDefinitions() {
   const auto add = [&](const std::string& name, bool slim, bool danet, const std::string& summary) {
     definitions.push_back(
         {{name, summary, "Tan et al. 2021, Feature Reuse and Fusion for Real-time Semantic Segmentation",
-          Options()},
+          Options(slim)},
          [=](const Json& options) { return Build(SpecOf(name, slim, danet, options)); },
-         [=](const Json& given, Json& completed) { Resolve(slim, given, completed); }});
+         Resolve});
   };
   add("frfnet", false, false,
       "dense aggregation, spectral attention, gated fusion; 4.0 M, 16.0 G at 512x1024");

@@ -11,6 +11,7 @@
 
 #include "base/files.h"
 #include "base/log.h"
+#include "base/plural.h"
 #include "base/version.h"
 #include "data/new_sky.h"
 #include "frf/error.h"
@@ -63,6 +64,15 @@ void ResolveShares(Recipe& recipe, const Dataset& train) {
   WarnOfAbsentClasses(train, shares);
   if (weights) recipe.loss.class_weights = ClassWeights(shares, recipe.class_weights);
   if (rare) recipe.augment.rare_classes = RareClasses(shares);
+}
+
+// A step takes no more images than there are: what it takes is what the run says of itself.
+void ResolveBatch(Recipe& recipe, const Dataset& train) {
+  if (recipe.batch <= train.size()) return;
+  LogWarning(fmt::format("{}: a batch of {} was asked for, every step takes the {} there {}",
+                         train.description(), recipe.batch, Counted(train.size(), "image"),
+                         train.size() == 1 ? "is" : "are"));
+  recipe.batch = train.size();
 }
 
 void ResolveSky(AugmentSpec& augment, const Classes& classes) {
@@ -195,27 +205,34 @@ Json Provenance(const Plan& plan) {
 }
 
 void InitFrom(Graph& graph, const Plan& plan) {
-  const std::string file = InitFile(plan.init);
-  const Checkpoint checkpoint = Checkpoint::Load(file);
+  const Checkpoint checkpoint = Checkpoint::Load(InitFile(plan.init));
+  const std::string prefix = WeightsPrefix(checkpoint);
+  // The person's word for what `frf train` converted.
+  const std::string given = checkpoint.meta().value("given", plan.init);
   bool other_classes = false;
   if (const auto model = checkpoint.meta().find("model");
       model != checkpoint.meta().end() && model->contains("classes")) {
     if (model->value("weights", "") == "int8") {
       throw Error(ErrorCode::kUsage, fmt::format("--init {}: was trained under rounding, its batch norm is "
                                                  "folded; start from the float run that it came from",
-                                                 plan.init));
+                                                 given));
     }
     other_classes = (*model)["classes"] != Json(plan.model.classes.names);
   }
-  const LoadReport report =
-      LoadWeights(graph, checkpoint, WeightsPrefix(checkpoint), {.redraw_classifier = other_classes});
-  if (report.loaded == 0) {
+  // A bias alone, as every network of these classes has one, is no layer.
+  const auto fits = [&](const Initializer& own) {
+    const CheckpointTensor* theirs = checkpoint.Find(prefix + own.name);
+    return theirs != nullptr && own.role == Role::kParameter && theirs->shape == own.value.shape() &&
+           theirs->shape.size() > 1 && !(own.classifier && other_classes);
+  };
+  if (std::none_of(graph.initializers.begin(), graph.initializers.end(), fits)) {
     throw Error(ErrorCode::kUsage,
                 fmt::format("--init {}: no layer of {} fits; was it trained with another network or other "
-                            "--net-options?",
-                            plan.init, plan.model.net));
+                            "--net-options? A larger one of the family is cut down by --prune",
+                            given, plan.model.net));
   }
-  LogInfo(fmt::format("{}: {} tensors loaded", file, report.loaded));
+  const LoadReport report = LoadWeights(graph, checkpoint, prefix, {.redraw_classifier = other_classes});
+  LogInfo(fmt::format("{}: {} loaded", given, Counted(report.loaded, "tensor")));
   if (!report.kept.empty()) LogInfo(fmt::format("newly drawn: {}", Shortened(report.kept)));
   if (!report.ignored.empty())
     LogInfo(fmt::format("in the file, not in the network: {}", Shortened(report.ignored)));
@@ -241,9 +258,7 @@ std::string Shortened(const std::vector<std::string>& names) {
 
 std::string DataName(const DatasetSpec& spec) { return spec.spec.substr(0, spec.spec.find(':')); }
 
-std::string SplitName(const DatasetSpec& spec) {
-  return spec.list.empty() ? spec.split : std::filesystem::path(spec.list).stem().string();
-}
+std::string SplitName(const DatasetSpec& spec) { return spec.list.empty() ? spec.split : ListName(spec); }
 
 Plan MakePlan(const TrainOptions& options, const Dataset& train) {
   if (train.size() == 0)
@@ -272,6 +287,7 @@ Plan MakePlan(const TrainOptions& options, const Dataset& train) {
   if (!options.qat.empty()) StartFromQuantized(options, train, plan);
   ResolveSizes(options, LookAtSizes(train), plan);
   ResolveShares(plan.recipe, train);
+  ResolveBatch(plan.recipe, train);
   ResolveSky(plan.recipe.augment, train.classes());
   CheckClasses(plan.recipe, train);
   Check(plan.recipe);

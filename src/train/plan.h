@@ -86,6 +86,6 @@ std::string Shortened(const std::vector<std::string>& names);
 
 // "camvid" of "camvid:DIR": what model files say about data, without paths.
 std::string DataName(const DatasetSpec& spec);
-std::string SplitName(const DatasetSpec& spec);  // "val", or the list's name
+std::string SplitName(const DatasetSpec& spec);  // "val", or ListName
 
 }  // namespace frf

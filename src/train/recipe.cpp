@@ -296,17 +296,17 @@ double SharpnessOf(const Recipe& recipe, const Phase& phase) {
   return phase.sharpness > 0 ? phase.sharpness : recipe.sharpness;
 }
 
+std::int64_t WarmupWanted(const Recipe& recipe, std::int64_t steps_per_epoch) {
+  if (recipe.schedule.kind == ScheduleKind::kOneCycle) return 0;
+  const std::int64_t epochs = std::llround(recipe.warmup_epochs * static_cast<double>(steps_per_epoch));
+  return std::max(recipe.schedule.warmup_steps, epochs);
+}
+
 ScheduleSpec ScheduleOf(const Recipe& recipe, std::int64_t steps_per_epoch) {
   ScheduleSpec schedule = recipe.schedule;
   schedule.steps = steps_per_epoch * Epochs(recipe);
-  if (schedule.kind != ScheduleKind::kOneCycle) {
-    // A short run must not be warm-up alone.
-    const auto wanted =
-        static_cast<std::int64_t>(std::lround(recipe.warmup_epochs * static_cast<double>(steps_per_epoch)));
-    schedule.warmup_steps = std::min(std::max(schedule.warmup_steps, wanted), schedule.steps / 5);
-  } else {
-    schedule.warmup_steps = 0;  // it has a warm-up of its own
-  }
+  // A short run must not be warm-up alone.
+  schedule.warmup_steps = std::min(WarmupWanted(recipe, steps_per_epoch), schedule.steps / 5);
   schedule.decay_steps = 0;
   if (schedule.kind == ScheduleKind::kWarmupStableDecay) {
     const std::int64_t wanted = std::llround(recipe.decay_share * static_cast<double>(schedule.steps));

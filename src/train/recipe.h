@@ -3,8 +3,8 @@
 // `best`, `reference`, `prune`, `qat`); every field can be set from a JSON file and from the command line.
 //
 //   Recipe recipe = LoadRecipe("best");                        // or "mine.json" with {"base": "best",
-//   "batch": 16} recipe = Override(recipe, "optimizer.weight_decay=0.05");  // --set SetEpochs(recipe, 100);
-//   // phases shrink in proportion
+//   "batch": 16} recipe = Override(recipe, {"optimizer.weight_decay=0.05"});  // --set
+//   SetEpochs(recipe, 100);                                    // phases shrink in proportion
 //
 // Subtle: ToJson is the list of fields. Overrides are merged into that JSON and parsed again, so a key that
 // is not in it is an error that names it, and config.json of a run is itself a recipe file.
@@ -74,8 +74,10 @@ const std::vector<std::string>& RecipeNames();
 Recipe LoadRecipe(const std::string& name_or_file);
 Json ToJson(const Recipe& recipe);
 Recipe RecipeFromJson(const Json& json, const std::string& what);
-// "optimizer.weight_decay=0.05", "phases.0.epochs=3"; the value is JSON, or a plain word.
-Recipe Override(const Recipe& recipe, const std::string& assignment);
+// "optimizer.weight_decay=0.05", "phases.0.epochs=3"; a value is JSON, or a plain word. All are assigned in
+// their order, then the recipe is checked: what goes together may come in any order. Throws kUsage naming
+// those that are wrong, or wrong together.
+Recipe Override(const Recipe& recipe, const std::vector<std::string>& assignments);
 // Throws kUsage naming the field.
 void Check(const Recipe& recipe);
 
@@ -88,7 +90,9 @@ const Phase& PhaseAt(const Recipe& recipe, std::int64_t epoch);
 AugmentSpec AugmentOf(const Recipe& recipe, const Phase& phase);
 // rho of a phase's steps; 0: plain ones.
 double SharpnessOf(const Recipe& recipe, const Phase& phase);
-// The schedule with its lengths, for `steps_per_epoch`.
+// Steps of warm-up that the recipe wants; 0 where the schedule has a warm-up of its own (one-cycle).
+std::int64_t WarmupWanted(const Recipe& recipe, std::int64_t steps_per_epoch);
+// The schedule with its lengths, for `steps_per_epoch`. Of a short run at most a fifth is warm-up.
 ScheduleSpec ScheduleOf(const Recipe& recipe, std::int64_t steps_per_epoch);
 
 }  // namespace frf

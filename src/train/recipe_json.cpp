@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <charconv>
+#include <optional>
 
 #include "base/files.h"
 #include "base/model_info.h"
@@ -184,7 +186,8 @@ Json ToJson(const Recipe& recipe) {
 
 namespace {
 
-Recipe ReadRecipe(const Json& given, const std::string& what) {
+// Each field by itself; whether they go together, Check says.
+Recipe ReadFields(const Json& given, const std::string& what) {
   Json json = ToJson(Recipe{});
   Merge(json, given, what);
   Recipe recipe;
@@ -205,21 +208,29 @@ Recipe ReadRecipe(const Json& given, const std::string& what) {
   for (std::size_t i = 0; i < json["phases"].size(); ++i) {
     recipe.phases.push_back(PhaseFromJson(json["phases"][i], fmt::format("{}: phases.{}", what, i)));
   }
-  Check(recipe);
   return recipe;
+}
+
+// What `work` gives. Its errors begin with `what`: what is found in values is said without their place.
+template <typename Work>
+auto Placed(const std::string& what, const Work& work) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    const std::string message = error.what();
+    if (message.starts_with(what)) throw;
+    throw Error(error.code(), what + ": " + message);
+  }
 }
 
 }  // namespace
 
 Recipe RecipeFromJson(const Json& json, const std::string& what) {
-  try {
-    return ReadRecipe(json, what);
-  } catch (const Error& error) {
-    const std::string message = error.what();
-    if (message.starts_with(what)) throw;
-    throw Error(error.code(),
-                what + ": " + message);  // what Check finds in values is said without their place
-  }
+  return Placed(what, [&] {
+    Recipe recipe = ReadFields(json, what);
+    Check(recipe);
+    return recipe;
+  });
 }
 
 Recipe LoadRecipe(const std::string& name) {
@@ -233,7 +244,11 @@ Recipe LoadRecipe(const std::string& name) {
   Recipe base;  // of a whole recipe, as --print-recipe and runs write them: what an older one lacks is off
   if (json.contains("base") || !json.contains("summary")) {
     const Json wanted = json.value("base", Json("best"));
-    if (!wanted.is_string()) throw Error(ErrorCode::kUsage, name + ": 'base' is not a recipe's name");
+    const auto& named = RecipeNames();
+    if (!wanted.is_string() ||
+        std::find(named.begin(), named.end(), wanted.get<std::string>()) == named.end())
+      throw Error(ErrorCode::kUsage, fmt::format("{}: 'base' is {}, one of {} is wanted; no file can be one",
+                                                 name, wanted.dump(), fmt::join(named, ", ")));
     base = NamedRecipe(wanted.get<std::string>());
     base.name = std::filesystem::path(name).stem().string();
     json.erase("base");
@@ -245,7 +260,10 @@ Recipe LoadRecipe(const std::string& name) {
   return recipe;
 }
 
-Recipe Override(const Recipe& recipe, const std::string& assignment) {
+namespace {
+
+// One assignment, right by itself.
+Recipe Assign(const Recipe& recipe, const std::string& assignment) {
   const auto equals = assignment.find('=');
   const std::string what = "--set " + assignment;
   if (equals == std::string::npos || equals == 0)
@@ -284,7 +302,51 @@ Recipe Override(const Recipe& recipe, const std::string& assignment) {
   } else {
     *at = value.is_discarded() || at->is_string() ? Json(text) : value;
   }
-  return RecipeFromJson(json, what);
+  return Placed(what, [&] { return ReadFields(json, what); });
+}
+
+// What is wrong with the recipe that these make of `recipe`; empty: nothing. Not known where one of them
+// wants another that is left out here.
+std::optional<std::string> FaultOf(Recipe recipe, const std::vector<std::string>& assignments) {
+  try {
+    for (const std::string& assignment : assignments) recipe = Assign(recipe, assignment);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+  try {
+    Check(recipe);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+// Those of `assignments` without which `fault` is another one, or none.
+std::vector<std::string> Culprits(const Recipe& recipe, const std::vector<std::string>& assignments,
+                                  const std::string& fault) {
+  std::vector<std::string> culprits;
+  for (std::size_t i = 0; i < assignments.size(); ++i) {
+    std::vector<std::string> others = assignments;
+    others.erase(others.begin() + static_cast<std::ptrdiff_t>(i));
+    if (FaultOf(recipe, others).value_or(fault) != fault) culprits.push_back(assignments[i]);
+  }
+  return culprits;
+}
+
+}  // namespace
+
+Recipe Override(const Recipe& recipe, const std::vector<std::string>& assignments) {
+  Recipe changed = recipe;
+  for (const std::string& assignment : assignments) changed = Assign(changed, assignment);
+  try {
+    Check(changed);
+  } catch (const Error& error) {
+    std::vector<std::string> blamed = Culprits(recipe, assignments, error.what());
+    if (blamed.empty() && FaultOf(recipe, {}) == error.what()) throw;  // wrong before
+    if (blamed.empty()) blamed = assignments;
+    throw Error(error.code(), fmt::format("--set {}: {}", fmt::join(blamed, ", --set "), error.what()));
+  }
+  return changed;
 }
 
 }  // namespace frf

@@ -6,6 +6,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -76,6 +77,20 @@ RunFolder RunFolder::OfAnother(const std::string& path) {
   RunFolder run(path);
   run.silent_ = true;
   return run;
+}
+
+void RunFolder::RemoveRefused(const std::string& path, std::size_t made) {
+  try {
+    RunFolder run = Create(path);  // throws where a run is, or another process is at work
+    run.made_ = std::max(run.made_, made);
+    static const std::regex kConverted(R"((init|qat|teacher-\d+)\.ckpt)");
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator(run.path_, ignored)) {
+      if (std::regex_match(entry.path().filename().string(), kConverted))
+        std::filesystem::remove(entry.path(), ignored);
+    }
+  } catch (const Error&) {  // why the run was refused is said
+  }
 }
 
 void RunFolder::Lock() {

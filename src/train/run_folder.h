@@ -23,6 +23,9 @@ class RunFolder {
   static RunFolder Open(const std::string& path);  // kNotFound where there is no config.json
   // For a process that is not the one which writes: nothing is locked, made or logged.
   static RunFolder OfAnother(const std::string& path);
+  // Of a run that was refused before its config.json: the files that `frf train` converted for it, and the
+  // innermost `made` folders, which it made, where nothing else is in them.
+  static void RemoveRefused(const std::string& path, std::size_t made);
   ~RunFolder();
   RunFolder(RunFolder&& other) noexcept;
   RunFolder(const RunFolder&) = delete;

@@ -11,6 +11,7 @@
 
 #include "base/files.h"
 #include "base/log.h"
+#include "base/plural.h"
 #include "base/stop_signal.h"
 #include "base/system.h"
 #include "base/version.h"
@@ -39,6 +40,11 @@ void Trainer::Announce() {
                       plan_.model.input.fit == Fit::kResize
                           ? fmt::format("{}x{}", plan_.model.input.height, plan_.model.input.width)
                           : "every image at its own size"));
+  if (const std::int64_t wanted = WarmupWanted(plan_.recipe, loader_->steps_per_epoch());
+      wanted > schedule_.warmup_steps) {
+    LogInfo(fmt::format("warm-up of {} instead of {}: at most a fifth of the run's {}",
+                        Counted(schedule_.warmup_steps, "step"), wanted, Counted(schedule_.steps, "step")));
+  }
   if (options_.resume) LogInfo(fmt::format("resumed after epoch {}, step {}", state_.epoch, state_.step));
   run_.Log({{"type", options_.resume ? "resume" : "start"},
             {"epoch", state_.epoch},

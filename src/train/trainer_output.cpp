@@ -21,6 +21,9 @@ namespace {
 constexpr int kExampleImages = 6;     // in the report
 constexpr double kReportEvery = 120;  // seconds at least between reports
 
+// Of epoch 0 nothing was trained yet: a network as it was pruned or quantised, which may stay the best.
+const char* Untrained(std::int64_t epoch) { return epoch == 0 ? ", before training" : ""; }
+
 }  // namespace
 
 EvaluateOptions Trainer::Evaluating() const {
@@ -106,18 +109,19 @@ void Trainer::AddPictures() {
 
 void Trainer::Report(const Evaluation& evaluation, std::int64_t epoch, std::vector<HtmlReport::Row> rows) {
   reported_ = Clock::now();
-  TrainReport report{.title = plan_.model.net + " on " + data_->description(),
-                     .facts = {},
-                     .matrix = &evaluation.matrix,
-                     .scored = fmt::format("{} of epoch {}",
-                                           last_is_best_ ? "the best weights," : "the last weights,", epoch),
-                     .rows = std::move(rows)};
+  TrainReport report{
+      .title = plan_.model.net + " on " + data_->description(),
+      .facts = {},
+      .matrix = &evaluation.matrix,
+      .scored = fmt::format("{} of epoch {}{}", last_is_best_ ? "the best weights," : "the last weights,",
+                            epoch, Untrained(epoch)),
+      .rows = std::move(rows)};
   report.facts = {{"recipe", plan_.recipe.name + ": " + plan_.recipe.summary},
                   {"validation", validation_->description()},
-                  {"epoch", fmt::format("{} of {}", epoch, TotalEpochs())},
+                  {"epoch", fmt::format("{} of {}{}", epoch, TotalEpochs(), Untrained(epoch))},
                   {"mean IoU", Percent(evaluation.matrix.MeanIou(), 2)},
-                  {"best", state_.best_miou ? fmt::format("{:.2f} % (epoch {})", *state_.best_miou * 100,
-                                                          state_.best_epoch)
+                  {"best", state_.best_miou ? fmt::format("{:.2f} % (epoch {}{})", *state_.best_miou * 100,
+                                                          state_.best_epoch, Untrained(state_.best_epoch))
                                             : std::string("none could be kept")},
                   {"training time", FormatDuration(state_.seconds)},
                   {"waiting for data", fmt::format("{:.1f} % of it", IdleShare() * 100)},
@@ -171,7 +175,7 @@ bool Trainer::SaveBest(const Evaluation& evaluation) {
   Json scores = ToJson(evaluation.matrix, plan_.model.classes);
   scores.erase("confusion");
   Json entry{{"data", DataName(plan_.validation)},
-             {"split", SplitName(plan_.validation)},
+             {plan_.validation.list.empty() ? "split" : "list", SplitName(plan_.validation)},
              {"size", plan_.model.input.fit == Fit::kNative
                           ? std::string("native")
                           : fmt::format("{}x{}", plan_.model.input.height, plan_.model.input.width)}};

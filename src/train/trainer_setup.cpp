@@ -276,17 +276,19 @@ LoaderOptions Trainer::Loading() const {
                 fmt::format("{}: {} processes want an image each; start fewer or add images",
                             data_->description(), processes));
   }
-  if (recipe.batch % processes != 0) {
+  // A batch of all images is shared as evenly as it goes, where there are too few for the one asked for.
+  const bool all = recipe.batch >= data_->size();
+  if (!all && recipe.batch % processes != 0) {
     throw Error(ErrorCode::kUsage,
                 fmt::format("a batch of {} cannot be shared by {} processes evenly; the batch is the whole "
                             "run's: take a multiple of {}",
                             recipe.batch, processes, processes));
   }
-  return {.batch = recipe.batch / processes,
+  return {.batch = (recipe.batch + processes - 1) / processes,
           .seed = plan_.seed,
           .workers = options_.workers,
           .prefetch = std::max(LoaderOptions{}.prefetch, options_.workers + 2),  // work for every one of them
-          .drop_last = data_->size() >= recipe.batch,
+          .drop_last = !all,
           .shard = distributed_ == nullptr ? 0 : distributed_->rank(),
           .shards = processes,
           .balance = recipe.balance,

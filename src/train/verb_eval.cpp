@@ -23,7 +23,7 @@ namespace frf::train {
 namespace {
 
 struct EvalArguments {
-  std::string run, size, backend = "torch", device = "auto", amp = "off", weights = "ema", report;
+  std::string run, size, scene_size, backend = "torch", device = "auto", amp = "off", weights = "ema", report;
   DatasetSpec data;
   int threads = 0, pictures = 8;
   bool last = false, json = false;
@@ -33,7 +33,7 @@ EvalFacts FactsOf(const EvalArguments& a, const ModelInfo& info, const EvaluateO
                   const Dataset& data, const Evaluation& evaluation) {
   EvalFacts facts{.model = a.run,
                   .data = data.description(),
-                  .list = std::filesystem::path(a.data.list).filename().string(),
+                  .list = ListName(a.data),
                   .size = evaluation.size,
                   .resize = options.area ? "area" : "bilinear",
                   .ms = TimeOf(evaluation.times),
@@ -45,6 +45,12 @@ EvalFacts FactsOf(const EvalArguments& a, const ModelInfo& info, const EvaluateO
                   .checkpoint = CheckpointOfRun(a.run, a.last)};
   if (a.data.new_skies || a.data.spec.starts_with("synth:")) facts.seed = a.data.seed;
   return facts;
+}
+
+DatasetSpec DataOf(const EvalArguments& a) {
+  DatasetSpec data = a.data;
+  if (!a.scene_size.empty()) std::tie(data.height, data.width) = ParseSize(a.scene_size, "--scene-size");
+  return data;
 }
 
 int RunEval(const EvalArguments& a) {
@@ -62,7 +68,7 @@ int RunEval(const EvalArguments& a) {
   options.precision = ResolvePrecision(a.amp, options.device);
   if (!a.size.empty()) std::tie(options.height, options.width) = ParseSize(a.size, "--size");
   module.To(options.device);
-  const auto data = OpenDataset(a.data);
+  const auto data = OpenDataset(DataOf(a));
   if (data->classes().names != info.classes.names) {
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("{} was trained for other classes than {} has", a.run, data->description()));
@@ -117,6 +123,7 @@ void AddEval(CLI::App& root, Action& action) {
   app->add_option("--variant", a->data.variant,
                   "cityscapes: labelIds or trainIds; synth: camvid or cityscapes classes");
   app->add_option("--seed", a->data.seed, "synth: the first scene's seed")->capture_default_str();
+  app->add_option("--scene-size", a->scene_size, "synth: HEIGHTxWIDTH of the drawn scenes; default 360x480");
   app->add_flag("--new-skies", a->data.new_skies, "draw every picture's sky anew, by --seed");
   app->add_option("--backend", a->backend, "only torch is here")
       ->check(CLI::IsMember({"torch"}))

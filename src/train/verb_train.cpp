@@ -4,11 +4,15 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <tuple>
+
 #include "base/progress.h"
 #include "base/text.h"
 #include "frf/error.h"
 #include "nets/nets.h"
 #include "train/recipe.h"
+#include "train/run_folder.h"
 #include "train/trainer.h"
 #include "train/verbs.h"
 
@@ -48,6 +52,7 @@ struct Arguments {
   std::string net_options, recipe = "best", crop, scale, size, fit, scene_size;
   std::vector<std::string> set;
   int epochs = 0, batch = 0, validate_every = 0;
+  int converted = -1;  // `frf train` put files into the run folder and made so many folders for that
   double rate = 0;
   bool no_validation = false, json = false, print_recipe = false;
 };
@@ -76,9 +81,24 @@ Recipe ChosenRecipe(const Arguments& a) {
   if (a.validate_every != 0) recipe.validate_every = a.validate_every;
   if (!a.crop.empty()) std::tie(recipe.crop_height, recipe.crop_width) = ParseSize(a.crop, "--crop");
   if (!a.scale.empty()) std::tie(recipe.augment.scale_min, recipe.augment.scale_max) = ParseRange(a.scale);
-  for (const std::string& assignment : a.set) recipe = Override(recipe, assignment);
-  Check(recipe);
-  return recipe;
+  return Override(recipe, a.set);
+}
+
+// --net-options and --set have a name each for two things. Where both are given and differ, neither is meant.
+void RefuseContradictions(const Arguments& a, const Recipe& recipe) {
+  const std::tuple<const char*, const char*, Json> twice[] = {{"aux", "auxiliary", Json(recipe.auxiliary)},
+                                                              {"dropout", "dropout", Json(recipe.dropout)}};
+  for (const auto& [option, field, value] : twice) {
+    const auto sets = [start = std::string(field) + "="](const std::string& s) {
+      return s.starts_with(start);
+    };
+    const auto given = a.options.net_options.find(option);
+    if (given == a.options.net_options.end() || *given == value) continue;
+    if (std::none_of(a.set.begin(), a.set.end(), sets)) continue;  // then the network's option is obeyed
+    throw Error(ErrorCode::kUsage,
+                fmt::format("--net-options {}={} and --set {}={} contradict each other; leave one out",
+                            option, given->dump(), field, value.dump()));
+  }
 }
 
 void PrintResult(const TrainResult& result, bool json) {
@@ -93,6 +113,15 @@ void PrintResult(const TrainResult& result, bool json) {
              ShellWord(std::filesystem::path(result.run).filename().string() + ".onnx"));
 }
 
+TrainResult TrainOrClear(const Arguments& a) {
+  try {
+    return Train(a.options);
+  } catch (const std::exception&) {
+    if (a.converted >= 0) RunFolder::RemoveRefused(a.options.run, static_cast<std::size_t>(a.converted));
+    throw;
+  }
+}
+
 int RunTrain(Arguments a) {
   TrainOptions& options = a.options;
   // Before --print-recipe, by which `frf train` asks whether these words will do.
@@ -101,7 +130,9 @@ int RunTrain(Arguments a) {
   if (!options.resume && !a.net_options.empty())
     options.net_options = ParseNetOptions(options.net.empty() ? "frfnet" : options.net, a.net_options);
   if (a.print_recipe) {
-    fmt::print("{}\n", ToJson(ChosenRecipe(a)).dump(2));
+    const Recipe recipe = ChosenRecipe(a);
+    RefuseContradictions(a, recipe);
+    fmt::print("{}\n", ToJson(recipe).dump(2));
     return 0;
   }
   if (!options.resume) {
@@ -110,6 +141,7 @@ int RunTrain(Arguments a) {
           ErrorCode::kUsage,
           "--data is wanted (camvid:DIR, cityscapes:DIR, folder:DIR, pack:FILE, synth:COUNT), or --resume");
     options.recipe = ChosenRecipe(a);
+    RefuseContradictions(a, options.recipe);
     if (!a.size.empty()) std::tie(options.height, options.width) = ParseSize(a.size, "--size");
     // Table 1 of the paper is of halved Cityscapes images.
     if (a.size.empty() && a.fit.empty() && IsPaperOnCityscapes(a)) options.height = 512, options.width = 1024;
@@ -118,7 +150,7 @@ int RunTrain(Arguments a) {
       std::tie(options.train.height, options.train.width) = ParseSize(a.scene_size, "--scene-size");
     }
   }
-  const TrainResult result = Train(options);
+  const TrainResult result = TrainOrClear(a);
   if (result.rank == 0) PrintResult(result, a.json);
   return 0;
 }
@@ -334,6 +366,7 @@ void AddTrain(CLI::App& root, Action& action) {
   app->add_flag("--resume", arguments->options.resume,
                 "go on with the run in -o; what it trains comes from its config.json");
   app->add_flag("--json", arguments->json, "print the result as JSON on standard output");
+  app->add_option("--converted", arguments->converted)->group("");  // not for people
   AddData(*app, *arguments);
   AddNetwork(*app, *arguments);
   AddRecipe(*app, *arguments);

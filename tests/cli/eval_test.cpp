@@ -61,6 +61,23 @@ TEST(EvalStamp, OtherDataAndOtherListsKeepTheirScores) {
   EXPECT_EQ(all.dump().find(work.path().string()), std::string::npos) << "no path in a file that others get";
 }
 
+TEST(EvalStamp, ScenesOfAnotherSizeAreOtherImages) {
+  const test::TempFolder work;
+  const std::string file = work / "net.onnx";
+  ASSERT_EQ(RunFrf({"export", "frfnet-slim", "--size", "64x96", "-o", file}).code, 0);
+  const std::vector<std::string> words{"eval", file, "--data", "synth:1", "--stamp"};
+  for (const char* size : {"64x96", "96x96", "64x96"}) {
+    std::vector<std::string> sized = words;
+    sized.insert(sized.end(), {"--scene-size", size});
+    EXPECT_EQ(RunFrf(sized).code, 0);
+  }
+  EXPECT_EQ(RunFrf(words).code, 0);
+  const Json all = ReadOnnx(file).info.eval;
+  ASSERT_EQ(all.size(), 3U);
+  for (const auto& [entry, size] : {std::pair(0, "96x96"), {1, "64x96"}, {2, "360x480"}})
+    EXPECT_EQ(all[entry]["scene_size"], size);
+}
+
 TEST(EvalList, SaysWhichImagesItNamesTwice) {
   const test::TempFolder work;
   DrawData(work / "c", "2", "1");

@@ -32,6 +32,7 @@ TEST(GivenOptions, OfEval) {
   refused({"--stamp", "--precision", "bf16"}, "leave out --precision");
   refused({"--pictures", "3"}, "--pictures goes with --report");
   Refused({"eval", model, "--data", "folder:f", "--seed", "7"}, "--seed is of drawn scenes");
+  Refused({"eval", model, "--data", "folder:f", "--scene-size", "64x96"}, "--scene-size is of drawn scenes");
   Refused({"eval", model, "--data", "folder:f", "--variant", "x"}, "--variant is for cityscapes:DIR");
   refused({"--last"}, "--last belongs to a run folder");
   refused({"--weights", "raw"}, "--weights belongs to a run folder");
@@ -93,6 +94,7 @@ TEST(UsageErrors, WhatConvertingDoesNotUse) {
   Refused({"data", "convert", "camvid:c", "-o", "f", "--split", "val"},
           "camvid:c: --split is for label files");
   Refused({"data", "convert", "folder:c", "-o", "f", "--from", "colors"}, "--from is for label files");
+  Refused({"data", "convert", "synth:3", "-o", "f"}, "frf synth -o DIR writes some");
   Refused({"data", "convert", "masks", "-o", "f", "--split", "val"}, "masks: --split goes with --images");
   Refused({"data", "convert", "masks", "-o", "f", "--from", "labelIds", "--to", "trainIds", "--classes",
            "c.json"},

@@ -38,7 +38,6 @@ TEST(Refusals, NumbersBelowZeroAndUnknownWords) {
 
 TEST(Refusals, NamesThatOtherProgramsKnow) {
   const test::TempFolder folder;
-  Refused({"segment", "-"}, "-: pictures are read from files");
   Refused({"segment", folder / "drive/%03d.png", "-o", folder / "out"},
           "of numbered pictures name the folder: frf segment " + (folder / "drive"));
   Refused({"segment", "--camera", ""}, "--camera: it is empty");

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 
+#include "base/files.h"
 #include "base/json.h"
 #include "onnx/onnx_file.h"
 #include "support/cli.h"
@@ -57,6 +58,7 @@ TEST(TrainVerb, PrunesShippedWeights) {
           "frfnet (4.02 M parameters) pruned to frfnet-slim (2.79 M): 38 convolutions fitted on 12 images"),
       std::string::npos)
       << stopped.err;
+  EXPECT_NE(ReadFile(run + "/report.html").find("0 of 180, before training"), std::string::npos);
   const Json score = ParsedOutput(
       RunFrf({"eval", run, "--data", "synth:8", "--seed", "20000000", "--split", "test", "--json"}));
   EXPECT_GT(score["miou"], 0.35);
@@ -111,6 +113,71 @@ TEST(TrainVerb, InitBringsItsNetwork) {
   EXPECT_EQ(finished.code, 0) << finished.err;
   EXPECT_NE(finished.err.find("frfnet-slim on synth"), std::string::npos) << finished.err;
   EXPECT_EQ(finished.err.find("in the file, not in the network"), std::string::npos) << finished.err;
+  for (const char* told : {"frfnet-slim-synth: ", "a batch of 8 was asked for, every step takes the 4 images",
+                           "warm-up of 0 steps instead of 300: at most a fifth of the run's 1 step\n"}) {
+    EXPECT_NE(finished.err.find(told), std::string::npos) << told << "\n" << finished.err;
+  }
+}
+
+// Only the classifier's bias has the same shape there: no layer. The run folder was made for the converted
+// file, with the one around it.
+TEST(TrainVerb, InitOfAnotherWidthIsRefused) {
+  if (!HasTrain()) GTEST_SKIP() << "frf-train was not built";
+  const test::TempFolder folder;
+  const auto refused = [&](const std::string& run, const std::string& device, const std::string& said) {
+    const Finished finished = RunFrf({"train", "--data", "synth:2", "--scene-size", "32x32", "--no-val",
+                                      "--batch", "2", "--net", "frfnet-slim", "--net-options", "width=0.5",
+                                      "--init", "frfnet-slim-synth", "--device", device, "-o", folder / run});
+    EXPECT_EQ(finished.code, 2) << finished.err;
+    EXPECT_NE(finished.err.find(said), std::string::npos) << finished.err;
+    return finished.err;
+  };
+  const std::string said = refused("runs/a", "cpu", "--init frfnet-slim-synth: no layer of frfnet-slim fits");
+  EXPECT_NE(said.find("--prune"), std::string::npos) << said;
+  EXPECT_FALSE(std::filesystem::exists(folder / "runs"));
+  // What was there stays, but for what was put into it; refused before the run's folder is opened, too.
+  MakeFolder(folder / "own");
+  refused("own/a/", "nowhere", "nowhere");
+  EXPECT_FALSE(std::filesystem::exists(folder / "own/a"));
+  EXPECT_TRUE(std::filesystem::exists(folder / "own"));
+  WriteFileAtomically(folder / "own/notes.txt", "mine");
+  refused("own", "cpu", "no layer");
+  EXPECT_TRUE(std::filesystem::exists(folder / "own/notes.txt"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "own/init.ckpt"));
+}
+
+TEST(TrainVerb, NetOptionsAndRecipeThatContradictEachOther) {
+  if (!HasTrain()) GTEST_SKIP() << "frf-train was not built";
+  const auto words = [](const std::string& options, const std::string& set) {
+    return std::vector<std::string>{"train",         "--print-recipe", "--net", "frfnet-slim",
+                                    "--net-options", options,          "--set", set};
+  };
+  test::Refused(words("aux=false,dropout=0.1", "auxiliary=true"),
+                "--net-options aux=false and --set auxiliary=true contradict each other");
+  test::Refused(words("dropout=0.3", "dropout=0"),
+                "--net-options dropout=0.3 and --set dropout=0.0 contradict each other");
+  EXPECT_EQ(RunFrf(words("dropout=0.3", "dropout=0.3")).code, 0);
+  EXPECT_EQ(RunFrf(words("dropout=0.3", "auxiliary=true")).code, 0) << "the recipe's own 0.1 gives way";
+}
+
+TEST(TrainVerb, ARunOfDrawnScenesIsScoredAtTheirSize) {
+  if (!HasTrain()) GTEST_SKIP() << "frf-train was not built";
+  const test::TempFolder folder;
+  const std::string run = folder / "run", list = folder / "v2.txt";
+  WriteFileAtomically(list, "synth/05000000\nsynth/05000001\n");
+  const Json trained = ParsedOutput(RunFrf(
+      {"train", "--data", "synth:4", "--scene-size", "64x96", "--val-list", list, "--net", "frfnet-slim",
+       "--init", "frfnet-slim-synth", "--epochs", "1", "--device", "cpu", "-o", run, "--json"}));
+  for (const char* backend : {"torch", "engine"}) {
+    const Json scored = ParsedOutput(RunFrf({"eval", run, "--data", "synth:4", "--scene-size", "64x96",
+                                             "--list", list, "--backend", backend, "--json"}));
+    EXPECT_NEAR(scored["miou"], trained["best_miou"], backend[0] == 't' ? 1e-9 : 1e-3) << backend;
+    EXPECT_EQ(scored["list"], "v2.txt");
+  }
+  const std::string config = run + "/config.json";
+  const Json entry = ParseJson(ReadFile(config), config)["model"]["eval"][0];
+  EXPECT_EQ(entry["list"], "v2.txt");
+  EXPECT_FALSE(entry.contains("split"));
 }
 
 TEST(TrainVerb, JsonOfARunWhoseNameIsNotUtf8) {

@@ -106,6 +106,20 @@ TEST(Check, EveryFaultIsNamedAndNoneStopsIt) {
   EXPECT_EQ(ToJson(report)["issues"].size(), report.issues.size());
 }
 
+TEST(Check, MostIsMoreThanHalf) {
+  const TempFolder folder;
+  const auto told = [&](const std::string& root) {
+    return Issue(CheckData({.spec = "camvid:" + folder / root}), "odd size").message;
+  };
+  for (int i = 0; i < 3; ++i) PutPair(folder / "two", std::to_string(i), i == 0 ? 41 : 40, 45, i);
+  EXPECT_NE(told("two").find("0.png: 41x45, most of the split (2 of 3) is 40x45"), std::string::npos)
+      << told("two");
+  for (int i = 0; i < 4; ++i) PutPair(folder / "each", std::to_string(i), 40 + i, 45, i);
+  EXPECT_NE(told("each").find("1.png: 41x45, the split has 4 sizes, the commonest (1 of 4) is 40x45"),
+            std::string::npos)
+      << told("each");
+}
+
 TEST(Check, ListedFilesThatAreMissing) {
   const TempFolder folder;
   MakeCamVid(folder / "c", 2, 2);

@@ -47,7 +47,7 @@ TEST(Registry, WhatWouldHaveNoEffectIsRefused) {
   const auto refused = [](const std::string& net, const Json& options, const std::string& message) {
     EXPECT_FRF_ERROR(CompleteOptions(net, options), ErrorCode::kUsage, message);
   };
-  refused("frfnet-slim", {{"backbone", "resnet18"}}, "belongs to frfnet");
+  refused("frfnet-slim", {{"backbone", "resnet18"}}, "option backbone wants one of frf, got");
   refused("frfnet", {{"backbone", "resnet18"}, {"dam", "osa"}}, "dam=osa is of frfnet's own stages");
   refused("frfnet", {{"ablation", "baseline"}, {"ffm.threshold", 0.2}}, "ffm=sum goes without");
   refused("frfnet", {{"ffm", "masks-off"}, {"ffm.threshold", "none"}}, "ffm=masks-off goes without");

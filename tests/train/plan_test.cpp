@@ -90,6 +90,19 @@ TEST(Plan, WhereNoNetworkIsNamedItIsThatOfInit) {
   EXPECT_EQ(MakePlan(options, scenes).model.net_options["width"], 1.0);
 }
 
+TEST(Plan, SaysOfTheRunWhatIsUsed) {
+  const Renamed scenes("camvid", "");
+  TrainOptions options;
+  options.net = "frfnet-slim";
+  options.recipe = LoadRecipe("best");
+  EXPECT_EQ(MakePlan(options, scenes).recipe.batch, 2) << "of 8 that were asked for";
+  options.recipe.batch = 1;
+  EXPECT_EQ(MakePlan(options, scenes).recipe.batch, 1);
+  EXPECT_EQ(MakePlan(options, scenes).model.train["list"], "train");
+  options.train.list = "lists/v4.txt";
+  EXPECT_EQ(MakePlan(options, scenes).model.train["list"], "v4.txt") << "as frf eval has it";
+}
+
 TEST(Plan, ValidationIsReadAsTrainingIs) {
   const Renamed scenes("cityscapes", "");
   TrainOptions options;

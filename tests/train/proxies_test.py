@@ -3,6 +3,7 @@
 program that plays frf-train: Ctrl-C waits until it has saved, and a run that was killed before its first checkpoint goes on."""
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -88,6 +89,34 @@ with tempfile.TemporaryDirectory() as folder:
     lines = results.read_text().splitlines()
     assert len(lines) == 2 and lines[1].startswith('{"run": "base-s0", "miou": 0.25'), lines
 
+    # An arm alone, without the base that others are compared with.
+    other = pathlib.Path(folder, "runs/reading-head=none-s0")
+    other.mkdir()
+    (other / "config.json").write_text('{"recipe":{"phases":[{"epochs":40}]}}')
+    alone = ["run", *words, "--data", "d", "--list", "l", "--val-list", "v", "--only", "head=none", "--seeds", "0", "--results", "alone.jsonl"]
+    shutil.move(pathlib.Path(folder, "runs/base-s0"), pathlib.Path(folder, "base-s0"))
+    said = output_of(proxies(*alone), 0)
+    assert "| head=none | 25.0 % | 25.0 |  | 0.000 M |" in said and "| base | not run |" in said, said
+    shutil.move(pathlib.Path(folder, "base-s0"), pathlib.Path(folder, "runs/base-s0"))
+
+    # A dry run's folder is no run of the whole length, nor the other way round; it stays.
+    short = pathlib.Path(folder, "runs/base-s2")
+    shutil.copytree(pathlib.Path(folder, "runs/base-s0"), short)
+    (short / "config.json").write_text('{"recipe":{"phases":[{"epochs":1},{"epochs":1}]}}')
+    for do in (run[:-1] + ["2"], ["table", *words]):
+        assert "runs/base-s2: holds a run of 2 epochs, 40 are wanted" in output_of(proxies(*do), 1)
+    assert len(results.read_text().splitlines()) == 2 and (short / "log.jsonl").exists()
+    assert "reading-head=none-s0: holds a run of 40 epochs, 2 are wanted" in output_of(proxies("table", *words, "--epochs", "2"), 1)
+    shutil.rmtree(short)
+
     for wrong in (["--jobs", "0"], ["--seeds", "0,x"], ["--frf-train", "./none"]):
         assert wrong[1] in output_of(proxies(*run, *wrong), 2)
 print("runs are stopped and gone on with")
+
+# `| head`, which has read enough before the list is there.
+ours, theirs = os.pipe()
+os.close(ours)
+done = subprocess.run([sys.executable, "-B", SCRIPT, "list", "recipe"], stdout=theirs, stderr=subprocess.PIPE, text=True)
+os.close(theirs)
+assert done.returncode == 1 and done.stderr == "", done
+print("a closed pipe is no fault")

@@ -78,16 +78,18 @@ TEST(Recipe, WarmUpNeverEatsAShortRun) {
   const ScheduleSpec schedule = ScheduleOf(recipe, 4);
   EXPECT_EQ(schedule.steps, 40);
   EXPECT_EQ(schedule.warmup_steps, 8);
+  EXPECT_EQ(WarmupWanted(recipe, 4), 300);
   EXPECT_EQ(schedule.decay_steps, 8);
 }
 
 TEST(Recipe, OneCycleHasAWarmUpOfItsOwn) {
   Recipe recipe = LoadRecipe("best");  // 300 steps of warm-up
   SetEpochs(recipe, 60);
-  recipe = Override(recipe, "schedule.kind=onecycle");
+  recipe = Override(recipe, {"schedule.kind=onecycle"});
   EXPECT_EQ(ScheduleOf(recipe, 1).warmup_steps, 0);
+  EXPECT_EQ(WarmupWanted(recipe, 1), 0);
   for (const char* wrong : {"schedule.momentum_high=2", "schedule.momentum_low=1.5", "schedule.power=-1"})
-    EXPECT_FRF_ERROR(Override(recipe, wrong), ErrorCode::kUsage, "wanted 0");
+    EXPECT_FRF_ERROR(Override(recipe, {wrong}), ErrorCode::kUsage, "wanted 0");
 }
 
 TEST(Recipe, ADecayThatLeavesNoRoomForWarmUpBeginsBehindIt) {
@@ -104,34 +106,70 @@ TEST(Recipe, ADecayThatLeavesNoRoomForWarmUpBeginsBehindIt) {
 
 TEST(Recipe, OverridesByPath) {
   Recipe recipe = LoadRecipe("best");
-  recipe = Override(recipe, "optimizer.weight_decay=0.05");
-  recipe = Override(recipe, "phases.0.epochs=3");
-  recipe = Override(recipe, "phases.1.crop=100x120");
-  recipe = Override(recipe, "loss.kind=ohem");
-  recipe = Override(recipe, "name=mine");
+  recipe = Override(recipe, {"optimizer.weight_decay=0.05"});
+  recipe = Override(recipe, {"phases.0.epochs=3"});
+  recipe = Override(recipe, {"phases.1.crop=100x120"});
+  recipe = Override(recipe, {"loss.kind=ohem"});
+  recipe = Override(recipe, {"name=mine"});
   EXPECT_EQ(recipe.optimizer.weight_decay, 0.05);
   EXPECT_EQ(recipe.phases[0].epochs, 3);
   EXPECT_EQ(recipe.phases[1].crop_width, 120);
   EXPECT_EQ(recipe.loss.kind, LossKind::kOhem);
   EXPECT_EQ(recipe.name, "mine");
-  recipe = Override(recipe, R"(augment={"sky": 0.4})");  // other fields stay, as in a file
+  recipe = Override(recipe, {R"(augment={"sky": 0.4})"});  // other fields stay, as in a file
   EXPECT_EQ(recipe.augment.sky, 0.4);
   EXPECT_EQ(recipe.augment.scale_min, 0.75);
-  EXPECT_FRF_ERROR(Override(recipe, "optimizer.decay=1"), ErrorCode::kUsage,
+  EXPECT_FRF_ERROR(Override(recipe, {"optimizer.decay=1"}), ErrorCode::kUsage,
                    "no field 'decay'; there are kind");
-  EXPECT_FRF_ERROR(Override(recipe, "phases.9.epochs=1"), ErrorCode::kUsage, "'9' is no position");
-  EXPECT_FRF_ERROR(Override(recipe, "batch"), ErrorCode::kUsage, "KEY=VALUE");
-  EXPECT_FRF_ERROR(Override(recipe, "batch=2.5"), ErrorCode::kUsage, "'batch' is 2.5");
-  EXPECT_FRF_ERROR(Override(recipe, "auxiliary=1"), ErrorCode::kUsage, "'auxiliary'");
-  EXPECT_FRF_ERROR(Override(recipe, "batch=0"), ErrorCode::kUsage, "batch is 0");
-  EXPECT_FRF_ERROR(Override(recipe, "input=gray"), ErrorCode::kUsage, "imagenet, mean, mean-std");
-  EXPECT_FRF_ERROR(Override(recipe, "class_weights=1"), ErrorCode::kUsage, "class_weights");
-  EXPECT_FRF_ERROR(Override(recipe, "loss.logit_adjustment=-1"), ErrorCode::kUsage, "logit_adjustment");
-  EXPECT_FRF_ERROR(Override(recipe, "loss.distillation=0"), ErrorCode::kUsage, "distillation");
-  EXPECT_FRF_ERROR(Override(recipe, "sharpness=-1"), ErrorCode::kUsage, "sharpness is not in [0, 100]");
-  EXPECT_FRF_ERROR(Override(recipe, "phases.1.sharpness=1e40"), ErrorCode::kUsage,
+  EXPECT_FRF_ERROR(Override(recipe, {"phases.9.epochs=1"}), ErrorCode::kUsage, "'9' is no position");
+  EXPECT_FRF_ERROR(Override(recipe, {"batch"}), ErrorCode::kUsage, "KEY=VALUE");
+  EXPECT_FRF_ERROR(Override(recipe, {"batch=2.5"}), ErrorCode::kUsage, "'batch' is 2.5");
+  EXPECT_FRF_ERROR(Override(recipe, {"auxiliary=1"}), ErrorCode::kUsage, "'auxiliary'");
+  EXPECT_FRF_ERROR(Override(recipe, {"batch=0"}), ErrorCode::kUsage, "batch is 0");
+  EXPECT_FRF_ERROR(Override(recipe, {"input=gray"}), ErrorCode::kUsage, "imagenet, mean, mean-std");
+  EXPECT_FRF_ERROR(Override(recipe, {"class_weights=1"}), ErrorCode::kUsage, "class_weights");
+  EXPECT_FRF_ERROR(Override(recipe, {"loss.logit_adjustment=-1"}), ErrorCode::kUsage, "logit_adjustment");
+  EXPECT_FRF_ERROR(Override(recipe, {"loss.distillation=0"}), ErrorCode::kUsage, "distillation");
+  EXPECT_FRF_ERROR(Override(recipe, {"sharpness=-1"}), ErrorCode::kUsage, "sharpness is not in [0, 100]");
+  EXPECT_FRF_ERROR(Override(recipe, {"phases.1.sharpness=1e40"}), ErrorCode::kUsage,
                    "phase 'crops': sharpness");
-  EXPECT_FRF_ERROR(Override(recipe, "phases=[]"), ErrorCode::kUsage, "phases");
+  EXPECT_FRF_ERROR(Override(recipe, {"phases=[]"}), ErrorCode::kUsage, "phases");
+}
+
+TEST(Recipe, WhatGoesTogetherMayComeInAnyOrder) {
+  const Recipe best = LoadRecipe("best");  // sizes of 0.75 to 2
+  const std::vector<std::string> larger{"augment.scale_min=3", "augment.scale_max=4"};
+  for (const auto& set : {larger, {larger[1], larger[0]}})
+    EXPECT_EQ(Override(best, set).augment.scale_max, 4);
+  // A phase that is given in part has its other fields too.
+  const Recipe phase =
+      Override(best, {R"(phases=[{"name": "a"}])", "phases.0.epochs=7", "phases.0.crop=64x96"});
+  EXPECT_EQ(phase.phases.at(0).epochs, 7);
+  EXPECT_EQ(phase.phases.at(0).crop_width, 96);
+}
+
+TEST(Recipe, BlamedIsWhatIsWrong) {
+  Recipe recipe = LoadRecipe("best");
+  const auto said = [&](const std::vector<std::string>& set) -> std::string {
+    try {
+      Override(recipe, set);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  const std::string small = "augment.scale_min=3", large = "augment.scale_max=2.5";
+  EXPECT_TRUE(
+      said({small, "dropout=0.2"}).starts_with("--set augment.scale_min=3: recipe: augment.scale_min"));
+  EXPECT_TRUE(
+      said({"dropout=0.2", small}).starts_with("--set augment.scale_min=3: recipe: augment.scale_min"));
+  EXPECT_TRUE(said({small, "batch=4", large})
+                  .starts_with("--set augment.scale_min=3, --set augment.scale_max=2.5: recipe: "))
+      << said({small, "batch=4", large});
+  EXPECT_TRUE(said({"batch=0", "batch=0"}).starts_with("--set batch=0, --set batch=0: recipe: batch is 0"));
+  recipe.schedule.rate = -1;  // --lr -1
+  EXPECT_TRUE(said({"batch=4"}).starts_with("schedule: rate = -1")) << said({"batch=4"});
+  EXPECT_EQ(said({"schedule.rate=0.1"}), "");
 }
 
 TEST(Recipe, FilesBuildOnANamedOne) {
@@ -145,6 +183,9 @@ TEST(Recipe, FilesBuildOnANamedOne) {
   EXPECT_EQ(recipe.schedule.kind, ScheduleKind::kCosine);  // the paper's
   WriteFileAtomically(path, R"({"base": "paper", "bach": 4})");
   EXPECT_FRF_ERROR(LoadRecipe(path), ErrorCode::kUsage, "no field 'bach'");
+  WriteFileAtomically(path, R"({"base": "other.json"})");
+  EXPECT_FRF_ERROR(LoadRecipe(path), ErrorCode::kUsage,
+                   "mine.json: 'base' is \"other.json\", one of best, paper");
   WriteFileAtomically(path, R"([1])");
   EXPECT_FRF_ERROR(LoadRecipe(path), ErrorCode::kUsage, "mine.json");
   WriteFileAtomically(path, R"({"batch": )");

@@ -30,8 +30,7 @@ Plan Planned(const Dataset& data, const std::vector<std::string>& set = {}, int 
              const std::string& recipe = "best") {
   TrainOptions options;
   options.net = "frfnet-slim";
-  options.recipe = LoadRecipe(recipe);
-  for (const std::string& assignment : set) options.recipe = Override(options.recipe, assignment);
+  options.recipe = Override(LoadRecipe(recipe), set);
   options.height = height;
   options.width = width;
   return MakePlan(options, data);
