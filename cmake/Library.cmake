@@ -32,8 +32,11 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/weights/ DESTINATION ${frf_data}/weights
 # Messages and --help name docs/*.md, the card shows pictures of theirs: all beside the weights, as in the repository.
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs DESTINATION ${frf_data} COMPONENT frf
   FILES_MATCHING PATTERN "*.md" PATTERN "*.png" PATTERN "*.svg")
-install(FILES ${PROJECT_SOURCE_DIR}/README.md DESTINATION ${frf_data} COMPONENT frf)
-install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${frf_data} COMPONENT frf)
+# README.md links the other two; a page without what it links to would be half a page.
+install(FILES ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/CONTRIBUTING.md ${PROJECT_SOURCE_DIR}/LICENSE
+  DESTINATION ${frf_data} COMPONENT frf)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/examples DESTINATION ${frf_data} COMPONENT frf
+  FILES_MATCHING PATTERN "*.c" PATTERN "*.cpp" PATTERN "CMakeLists.txt" PATTERN "Makefile" PATTERN "build*" EXCLUDE)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/frf DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT frf_development
   FILES_MATCHING PATTERN "*.h")
 

@@ -316,6 +316,7 @@ frf_status frf_session_run_planes(frf_session* session, const float* planes, int
                                   float* scores, size_t count, const frf_labels* labels) {
   return Guard([&] {
     frf::Session& run = Wanted(session, "session").session;
+    Wanted(planes, "planes");  // before the room is counted, which would blame the scores
     if (scores != nullptr) {
       const std::size_t wanted = run.ScoresShape(height, width).count();
       if (count < wanted) {

@@ -134,7 +134,7 @@ TransposedAxis PlanTransposed(const OpContext& c, const Window& w, int axis, std
     out = shape[shape.size() - spatial + index];
     given = true;
   } else if (auto_pad == "SAME_UPPER" || auto_pad == "SAME_LOWER") {
-    out = in * w.stride[axis];
+    out = std::min(full, in * w.stride[axis]);  // of a kernel below its stride no more (shape_window.cpp)
     given = true;
   }
   if (out < 1 || out > (1 << 24)) c.Bad(fmt::format("output size {} is out of range", out));

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// BatchNormalization, InstanceNormalization, LayerNormalization, Softmax, LogSoftmax. Subtle: before opset 13
-// Softmax flattens everything from its axis on into one axis; and batch norm is x * a + b with a and b
+// BatchNormalization, InstanceNormalization, GroupNormalization, LayerNormalization, Softmax, LogSoftmax.
+// Subtle: before opset 13 Softmax flattens everything from its axis on into one axis; GroupNormalization's
+// scales are one a group in opset 18 to 20, one a channel since; and batch norm is x * a + b with a and b
 // rounded to float once, so folding it into a convolution differs by rounding only.
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "engine/plain_op.h"
 
@@ -47,35 +49,90 @@ std::vector<Tensor> BatchNormalization(OpContext& c) {
 }
 
 struct Moments {
-  double mean, inverse_deviation;
+  double mean, squares;  // squares: the sum of squared differences from the mean
+  double InverseDeviation(std::int64_t count, double epsilon) const {
+    return 1.0 / std::sqrt(squares / static_cast<double>(count) + epsilon);
+  }
 };
-Moments MomentsOf(const float* values, std::int64_t count, double epsilon) {
-  double sum = 0, squares = 0;
-  for (std::int64_t i = 0; i < count; ++i) sum += values[i];
-  const double mean = sum / static_cast<double>(count);
-  for (std::int64_t i = 0; i < count; ++i) squares += (values[i] - mean) * (values[i] - mean);
-  return {mean, 1.0 / std::sqrt(squares / static_cast<double>(count) + epsilon)};
+Moments MomentsOf(const float* values, std::int64_t count) {
+  constexpr std::int64_t kLanes = 8;  // sums side by side: a single one would be a chain
+  const auto sum_of = [&](auto term) {
+    double lanes[kLanes] = {};
+    std::int64_t i = 0;
+    for (; i + kLanes <= count; i += kLanes) {
+      for (std::int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] += term(values[i + lane]);
+    }
+    for (; i < count; ++i) lanes[i % kLanes] += term(values[i]);
+    return std::accumulate(lanes, lanes + kLanes, 0.0);
+  };
+  const double mean = sum_of([](double value) { return value; }) / static_cast<double>(count);
+  return {mean, sum_of([=](double value) { return (value - mean) * (value - mean); })};
 }
 
-std::vector<Tensor> InstanceNormalization(OpContext& c) {
+// The moments of `together` neighbouring planes of the same size as one's.
+Moments Joined(const Moments* planes, std::int64_t together, std::int64_t plane) {
+  Moments joined{0.0, 0.0};
+  for (std::int64_t i = 0; i < together; ++i) joined.mean += planes[i].mean / static_cast<double>(together);
+  for (std::int64_t i = 0; i < together; ++i) {
+    const double apart = planes[i].mean - joined.mean;
+    joined.squares += planes[i].squares + apart * apart * static_cast<double>(plane);
+  }
+  return joined;
+}
+
+// Each group of channels to mean 0 and deviation 1, then scale and shift, which stand once in `per_factor`
+// channels. Moments are taken by plane and then joined, so a single group of many planes keeps all threads
+// busy, and results do not depend on which way it went.
+std::vector<Tensor> NormalizeGroups(OpContext& c, std::int64_t groups, std::int64_t per_factor) {
   const Tensor& x = c.Input(0);
   const float* src = c.Floats(0);
-  if (x.rank() < 3) c.Bad(fmt::format("input is {}, wanted N x C x ...", ToString(x.shape())));
-  const std::int64_t channels = x.dim(1), plane = Product(x.shape(), 2, x.rank());
-  const float* scale = PerChannel(c, 1, channels);
-  const float* bias = PerChannel(c, 2, channels);
+  const std::int64_t channels = x.dim(1), plane = Product(x.shape(), 2, x.rank()),
+                     together = channels / groups, planes = x.dim(0) * channels;
+  const float* scale = PerChannel(c, 1, channels / per_factor);
+  const float* bias = PerChannel(c, 2, channels / per_factor);
   const double epsilon = c.node.Float("epsilon", 1e-5f);
   Tensor y = c.Allocate(DType::kFloat32, x.shape());
   if (y.size() == 0) return {y};
   float* dst = y.data<float>();
-  ParallelFor(x.dim(0) * channels, x.size(), [&](std::int64_t p) {
-    const Moments m = MomentsOf(src + p * plane, plane, epsilon);
-    const double factor = scale[p % channels] * m.inverse_deviation,
-                 shift = bias[p % channels] - m.mean * factor;
+  std::vector<Moments> moments(planes);
+  const auto measure = [&](std::int64_t p) { moments[p] = MomentsOf(src + p * plane, plane); };
+  const auto write = [&](std::int64_t p, const Moments& m) {
+    const std::int64_t slot = p % channels / per_factor;
+    const double factor = scale[slot] * m.InverseDeviation(together * plane, epsilon),
+                 shift = bias[slot] - m.mean * factor;
     for (std::int64_t i = 0; i < plane; ++i)
       dst[p * plane + i] = static_cast<float>(src[p * plane + i] * factor + shift);
-  });
+  };
+  constexpr std::int64_t kPlenty = 32;  // groups that give every thread some; else its planes are shared out
+  const std::int64_t all = planes / together;
+  if (together == 1 || all >= kPlenty) {
+    ParallelFor(all, x.size(), [&](std::int64_t g) {  // one pass: the group is still in the cache
+      for (std::int64_t p = g * together; p < (g + 1) * together; ++p) measure(p);
+      const Moments m = Joined(&moments[g * together], together, plane);
+      for (std::int64_t p = g * together; p < (g + 1) * together; ++p) write(p, m);
+    });
+    return {y};
+  }
+  ParallelFor(planes, x.size(), measure);
+  std::vector<Moments> joined(all);
+  for (std::int64_t g = 0; g < all; ++g) joined[g] = Joined(&moments[g * together], together, plane);
+  ParallelFor(planes, x.size(), [&](std::int64_t p) { write(p, joined[p / together]); });
   return {y};
+}
+
+std::vector<Tensor> InstanceNormalization(OpContext& c) {
+  const Tensor& x = c.Input(0);
+  if (x.rank() < 3) c.Bad(fmt::format("input is {}, wanted N x C x ...", ToString(x.shape())));
+  return NormalizeGroups(c, std::max<std::int64_t>(x.dim(1), 1), 1);
+}
+
+std::vector<Tensor> GroupNormalization(OpContext& c) {
+  const Tensor& x = c.Input(0);
+  if (x.rank() < 2) c.Bad(fmt::format("input is {}, wanted N x C x ...", ToString(x.shape())));
+  const std::int64_t groups = c.node.Int("num_groups", 0);
+  if (groups < 1 || x.dim(1) < groups || x.dim(1) % groups != 0)
+    c.Bad(fmt::format("{} groups do not divide {} channels", groups, x.dim(1)));
+  return NormalizeGroups(c, groups, c.opset < 21 ? x.dim(1) / groups : 1);
 }
 
 std::vector<Tensor> LayerNormalization(OpContext& c) {
@@ -92,11 +149,12 @@ std::vector<Tensor> LayerNormalization(OpContext& c) {
          inverse = c.Allocate(DType::kFloat32, statistics);
   float *dst = y.data<float>(), *means = mean.data<float>(), *inverses = inverse.data<float>();
   ParallelFor(rows, x.size(), [&](std::int64_t r) {
-    const Moments m = MomentsOf(src + r * row, row, epsilon);
+    const Moments m = MomentsOf(src + r * row, row);
+    const double inverse_deviation = m.InverseDeviation(row, epsilon);
     means[r] = static_cast<float>(m.mean);
-    inverses[r] = static_cast<float>(m.inverse_deviation);
+    inverses[r] = static_cast<float>(inverse_deviation);
     for (std::int64_t i = 0; i < row; ++i) {
-      const double normal = (src[r * row + i] - m.mean) * m.inverse_deviation;
+      const double normal = (src[r * row + i] - m.mean) * inverse_deviation;
       dst[r * row + i] = static_cast<float>(normal * scale[i] + (bias != nullptr ? bias[i] : 0.0f));
     }
   });
@@ -194,6 +252,7 @@ std::vector<Tensor> Softmax(OpContext& c) {
 void AddNormOps(OpTable& table) {
   table.Add("BatchNormalization", BatchNormalization);
   table.Add("InstanceNormalization", InstanceNormalization);
+  table.Add("GroupNormalization", GroupNormalization);
   table.Add("LayerNormalization", LayerNormalization);
   table.Add("Softmax", Softmax<false>);
   table.Add("LogSoftmax", Softmax<true>);

@@ -122,6 +122,17 @@ void CheckNorm(const Checker& c) {
     c.Bad("training_mode 1; export the network for inference", ErrorCode::kUnsupported);
 }
 
+// stash_type names the type that moments are taken in: double, here, is no worse than any of them.
+void CheckGroupNorm(const Checker& c) {
+  c.Need("num_groups");
+  c.Int("num_groups", 1, kMaxWindow);
+  c.Float("epsilon", 0.0f, 1.0f);
+  c.Int("stash_type", 1, 16);
+  const std::int64_t stash = c.node().Int("stash_type", 1);
+  if (stash != 1 && stash != 10 && stash != 11 && stash != 16)
+    c.Bad(fmt::format("stash_type {} is no type of real numbers", stash));
+}
+
 void CheckPermutation(const Checker& c) {
   Ints order = c.node().Ints("perm", {});
   std::sort(order.begin(), order.end());
@@ -200,6 +211,7 @@ const std::unordered_map<std::string, Check>& Checks() {
       {"MaxUnpool", [](const Checker& c) { c.Need("kernel_shape"), CheckWindow(c); }},
       {"BatchNormalization", CheckNorm},
       {"InstanceNormalization", CheckNorm},
+      {"GroupNormalization", CheckGroupNorm},
       {"Resize", CheckResize},
       {"Transpose", CheckPermutation},
       {"Constant", CheckConstant},

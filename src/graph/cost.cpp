@@ -173,7 +173,8 @@ class Counter {
     if (std::find(std::begin(kWindows), std::end(kWindows), node.op) != std::end(kWindows)) {
       FollowWindow(node, reach);
     } else if (node.op.starts_with("Global") || node.Is("SpectralPool") || node.Is("AdaptiveAveragePool") ||
-               node.Is("MatMul") || node.Is("Gemm") || node.Is("InstanceNormalization")) {
+               node.Is("MatMul") || node.Is("Gemm") || node.Is("InstanceNormalization") ||
+               node.Is("GroupNormalization")) {
       reach.whole = true;
     } else if (node.Is("Softmax") || node.Is("LogSoftmax") || node.Is("Hardmax") ||
                node.Is("LayerNormalization") || node.op.starts_with("Reduce") || node.op.starts_with("Arg")) {

@@ -93,6 +93,7 @@ std::vector<OperatorInfo> MakeTable() {
                                 {"ConvTranspose", "", 2, 3, 1, 1},
                                 {"BatchNormalization", "", 5, 5, 1, 5},
                                 {"InstanceNormalization", "", 3, 3, 1, 1},
+                                {"GroupNormalization", "", 3, 3, 1, 1},
                                 {"LayerNormalization", "", 2, 3, 1, 3},
                                 {"Gemm", "", 2, 3, 1, 1},
                                 {"Clip", "", 1, 3, 1, 1},

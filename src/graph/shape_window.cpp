@@ -4,6 +4,7 @@
 // ONNX says since opset 19; files of older opsets are read the same way.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "graph/shape_rules.h"
@@ -114,7 +115,9 @@ NodeTypes InferConv(const RuleContext& c) {
   for (std::size_t i = 0; i < axes; ++i) {
     std::int64_t size = w.strides[i] * (x[2 + i] - 1) + extra[i] + (w.kernel[i] - 1) * w.dilations[i] + 1 -
                         w.begin[i] - w.end[i];
-    if (w.same) size = x[2 + i] * w.strides[i];
+    // A kernel below its stride does not reach so far, and pads are never negative: ONNX's own inference and
+    // ONNX Runtime both end there, ONNX's text would have more.
+    if (w.same) size = std::min(size, x[2 + i] * w.strides[i]);
     if (given.size() == axes)
       size = given[i];
     else if (given.size() == axes + 2)

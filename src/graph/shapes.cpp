@@ -79,6 +79,23 @@ NodeTypes InferNorm(const RuleContext& c) {
   return types;
 }
 
+// Opset 18 has scale and bias once a group, opset 21 once a channel.
+NodeTypes InferGroupNorm(const RuleContext& c) {
+  c.WantAtLeast(0, 2);
+  if (c.opset < 18) c.Unsupported(fmt::format("it came with opset 18, the file is of opset {}", c.opset));
+  const std::int64_t channels = c.ShapeOf(0)[1], groups = c.node.Int("num_groups", 0);
+  if (groups < 1 || channels < groups || channels % groups != 0)
+    c.Fail(fmt::format("{} groups do not divide {} channels", groups, channels));
+  const bool by_group = c.opset < 21;
+  const std::int64_t wanted = by_group ? groups : channels;
+  for (const std::size_t i : {1, 2}) {
+    if (c.ShapeOf(i) == Shape{wanted}) continue;
+    c.Fail(fmt::format("'{}' is {}, opset {} wants {} values, one for each {}", c.node.inputs[i],
+                       ToString(c.ShapeOf(i)), c.opset, wanted, by_group ? "group" : "channel"));
+  }
+  return {{c.TypeOf(0), c.ShapeOf(0)}};
+}
+
 NodeTypes InferLayerNorm(const RuleContext& c) {
   NodeTypes types{{c.TypeOf(0), c.ShapeOf(0)}};
   Shape statistics = c.ShapeOf(0);  // mean and inverse deviation
@@ -202,6 +219,7 @@ NodeTypes InferNode(const RuleContext& c) {
   if (op == "Gemm") return InferGemm(c);
   if (op == "PRelu") return InferPRelu(c);
   if (op == "Dropout") return InferDropout(c);
+  if (op == "GroupNormalization") return InferGroupNorm(c);
   if (op == "LayerNormalization") return InferLayerNorm(c);
   if (OneOf(op, {"BatchNormalization", "InstanceNormalization"})) return InferNorm(c);
   if (op.starts_with("Reduce") || op == "ArgMax") return InferReduce(c);

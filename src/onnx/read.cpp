@@ -75,6 +75,8 @@ class Reader {
                                                   static_cast<int>(bytes.size()));
     stream.SetTotalBytesLimit(static_cast<int>(bytes.size()));
     if (!proto_.ParseFromCodedStream(&stream) || !stream.ConsumedEntireMessage()) {
+      if (bytes.starts_with("FRFCKPT"))
+        Corrupt("is a checkpoint of frf; name its run folder, whose config.json belongs to it");
       Corrupt(fmt::format("is no ONNX file, or its {} bytes are damaged or cut short", bytes.size()));
     }
   }
@@ -287,7 +289,8 @@ class Reader {
       const std::size_t slot = std::find(node.inputs.begin(), node.inputs.end(), value) - node.inputs.begin();
       if (node.Is("BatchNormalization") && slot >= 1) return slot >= 3 ? Role::kState : Role::kParameter;
       const bool layer = node.Is("Conv") || node.Is("ConvTranspose") || node.Is("Gemm") || node.Is("PRelu") ||
-                         node.Is("InstanceNormalization") || node.Is("LayerNormalization");
+                         node.Is("InstanceNormalization") || node.Is("GroupNormalization") ||
+                         node.Is("LayerNormalization");
       if (layer && slot >= 1) return Role::kParameter;
       if (product && node.Is("MatMul")) return Role::kParameter;
       const bool passes =

@@ -228,7 +228,9 @@ TEST_F(CApi, NullsAreArgumentsLikeAnyOther) {
   EXPECT_STATUS(frf_session_run(session_, &in, nullptr), FRF_INVALID_ARGUMENT, "labels is NULL");
   EXPECT_STATUS(frf_session_run_scores(session_, &in, nullptr, 9), FRF_INVALID_ARGUMENT, "scores is NULL");
   EXPECT_STATUS(frf_session_run_planes(session_, nullptr, 16, 16, nullptr, 0, &out), FRF_INVALID_ARGUMENT,
-                "planes");
+                "planes is NULL");
+  EXPECT_STATUS(frf_session_run_planes(session_, nullptr, 16, 16, &value, 1, nullptr), FRF_INVALID_ARGUMENT,
+                "planes is NULL");
   EXPECT_STATUS(frf_session_run_planes(nullptr, &value, 16, 16, nullptr, 0, &out), FRF_INVALID_ARGUMENT,
                 "session is NULL");
   EXPECT_STATUS(frf_session_input_size(session_, 16, 16, nullptr, &size), FRF_INVALID_ARGUMENT,

@@ -3,6 +3,7 @@
 // (1, 13, 127), and a few results worked out by hand.
 #include "engine/helpers.h"
 #include "engine/onednn.h"
+#include "graph/shapes.h"
 
 namespace frf::test {
 namespace {
@@ -169,6 +170,34 @@ TEST(Conv, ByHand) {
   // One spatial dimension.
   ExpectTensor(RunOne("Conv", {F({1, 1, 4}, {1, 2, 3, 4}), F({1, 1, 2}, {1, -1})}),
                F({1, 1, 3}, {-1, -1, -1}));
+}
+
+// Size and values as ONNX Runtime 1.32 gives them; ONNX's shape inference says these sizes too.
+TEST(ConvTranspose, SameWithAKernelBelowItsStrideEndsWhereTheKernelDoes) {
+  struct Case {
+    std::int64_t kernel, stride;
+    Shape out;
+    std::vector<float> values;
+  };
+  const Case cases[] = {{1, 2, {1, 1, 1, 3}, {1, 0, 2}},
+                        {2, 3, {1, 1, 2, 5}, {1, 1, 0, 2, 2, 1, 1, 0, 2, 2}},
+                        {2, 2, {1, 1, 2, 4}, {1, 1, 2, 2, 1, 1, 2, 2}}};
+  for (const char* same : {"SAME_UPPER", "SAME_LOWER"}) {
+    for (const Case& k : cases) {
+      SCOPED_TRACE(fmt::format("{}, kernel {}, stride {}", same, k.kernel, k.stride));
+      const std::vector<float> ones(k.kernel * k.kernel, 1.0f);
+      Graph graph;
+      graph.name = "net";
+      graph.inputs.push_back({.name = "x0", .shape = {1, 1, -1, -1}});
+      graph.initializers.push_back({.name = "x1", .value = F({1, 1, k.kernel, k.kernel}, ones)});
+      graph.nodes.push_back(MakeNode(
+          "ConvTranspose", 2, {{"auto_pad", std::string(same)}, {"strides", Ints{k.stride, k.stride}}}));
+      graph.outputs.push_back({.name = "y0"});
+      EXPECT_EQ(InferShapes(graph, {{"x0", {1, 1, 1, 2}}}).at("y0").shape, k.out);
+      const TensorMap results = PlainExecutor(graph, {.threads = 1}).Run({{"x0", F({1, 1, 1, 2}, {1, 2})}});
+      ExpectTensor(results.at("y0"), F(k.out, k.values));
+    }
+  }
 }
 
 TEST(Conv, RefusesWhatDoesNotFit) {

@@ -3,7 +3,7 @@
 # Installs a build, uses it as others would, and moves it: run_install.sh CMAKE BUILD LIBDIR [KEEP]
 #
 # Every public header compiles alone (C++17 and C++20; frf.h as C99 too); the library exports what the headers declare and
-# nothing else; it can be let go and loaded again; both examples build against the installed tree, by find_package and by pkg-config; the tree and the programs
+# nothing else; what README.md and docs link to is there; it can be let go and loaded again; both examples build against the installed tree, by find_package and by pkg-config; the tree and the programs
 # are moved, and still the programs find library and weights and give `frf segment`'s mask, byte for byte.
 # KEEP: a folder for the tree, stripped, and a line on what it weighs; else all is removed at the end.
 set -euo pipefail
@@ -28,6 +28,14 @@ for file in bin/frf "$libdir"/libfrf.so include/frf/{frf,session,image,image_io,
 done
 [ "$(cd "$first/include" && find . -type f | sort)" = "$(cd "$source/include" && find . -type f | sort)" ] || fail "the headers are not include/'s"
 if grep -rlF -e "$first" -e "$source" -e "$build" "$first" >"$work/found"; then fail "paths of this machine in $(cat "$work/found")"; fi
+
+step "links of the installed pages"
+# Outside blocks of code, where `](` is C++.
+while read -r page; do
+  while read -r link; do
+    [ -e "$(dirname "$page")/${link%%#*}" ] || fail "${page#"$first/"} links to $link, which was not installed"
+  done < <(awk '/^```/ { code = !code } !code' "$page" | grep -oP '\]\(\K[^)\s]+' | grep -vE '^(https?:|#)' || true)
+done < <(find "$first/share/frf" -name '*.md')
 
 step "headers, each alone"
 for header in "$first"/include/frf/*.h; do
