@@ -17,6 +17,7 @@
 
 #include "base/json.h"
 #include "base/model_info.h"
+#include "data/dataset.h"
 #include "frf/image.h"
 #include "onnx/onnx_file.h"
 
@@ -102,9 +103,27 @@ class FileSet {
   std::set<std::pair<std::uint64_t, std::uint64_t>> ids_;  // device and number
 };
 
+// The files that a command reads, whose place none of its outputs may take.
+class InputFiles {
+ public:
+  InputFiles& Add(const std::filesystem::path& file);
+  InputFiles& AddModel(
+      const std::string& name);  // a file, shipped weights or a run folder; a network's name is none
+  // Lists, a pack, classes.json, and what `data` has (nullptr: not opened).
+  InputFiles& AddData(const DatasetSpec& spec, const Dataset* data = nullptr);
+  // kUsage where `output`, which `option` names, is one of them. Devices may be both.
+  void Refuse(const std::filesystem::path& output, const std::string& option) const;
+
+ private:
+  FileSet files_;
+};
+
 // Whether `file`, which `option` names, can be written, asked before hours of work: kUsage for a folder, kIo
 // where its own folder does not exist or takes no files.
 void CheckOutputFile(const std::string& file, const std::string& option);
+// As above for a model or a pack (`kind`) that -o names: no input's place, nor a picture's name, a slip that
+// would cost a mask or a photograph.
+void CheckOutputFile(const std::string& file, const std::string& kind, const InputFiles& inputs);
 
 // Replaces this process by frf-train with `arguments`; refuses one built from another commit. Returns only by
 // throwing.

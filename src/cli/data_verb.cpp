@@ -35,7 +35,7 @@ int RunCheck(const DataArguments& arguments) {
 }
 
 int RunPack(const DataArguments& arguments) {
-  CheckOutputFile(arguments.output, "-o");
+  CheckOutputFile(arguments.output, "a pack", InputFiles().AddData(arguments.spec));
   const PackResult result = PackData(arguments.spec, arguments.output,
                                      {.splits = Words(arguments.splits), .jpeg_quality = arguments.jpeg});
   if (arguments.json) {
@@ -86,6 +86,7 @@ void CheckConvert(const DataArguments& arguments, const CLI::App& app) {
 
 int RunConvert(const DataArguments& arguments, const CLI::App& app) {
   CheckConvert(arguments, app);
+  InputFiles().Add(arguments.convert.classes).Refuse(arguments.output, "-o");
   ConvertResult result;
   if (NamesDataset(arguments.spec.spec))
     result = ConvertToFolder(arguments.spec, arguments.output);

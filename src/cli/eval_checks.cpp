@@ -143,23 +143,6 @@ void CheckGiven(const EvalArguments& arguments, bool run_folder) {
   }
 }
 
-namespace {
-
-// The files that are scored. `data`: nullptr where they cannot be opened, which frf-train says.
-void AddDataFiles(const DatasetSpec& spec, const Dataset* data, FileSet& inputs) {
-  const std::size_t colon = spec.spec.find(':');
-  const std::string root = colon == std::string::npos ? "" : spec.spec.substr(colon + 1);
-  inputs.Add(root);  // a pack
-  inputs.Add(spec.list);
-  if (!spec.list.empty() && !root.empty()) inputs.Add(fs::path(root) / spec.list);
-  for (int i = 0; data != nullptr && i < data->size(); ++i) {
-    inputs.Add(data->image_path(i));
-    inputs.Add(data->label_path(i));
-  }
-}
-
-}  // namespace
-
 void CheckOutputs(const EvalArguments& arguments, const Dataset* data) {
   if (!arguments.save.empty()) MakeFolder(arguments.save);
   if (arguments.stamp) CheckOutputFile(FindModel(arguments.model), "--stamp");
@@ -176,27 +159,12 @@ void CheckOutputs(const EvalArguments& arguments, const Dataset* data) {
     throw Error(ErrorCode::kUsage,
                 fmt::format("--report and --per-image are one file, {}", PrintableName(arguments.report)));
   }
-  FileSet inputs;
-  for (const std::string& model : {arguments.model, arguments.against}) {
-    if (model.empty()) continue;
-    if (!NamesRun(model)) {
-      inputs.Add(arguments.backend == "torch" ? model : FindModel(model));
-      continue;
-    }
-    for (const char* file : {"best.ckpt", "last.ckpt", "config.json", "log.jsonl"})
-      inputs.Add(fs::path(model) / file);
-  }
-  AddDataFiles(arguments.data, data, inputs);
-  const auto check = [&](const fs::path& output, const char* option) {
-    if (!inputs.Has(output)) return;
-    throw Error(ErrorCode::kUsage,
-                fmt::format("{} {}: is one of the inputs, which would be lost; name another", option,
-                            PrintableName(output.string())));
-  };
-  for (const auto& [file, option] : files)
-    if (!file.empty() && !file.starts_with("/dev/")) check(file, option);
+  InputFiles inputs;
+  for (const std::string& model : {arguments.model, arguments.against}) inputs.AddModel(model);
+  inputs.AddData(arguments.data, data);
+  for (const auto& [file, option] : files) inputs.Refuse(file, option);
   for (int i = 0; data != nullptr && !arguments.save.empty() && i < data->size(); ++i)
-    check(fs::path(arguments.save) / PredictionName(data->name(i)), "--save");
+    inputs.Refuse(fs::path(arguments.save) / PredictionName(data->name(i)), "--save");
 }
 
 std::string PredictionName(const std::string& sample) {

@@ -210,7 +210,7 @@ Proof Prove(const Model& model, const std::string& bytes, const ExportArguments&
 }
 
 int RunExport(const ExportArguments& arguments) {
-  CheckOutputFile(arguments.output, "-o");
+  CheckOutputFile(arguments.output, "a model", InputFiles().AddModel(arguments.source).Add(arguments.meta));
   Model model = LoadSource(arguments);
   CheckImageInput(model.graph, arguments.source);
   if (!arguments.class_bias.empty())

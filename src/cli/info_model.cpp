@@ -13,8 +13,13 @@
 namespace frf::cli {
 namespace {
 
+// A file may hold anything; what is in any language's letters and short is shown as it is.
+std::string Shown(const std::string& text) {
+  return IsUtf8(text) && text.size() <= 80 ? PrintableName(text) : Printable(text);
+}
+
 void Line(const char* what, const std::string& text) {
-  if (!text.empty()) fmt::print("{:<10} {}\n", what, Printable(text));  // a file may hold anything
+  if (!text.empty()) fmt::print("{:<10} {}\n", what, Shown(text));
 }
 
 std::string Facts(const Json& object);
@@ -40,7 +45,7 @@ void PrintClasses(const Classes& classes) {
     const Color& color = classes.palette[id];
     fmt::print("{:>5}{}  #{:02x}{:02x}{:02x}  {}\n", id,
                mapped ? fmt::format("{:>10}", classes.label_ids[id]) : "", color[0], color[1], color[2],
-               Printable(classes.names[id]));
+               Shown(classes.names[id]));
   }
 }
 

@@ -10,8 +10,12 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/text.h"
 #include "cli/cli.h"
+#include "data/dataset.h"
 #include "frf/error.h"
+#include "image/image_io.h"
+#include "onnx/onnx_file.h"
 
 namespace frf::cli {
 
@@ -36,6 +40,35 @@ bool FileSet::Has(const fs::path& path) const {
   return id && ids_.contains(*id);
 }
 
+InputFiles& InputFiles::Add(const fs::path& file) {
+  files_.Add(file);
+  return *this;
+}
+
+InputFiles& InputFiles::AddModel(const std::string& name) {
+  if (name.empty() || IsNet(name)) return *this;
+  if (!NamesRun(name)) return Add(FindModel(name, NetNames()));
+  for (const char* file : {"best.ckpt", "last.ckpt", "config.json", "log.jsonl"}) Add(fs::path(name) / file);
+  return *this;
+}
+
+InputFiles& InputFiles::AddData(const DatasetSpec& spec, const Dataset* data) {
+  const std::size_t colon = spec.spec.find(':');
+  const std::string root = colon == std::string::npos ? "" : spec.spec.substr(colon + 1);
+  Add(root);  // a pack
+  Add(spec.list);
+  if (!root.empty()) Add(fs::path(root) / "classes.json");
+  if (!root.empty() && !spec.list.empty()) Add(fs::path(root) / spec.list);
+  for (int i = 0; data != nullptr && i < data->size(); ++i) Add(data->image_path(i)).Add(data->label_path(i));
+  return *this;
+}
+
+void InputFiles::Refuse(const fs::path& output, const std::string& option) const {
+  if (output.empty() || output.string().starts_with("/dev/") || !files_.Has(output)) return;
+  throw Error(ErrorCode::kUsage, fmt::format("{} {}: is one of the inputs, which would be lost; name another",
+                                             option, PrintableName(output.string())));
+}
+
 void CheckOutputFile(const std::string& file, const std::string& option) {
   std::error_code code;  // what is not there is no error
   if (fs::is_directory(file, code) || !fs::path(file).has_filename())
@@ -53,6 +86,14 @@ void CheckOutputFile(const std::string& file, const std::string& option) {
                             file, fs::path(file).parent_path().string()));
   }
   check(folder, W_OK | X_OK);
+}
+
+void CheckOutputFile(const std::string& file, const std::string& kind, const InputFiles& inputs) {
+  CheckOutputFile(file, "-o");
+  if (LooksLikeImageFile(file))
+    throw Error(ErrorCode::kUsage, fmt::format("-o {}: {} is written, not a picture; name another file",
+                                               PrintableName(file), kind));
+  inputs.Refuse(file, "-o");
 }
 
 }  // namespace frf::cli

@@ -76,17 +76,19 @@ std::optional<Drop> DropOf(const NetworkScore& wanted, const NetworkScore& got) 
   }
   std::sort(drops.begin(), drops.end());
   const std::size_t tail = drops.size() * 25 / 1000;
-  return Drop{*points, drops.at(tail), drops.at(drops.size() - 1 - tail)};
+  return Drop{*points, drops.at(tail), drops.at(drops.size() - 1 - tail), count < 5};
 }
 
 Json ToJson(const std::optional<Drop>& drop) {
   if (!drop) return {{"drop", nullptr}, {"drop_low", nullptr}, {"drop_high", nullptr}};
-  return {{"drop", drop->points}, {"drop_low", drop->low}, {"drop_high", drop->high}};
+  const auto end = [&](double value) { return drop->few ? Json(nullptr) : Json(value); };
+  return {{"drop", drop->points}, {"drop_low", end(drop->low)}, {"drop_high", end(drop->high)}};
 }
 
 std::string ToText(const Drop& drop) {
-  const auto text = [](const char* verb, double points, double low, double high) {
-    return fmt::format("int8 {} {:.2f} points, 95 % {:.2f} to {:.2f}", verb, points, low, high);
+  const auto text = [&](const char* verb, double points, double low, double high) {
+    return fmt::format("int8 {} {:.2f} points{}", verb, points,
+                       drop.few ? "" : fmt::format(", 95 % {:.2f} to {:.2f}", low, high));
   };
   // What rounds to nothing is neither.
   if (drop.points <= -0.005) return text("gains", -drop.points, -drop.high, -drop.low);

@@ -58,13 +58,15 @@ double Disagreement(const NetworkScore& a, const NetworkScore& b);
 // labelled do not count). nullopt: no pixel of any image is labelled.
 struct Drop {
   double points = 0, low = 0, high = 0;
+  bool few = false;  // images: draws from fewer than five tell nothing
 };
 std::optional<Drop> DropOf(const NetworkScore& wanted, const NetworkScore& got);
 
-// {drop, drop_low, drop_high}; null where there is none.
+// {drop, drop_low, drop_high}; null where there is none, and the last two of few images.
 Json ToJson(const std::optional<Drop>& drop);
 
-// "int8 loses 0.16 points, 95 % 0.02 to 0.31", or "gains", so that no sign is needed to tell which.
+// "int8 loses 0.16 points, 95 % 0.02 to 0.31", or "gains", so that no sign is needed to tell which; of few
+// images the points alone.
 std::string ToText(const Drop& drop);
 
 // Tables: the settings that were tried ({ranges, bias_correction, equalized_pairs, labels_changed, miou} a

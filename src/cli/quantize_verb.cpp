@@ -409,7 +409,9 @@ Examples:
   app->callback([a, app, &action] {
     CheckGiven(*a, *app);
     action = [a] {
-      CheckOutputFile(a->output, "-o");
+      const DatasetSpec data{.spec = a->data, .list = a->list},
+          score{.spec = a->score_data, .list = a->score_list};
+      CheckOutputFile(a->output, "a model", InputFiles().AddModel(a->model).AddData(data).AddData(score));
       return Quantizer(*a, LoadModel(a->model)).Run();
     };
   });

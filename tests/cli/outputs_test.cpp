@@ -39,6 +39,29 @@ void Refused(const std::vector<std::string>& words, const std::string& named, in
   EXPECT_TRUE(finished.out.empty()) << finished.out;
 }
 
+TEST(Outputs, AModelsFileTakesNoInputsPlace) {
+  const test::TempFolder work;
+  const std::string model = work / "net.onnx";
+  ASSERT_EQ(RunFrf({"export", "frfnet-slim", "-o", model}).code, 0);
+  const std::string bytes = ReadFile(model);
+  Refused({"export", model, "-o", work / "./net.onnx", "--half"},
+          "net.onnx: is one of the inputs, which would be lost");
+  ASSERT_EQ(RunFrf({"synth", "--count", "3", "-o", work / "scenes"}).code, 0);
+  const std::string data = "camvid:" + (work / "scenes");
+  Refused({"quantize", model, "--data", data, "-o", model}, "which would be lost");
+  Refused({"quantize", model, "--data", data, "-o", work / "scenes/q.png"},
+          "q.png: a model is written, not a picture");
+  Refused({"export", model, "-o", work / "street.JPG"}, "a model is written, not a picture");
+  Refused({"data", "pack", data, "-o", work / "a.png"}, "a pack is written, not a picture");
+  ASSERT_EQ(RunFrf({"data", "pack", data, "-o", work / "a.pack"}).code, 0);
+  Refused({"data", "pack", "pack:" + (work / "a.pack"), "-o", work / "a.pack"}, "which would be lost");
+  EXPECT_EQ(ReadFile(model), bytes);
+  WriteFileAtomically(work / "classes.json", R"({"names": ["a", "b"]})");
+  Refused({"data", "convert", work / "mask.png", "--from", "colors", "--classes", work / "classes.json", "-o",
+           work / "classes.json"},
+          "which would be lost");
+}
+
 TEST(SegmentOutputs, APictureIsNotReplacedByItsResult) {
   const test::TempFolder work;
   const std::string picture = work / "p.png", link = work / "link.png", earlier = work / "p_color.png";
