@@ -287,13 +287,13 @@ TEST(Plan, WidePointwiseConvolutionsTakeSevenProductsOfEight) {
   g.Output(g.Conv(gated, {.name = "s", .out = 5}), "scores", OutputRole::kScores);
   const Graph graph = Made(std::move(g));
   const Tensor image = Picture(72, 77);
-  const Ran ran = RunPlan(graph, image, {.threads = 1});
+  const Ran ran = RunPlan(graph, image, {.threads = 1, .strassen = true});
   for (const std::string kernel : {"strassen 1x1", "strassen 1x1+elementwise"})
     EXPECT_EQ(std::count(ran.kernels.begin(), ran.kernels.end(), kernel), 1) << kernel;
   EXPECT_LT(Difference(graph, image, ran.scores), 1e-5);
-  EXPECT_EQ(RunPlan(graph, image, {.threads = 3}).scores, ran.scores);
+  EXPECT_EQ(RunPlan(graph, image, {.threads = 3, .strassen = true}).scores, ran.scores);
   for (const kernels::Kernels* isa : kernels::AllKernels())
-    ExpectSame(graph, image, 1e-5, {.threads = 2, .kernels = isa});
+    ExpectSame(graph, image, 1e-5, {.threads = 2, .kernels = isa, .strassen = true});
 }
 
 TEST(Plan, AttentionResizesAndPools) {

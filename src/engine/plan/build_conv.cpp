@@ -95,9 +95,9 @@ bool StepBuilder::FitsStrassen(const ConvOp& op) const {
                          op.stride_h == 1 && op.stride_w == 1 && op.phase_h == 1 && op.phase_w == 1 &&
                          op.pad_top == 0 && op.pad_left == 0 && dst.height == src.height &&
                          dst.width == src.width;
-  return pointwise && !IsRounded(op) && plan_.options_.precision == Precision::kFloat32 &&
-         kernels_.fits_strassen(out, depth) && depth >= kLeastStrassenDepth && out >= kLeastStrassenOut &&
-         depth * out >= kLeastStrassenWeights &&
+  return plan_.options_.strassen && pointwise && !IsRounded(op) &&
+         plan_.options_.precision == Precision::kFloat32 && kernels_.fits_strassen(out, depth) &&
+         depth >= kLeastStrassenDepth && out >= kLeastStrassenOut && depth * out >= kLeastStrassenWeights &&
          1.0 * dst.height * dst.width * depth * out >= kLeastStrassenWork;
 }
 

@@ -73,6 +73,10 @@ enum class ConvChoice : std::uint8_t {
   kWinograd2
 };  // 2: with stride 2 alone, where 6 means 2
 
+// Whether seven products of eight (kernels/strassen.inl.h) save time on this CPU: not on Intel's, which bring
+// what they add from L2 more slowly than they multiply (measured, docs/performance.md).
+inline bool StrassenGains() { return !__builtin_cpu_is("intel"); }
+
 struct PlanOptions {
   int threads = 1;
   const kernels::Kernels* kernels = nullptr;  // null: BestKernels()
@@ -85,6 +89,7 @@ struct PlanOptions {
   int classes = 0;
   std::string file = "the network";
   std::unordered_map<std::string, ConvChoice> choices;  // by operation name; the rest by rule
+  bool strassen = StrassenGains();                      // large 1x1 convolutions
   // Maps of at least so many bytes are kept out of memory where they can be (band.h): what leaves L2.
   // Maximum: none is.
   std::size_t band_bytes = std::size_t{1} << 20;
