@@ -66,16 +66,8 @@ PairFacts LookAtFiles(const Pair& pair, const LabelCoding& coding, const Classes
       Try(facts, "unreadable label", pair.label, [&] { read = ReadTolerantly(pair.label, coding, classes); });
   const LabelImage& labels = read.labels;
   if (!read.bad.empty()) facts.issues.push_back({"bad value", {}, pair.label, pair.label + ": " + read.bad});
-  if (read.bad.empty() && !read.other.empty()) {
-    facts.issues.push_back(
-        {"palette",
-         {},
-         pair.label,
-         fmt::format(
-             "{}: its palette shows {}; frf reads indices: save it as RGB where the colours are right",
-             pair.label, read.other),
-         false});
-  }
+  if (!read.other.empty())
+    facts.issues.push_back({"palette", {}, pair.label, PaletteWarning(pair.label, read.other), false});
   if (!has_image || !has_labels) return facts;
   if (image.height != labels.height || image.width != labels.width) {
     facts.issues.push_back({"size mismatch", {}, pair.label, SizeMismatch(pair, image, labels)});
@@ -145,6 +137,18 @@ std::string AbsentHint(const CheckReport& report, const CheckSplit& split, int a
   return fmt::format("; where masks hold 255 for it, {}", kTwoClassRemedy);
 }
 
+// A split without a labelled pixel: `frf train` refuses to learn from it. Labels of val or test may be held
+// back on purpose. Where masks could not be read, or hold bad values, that is said already.
+void AddUnlabelled(CheckReport& report, const CheckSplit& split, const std::vector<PairFacts>& facts) {
+  const auto good = [](const PairFacts& pair) { return pair.good; };
+  if (facts.empty() || !std::all_of(facts.begin(), facts.end(), good)) return;
+  report.issues.push_back({"no label",
+                           split.split,
+                           {},
+                           split.description + ": no labelled pixel in it: every pixel of every mask is void",
+                           split.split != "val" && split.split != "test"});
+}
+
 // Sums over a split, empty masks, absent classes. `coding`: of its files, where it has some.
 void AddSplit(CheckReport& report, CheckSplit split, const std::vector<PairFacts>& facts,
               const LabelCoding* coding = nullptr) {
@@ -173,7 +177,10 @@ void AddSplit(CheckReport& report, CheckSplit split, const std::vector<PairFacts
   }
   AddSizes(report, split, facts);
   AddOrientations(report, split, facts);
-  for (int id = 0; id < classes; ++id) {
+  const bool labelled = std::any_of(split.class_pixels.begin(), split.class_pixels.end(),
+                                    [](std::uint64_t pixels) { return pixels > 0; });
+  if (!labelled) AddUnlabelled(report, split, facts);
+  for (int id = 0; labelled && id < classes; ++id) {
     if (split.class_pixels[id] > 0) continue;
     report.issues.push_back({"absent class",
                              split.split,

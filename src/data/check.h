@@ -22,9 +22,9 @@ inline constexpr const char* kTwoClassRemedy = "write \"label_ids\": [0, 255], \
 
 struct CheckIssue {
   // Errors: "missing image", "missing label", "ambiguous", "unreadable image", "unreadable label", "bad
-  // value", "size mismatch", "odd name", "no image". Warnings: "odd size", "empty mask", "duplicate",
-  // "duplicate between splits", "absent class", "label without image", "palette", "other format", "unused
-  // file", "EXIF orientation".
+  // value", "size mismatch", "odd name", "no image", "no label" (of val and test a warning). Warnings: "odd
+  // size", "empty mask", "duplicate", "duplicate between splits", "absent class", "label without image",
+  // "palette", "other format", "unused file", "EXIF orientation".
   std::string kind, split, file, message;
   bool error = true;
 };

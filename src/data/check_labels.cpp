@@ -6,7 +6,10 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <mutex>
+#include <set>
 
+#include "base/log.h"
 #include "data/check_parts.h"
 #include "image/image_io.h"
 
@@ -78,12 +81,16 @@ LabelImage TolerantColors(const Image& stored, const LabelCoding& coding, std::s
   return labels;
 }
 
+bool MayShowOthers(const std::string& path, const LabelCoding& coding) {
+  return coding.kind == LabelCoding::Kind::kEither && !coding.colors.empty() && HasPalette(path);
+}
+
 // Indices of a palette PNG that are shown in another class's colour: some tools order palettes as they like.
 // Void's colour says nothing: black is also what a palette has at 0. Nor does the colour of an index that is
 // void: what is never trained on may look like anything.
 std::string OtherColors(const std::string& path, const LabelImage& stored, const LabelCoding& coding,
                         const Classes& classes) {
-  if (coding.kind != LabelCoding::Kind::kEither || coding.colors.empty() || !HasPalette(path)) return "";
+  if (!MayShowOthers(path, coding)) return "";
   const Image shown = ReadImage(path);
   constexpr int kUnseen = -1, kUnknown = -2;
   std::array<int, 256> meant;  // class id by the colour
@@ -108,6 +115,32 @@ std::string OtherColors(const std::string& path, const LabelImage& stored, const
 }
 
 }  // namespace
+
+std::string PaletteWarning(const std::string& mask, const std::string& other) {
+  return fmt::format(
+      "{}: its palette shows {}; frf reads indices: where the colours are right, `frf data convert MASKS -o "
+      "NEW --from colors --classes classes.json` writes masks by them",
+      mask, other);
+}
+
+void WarnOfPalettes(const Listing& listing) {
+  constexpr std::size_t kLookedAt = 3;
+  static std::mutex mutex;
+  static std::set<std::string> told;  // `frf train` opens its data more than once
+  for (std::size_t i = 0; i < std::min(listing.pairs.size(), kLookedAt); ++i) {
+    const std::string& mask = listing.pairs[i].label;
+    try {
+      if (!MayShowOthers(mask, listing.coding)) continue;
+      const std::string other = OtherColors(mask, ReadLabels(mask), listing.coding, listing.classes);
+      if (other.empty()) continue;
+      const std::lock_guard lock(mutex);
+      if (told.insert(mask).second) LogWarning(PaletteWarning(mask, other));
+      return;
+    } catch (const Error&) {
+      continue;  // who reads the pair says what is wrong
+    }
+  }
+}
 
 TolerantLabels ReadTolerantly(const std::string& path, const LabelCoding& coding, const Classes& classes) {
   TolerantLabels read;

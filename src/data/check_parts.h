@@ -17,6 +17,8 @@ struct TolerantLabels {
   std::string bad, other;  // values that the coding does not know; indices in other classes' colours
 };
 TolerantLabels ReadTolerantly(const std::string& path, const LabelCoding& coding, const Classes& classes);
+// What is said of a mask whose palette shows `other`.
+std::string PaletteWarning(const std::string& mask, const std::string& other);
 
 using SplitListings = std::vector<std::pair<std::string, Listing>>;  // by split
 // Label files in the listings' label folders that belong to no image; of layouts that do not say so

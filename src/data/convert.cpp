@@ -18,6 +18,7 @@
 #include "base/system.h"
 #include "base/text.h"
 #include "data/convert_formats.h"
+#include "data/folder_out.h"
 #include "image/image_io.h"
 #include "image/transform.h"
 
@@ -54,17 +55,11 @@ using Write = std::function<void()>;
 // Reads and checks; what it returns writes.
 Write ConvertFile(const std::string& in, const std::string& out, const Format& from, const Format& to) {
   LabelImage labels = ReadCodedLabels(in, from.in);
-  const bool writes_void = to.colors ? to.void_color.has_value() : to.has_void;
-  if (!writes_void && std::find(labels.ids.begin(), labels.ids.end(), kVoidLabel) != labels.ids.end()) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{}: holds void pixels, for which {} has no {}", in, to.classes_file,
-                            to.colors ? "colour: give it a void_color" : "id: give it a void"));
-  }
   if (to.colors) {
+    RefuseVoid(labels, in, to);
     return [out, colored = Colored(labels, to)] { WritePng(out, colored); };
   }
-  for (std::uint8_t& id : labels.ids) id = to.ids[id];
-  return [out, labels = std::move(labels)] { WriteLabels(out, labels); };
+  return [out, stored = StoredLabels(std::move(labels), in, to)] { WriteLabels(out, stored); };
 }
 
 // Reads every index, then writes it, collecting what cannot be read in order. What cannot be written ends the
@@ -143,35 +138,6 @@ void RefuseSame(const std::string& in, const std::string& out,
   throw Error(ErrorCode::kUsage, fmt::format("{}: input and output are the same; {}", out, harm));
 }
 
-// The folder `out` with classes.json; refused, and nothing made, where there is one for other classes.
-void MakeFolderOf(const std::string& out, const Classes& classes, const std::vector<Color>& void_colors) {
-  const std::string path = (fs::path(out) / "classes.json").string();
-  if (fs::is_regular_file(path)) {
-    const FolderClasses there = ReadFolderClasses(path);
-    if (there.classes.names != classes.names || !there.classes.label_ids.empty()) {
-      throw Error(ErrorCode::kUsage, path + ": is there already, for other classes; choose another folder");
-    }
-    return;
-  }
-  MakeFolder(out);
-  Json json{{"names", classes.names}, {"palette", classes.palette}, {"void", kVoidLabel}};
-  if (!void_colors.empty()) json["void_color"] = void_colors;
-  WriteFileAtomically(path, json.dump(2) + "\n");
-}
-
-// What masks are shown in. Void is black where no other colour is declared and no class is black.
-std::vector<Color> MaskPalette(const Classes& classes, const std::vector<Color>& void_colors) {
-  std::vector<Color> palette(256, Color{});
-  std::copy(classes.palette.begin(), classes.palette.end(), palette.begin());
-  const auto taken = [&](const Color& color) {
-    return std::find(classes.palette.begin(), classes.palette.end(), color) != classes.palette.end();
-  };
-  Color shown{};
-  for (std::uint8_t grey = 255; taken(shown); --grey) shown = {grey, grey, grey};
-  palette[kVoidLabel] = void_colors.empty() ? shown : void_colors.front();
-  return palette;
-}
-
 // The files' own names, so that what they say of recordings stays: "train/x_1.png" -> "x_1". Where several
 // are called so, the folders in which they differ stand behind: "a/x.png", "b/x.png" -> "x_a", "x_b". Throws
 // where two still come to one, for one file would take the other's place.
@@ -222,6 +188,35 @@ void RefuseOther(const fs::path& images, const std::string& stem, const std::str
   }
 }
 
+// Masks by the split that their first folder names; those of other folders, and all where another split than
+// the default is wanted, are of `split`.
+std::map<std::string, std::vector<std::string>> BySplit(const std::vector<std::string>& files,
+                                                        const std::string& split) {
+  if (split != "train") return {{split, files}};
+  std::map<std::string, std::vector<std::string>> parts;
+  for (const std::string& file : files) {
+    const std::string named =
+        file.find('/') == std::string::npos ? "" : SplitNamed(file.substr(0, file.find('/')));
+    parts[named.empty() ? split : named].push_back(file);
+  }
+  return parts;
+}
+
+// A mask and the picture of its stem.
+Pair PairOf(const std::string& images, const std::string& masks, const std::string& mask,
+            const std::map<std::string, std::string>& by_stem) {
+  const std::string path = (fs::path(masks) / mask).string();
+  const auto picture = by_stem.find(WithoutEnding(mask));
+  if (picture == by_stem.end())
+    throw Error(ErrorCode::kNotFound, fmt::format("{}: no image of this stem in {}", path, images));
+  return {picture->second, (fs::path(images) / picture->second).string(), path};
+}
+
+void Append(ConvertResult& result, ConvertResult one) {
+  result.files += one.files;
+  std::move(one.failures.begin(), one.failures.end(), std::back_inserter(result.failures));
+}
+
 std::vector<std::string> Names(const Dataset& data) {
   std::vector<std::string> names;
   for (int i = 0; i < data.size(); ++i) names.push_back(data.name(i));
@@ -243,6 +238,9 @@ ConvertResult ConvertLabelFiles(const std::string& in, const std::string& out,
   const auto formats = MakeFormats(options);
   RefuseSame(in, out);
   if (!fs::is_directory(in)) {
+    const bool png = Lower(fs::path(out).extension().string()) == ".png";
+    if (!png && (LooksLikeImageFile(out) || LooksLikeOtherPicture(out)))
+      throw Error(ErrorCode::kUsage, out + ": masks are written as PNG; name a file that ends in .png");
     if (fs::path(out).has_parent_path()) MakeFolder(fs::path(out).parent_path());
     return Collect(1, "convert", [&](int) { return ConvertFile(in, out, formats.first, formats.second); });
   }
@@ -280,33 +278,29 @@ ConvertResult ConvertToFolder(const DatasetSpec& spec, const std::string& out) {
     std::vector<std::string> stems = FlatStems(Names(*data));
     parts.push_back({part.split, std::move(data), std::move(stems)});
   }
-  const Classes& classes = parts.at(0).data->classes();
-  std::vector<Color> void_colors;
-  if (kind == "folder")
-    void_colors = ReadFolderClasses((fs::path(root) / "classes.json").string()).void_colors;
-  MakeFolderOf(out, classes, void_colors);
-  const std::vector<Color> palette = MaskPalette(classes, void_colors);
+  FolderClasses facts{.classes = parts.at(0).data->classes(), .coding = {}, .void_colors = {}};
+  if (kind == "folder") facts = ReadFolderClasses((fs::path(root) / "classes.json").string());
+  FolderOut folder(out, facts);
   ConvertResult result;
   for (const auto& [split, data, stems] : parts) {
-    const fs::path images = fs::path(out) / "images" / split, masks = fs::path(out) / "masks" / split;
-    MakeFolder(images);
-    MakeFolder(masks);
-    const ConvertResult one =
-        Collect(data->size(), "convert", [&, &data = data, &stems = stems](int i) -> Write {
-          const std::string source = data->image_path(i);
-          Sample sample = data->Get(i);  // checks the pair
-          const bool of_file = fs::is_regular_file(source);
-          std::string file = of_file ? ReadFile(source) : EncodePng(sample.image);
-          RefuseOther(images, stems[i], file, data->name(i));
-          const std::string ending = of_file ? fs::path(source).extension().string() : ".png";
-          return [&, ending, &stem = stems[i], sample = std::move(sample), file = std::move(file)] {
-            WriteFileAtomically(images / (stem + ending), file);
-            WriteLabels((masks / (stem + ".png")).string(), sample.labels, &palette);
-          };
-        });
-    result.files += one.files;
-    result.failures.insert(result.failures.end(), one.failures.begin(), one.failures.end());
+    const fs::path images = folder.images(split), masks = folder.masks(split);
+    folder.Make(split);
+    ConvertResult one = Collect(data->size(), "convert", [&, &data = data, &stems = stems](int i) -> Write {
+      const std::string source = data->image_path(i);
+      Sample sample = data->Get(i);  // checks the pair
+      const bool of_file = fs::is_regular_file(source);
+      std::string file = of_file ? ReadFile(source) : EncodePng(sample.image);
+      RefuseOther(images, stems[i], file, data->name(i));
+      LabelImage stored = folder.Stored(std::move(sample.labels), data->name(i));
+      const std::string ending = of_file ? fs::path(source).extension().string() : ".png";
+      return [&, ending, &stem = stems[i], stored = std::move(stored), file = std::move(file)] {
+        WriteFileAtomically(images / (stem + ending), file);
+        WriteLabels((masks / (stem + ".png")).string(), stored, &folder.shown());
+      };
+    });
+    Append(result, std::move(one));
   }
+  if (result.files == 0) folder.Unmake();
   return result;
 }
 
@@ -324,33 +318,44 @@ ConvertResult AddToFolder(const std::string& images, const std::string& masks, c
     facts.classes = CamVidClasses();
   else
     facts = ClassesByName(options.classes, options.from);
-  facts.classes.label_ids.clear();
+  if (options.from == "trainIds") facts.classes.label_ids.clear();
   const std::vector<std::string> files = FilesBelow(masks), pictures = FilesBelow(images);
   if (files.empty()) throw Error(ErrorCode::kNotFound, masks + ": holds no PNG file");
-  const std::vector<std::string> stems = FlatStems(files);
+  const auto parts = BySplit(files, split);
+  std::map<std::string, std::vector<std::string>> stems;
+  for (const auto& [name, part] : parts) stems[name] = FlatStems(part);
   std::map<std::string, std::string> by_stem;
   for (const std::string& picture : pictures) by_stem.emplace(WithoutEnding(picture), picture);
   WarnOfUnlabelled(images, by_stem, files);
-  const fs::path image_out = fs::path(out) / "images" / split, mask_out = fs::path(out) / "masks" / split;
-  RefuseSame(masks, mask_out.string());
-  MakeFolderOf(out, facts.classes, facts.void_colors);
-  const std::vector<Color> palette = MaskPalette(facts.classes, facts.void_colors);
-  MakeFolder(image_out);
-  MakeFolder(mask_out);
-  return Collect(static_cast<int>(files.size()), "convert", [&](int i) -> Write {
-    const std::string path = (fs::path(masks) / files[i]).string();
-    const auto picture = by_stem.find(WithoutEnding(files[i]));
-    if (picture == by_stem.end())
-      throw Error(ErrorCode::kNotFound, fmt::format("{}: no image of this stem in {}", path, images));
-    LabelImage labels = ReadCodedLabels(path, from.in);
-    const fs::path source = fs::path(images) / picture->second;
-    std::string file = ReadFile(source);
-    RefuseOther(image_out, stems[i], file, source.string());
-    return [&, source, &stem = stems[i], labels = std::move(labels), file = std::move(file)] {
-      WriteFileAtomically(image_out / (stem + source.extension().string()), file);
-      WriteLabels((mask_out / (stem + ".png")).string(), labels, &palette);
-    };
-  });
+  FolderOut folder(out, facts);
+  RefuseSame(masks, (fs::path(out) / "masks").string());
+  for (const auto& [name, part] : parts) RefuseSame(masks, folder.masks(name).string());
+  ConvertResult result;
+  for (const auto& [name, part] : parts) {
+    const fs::path image_out = folder.images(name), mask_out = folder.masks(name);
+    folder.Make(name);
+    if (name != split)
+      LogInfo(fmt::format("{}: {} of folders named so become split '{}'", masks, Counted(part.size(), "mask"),
+                          name));
+    Append(result,
+           Collect(static_cast<int>(part.size()), "convert", [&, &part = part, &name = name](int i) -> Write {
+             const Pair pair = PairOf(images, masks, part[i], by_stem);
+             LabelImage labels = ReadCodedLabels(pair.label, from.in);
+             const Image image = ReadImage(pair.image);
+             if (image.height != labels.height || image.width != labels.width)
+               throw Error(ErrorCode::kCorruptFile, SizeMismatch(pair, image, labels));
+             std::string file = ReadFile(pair.image);
+             const std::string& stem = stems.at(name)[i];
+             RefuseOther(image_out, stem, file, pair.image);
+             return [&, ending = fs::path(pair.image).extension().string(), &stem = stem,
+                     stored = folder.Stored(std::move(labels), pair.label), file = std::move(file)] {
+               WriteFileAtomically(image_out / (stem + ending), file);
+               WriteLabels((mask_out / (stem + ".png")).string(), stored, &folder.shown());
+             };
+           }));
+  }
+  if (result.files == 0) folder.Unmake();
+  return result;
 }
 
 }  // namespace frf

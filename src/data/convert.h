@@ -36,11 +36,12 @@ const std::vector<std::string>& LabelFormats();
 ConvertResult ConvertLabelFiles(const std::string& in, const std::string& out, const ConvertOptions& options);
 
 // Every split that is there (or spec.list as split `train`) as OUT/images/SPLIT, OUT/masks/SPLIT and
-// OUT/classes.json. Image files are copied unchanged.
+// OUT/classes.json, with the ids that the classes have in label files. Image files are copied unchanged.
+// Where no file converts, no folder stays.
 ConvertResult ConvertToFolder(const DatasetSpec& spec, const std::string& out);
 
 // A folder of masks in format options.from and a folder of images with the same stems, as split `split` of
-// `out`.
+// `out`; where that is train, folders in both that bear a split's name (train, val ...) become that split.
 ConvertResult AddToFolder(const std::string& images, const std::string& masks, const std::string& out,
                           const std::string& split, const ConvertOptions& options);
 

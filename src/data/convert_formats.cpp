@@ -25,7 +25,8 @@ std::array<std::uint8_t, 256> StoredIds(const std::vector<int>& label_ids, int v
   return ids;
 }
 
-// The id that stands for void in files of these classes: 255 where that is void, else the first that is.
+}  // namespace
+
 std::optional<int> VoidId(const LabelCoding& coding) {
   if (coding.table[kVoidLabel] == kVoidLabel) return kVoidLabel;
   for (int id = 0; id < 256; ++id) {
@@ -34,7 +35,25 @@ std::optional<int> VoidId(const LabelCoding& coding) {
   return std::nullopt;
 }
 
-}  // namespace
+void StoreIds(Format& format, const FolderClasses& facts) {
+  const std::optional<int> void_id = VoidId(facts.coding);
+  format.has_void = void_id.has_value();
+  format.ids = StoredIds(facts.classes.label_ids, void_id.value_or(kVoidLabel));
+}
+
+void RefuseVoid(const LabelImage& labels, const std::string& name, const Format& to) {
+  const bool writes_void = to.colors ? to.void_color.has_value() : to.has_void;
+  if (writes_void || std::find(labels.ids.begin(), labels.ids.end(), kVoidLabel) == labels.ids.end()) return;
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("{}: holds void pixels, for which {} has no {}", name, to.classes_file,
+                          to.colors ? "colour: give it a void_color" : "id: give it a void"));
+}
+
+LabelImage StoredLabels(LabelImage labels, const std::string& name, const Format& to) {
+  RefuseVoid(labels, name, to);
+  for (std::uint8_t& id : labels.ids) id = to.ids[id];
+  return labels;
+}
 
 FolderClasses ClassesByName(const std::string& name, const std::string& format) {
   if (name == "camvid" || name == "cityscapes") {
@@ -73,11 +92,7 @@ Format MakeFormat(const std::string& name, const std::string& classes) {
     if (format.colors && format.in.colors.empty()) {
       throw Error(ErrorCode::kUsage, classes + ": has no palette, so colour masks cannot be read or written");
     }
-    if (!format.colors) {
-      const std::optional<int> void_id = VoidId(facts.coding);
-      format.has_void = void_id.has_value();
-      format.ids = StoredIds(facts.classes.label_ids, void_id.value_or(kVoidLabel));
-    }
+    if (!format.colors) StoreIds(format, facts);
     format.classes_file = classes;
     std::optional<std::uint32_t> darkest;  // black, where it is void
     for (const auto& [key, id] : format.in.colors) {

@@ -116,6 +116,7 @@ std::unique_ptr<Dataset> OpenListing(Listing listing) {
   for (const ListingProblem& problem : listing.problems) {
     if (problem.kind == "other format") LogWarning(problem.message);
   }
+  WarnOfPalettes(listing);
   return std::make_unique<ListedDataset>(std::move(listing));
 }
 

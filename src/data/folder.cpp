@@ -114,6 +114,16 @@ Classes ParseClasses(const Json& json, const std::string& path) {
   return classes;
 }
 
+// Where masks count from 1 and 0 is void, "void": [] would shift every class by one.
+std::string CountFromOne(int classes) {
+  constexpr int kWritten = 20;
+  std::string ids;
+  for (int id = 1; id <= std::min(classes, kWritten); ++id)
+    ids += fmt::format("{}{}", id > 1 ? ", " : "", id);
+  if (classes > kWritten) ids += fmt::format(", ... {}", classes);
+  return fmt::format("where the masks count from 1, write \"label_ids\": [{}]; ", ids);
+}
+
 void AddIds(LabelCoding& coding, const Json& json, const Classes& classes, const std::string& path) {
   std::string wanted;
   for (int id = 0; id < classes.count(); ++id) {
@@ -130,9 +140,10 @@ void AddIds(LabelCoding& coding, const Json& json, const Classes& classes, const
   for (const int stored :
        json.contains("void") ? IdsOf(json["void"], path, "void") : std::vector<int>{kVoidLabel}) {
     if (coding.table[stored] != LabelCoding::kBad) {
-      Malformed(path, fmt::format("void id {} is also a class; where no pixel of the masks is void, write "
+      const bool from_one = stored == 0 && classes.label_ids.empty();
+      Malformed(path, fmt::format("void id {} is also a class; {}where no pixel of the masks is void, write "
                                   "\"void\": []",
-                                  stored));
+                                  stored, from_one ? CountFromOne(classes.count()) : ""));
     }
     coding.table[stored] = kVoidLabel;
     voids += fmt::format(" {}", stored);
@@ -166,15 +177,11 @@ void AddColors(LabelCoding& coding, const Json& json, const std::vector<Color>& 
 // is.
 std::string SplitFolder(const fs::path& images, const std::string& split) {
   if (fs::is_directory(images / split)) return split;
-  static const std::map<std::string, std::string> splits{
-      {"train", "train"},    {"training", "train"}, {"val", "val"},     {"valid", "val"},
-      {"validation", "val"}, {"test", "test"},      {"testing", "test"}};
   std::string found;
   std::error_code code, lost;  // who lists the images says what is in the way
   for (fs::directory_iterator entry(images, code), end; !code && entry != end; entry.increment(code)) {
     const std::string name = entry->path().filename().string();
-    const auto meant = splits.find(Lower(name));
-    if (meant == splits.end() || meant->second != split || !entry->is_directory(lost)) continue;
+    if (SplitNamed(name) != split || !entry->is_directory(lost)) continue;
     if (!found.empty()) {
       throw Error(ErrorCode::kInvalidArgument,
                   fmt::format("{}: {} and {} may both be split '{}': rename one", images.string(),
@@ -298,6 +305,14 @@ void AddSplit(Listing& listing, const std::string& split) {
 }
 
 }  // namespace
+
+std::string SplitNamed(const std::string& folder) {
+  static const std::map<std::string, std::string> splits{
+      {"train", "train"},    {"training", "train"}, {"val", "val"},     {"valid", "val"},
+      {"validation", "val"}, {"test", "test"},      {"testing", "test"}};
+  const auto meant = splits.find(Lower(folder));
+  return meant == splits.end() ? "" : meant->second;
+}
 
 FolderClasses ReadFolderClasses(const std::string& path) {
   const Json json = ParseJson(ReadFile(path, std::uint64_t{4} << 20), path);

@@ -106,6 +106,8 @@ std::pair<std::string, std::string> ParseDataSpec(const std::string& spec);
 // The listing of a file-based spec (camvid, cityscapes, folder).
 Listing ListFiles(const DatasetSpec& spec);
 std::unique_ptr<Dataset> OpenListing(Listing listing);
+// Where one of the first masks shows its indices in the colours of other classes, says so once.
+void WarnOfPalettes(const Listing& listing);
 
 // Of classes.json in `root`.
 struct FolderClasses {
@@ -114,6 +116,8 @@ struct FolderClasses {
   std::vector<Color> void_colors;  // that it declares
 };
 FolderClasses ReadFolderClasses(const std::string& path);
+// The split that a folder of this name holds ("Training": train); "" where it names none.
+std::string SplitNamed(const std::string& folder);
 
 // One line of a list file.
 struct ListLine {

@@ -184,6 +184,8 @@ std::vector<std::string> FindSplits(const DatasetSpec& spec) {
   if (kind == "pack") return PackSplits(ParseDataSpec(spec.spec).second);
   std::vector<std::string> found;
   std::string first_error;
+  std::vector<std::string>
+      empty;  // told only where another split shows that masks and classes.json are there
   for (const char* split : {"train", "val", "test"}) {
     DatasetSpec part = spec;
     part.split = split;
@@ -197,10 +199,11 @@ std::vector<std::string> FindSplits(const DatasetSpec& spec) {
       // A folder without images is no split, but whoever made it may think that it is one.
       const fs::path images = fs::path(ParseDataSpec(spec.spec).second) / "images" / split;
       if (kind == "folder" && fs::is_directory(images))
-        LogWarning(fmt::format("{}: holds no image, so split '{}' is left out", images.string(), split));
+        empty.push_back(fmt::format("{}: holds no image, so split '{}' is left out", images.string(), split));
     }
   }
   if (found.empty()) throw Error(ErrorCode::kNotFound, first_error);
+  for (const std::string& message : empty) LogWarning(message);
   return found;
 }
 

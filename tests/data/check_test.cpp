@@ -160,6 +160,37 @@ TEST(Check, ColorMasksOfAFolder) {
   EXPECT_NE(Issue(report, "bad value").message.find("wanted the 3 known label colours"), std::string::npos);
 }
 
+// Every class would be called absent, which says nothing more.
+TEST(Check, WithoutAReadableMaskNoClassIsCalledAbsent) {
+  const TempFolder folder;
+  PutPair(folder / "c", "a", 40, 45, 1);
+  PutPair(folder / "c", "b", 40, 45, 2);
+  PutText(folder / "c/trainannot/a.png", "junk");
+  fs::remove(folder / "c/trainannot/b.png");
+  const CheckReport report = CheckData({.spec = "camvid:" + folder / "c"});
+  EXPECT_EQ(Found(report), (std::set<std::pair<std::string, std::string>>{{"unreadable label", "a.png"},
+                                                                          {"missing label", "b.png"}}))
+      << FormatCheck(report);
+}
+
+// `frf train` refuses it. Labels of val and test may be held back.
+TEST(Check, ASplitOfVoidAloneIsAnError) {
+  const TempFolder folder;
+  const LabelImage nothing{.height = 40, .width = 45, .ids = std::vector<std::uint8_t>(40 * 45, 11)};
+  for (const char* split : {"train", "val"}) {
+    PutImage(folder / fmt::format("c/{}/a.png", split), Picture(40, 45, split[0]));
+    PutLabels(folder / fmt::format("c/{}annot/a.png", split), nothing);
+  }
+  const CheckReport report = CheckData({.spec = "camvid:" + folder / "c"});
+  ASSERT_EQ(Found(report),
+            (std::set<std::pair<std::string, std::string>>{{"empty mask", "a.png"}, {"no label", ""}}))
+      << FormatCheck(report);
+  EXPECT_EQ(report.errors(), 1);
+  EXPECT_TRUE(Issue(report, "no label").error);
+  EXPECT_EQ(Issue(report, "no label").split, "train");
+  EXPECT_EQ(Issue(report, "no label").message.find("camvid train, 1 image: no labelled pixel in it"), 0u);
+}
+
 TEST(Check, RealCamVidHasNoErrors) {
   FRF_SKIP_WITHOUT_CAMVID();
   const auto report = CheckData({.spec = "camvid:" + CamVidFolder()}, {"val"});

@@ -355,7 +355,10 @@ TEST(Folder, MalformedClasses) {
   refused(R"({"names": ["a"], "palette": [[1, 2, 256]]})", "palette holds 256");
   refused(R"({"names": ["a", "b"], "palette": [[1, 2, 3], [1, 2, 3]]})", "palette holds (1, 2, 3) twice");
   refused(R"({"names": ["a", "b"], "label_ids": [4, 4]})", "label_ids holds 4 twice");
-  refused(R"({"names": ["a", "b"], "void": 1})", "void id 1 is also a class");
+  refused(R"({"names": ["a", "b"], "void": 1})", "void id 1 is also a class; where no pixel");
+  refused(
+      R"({"names": ["a", "b"], "void": 0})",
+      "void id 0 is also a class; where the masks count from 1, write \"label_ids\": [1, 2]; where no pixel");
   refused(R"({"names": ["a"], "void": "x"})", "void holds \"x\"");
   refused(R"({"names": ["a"], "palette": [[1, 2, 3]], "void_color": [1, 2, 3]})",
           "void_color (1, 2, 3) is also");

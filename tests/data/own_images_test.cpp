@@ -103,6 +103,19 @@ TEST(OwnImages, AnEmptySplitIsLeftOutAloud) {
   EXPECT_EQ(said.find("'test'"), std::string::npos) << said;  // no such folder: nobody expects that split
 }
 
+TEST(OwnImages, WhereMasksAreMissingNoSplitIsCalledEmpty) {
+  const TempFolder folder;
+  const std::string spec = Flat(folder / "f");
+  PutImage(folder / "f/images/train/x.png", Picture(33, 40));
+  fs::rename(folder / "f/masks", folder / "f/labels");
+  ::testing::internal::CaptureStderr();
+  EXPECT_FRF_ERROR(CheckData({.spec = spec}), ErrorCode::kNotFound, "no folder masks/");
+  fs::rename(folder / "f/labels", folder / "f/masks");
+  fs::remove(folder / "f/classes.json");
+  EXPECT_FRF_ERROR(CheckData({.spec = spec}), ErrorCode::kNotFound, "classes.json: not there");
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+}
+
 TEST(OwnImages, ColorMasksWantAPalette) {
   const TempFolder folder;
   const std::string spec = Flat(folder / "f");
@@ -191,12 +204,39 @@ TEST(OwnImages, PalettesOfAnotherOrderAreSaid) {
     });
   };
   EXPECT_EQ(palettes({{200, 0, 0}, {10, 20, 30}}), 1);
+  ::testing::internal::CaptureStderr();
+  for (int i = 0; i < 2; ++i) (void)OpenDataset({.spec = spec, .split = "train"});
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  const std::size_t at = said.find("x.png: its palette shows index 0 in the colour of b");
+  EXPECT_NE(at, std::string::npos) << said;
+  EXPECT_EQ(said.find("its palette shows", at + 20), std::string::npos) << "told twice: " << said;
   EXPECT_EQ(palettes({{10, 20, 30}, {200, 0, 0}}), 0);
   EXPECT_EQ(palettes({{1, 1, 1}, {2, 2, 2}}), 0) << "colours that mean nothing here";
   EXPECT_EQ(palettes({{0, 0, 0}, {200, 0, 0}}), 0) << "black is void's colour and what a palette has at 0";
   std::vector<Color> void_as_a(256, Color{200, 0, 0});
   void_as_a[0] = {10, 20, 30};
   EXPECT_EQ(palettes(void_as_a), 0) << "void may look like anything";
+  // A palette that begins with void: its indices are the classes' and one more, the last of them unknown.
+  LabelImage from_one = Stripes(33, 40, 2, 0);
+  for (std::uint8_t& id : from_one.ids) ++id;
+  from_one.at(0, 0) = 0;
+  std::vector<Color> behind_void(256, Color{0, 0, 0});
+  behind_void[1] = {10, 20, 30}, behind_void[2] = {200, 0, 0};
+  WriteLabels(folder / "f/masks/x.png", from_one, &behind_void);
+  const CheckReport report = CheckData({.spec = spec});
+  EXPECT_EQ(report.errors(), 1) << "value 2";
+  const auto palette = std::find_if(report.issues.begin(), report.issues.end(),
+                                    [](const CheckIssue& issue) { return issue.kind == "palette"; });
+  ASSERT_NE(palette, report.issues.end()) << FormatCheck(report);
+  EXPECT_NE(palette->message.find("index 1 in the colour of a, index 2 in the colour of b"),
+            std::string::npos)
+      << palette->message;
+  EXPECT_NE(palette->message.find("--from colors --classes classes.json"), std::string::npos);
+  EXPECT_TRUE(ConvertLabelFiles(folder / "f/masks/x.png", folder / "new.png",
+                                {"colors", "ids", folder / "f/classes.json"})
+                  .failures.empty());
+  EXPECT_EQ(ReadLabels(folder / "new.png").at(0, 1), 1);
+  WriteLabels(folder / "f/masks/x.png", Stripes(33, 40, 2));
   // Masks of colours have no palette.
   Image colors{.height = 33, .width = 40, .channels = 3};
   for (int i = 0; i < 33 * 40; ++i) colors.pixels.insert(colors.pixels.end(), {200, 0, 0});
