@@ -9,6 +9,7 @@
 
 #include "base/checkpoint.h"
 #include "base/files.h"
+#include "base/log.h"
 #include "base/system.h"
 #include "cli/cli.h"
 #include "engine/kernels/kernels.h"
@@ -45,6 +46,8 @@ Model LoadRun(const std::string& folder, bool raw, bool last) {
   model.info = ModelInfoFromJson(config.contains("model") ? config["model"] : config, config_path);
   const std::string taken = CheckpointOfRun(folder, last), path = folder + "/" + taken + ".ckpt";
   const Checkpoint checkpoint = Checkpoint::Load(path);
+  if (!last && taken == "last")
+    LogInfo(fmt::format("{}: has no best.ckpt, so last.ckpt is taken, weights that were not scored", folder));
   Json options = model.info.net_options;
   options["classes"] = model.info.classes.count();
   model.graph = BuildNet(model.info.net, options).ForInference();

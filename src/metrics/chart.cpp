@@ -121,7 +121,12 @@ std::string ChartHtml(const ChartSpec& spec, const std::vector<ChartLine>& lines
     }
   }
   if (xs.low > xs.high) xs = {0, 1}, ys = {0.1, 1};
-  const ChartAxis x_axis = LinearAxis(xs.low, xs.high, 7, false);
+  // Epochs are whole: two of them have no tick between.
+  bool whole = true;
+  for (const ChartLine& line : lines)
+    for (const auto& [x, y] : line.points) whole &= x == std::floor(x);
+  const double most = whole ? std::clamp(xs.high - xs.low, 1.0, 7.0) : 7;
+  const ChartAxis x_axis = LinearAxis(xs.low, xs.high, static_cast<int>(most), false);
   const ChartAxis y_axis = spec.log_y ? LogAxis(ys.low, ys.high) : LinearAxis(ys.low, ys.high, 5, true);
   const auto scaled = [&](double y) { return spec.log_y ? std::log10(y) : y; };
   const auto px = [&](double x) {

@@ -22,7 +22,13 @@ struct Curves {
   HtmlReport::Line loss{"training loss", {}}, rate{"learning rate", {}}, miou{"mean IoU", {}},
       accuracy{"pixel accuracy", {}};
   std::map<std::string, HtmlReport::Line> classes;
-  double slowest = 0;
+
+  // Takes back the scores of `epoch`, the last one that has any.
+  void DropLast(double epoch) {
+    for (HtmlReport::Line* line : {&miou, &accuracy}) line->points.pop_back();
+    for (auto& [name, line] : classes)
+      if (!line.points.empty() && line.points.back().first == epoch) line.points.pop_back();
+  }
 };
 
 Curves ReadCurves(const std::vector<Json>& log, const Classes& classes) {
@@ -34,6 +40,12 @@ Curves ReadCurves(const std::vector<Json>& log, const Classes& classes) {
       curves.loss.points.emplace_back(epoch, Number(line, "loss"));
       curves.rate.points.emplace_back(epoch, Number(line, "rate"));
     } else if (type == "validation") {
+      // Of one epoch (the last has one more, after batch norm's statistics were taken anew) the better
+      // counts, as for best.ckpt.
+      if (!curves.miou.points.empty() && curves.miou.points.back().first == epoch) {
+        if (Number(line, "miou") < curves.miou.points.back().second) continue;
+        curves.DropLast(epoch);
+      }
       curves.miou.points.emplace_back(epoch, Number(line, "miou"));
       curves.accuracy.points.emplace_back(epoch, Number(line, "pixel_accuracy"));
       for (const std::string& name : classes.names) {

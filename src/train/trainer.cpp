@@ -29,12 +29,13 @@ std::string ScoreText(const std::optional<double>& miou) { return miou ? fmt::fo
 }  // namespace
 
 void Trainer::Announce() {
-  std::string machine = fmt::format("{}, {} threads, {}", device_.is_cpu() ? ThisMachine().cpu : "CUDA",
-                                    torch::get_num_threads(), NameOf(precision_));
+  std::string machine = fmt::format("{}, {}, {}", device_.is_cpu() ? ThisMachine().cpu : "CUDA",
+                                    Counted(torch::get_num_threads(), "thread"), NameOf(precision_));
   if (distributed_ != nullptr) machine += ", " + distributed_->Describe();
-  LogInfo(fmt::format("{}: {} on {}, recipe {}, {} epochs of {} steps, batch {}, seed {}; {}", run_.path(),
-                      plan_.model.net, data_->description(), plan_.recipe.name, TotalEpochs(),
-                      loader_->steps_per_epoch(), plan_.recipe.batch, plan_.seed, machine));
+  LogInfo(fmt::format("{}: {} on {}, recipe {}, {} of {}, batch {}, seed {}; {}", run_.path(),
+                      plan_.model.net, data_->description(), plan_.recipe.name,
+                      Counted(TotalEpochs(), "epoch"), Counted(loader_->steps_per_epoch(), "step"),
+                      plan_.recipe.batch, plan_.seed, machine));
   LogInfo(fmt::format("crops of {}x{}, the network's input in validation and use: {}",
                       plan_.recipe.crop_height, plan_.recipe.crop_width,
                       plan_.model.input.fit == Fit::kResize

@@ -82,6 +82,15 @@ TEST(HtmlReport, ChartsNameLinesAndTheirLastValues) {
   EXPECT_EQ(html.find("inf"), std::string::npos);
 }
 
+TEST(HtmlReport, EpochsAreWhole) {
+  HtmlReport epochs("a"), others("a");
+  epochs.Chart("Validation", "epoch", {{"mean IoU", {{5, 0.31}, {6, 0.59}}}}, true);
+  others.Chart("Validation", "x", {{"mean IoU", {{5, 0.31}, {5.5, 0.4}, {6, 0.59}}}}, true);
+  EXPECT_EQ(epochs.Html().find(">5.2</text>"), std::string::npos);
+  EXPECT_NE(epochs.Html().find(">6</text>"), std::string::npos);
+  EXPECT_NE(others.Html().find(">5.2</text>"), std::string::npos);
+}
+
 TEST(HtmlReport, TablesHoldWholeNamesAndGroupedNumbers) {
   HtmlReport report("r");
   report.ScoreTable(SomeMatrix(), TwoClasses());
