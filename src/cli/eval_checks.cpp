@@ -160,7 +160,12 @@ void CheckOutputs(const EvalArguments& arguments, const Dataset* data) {
                 fmt::format("--report and --per-image are one file, {}", PrintableName(arguments.report)));
   }
   InputFiles inputs;
-  for (const std::string& model : {arguments.model, arguments.against}) inputs.AddModel(model);
+  // A run that is not there is frf-train's to name.
+  if (arguments.backend == "torch" && !NamesRun(arguments.model))
+    inputs.Add(arguments.model);
+  else
+    inputs.AddModel(arguments.model);
+  inputs.AddModel(arguments.against);
   inputs.AddData(arguments.data, data);
   for (const auto& [file, option] : files) inputs.Refuse(file, option);
   for (int i = 0; data != nullptr && !arguments.save.empty() && i < data->size(); ++i)

@@ -91,14 +91,15 @@ TEST(Cli, EvalWithTorchPassesEveryOptionOnOrRefusesIt) {
   };
   const Finished bare = run({});
   EXPECT_EQ(bare.out, "eval\nruns/first\n--data\nsynth:9\n--split\nval\n--pictures\n16\n") << bare.err;
-  const Finished all =
-      run({"--split",    "test",   "--list",    "l.txt",     "--seed", "10000000", "--variant",
-           "cityscapes", "--size", "64x96",     "--threads", "1",      "--report", "r.html",
-           "--pictures", "3",      "--weights", "raw",       "--last", "--json",   "--new-skies"});
+  const Finished all = run(
+      {"--split",   "test",  "--list",    "l.txt",  "--seed",      "10000000",     "--variant",  "cityscapes",
+       "--size",    "64x96", "--threads", "1",      "--report",    "r.html",       "--pictures", "3",
+       "--weights", "raw",   "--last",    "--json", "--new-skies", "--scene-size", "96x128"});
   EXPECT_EQ(all.code, 0) << all.err;
   EXPECT_EQ(all.out,
             "eval\nruns/first\n--data\nsynth:9\n--split\ntest\n--list\nl.txt\n--variant\ncityscapes\n"
-            "--seed\n10000000\n--new-skies\n--size\n64x96\n--threads\n1\n--report\nr.html\n--pictures\n6\n"
+            "--seed\n10000000\n--new-skies\n--scene-size\n96x128\n--size\n64x96\n--threads\n1\n--report\nr."
+            "html\n--pictures\n6\n"
             "--weights\nraw\n--last\n--json\n");
   for (const std::vector<std::string>& more : std::vector<std::vector<std::string>>{
            {"--save", "x"}, {"--limit", "2"}, {"--max-memory", "9"}, {"--stamp"}}) {
