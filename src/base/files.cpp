@@ -231,6 +231,14 @@ void MakeFolder(const std::filesystem::path& path) {
                           code ? code.message() : "a file of that name is in the way"));
 }
 
+std::size_t MissingFolders(const std::filesystem::path& path) {
+  // "a/b/" is "a/b".
+  std::filesystem::path folder = path.has_filename() ? path : path.parent_path();
+  std::size_t missing = 0;
+  for (; !folder.empty() && !std::filesystem::exists(folder); folder = folder.parent_path()) ++missing;
+  return missing;
+}
+
 std::filesystem::path ProgramFolder() {
   std::error_code code;
   const auto program = std::filesystem::read_symlink("/proc/self/exe", code);

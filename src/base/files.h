@@ -49,6 +49,9 @@ class PendingFile {
 // Creates the folder and its parents; an error names the path.
 void MakeFolder(const std::filesystem::path& path);
 
+// How many folders MakeFolder has to make for this one.
+std::size_t MissingFolders(const std::filesystem::path& path);
+
 // Folder of the running program (for weights, frf-train and shared data), from /proc/self/exe.
 std::filesystem::path ProgramFolder();
 

@@ -251,16 +251,6 @@ void ConvertInitAndTeachers(std::vector<std::string>& words, Conversion& to) {
   }
 }
 
-// How many folders are still to be made for this one.
-int MissingFolders(std::string wanted) {
-  while (wanted.size() > 1 && wanted.back() == '/') wanted.pop_back();
-  int missing = 0;
-  for (std::filesystem::path folder = wanted; !folder.empty() && !std::filesystem::exists(folder);
-       folder = folder.parent_path())
-    ++missing;
-  return missing;
-}
-
 int RunTrain(std::vector<std::string> words) {
   for (const char* name : {"--qat=", "--init=", "--teacher=", "--output=", "--net=", "--data=", "--split=",
                            "--list=", "--variant=", "--dist=", "-o"})

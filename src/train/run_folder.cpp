@@ -47,9 +47,7 @@ bool RunFolder::Has(const std::string& name) const { return std::filesystem::exi
 
 RunFolder RunFolder::Create(const std::string& path) {
   RunFolder run(path);
-  for (std::filesystem::path folder = run.path_; !folder.empty() && !std::filesystem::exists(folder);
-       folder = folder.parent_path())
-    ++run.made_;
+  run.made_ = MissingFolders(run.path_);
   MakeFolder(run.path_);
   run.Lock();
   if (run.Has("config.json") || run.Has("last.ckpt")) {

@@ -19,7 +19,7 @@ extern "C" {
 namespace frf::video {
 
 void Decoder::OpenCamera(const char* format) {
-  const bool address = options_.input.find("://") != std::string::npos;
+  const bool address = IsAddress();
   std::string device = options_.input;
   const bool number = !name_.empty() && std::all_of(name_.begin(), name_.end(),
                                                     [](unsigned char c) { return std::isdigit(c); });

@@ -57,6 +57,8 @@ int Decoder::Interrupted(void* self) {
   return decoder->Stopped() || decoder->Late();
 }
 
+bool Decoder::IsAddress() const { return options_.input.find("://") != std::string::npos; }
+
 // "file://" stands for a camera in tests and has an end.
 bool Decoder::IsLive() const { return options_.camera && !options_.input.starts_with("file:"); }
 
@@ -223,7 +225,7 @@ bool Decoder::ReadPacket() {
     // An address has no end of its own. libavformat calls one in the middle of what HTTP promised, and of
     // what it promised no end of, an error of input.
     const bool over = result == AVERROR_EOF || result == AVERROR(EIO);
-    if (IsLive() && over && options_.input.find("://") != std::string::npos)
+    if (IsLive() && IsAddress() && over)
       throw Error(ErrorCode::kIo, name_ + ": the camera closed its connection");
     if (options_.camera && result < 0 && result != AVERROR_EOF) {
       if (Late()) ThrowLate("frame");

@@ -43,6 +43,7 @@ class Decoder final : public FrameSource {
   void OpenCodec();
   void Describe();
   void CheckIndex() const;
+  bool IsAddress() const;  // of a camera: "rtsp://...", no device
   bool IsLive() const;
   bool ReceiveCurrent();
   bool Receive();
